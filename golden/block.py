@@ -1,0 +1,100 @@
+"""Compressed matrices as arrays of fields, and blocks as integers of ``block_bits`` bits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.projection import centred
+from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
+
+__all__ = ["CompressedMatrix", "pack", "unpack"]
+
+
+@dataclass(frozen=True)
+class CompressedMatrix:
+    """A weight matrix in SeedLM form.
+
+    Parameters
+    ----------
+    fmt : BlockFormat
+    shape : (int, int)
+        Rows (outputs) and columns (inputs) of the matrix; the last block of a row is padded with zero weights.
+    seeds : uint32 array, (rows, blocks)
+        LFSR register states, 1 to 2**k - 1, where blocks = ceil(columns / c).
+    exponents : int8 array, (rows, blocks)
+        Shared exponents, -8 to 7.
+    coefs : int8 array, (rows, blocks, p)
+        Coefficients, ``coef_min`` to ``coef_max``.
+    exponent_bias : int
+        Power of two by which the whole matrix is scaled, applied once to each result. The paper's format has 0.
+
+    Raises
+    ------
+    ValueError
+        When an array's shape disagrees with ``shape`` or a field is out of its range.
+    """
+
+    fmt: BlockFormat
+    shape: tuple[int, int]
+    seeds: np.ndarray
+    exponents: np.ndarray
+    coefs: np.ndarray
+    exponent_bias: int = 0
+
+    def __post_init__(self) -> None:
+        rows, cols = self.shape
+        blocks = -(-cols // self.fmt.c)
+        wanted = {"seeds": (rows, blocks), "exponents": (rows, blocks), "coefs": (rows, blocks, self.fmt.p)}
+        ranges = {"seeds": (1, self.fmt.seeds), "exponents": (EXP_MIN, EXP_MAX),
+                  "coefs": (self.fmt.coef_min, self.fmt.coef_max)}
+        for name, shape in wanted.items():
+            array, (low, high) = getattr(self, name), ranges[name]
+            if array.shape != shape:
+                raise ValueError(f"{name} of a {rows} x {cols} matrix must have shape {shape}, not {array.shape}")
+            if array.size and not low <= array.min() <= array.max() <= high:
+                raise ValueError(f"{name} must lie in {low}..{high}, found {array.min()}..{array.max()}")
+
+    def numerators(self) -> np.ndarray:
+        """Sum over p of q[p] * (V[c, p] - 2**(k-1)): int64, (rows, blocks, c). Weights but for their factors of two
+        and the constant 1 / (2**(k-1) - 1)."""
+        return np.einsum("rbcp,rbp->rbc", centred(self.seeds, self.fmt), self.coefs.astype(np.int64))
+
+    def weights(self) -> np.ndarray:
+        """The weights that the blocks stand for: float64, (rows, columns)."""
+        rows, cols = self.shape
+        power = self.exponents.astype(np.int64) + self.exponent_bias
+        full = np.ldexp(self.numerators() / self.fmt.unit, power[..., None])
+        return full.reshape(rows, -1)[:, :cols]
+
+    def packed(self) -> np.ndarray:
+        """Every block as an integer of ``block_bits`` bits: object array of int, (rows, blocks)."""
+        return pack(self.fmt, self.seeds, self.exponents, self.coefs)
+
+
+def pack(fmt: BlockFormat, seeds: np.ndarray, exponents: np.ndarray, coefs: np.ndarray) -> np.ndarray:
+    """Blocks as integers, laid out as :mod:`golden.spec` says.
+
+    ``seeds`` and ``exponents`` have any shape ``S``, ``coefs`` has ``S + (p,)``; the result is an object array of
+    Python ints of shape ``S`` (a block may be wider than any machine word).
+    """
+    values = {"seed": seeds, "exponent": exponents} | {f"q{i}": coefs[..., i] for i in range(fmt.p)}
+    word = np.zeros(np.shape(seeds), dtype=object)
+    for name, (low, width) in fmt.fields.items():
+        word |= (np.asarray(values[name]).astype(object) & ((1 << width) - 1)) << low
+    return word
+
+
+def unpack(fmt: BlockFormat, words: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The inverse of :func:`pack`: seeds (uint32), exponents (int8) and coefficients (int8) of integer blocks."""
+    words = np.asarray(words, dtype=object)
+
+    def field(name: str) -> np.ndarray:
+        low, width = fmt.fields[name]
+        return ((words >> low) & ((1 << width) - 1)).astype(np.int64)
+
+    def signed(name: str) -> np.ndarray:
+        half = 1 << (fmt.fields[name][1] - 1)
+        return (field(name) ^ half) - half
+
+    coefs = np.stack([signed(f"q{i}") for i in range(fmt.p)], axis=-1)
+    return field("seed").astype(np.uint32), signed("exponent").astype(np.int8), coefs.astype(np.int8)

@@ -1,0 +1,58 @@
+"""The SeedLM matrix-vector product, exactly as the hardware computes it.
+
+Every row's sum of (activation integer) * (weight numerator) << (exponent + 8) is an integer without rounding; the
+order of summation cannot matter. It becomes a float32 once, and the constants follow in one place, :func:`factor`.
+"""
+
+import numpy as np
+
+from golden.activations import lsb_exponent, to_block_floating_point
+from golden.block import CompressedMatrix
+from golden.float32 import scaled
+from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
+
+__all__ = ["accumulate", "factor", "matvec"]
+
+
+def factor(fmt: BlockFormat, exponent_bias: int = 0) -> np.float32:
+    """The constant by which a row sum is multiplied, but for 2**(shared activation exponent), which is added later.
+
+    2**(EXP_MIN + bias) undoes the shift of the exponents, 2**lsb_exponent(0) gives activations their unit, and
+    1 / (2**(k-1) - 1) turns numerators into weights. Rounded to float32 once.
+
+    Raises
+    ------
+    ValueError
+        When the factor is not a normal float32.
+    """
+    value = np.ldexp(1.0 / fmt.unit, EXP_MIN + exponent_bias + lsb_exponent(0))
+    if not np.ldexp(1.0, -126) <= value < np.ldexp(1.0, 127):
+        raise ValueError(f"exponent bias {exponent_bias} puts the result factor {value:g} outside float32")
+    return np.float32(value)
+
+
+def accumulate(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
+    """Exact row sums for integer activations ``x`` (int64, one per column): object array of int, (rows,)."""
+    rows, cols = matrix.shape
+    numerators = matrix.numerators()
+    padded = np.pad(x, (0, numerators.shape[1] * matrix.fmt.c - cols)).reshape(-1, matrix.fmt.c)
+    dots = np.einsum("rbc,bc->rb", numerators, padded)  # below 2**51 for every format: exact in int64
+    sums = np.zeros(rows, dtype=object)
+    for exponent in range(EXP_MIN, EXP_MAX + 1):
+        part = np.where(matrix.exponents == exponent, dots, 0).astype(object).sum(axis=1)
+        sums += part << (exponent - EXP_MIN)
+    return sums
+
+
+def matvec(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
+    """``matrix @ x`` for a float16 vector of one element per column: float32, (rows,).
+
+    Raises
+    ------
+    ValueError
+        When ``x`` has the wrong length or type, or is not finite.
+    """
+    if x.shape != (matrix.shape[1],):
+        raise ValueError(f"activations must have shape ({matrix.shape[1]},), not {x.shape}")
+    elements, shared = to_block_floating_point(x)
+    return scaled(accumulate(matrix, elements), factor(matrix.fmt, matrix.exponent_bias), shared)

@@ -1,0 +1,153 @@
+"""The block format: every constant that golden, the hardware and the host share.
+
+A block is ``c`` consecutive weights of one matrix row, stored as one LFSR seed, one shared exponent and ``p`` small
+coefficients (SeedLM, arXiv 2410.10714, section 3)::
+
+    weights = U(seed) @ q * 2**(e + bias),    U(seed) = (V(seed) - 2**(k-1)) / (2**(k-1) - 1)
+
+Its bits, least significant first, are::
+
+    seed [k] | exponent [4, two's complement] | q[0] [coef_bits, two's complement] | ... | q[p-1]
+
+The seed is the LFSR register itself, so hardware loads the field without decoding it. Nothing here computes: RTL may
+import this module and no other of golden.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16_EXP_BIAS", "FP16_FRACTION", "SEEDLM3",
+           "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "parse_format"]
+
+TAPS = {
+    2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 2), 6: (0, 1), 7: (0, 1), 8: (0, 2, 3, 4), 9: (0, 4), 10: (0, 3),
+    11: (0, 2), 12: (0, 1, 2, 8), 13: (0, 1, 2, 5), 14: (0, 1, 2, 12), 15: (0, 1), 16: (0, 1, 3, 12), 17: (0, 3),
+    18: (0, 7), 19: (0, 1, 2, 5), 20: (0, 3), 21: (0, 2), 22: (0, 1), 23: (0, 5), 24: (0, 1, 2, 7),
+}
+"""Feedback taps by LFSR length, as bit positions of the register; each gives the full period 2**k - 1."""
+
+EXP_BITS = 4
+"""Width of the shared exponent, two's complement (section 3.2 of the paper)."""
+EXP_MIN, EXP_MAX = -(1 << (EXP_BITS - 1)), (1 << (EXP_BITS - 1)) - 1
+
+ACT_BITS = 16
+"""Width of one block-floating-point activation, two's complement."""
+
+FP16_FRACTION, FP16_EXP_BIAS = 10, 15
+"""IEEE 754 binary16: fraction bits and exponent bias."""
+
+
+class FormatError(ValueError):
+    """A block format that does not exist; the message names the offending value and the legal ones."""
+
+
+@dataclass(frozen=True)
+class BlockFormat:
+    """One SeedLM block format.
+
+    Parameters
+    ----------
+    c : int
+        Weights in a block, 1 to 256.
+    p : int
+        Coefficients (columns of U) in a block, 1 to 8.
+    k : int
+        LFSR length, a key of :data:`TAPS`.
+    coef_bits : int
+        Width of a coefficient, 2 to 4.
+
+    Raises
+    ------
+    FormatError
+        When a parameter is out of its range.
+    """
+
+    c: int
+    p: int
+    k: int
+    coef_bits: int = 4
+
+    def __post_init__(self) -> None:
+        for name, low, high in (("c", 1, 256), ("p", 1, 8), ("k", min(TAPS), max(TAPS)), ("coef_bits", 2, 4)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise FormatError(f"block format: {name} must be an integer from {low} to {high}, not {value!r}")
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """Feedback taps of the LFSR."""
+        return TAPS[self.k]
+
+    @property
+    def seeds(self) -> int:
+        """Number of seeds: every register state but zero."""
+        return (1 << self.k) - 1
+
+    @property
+    def offset(self) -> int:
+        """What is subtracted from an LFSR state to centre it."""
+        return 1 << (self.k - 1)
+
+    @property
+    def unit(self) -> int:
+        """The centred state that stands for 1.0 in U."""
+        return (1 << (self.k - 1)) - 1
+
+    @property
+    def coef_min(self) -> int:
+        """Least coefficient."""
+        return -(1 << (self.coef_bits - 1))
+
+    @property
+    def coef_max(self) -> int:
+        """Greatest coefficient."""
+        return (1 << (self.coef_bits - 1)) - 1
+
+    @property
+    def block_bits(self) -> int:
+        """Bits of one stored block."""
+        return self.k + EXP_BITS + self.p * self.coef_bits
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for one weight, before any padding of rows and columns."""
+        return self.block_bits / self.c
+
+    @cached_property
+    def fields(self) -> dict[str, tuple[int, int]]:
+        """``{name: (lowest bit, width)}`` of every field: ``seed``, ``exponent``, ``q0`` .. ``q{p-1}``."""
+        table = {"seed": (0, self.k), "exponent": (self.k, EXP_BITS)}
+        for i in range(self.p):
+            table[f"q{i}"] = (self.k + EXP_BITS + i * self.coef_bits, self.coef_bits)
+        return table
+
+    @property
+    def name(self) -> str:
+        """``seedlm4``, ``seedlm3``, or ``c,p,k[,coef_bits]`` for any other."""
+        for name, fmt in FORMATS.items():
+            if fmt == self:
+                return name
+        return f"{self.c},{self.p},{self.k}" + ("" if self.coef_bits == 4 else f",{self.coef_bits}")
+
+
+SEEDLM4 = BlockFormat(c=8, p=3, k=16)
+"""4 bits a weight (paper, table 1)."""
+SEEDLM3 = BlockFormat(c=12, p=4, k=16)
+"""3 bits a weight (paper, table 1)."""
+FORMATS = {"seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
+
+
+def parse_format(text: str) -> BlockFormat:
+    """The format called ``text``: a name of :data:`FORMATS`, or ``C,P,K`` or ``C,P,K,coef_bits``.
+
+    Raises
+    ------
+    FormatError
+        When ``text`` is neither.
+    """
+    if text in FORMATS:
+        return FORMATS[text]
+    parts = text.split(",")
+    if len(parts) not in (3, 4) or not all(part.strip().isdigit() for part in parts):
+        raise FormatError(f"unknown format {text!r}: use {', '.join(FORMATS)}, or C,P,K such as 8,3,16")
+    return BlockFormat(*(int(part) for part in parts))
