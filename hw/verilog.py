@@ -1,0 +1,35 @@
+"""Emit a component as SystemVerilog that Icarus, Verilator and synthesis tools read alike."""
+
+from amaranth.back import rtlil
+
+from hw import yosys
+
+__all__ = ["emit"]
+
+
+def emit(component, path, name="top"):
+    """Write ``component`` to ``path`` as one SystemVerilog file whose top module is ``name``.
+
+    Each port is named by its path in the component's signature (``i__payload``); ``clk`` and ``rst`` are added. The
+    text does not depend on where the sources lie, so equal designs give equal files.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+        When Yosys refuses the design.
+    """
+    source = path.with_suffix(".il")
+    source.write_text(rtlil.convert(component, name=name, emit_src=False))
+    attributes = ["src", "generator", "top", "amaranth.hierarchy", "amaranth.decoding"]
+    yosys.run([
+        f"read_rtlil {source}",
+        # Amaranth's debug wires are called like array elements (o__payload[0]), which abc9 takes for bits of a bus.
+        "rename -hide w:*[*]",
+        "proc -nomux -norom",
+        "memory_collect",
+        "attrmap " + " ".join(f"-remove {attribute}" for attribute in attributes),
+        "attrmap -modattr " + " ".join(f"-remove {attribute}" for attribute in attributes),
+        # always_comb (-sv) runs at time 0; the always @* of plain Verilog may not, and leaves X on Icarus.
+        f"write_verilog -sv -norename {path}",
+    ])
+    source.unlink()

