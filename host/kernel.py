@@ -1,0 +1,90 @@
+"""Builds the C kernel of the encoder for a block format, once, and loads it.
+
+The library's name carries a digest of everything that it depends on (source, format, compiler, processor), so a stale
+one is never loaded; it appears by an atomic rename, so that processes may build it at the same time.
+"""
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+from golden.spec import BlockFormat
+from host.errors import UserError
+
+__all__ = ["cache_folder", "load"]
+
+_SOURCE = Path(__file__).with_name("search.c")
+_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fPIC", "-shared")
+
+
+def cache_folder() -> Path:
+    """Where libraries are kept: ``SEEDLM_CACHE`` of the environment, or ``build/kernels`` in the project."""
+    return Path(os.environ.get("SEEDLM_CACHE") or Path(__file__).parents[1] / "build" / "kernels")
+
+
+def _compiler() -> str:
+    """Path of the C compiler: ``CC`` of the environment, or ``cc``."""
+    name = os.environ.get("CC") or "cc"
+    found = shutil.which(name)
+    if found is None:
+        raise UserError(f"no C compiler {name!r} found for the encoder: install gcc (apt-get install gcc), "
+                        "or name another in the environment variable CC")
+    return found
+
+
+def _processor() -> str:
+    """What -march=native depends on."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
+
+
+def _run(command: list[str]) -> str:
+    """Output of a compiler run; its first error as a UserError."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise UserError(f"the C compiler {command[0]} does not run ({error.strerror}): "
+                        "name a working one in the environment variable CC") from error
+    if done.returncode:
+        first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+        raise UserError(f"the C compiler {command[0]} could not build the encoder ({first}): "
+                        "name another gcc in the environment variable CC")
+    return done.stdout
+
+
+@lru_cache(maxsize=16)
+def load(fmt: BlockFormat) -> ctypes.CDLL:
+    """The kernel for one format, built when it is not in the cache.
+
+    Raises
+    ------
+    UserError
+        When there is no working compiler or the cache folder cannot be written.
+    """
+    compiler, folder = _compiler(), cache_folder()
+    taps = sum(1 << tap for tap in fmt.taps)
+    values = {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"}
+    options = [*_FLAGS, *(f"-D{name}={value}" for name, value in values.items())]
+    version = _run([compiler, "--version"])
+    digest = hashlib.sha256("\0".join([_SOURCE.read_text(), *options, version, _processor()]).encode()).hexdigest()
+    library = folder / f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{digest[:16]}.so"
+    try:
+        if not library.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                fresh = Path(scratch) / library.name
+                _run([compiler, *options, "-o", str(fresh), str(_SOURCE), "-lm"])
+                fresh.replace(library)
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise UserError(f"cannot keep the encoder's kernel in {folder} ({error.strerror or error}): make the folder "
+                        "writable, or name another in the environment variable SEEDLM_CACHE") from error
