@@ -1,13 +1,15 @@
-"""Memory model, function: an AXI master that we did not write, files of the host, error responses."""
+"""Memory model, function: an AXI master that we did not write, the files of the host, error responses, reset."""
 
 import logging
 import random
+from pathlib import Path
 
 import cocotb
-from cocotbext.axi import AxiBus, AxiMaster
+from cocotb.triggers import RisingEdge
+from cocotbext.axi import AxiBurstType, AxiBus, AxiMaster, AxiResp
 
 from sim.runner import arguments
-from sim.streams import start
+from sim.streams import cycles, start
 
 
 def _sometimes(probability):
@@ -17,29 +19,130 @@ def _sometimes(probability):
 
 async def _start(dut, pause=0.0):
     """Reset; returns the master, idle or stalling on every channel with probability ``pause``."""
-    for name in ("load", "store", "addr", "count"):
-        getattr(dut, f"host__{name}").value = 0
     logging.getLogger("cocotb.top.s_axi").setLevel(logging.WARNING)  # it would print all data
     master = AxiMaster(AxiBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
     if pause:
         write, read = master.write_if, master.read_if
         for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
             channel.set_pause_generator(_sometimes(pause))
-    await start(dut)
+    await start(dut, dut.host__load, dut.host__store, dut.host__addr, dut.host__count)
     return master
 
 
+async def _host(dut, command, addr, count):
+    """Give the host's ``command`` for ``count`` words from word ``addr``."""
+    dut.host__addr.value, dut.host__count.value = addr, count
+    command.value = 1
+    await RisingEdge(dut.clk)
+    command.value = 0
+    await RisingEdge(dut.clk)
+
+
+async def _load(dut, addr, words, width):
+    """Put ``words`` (ints of ``width`` bytes) into memory from word ``addr``."""
+    Path("memory.in").write_bytes(b"".join(word.to_bytes(width, "big") for word in words))
+    await _host(dut, dut.host__load, addr, len(words))
+
+
+async def _stored(dut, addr, count):
+    """``count`` words of memory from word ``addr``, ints."""
+    await _host(dut, dut.host__store, addr, count)
+    return [int(line, 16) for line in Path("memory.out").read_text().split()]
+
+
 @cocotb.test()
-async def random_traffic(dut):
+async def host_files(dut):
+    """First of all tests: finds the memory as it starts."""
+    _, _, data_bits, size = arguments()
+    master, width = await _start(dut), data_bits // 8
+    words = [random.getrandbits(data_bits) for _ in range(200)]
+    addr = size // width - 300
+    assert not any(await _stored(dut, 0, size // width))
+    await _load(dut, addr, words, width)
+    assert await _stored(dut, addr, 200) == words
+    found = await master.read(addr * width, 200 * width, arid=0)
+    assert found.data == b"".join(word.to_bytes(width, "little") for word in words)
+    data = random.randbytes(5 * width)
+    await master.write((addr + 7) * width, data, awid=0)
+    words[7:12] = [int.from_bytes(data[i:i + width], "little") for i in range(0, len(data), width)]
+    assert await _stored(dut, addr + 3, 50) == words[3:53]
+
+
+async def _random_traffic(dut, pause):
     *_, size = arguments()
-    master = await _start(dut, 0.3)
+    master = await _start(dut, pause)
     expected = bytearray(size)
-    for _ in range(40):
-        a = random.randrange(size - 1)
-        data = random.randbytes(random.randrange(1, min(1500, size - a) + 1))
-        await master.write(a, data, awid=0)
+    await master.write(0, bytes(size), awid=0)
+    for _ in range(16):
+        a, b = random.randrange(size), random.randrange(size)
+        data = random.randbytes(min(random.randrange(1, 1000), size - a))
+        count = min(random.randrange(1, 1000), size - b)
+        reading = master.init_read(b, count, arid=0)
+        if a < b + count and b < a + len(data):  # overlapping: one after the other
+            await reading.wait()
+        before = bytes(expected[b:b + count])
+        response = await master.write(a, data, awid=0)
         expected[a:a + len(data)] = data
-        a = random.randrange(size - 1)
-        count = random.randrange(1, min(1500, size - a) + 1)
-        got = await master.read(a, count, arid=0)
-        assert got.data == expected[a:a + count]
+        await reading.wait()
+        assert response.resp == AxiResp.OKAY
+        assert reading.data.resp == AxiResp.OKAY
+        assert reading.data.data == before
+    found = await master.read(0, size, arid=0)
+    assert found.data == bytes(expected)
+
+
+@cocotb.test()
+async def traffic(dut):
+    await _random_traffic(dut, 0.0)
+
+
+@cocotb.test()
+async def traffic_with_pauses(dut):
+    await _random_traffic(dut, 0.4)
+
+
+@cocotb.test()
+async def errors(dut):
+    _, _, data_bits, size = arguments()
+    master, width = await _start(dut, 0.2), data_bits // 8
+    before = random.randbytes(4096)
+    await master.write(0, before, awid=0)
+
+    async def refused(addr, count, resp, **options):
+        read = await master.read(addr, count, arid=0, **options)
+        assert read.resp == resp, f"read of {count} bytes at {addr:#x}, {options}: {read.resp!r}"
+        assert not any(read.data)
+        write = await master.write(addr, b"\xff" * count, awid=0, **options)
+        assert write.resp == resp, f"write of {count} bytes at {addr:#x}, {options}: {write.resp!r}"
+
+    for _ in range(3):
+        await refused(size, random.randrange(1, 20) * width, AxiResp.DECERR)
+        await refused((1 << 32) - 4096, random.randrange(1, 20) * width, AxiResp.DECERR)
+        await refused(random.randrange(512) // width * width, width, AxiResp.SLVERR, size=1)
+        await refused(random.randrange(512) // width * width, width, AxiResp.SLVERR, burst=AxiBurstType.FIXED)
+        await refused(random.randrange(512) // width * width, width, AxiResp.SLVERR, burst=AxiBurstType.WRAP)
+    read = await master.read(0, 4096, arid=0)
+    assert read.resp == AxiResp.OKAY
+    assert read.data == before
+
+
+@cocotb.test()
+async def reset_in_the_middle(dut):
+    """After a reset nothing of the old requests comes back, and the model works from its first cycle on."""
+    _, _, data_bits, _ = arguments()
+    master, width = await _start(dut), data_bits // 8
+    data = random.randbytes(64 * width)
+    await master.write(0, data, awid=0)
+    for delay in (2, 6, 20, 50):
+        master.init_read(0, 64 * width, arid=0)
+        master.init_write(128 * width, data, awid=0)
+        await cycles(dut, delay)
+        dut.rst.value = 1
+        await cycles(dut, 2)
+        dut.rst.value = 0
+        for _ in range(40):
+            await RisingEdge(dut.clk)
+            assert not dut.s_axi_rvalid.value
+            assert not dut.s_axi_bvalid.value
+        found = await master.read(0, 64 * width, arid=0)
+        assert found.data == data
