@@ -25,6 +25,7 @@
 #define PERIOD ((1L << K) - 1)
 #define N (PERIOD > 65536 ? 65536 : (PERIOD + TILE - 1) / TILE * TILE) /* positions of a segment; small cycles repeat */
 #define TILES (N / TILE)
+#define TILE_VECTORS ((TILES + LANES - 1) / LANES)
 #define UNIT ((double)((1L << (K - 1)) - 1))
 #define TABLES (C <= 8 ? 1 : (C + 5) / 6)    /* look-ups for the bits that enter a block's C states in one step */
 #define TABLE_BITS ((C + TABLES - 1) / TABLES)
@@ -56,7 +57,7 @@ typedef struct {
     float reach[N];                          /* at most the least singular value of U */
     int bad_count;
     int *bad;                                /* positions of ill-conditioned seeds */
-    float (*bad_q)[C * P][LANES];            /* their orthonormal bases */
+    vf (*bad_q)[C * P];                      /* their orthonormal bases, a seed per lane */
     double *pinv;                            /* their pseudo-inverses, (bad_count, P, C), or null */
 } segment;
 
@@ -341,24 +342,37 @@ static void open_tile(block *b, const segment *g, int tile, const float *w, int 
             energy[2 * (part * LANES + lane)] = shared + first * first;
             energy[2 * (part * LANES + lane) + 1] = shared + last * last;
         }
-    for (int i = 0; i < TILE; i++)
-        if (energy[i] >= b->norm * (1 - SLACK) - b->error) evaluate(b, g, tile * TILE + i, exact, NULL);
+    int first = 0; /* the most promising seed comes first: it tightens the bound for the others */
+    for (int i = 1; i < TILE; i++) first = energy[i] > energy[first] ? i : first;
+    for (int n = 0, i = first; n < TILE; n++, i = (first + n) % TILE)
+        if (g->reach[tile * TILE + i] > 0 && energy[i] >= b->norm * (1 - SLACK) - b->error) evaluate(b, g, tile * TILE + i, exact, NULL);
 }
 
 /* Evaluate the ill-conditioned seeds whose energy reaches the threshold. */
 static void open_bad(block *b, const segment *g, const float *w, int exact) {
     for (int n = 0; n < g->bad_count; n += LANES) {
-        float energy[LANES] = {0};
+        const vf *q = g->bad_q[n / LANES];
+        vf energy = {0};
         for (int p = 0; p < P; p++) {
-            float y[LANES] = {0};
-            for (int c = 0; c < C; c++)
-                for (int lane = 0; lane < LANES; lane++) y[lane] += g->bad_q[n / LANES][p * C + c][lane] * w[c];
-            for (int lane = 0; lane < LANES; lane++) energy[lane] += y[lane] * y[lane];
+            vf y = {0};
+            for (int c = 0; c < C; c++) y += *q++ * w[c];
+            energy += y * y;
         }
         for (int lane = 0; lane < LANES && n + lane < g->bad_count; lane++)
             if (energy[lane] >= b->norm * (1 - SLACK) - b->error)
                 evaluate(b, g, g->bad[n + lane], exact, g->pinv ? g->pinv + (n + lane) * P * C : NULL);
     }
+}
+
+/* Index of the greatest of TILES numbers, which are followed by -1 up to a whole vector. */
+static int highest(const vf *values) {
+    vf most = values[0];
+    float greatest = -1;
+    for (int i = 1; i < TILE_VECTORS; i++) most = vmax(most, values[i]);
+    for (int lane = 0; lane < LANES; lane++) greatest = fmaxf(greatest, most[lane]);
+    const float *at = (const float *)values;
+    while (*at != greatest) at++;
+    return (int)(at - (const float *)values);
 }
 
 /* Search one segment for `count` blocks of C finite weights.
@@ -369,7 +383,7 @@ void segment_search(const segment *g, const double *weights, long count, int exa
                     int8_t *exponent, int8_t *codes) {
     for (long start = 0; start < count; start += LANES) {
         vf w[C], tiles[TILES];
-        float greatest[TILES];
+        union { vf v[TILE_VECTORS]; float of[TILE_VECTORS * LANES]; } greatest; /* of one block */
         block blocks[LANES];
         memset(w, 0, sizeof w);
         for (int lane = 0; lane < LANES && start + lane < count; lane++) {
@@ -396,13 +410,13 @@ void segment_search(const segment *g, const double *weights, long count, int exa
                 memset(b->u, 0, sizeof b->u);
                 consider(b, 1, EXP_MIN, (int[P]){0});
             }
-            for (int tile = 0; tile < TILES; tile++) greatest[tile] = tiles[tile][lane];
+            for (int tile = TILES; tile < TILE_VECTORS * LANES; tile++) greatest.of[tile] = -1;
+            for (int tile = 0; tile < TILES; tile++) greatest.of[tile] = tiles[tile][lane];
             while (b->norm > 0) {
-                int tile = 0;
-                for (int i = 1; i < TILES; i++) tile = greatest[i] > greatest[tile] ? i : tile;
-                if (greatest[tile] < b->norm * (1 - SLACK) - b->error || greatest[tile] < 0) break;
+                int tile = highest(greatest.v);
+                if (greatest.of[tile] < b->norm * (1 - SLACK) - b->error || greatest.of[tile] < 0) break;
                 open_tile(b, g, tile, own, exact);
-                greatest[tile] = -1;
+                greatest.of[tile] = -1;
             }
             if (b->norm > 0) open_bad(b, g, own, exact);
             error[n] = b->error, seed[n] = b->seed, exponent[n] = (int8_t)b->exponent;
