@@ -34,6 +34,11 @@ class Dram:
         to activate of the same bank; CK.
     t_rfc, t_refi : int
         Length of a refresh of all banks, and the interval between them; CK. 0 and 0 for no refresh.
+
+    Raises
+    ------
+    ValueError
+        When the model cannot have such a memory.
     """
 
     name: str
@@ -49,6 +54,16 @@ class Dram:
     t_rc: int = 0
     t_rfc: int = 0
     t_refi: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low in (("banks", 0), ("row_words", 1)):
+            value = getattr(self, name)
+            if value < low or value & (value - 1):
+                raise ValueError(f"memory {self.name}: {name} must be a power of two, not {value}")
+        if self.banks == 1:
+            raise ValueError(f"memory {self.name}: banks must be 0 or at least 2, not 1")
+        if self.t_refi and self.refresh_gap + self.cycles(self.t_ras) >= self.refresh_interval:
+            raise ValueError(f"memory {self.name}: t_refi must leave time between refreshes; {self.t_refi} does not")
 
     def cycles(self, ck: int) -> int:
         """Fabric cycles that cover ``ck`` clocks of the DRAM."""
