@@ -50,7 +50,7 @@ async def _stored(dut, addr, count):
     return [int(line, 16) for line in Path("memory.out").read_text().split()]
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def host_files(dut):
     """First of all tests: finds the memory as it starts."""
     _, _, data_bits, size = arguments()
@@ -92,17 +92,17 @@ async def _random_traffic(dut, pause):
     assert b"".join(word.to_bytes(width, "little") for word in found) == bytes(expected)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def traffic(dut):
     await _random_traffic(dut, 0.0)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def traffic_with_pauses(dut):
     await _random_traffic(dut, 0.4)
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def errors(dut):
     _, _, data_bits, size = arguments()
     master, width = await _start(dut, 0.2), data_bits // 8
@@ -118,6 +118,7 @@ async def errors(dut):
 
     for _ in range(3):
         await refused(size, random.randrange(1, 20) * width, AxiResp.DECERR)
+        await refused(size, width, AxiResp.DECERR)
         await refused((1 << 32) - 4096, random.randrange(1, 20) * width, AxiResp.DECERR)
         await refused(random.randrange(512) // width * width, width, AxiResp.SLVERR, size=1)
         await refused(random.randrange(512) // width * width, width, AxiResp.SLVERR, burst=AxiBurstType.FIXED)
@@ -127,7 +128,7 @@ async def errors(dut):
     assert read.data == before
 
 
-@cocotb.test()
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 async def reset_in_the_middle(dut):
     """After a reset nothing of the old requests comes back, and the model works from its first cycle on."""
     _, _, data_bits, _ = arguments()
