@@ -75,11 +75,10 @@ class Checkpoint:
             As :meth:`read`, and when the tensor has not two dimensions or is empty.
         """
         shape = self.shape(name)
-        values = self.read(name, rows)
         if len(shape) != 2 or 0 in shape:
             raise UserError(f"tensor {name} in {self.path} has shape {shape}, not that of a matrix: choose a tensor "
                             "with two dimensions")
-        return values
+        return self.read(name, rows)
 
     @property
     def layers(self) -> int:

@@ -99,8 +99,6 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
     codes = np.zeros((len(flat), fmt.p), dtype=np.int8)
 
     kernel = load(fmt)
-    kernel.segment_new.restype = ctypes.c_void_p
-    kernel.segment_next.restype = ctypes.c_uint32
     segments = -(-fmt.seeds // kernel.segment_positions())
     seed, done, total = 1, 0, segments * len(flat)
 

@@ -19,8 +19,8 @@ from host.errors import UserError
 
 __all__ = ["cache_folder", "load"]
 
-_SOURCE = Path(__file__).with_name("search.c")
-_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-mprefer-vector-width=512", "-fPIC", "-shared")
+_SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
+_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-mprefer-vector-width=512", "-fPIC", "-shared")
 
 
 def cache_folder() -> Path:
@@ -75,16 +75,21 @@ def load(fmt: BlockFormat) -> ctypes.CDLL:
     values = {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"}
     options = [*_FLAGS, *(f"-D{name}={value}" for name, value in values.items())]
     version = _run([compiler, "--version"])
-    digest = hashlib.sha256("\0".join([_SOURCE.read_text(), *options, version, _processor()]).encode()).hexdigest()
+    parts = [*(source.read_text() for source in _SOURCES), *options, version, _processor()]
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     library = folder / f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{digest[:16]}.so"
     try:
         if not library.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 fresh = Path(scratch) / library.name
-                _run([compiler, *options, "-o", str(fresh), str(_SOURCE), "-lm"])
+                _run([compiler, *options, "-o", str(fresh), str(_SOURCES[0]), "-lm"])
                 fresh.replace(library)
-        return ctypes.CDLL(str(library))
+        kernel = ctypes.CDLL(str(library))
     except OSError as error:
         raise UserError(f"cannot keep the encoder's kernel in {folder} ({error.strerror or error}): make the folder "
                         "writable, or name another in the environment variable SEEDLM_CACHE") from error
+    kernel.segment_new.restype = ctypes.c_void_p
+    kernel.segment_next.restype = ctypes.c_uint32
+    kernel.segment_positions.restype = ctypes.c_long
+    return kernel

@@ -96,7 +96,8 @@ class SafetensorsFiles:
             raise UserError(f"tensor {name} in {self.path} is stored as {kind}, integers or quantised already: "
                             "give the original checkpoint in BF16, F16 or F32")
         try:
-            part = self._files[name].get_slice(name)[rows] if shape else self._files[name].get_tensor(name)
+            file = self._files[name]
+            part = file.get_slice(name)[rows] if shape and all(shape) else file.get_tensor(name)  # no slice of nothing
         except (OSError, safetensors.SafetensorError) as error:
             raise UserError(f"tensor {name} in {self.path} cannot be read ({error}): download it again") from error
         return np.asarray(part).astype(np.float32)

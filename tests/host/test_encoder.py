@@ -1,0 +1,191 @@
+"""The fast encoder against golden's, and against every code there is."""
+
+import itertools
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.block import CompressedMatrix
+from golden.encode import encode as golden_encode
+from golden.projection import u_matrix
+from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
+from host.encoder import Mode, encode, exponent_bias_for
+from host.errors import UserError
+from host.kernel import load
+
+TIE = 1e-9  # golden compares sums of another order of rounding
+
+
+def gaussian(rows: int, cols: int, sigma: float = 0.02, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, sigma, (rows, cols))
+
+
+def block_errors(matrix: CompressedMatrix, weights: np.ndarray) -> np.ndarray:
+    """Squared error of every block of a matrix whose width is a multiple of c."""
+    return np.square(matrix.weights() - weights).reshape(-1, matrix.fmt.c).sum(axis=1)
+
+
+def relative_error(matrix: CompressedMatrix, weights: np.ndarray) -> float:
+    return float(np.linalg.norm(matrix.weights() - weights) / np.linalg.norm(weights))
+
+
+def close(errors: np.ndarray, wanted: np.ndarray, weights: np.ndarray) -> bool:
+    return np.allclose(errors, wanted, rtol=TIE, atol=1e-14 * float(np.square(weights).sum()))
+
+
+def sample(kind: str, c: int) -> np.ndarray:
+    """A few blocks of one kind."""
+    rng = np.random.default_rng(1)
+    return {"gaussian": lambda: gaussian(2, 4 * c), "heavy tails": lambda: 0.02 * rng.standard_t(1.5, (2, 3 * c)),
+            "constant": lambda: np.full((1, 2 * c), 0.0371), "tiny": lambda: gaussian(1, 2 * c, 1e-6),
+            "small": lambda: gaussian(1, 2 * c, 1e-3), "huge": lambda: gaussian(1, 2 * c, 1e5),
+            "sparse": lambda: gaussian(2, 3 * c) * (rng.random((2, 3 * c)) < 0.15),
+            "zero": lambda: np.zeros((1, 2 * c))}[kind]()
+
+
+KINDS = ["gaussian", "heavy tails", "constant", "tiny", "small", "huge", "sparse", "zero"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3], ids=lambda fmt: fmt.name)
+def test_paper_mode_reaches_goldens_errors_and_exact_mode_no_greater(fmt: BlockFormat, kind: str) -> None:
+    weights = sample(kind, fmt.c)
+    wanted = block_errors(golden_encode(weights, fmt), weights)
+    paper = block_errors(encode(weights, fmt, "paper", exponent_bias=0), weights)
+    exact = block_errors(encode(weights, fmt, "exact", exponent_bias=0), weights)
+    assert close(paper, wanted, weights)
+    assert (exact <= paper * (1 + TIE)).all()
+
+
+ODD = [(4, 2, 3, 4), (12, 4, 4, 3), (5, 1, 6, 4), (7, 4, 6, 2), (6, 3, 8, 3), (17, 3, 7, 4)]
+
+
+def every_code(block: np.ndarray, fmt: BlockFormat, seeds: np.ndarray) -> float:
+    """The least squared error of one block over the given seeds and all exponents and codes, one by one."""
+    codes = np.array(list(itertools.product(range(fmt.coef_min, fmt.coef_max + 1), repeat=fmt.p)), dtype=float)
+    least = np.inf
+    for u in u_matrix(seeds, fmt):
+        for exponent in range(EXP_MIN, EXP_MAX + 1):
+            restored = np.ldexp(codes @ u.T, exponent)
+            least = min(least, float(np.square(restored - block).sum(axis=1).min()))
+    return least
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+@pytest.mark.parametrize("sigma", [0.3, 3e-3, 1e4])
+def test_exact_mode_is_the_minimum_over_every_code(odd: tuple[int, int, int, int], sigma: float) -> None:
+    fmt = BlockFormat(*odd)
+    weights = gaussian(1, 3 * fmt.c, sigma)
+    errors = block_errors(encode(weights, fmt, exponent_bias=0), weights)
+    seeds = np.arange(1, fmt.seeds + 1)
+    assert close(errors, np.array([every_code(block, fmt, seeds) for block in weights.reshape(-1, fmt.c)]), weights)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "heavy tails"])
+def test_exact_mode_is_the_minimum_over_all_seeds_of_seedlm4(kind: str) -> None:
+    """Seeds whose least-squares fit, unrounded, is worse than the result cannot win; all others are tried."""
+    weights = sample(kind, SEEDLM4.c)
+    basis, _ = np.linalg.qr(u_matrix(np.arange(1, SEEDLM4.seeds + 1), SEEDLM4))
+    errors = block_errors(encode(weights, SEEDLM4, exponent_bias=0), weights)
+    for block, error in zip(weights.reshape(-1, SEEDLM4.c), errors, strict=True):
+        fits = np.square(block).sum() - np.square(block @ basis).sum(axis=1)
+        able = 1 + np.flatnonzero(fits <= error * (1 + TIE))
+        assert error == pytest.approx(every_code(block, SEEDLM4, able), rel=TIE)
+
+
+@pytest.mark.parametrize("odd", [*ODD, (6, 5, 4, 2), (2, 3, 9, 4), (4, 2, 17, 4)], ids=str)
+def test_paper_mode_in_odd_formats(odd: tuple[int, int, int, int]) -> None:
+    """Among them seeds whose columns are linearly dependent, and a cycle longer than one segment."""
+    fmt = BlockFormat(*odd)
+    weights = np.vstack([gaussian(1, 8 * fmt.c), gaussian(1, 8 * fmt.c, 3e-3)])
+    paper = encode(weights, fmt, "paper", exponent_bias=0)
+    assert close(block_errors(paper, weights), block_errors(golden_encode(weights, fmt), weights), weights)
+
+
+@pytest.mark.parametrize(("fmt", "mode", "low", "high"), [
+    (SEEDLM4, "exact", 0.115, 0.1198), (SEEDLM4, "paper", 0.119, 0.1235),
+    (SEEDLM3, "exact", 0.215, 0.2200), (SEEDLM3, "paper", 0.219, 0.2265)])
+def test_relative_error_on_gaussian_weights(fmt: BlockFormat, mode: Mode, low: float, high: float) -> None:
+    weights = gaussian(64, 64 * fmt.c)
+    assert low <= relative_error(encode(weights, fmt, mode), weights) <= high
+
+
+@pytest.mark.parametrize("scale", [-20, -10, 0, 10])
+def test_the_exponent_bias_makes_the_error_independent_of_scale(scale: int) -> None:
+    weights = gaussian(4, 32 * 8, 1.0)
+    base, scaled = encode(weights, SEEDLM4), encode(np.ldexp(weights, scale), SEEDLM4)
+    assert scaled.exponent_bias == base.exponent_bias + scale
+    for field in ("seeds", "exponents", "coefs"):
+        assert np.array_equal(getattr(scaled, field), getattr(base, field))
+
+
+def test_the_exponent_bias_of_odd_tensors() -> None:
+    assert exponent_bias_for(0.0) == 0
+    assert exponent_bias_for(1e-40) == -64
+    assert encode(np.zeros((1, 8)), SEEDLM4).exponent_bias == 0
+
+
+def test_a_ragged_last_block_is_padded_with_zeros() -> None:
+    weights = gaussian(3, 29)
+    ragged, padded = encode(weights, SEEDLM4), encode(np.pad(weights, ((0, 0), (0, 3))), SEEDLM4)
+    assert ragged.shape == (3, 29)
+    assert np.array_equal(ragged.packed(), padded.packed())
+    assert ragged.weights().shape == (3, 29)
+
+
+def test_the_result_depends_neither_on_threads_nor_on_neighbours() -> None:
+    weights = gaussian(48, 64 * 8).astype(np.float32)
+    weights[5] = 0.25  # ties in plenty
+    one, two = (encode(weights, SEEDLM4, threads=n, exponent_bias=0).packed() for n in (1, 2))
+    assert np.array_equal(one, two)
+    assert np.array_equal(one[3:20], encode(weights[3:20], SEEDLM4, exponent_bias=0).packed())
+
+
+def test_progress_is_reported_from_the_callers_thread_and_ends_at_all_blocks() -> None:
+    calls = []
+    encode(gaussian(80, 64 * 8), SEEDLM4, progress=lambda *counts: calls.append((*counts, threading.get_ident())))
+    assert [call[0] for call in calls] == sorted(call[0] for call in calls)
+    assert calls[-1] == (5120, 5120, threading.get_ident())
+
+
+@pytest.mark.parametrize(("weights", "message"), [
+    (np.array([[1.0, np.nan]]), "NaN or infinity"), (np.array([[-np.inf, 0.0]]), "NaN or infinity"),
+    (np.ones((2, 8), dtype=np.int8), "not int8"), (np.ones(8), r"shape \(8,\)")])
+def test_unusable_weights(weights: np.ndarray, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        encode(weights, SEEDLM4)
+
+
+def test_exact_mode_needs_as_many_weights_as_coefficients() -> None:
+    with pytest.raises(UserError, match="format 2,3,9 has more coefficients than weights"):
+        encode(np.ones((1, 2)), BlockFormat(2, 3, 9))
+
+
+class TestKernel:
+    @pytest.fixture(autouse=True)
+    def fresh(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SEEDLM_CACHE", str(tmp_path / "kernels"))
+        load.cache_clear()
+
+    def test_is_built_once(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        load(BlockFormat(4, 2, 3))
+        built = {file: file.stat().st_mtime_ns for file in (tmp_path / "kernels").iterdir()}
+        load.cache_clear()
+        load(BlockFormat(4, 2, 3))
+        assert {file: file.stat().st_mtime_ns for file in (tmp_path / "kernels").iterdir()} == built
+        assert len(built) == 1
+
+    @pytest.mark.parametrize(("compiler", "message"), [
+        ("no-such-cc", "no C compiler 'no-such-cc' found"), ("false", "could not build")])
+    def test_without_a_compiler(self, compiler: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CC", compiler)
+        with pytest.raises(UserError, match=message):
+            load(BlockFormat(4, 2, 3))
+
+    def test_with_an_unwritable_cache(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "file").touch()
+        monkeypatch.setenv("SEEDLM_CACHE", str(tmp_path / "file" / "kernels"))
+        with pytest.raises(UserError, match="make the folder writable"):
+            load(BlockFormat(4, 2, 3))
