@@ -2,8 +2,8 @@
 
 1. The sum is rounded to 24 significant bits, ties to even.
 2. That is multiplied by the constant factor, a float32, and by a power of two; the product is rounded to 24 bits,
-   ties to even, with an unbounded exponent. Below 2**-126 it becomes +0; above the largest float32 it saturates to
-   plus or minus that number. Zero is always +0. Infinities and NaN do not occur.
+   ties to even; above the largest float32 it saturates to plus or minus that number. It cannot underflow: a sum that
+   is not zero is at least 1, and the factor is normal. Zero is +0. Infinities and NaN do not occur.
 
 The FP16 baseline's factor is a power of two, so its one rounding is the first.
 """
@@ -14,7 +14,6 @@ import numpy as np
 
 __all__ = ["round_to_24_bits", "scaled"]
 
-_SMALLEST_NORMAL = np.ldexp(1.0, -126)
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -33,5 +32,4 @@ def scaled(sums: Iterable[int], factor: np.float32, power: int) -> np.ndarray:
     # 24 x 24 bits fit the 53 of a float64, and so does every exponent here: the product is exact.
     mantissa, exponent = np.frexp(np.ldexp(rounded * np.float64(factor), power))
     result = np.ldexp(np.rint(np.ldexp(mantissa, 24)), exponent - 24)
-    result = np.where(np.abs(result) < _SMALLEST_NORMAL, 0.0, result)
     return result.clip(-_LARGEST, _LARGEST).astype(np.float32) + np.float32(0)

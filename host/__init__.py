@@ -1,1 +1,1 @@
-"""What runs on the host: checkpoints, the encoder, the device protocol, reports and the command line."""
+"""The host: checkpoints in, compressed streams to the device, results checked and reported."""

@@ -25,7 +25,9 @@ def emit(component, path, name="top"):
         f"read_rtlil {source}",
         # Amaranth's debug wires are called like array elements (o__payload[0]), which abc9 takes for bits of a bus.
         "rename -hide w:*[*]",
-        "proc -nomux -norom",
+        # Processes become multiplexers: Icarus 11 evaluates an always_comb that assigns part of a vector for ever.
+        "proc -norom",
+        "pmuxtree",
         "memory_collect",
         "attrmap " + " ".join(f"-remove {attribute}" for attribute in attributes),
         "attrmap -modattr " + " ".join(f"-remove {attribute}" for attribute in attributes),

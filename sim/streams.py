@@ -9,7 +9,7 @@ import random
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge, with_timeout
 
-__all__ = ["Stream", "cycles", "receive", "send", "start"]
+__all__ = ["Stream", "cycles", "receive", "receive_one", "send", "start"]
 
 
 class Stream:
@@ -51,8 +51,20 @@ async def send(stream, payloads, idle=0.0):
     stream.valid.value = 0
 
 
-async def receive(stream, count, stall=0.0, timeout_cycles=100_000):
-    """Receive ``count`` payloads (ints), not ready with probability ``stall``; then check that no more is offered.
+async def receive_one(stream):
+    """The next payload (int) that ``stream`` offers."""
+    stream.ready.value = 1
+    await RisingEdge(stream.clk)
+    while not stream.valid.value:
+        await RisingEdge(stream.clk)
+    stream.ready.value = 0
+    return int(stream.payload.value)
+
+
+async def receive(stream, count, stall=0.0, timeout_cycles=100_000, more=False):
+    """Receive ``count`` payloads (ints), not ready with probability ``stall``.
+
+    Then, unless ``more`` are expected, check that none is offered.
 
     Also checks that an offered payload stays until it is taken. A wait of ``timeout_cycles`` clock periods of 10 ns
     raises cocotb's SimTimeoutError.
@@ -76,7 +88,7 @@ async def receive(stream, count, stall=0.0, timeout_cycles=100_000):
         stream.ready.value = 0
 
     await with_timeout(collect(), timeout_cycles * 10, "ns")
-    for _ in range(20):
+    for _ in range(0 if more else 20):
         await RisingEdge(stream.clk)
         assert not stream.valid.value, f"{stream.name} offers more than {count} payloads"
     return payloads

@@ -3,24 +3,49 @@
 import pytest
 
 from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from hw.activation_buffer import ActivationBuffer
+from hw.align import Align
+from hw.config import EngineConfig
+from hw.drain import Drain
+from hw.fp16_lane import Fp16Lane
+from hw.lane import SeedlmLane
 from hw.lfsr_bank import LfsrBank
+from hw.normalise import Normalise
+from hw.scale import Scale
+from hw.unpacker import Unpacker
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 WIDE = BlockFormat(c=16, p=2, k=24)
+SHORT = BlockFormat(c=4, p=4, k=3)  # a state is shorter than what the states of a weight span
+
+
+def _small(fmt, bus_bits=64):
+    return EngineConfig(fmt, bus_bits, max_rows=64, max_cols=256, outstanding=4, write_beats=4)
+
 
 CASES = [
-    (LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)
+    *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
+    *((Unpacker, *widths) for widths in ((512, 576), (64, 72), (32, 45))),
+    *((ActivationBuffer, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
+    *((Align, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3)),
+    *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT)),
+    (Fp16Lane, _small(None)),
+    (Drain, _small(SEEDLM4, 128)),
+    *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
+    (Scale, _small(SEEDLM4)),
 ]
 
 
 def _name(value):
-    return value.name if isinstance(value, BlockFormat) else getattr(value, "__name__", None)
+    if isinstance(value, EngineConfig):
+        return f"{value.name}-{value.bus_bits}"
+    return str(getattr(value, "name", None) or getattr(value, "__name__", value))
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(str(_name(part) or part) for part in case))
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(_name, case)))
 def test_block(case, simulator):
     component, *args = case
     stage = component.__module__.rpartition(".")[2]

@@ -1,0 +1,150 @@
+"""Driver of the engine: memory layout, registers, one matrix-vector product at a time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden import fp16, matvec
+from golden.activations import require_finite
+from golden.block import CompressedMatrix
+from host.device import Device, DeviceError
+from host.errors import UserError
+from host.image import activation_image, fp16_image, weight_image
+from hw.config import EngineConfig
+from hw.registers import ID, OFFSETS, Control, Status, identity
+
+__all__ = ["Counters", "Driver", "Product"]
+
+_PAGE = 4096
+_CYCLES_PER_BEAT = 64
+"""A run that takes longer than this for each beat, and a million cycles, is taken for hung."""
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Performance counters of one run, as :data:`hw.registers.REGISTERS` describes them."""
+
+    cycles: int
+    starved: int
+    stalled: int
+    beats: int
+    bytes_read: int
+    bytes_written: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """Result of one run: ``y``, float32, (rows,), and the counters."""
+
+    y: np.ndarray
+    counters: Counters
+
+
+def _aligned(address: int) -> int:
+    return -(-address // _PAGE) * _PAGE
+
+
+class Driver:
+    """Runs products on a device whose engine was built from ``config``.
+
+    Raises
+    ------
+    DeviceError
+        When the device holds another design, or an engine for another format or bus.
+    """
+
+    def __init__(self, device: Device, config: EngineConfig):
+        self._device, self._config = device, config
+        found = device.read_register(OFFSETS["ID"])
+        if found != ID:
+            raise DeviceError(f"the device's ID register reads {found:#010x} where a seedlm-fpga engine has {ID:#010x}")
+        found, wanted = device.read_register(OFFSETS["FORMAT"]), identity(config)
+        if found != wanted:
+            raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit "
+                              f"bus has {wanted:#x}: load the matching bitstream")
+
+    def _check_shape(self, shape: tuple[int, int]) -> None:
+        for what, size, most in zip(("rows", "columns"), shape, (self._config.max_rows, self._config.max_cols),
+                                    strict=True):
+            if not 1 <= size <= most:
+                raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 to "
+                                f"{most}")
+
+    def image(self, weights: CompressedMatrix | np.ndarray) -> bytes:
+        """The weight image for this engine.
+
+        Parameters
+        ----------
+        weights : CompressedMatrix, or float16 array (rows, columns) for the FP16 baseline
+
+        Raises
+        ------
+        UserError
+            When the engine cannot take a matrix of this shape.
+        """
+        self._check_shape(weights.shape)
+        if isinstance(weights, CompressedMatrix):
+            if weights.fmt != self._config.fmt:
+                raise DeviceError(f"a matrix in {weights.fmt.name} does not run on an engine for {self._config.name}")
+            return weight_image(weights, self._config)
+        return fp16_image(require_finite(weights, "weights"), self._config)
+
+    def multiply(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Product:
+        """``weights @ x`` on the device.
+
+        Parameters
+        ----------
+        weights : CompressedMatrix, or float16 array (rows, columns) for the FP16 baseline
+        x : float16 array (columns,)
+
+        Raises
+        ------
+        UserError
+            When the shapes do not fit the engine or its memory.
+        DeviceError
+            When the run fails or does not end.
+        """
+        image = self.image(weights)
+        rows, cols = weights.shape
+        if x.shape != (cols,):
+            raise UserError(f"activations must have shape ({cols},), not {x.shape}")
+        activations = activation_image(require_finite(x, "activations"), self._config)
+        weight_addr = _aligned(len(activations))
+        result_addr = weight_addr + _aligned(len(image))
+        end = result_addr + _aligned(4 * rows)
+        if end > self._device.memory_bytes:
+            raise UserError(f"a matrix of {rows} x {cols} needs {end} bytes; the device has {self._device.memory_bytes}")
+        self._device.write_memory(0, activations)
+        self._device.write_memory(weight_addr, image)
+
+        compressed = isinstance(weights, CompressedMatrix)
+        factor = matvec.factor(weights.fmt, weights.exponent_bias) if compressed else fp16.FACTOR
+        beats = (len(activations) + len(image)) // self._config.bus_bytes
+        for name, value in (
+            ("ACTIVATION_ADDR", 0),
+            ("WEIGHT_ADDR", weight_addr),
+            ("RESULT_ADDR", result_addr),
+            ("ROWS", rows),
+            ("BLOCKS", -(-cols // self._config.c)),
+            ("ACTIVATION_BEATS", len(activations) // self._config.bus_bytes),
+            ("WEIGHT_BEATS", len(image) // self._config.bus_bytes),
+            ("FACTOR", int(factor.view(np.uint32))),
+            ("CONTROL", Control.const({"start": 1}).as_bits()),
+        ):
+            self._device.write_register(OFFSETS[name], value)
+        done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * beats)
+        self._check_status(rows, cols, done)
+        counters = Counters(*(self._device.read_register(OFFSETS[name.upper()]) for name in Counters.__annotations__))
+        y = np.frombuffer(self._device.read_memory(result_addr, 4 * rows), dtype="<f4")
+        return Product(y, counters)
+
+    def _check_status(self, rows: int, cols: int, done: bool) -> None:
+        status = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
+        what = f"the product of {rows} x {cols} in {self._config.name}"
+        if not done or not status.done:
+            raise DeviceError(f"{what} did not end")
+        for name, problem in (("read_error", "memory answered a read with an error"),
+                              ("write_error", "memory answered a write with an error"),
+                              ("not_finite", "the device met an activation that is NaN or infinite")):
+            if status[name]:
+                raise DeviceError(f"{what} failed: {problem}")

@@ -1,0 +1,48 @@
+"""Accumulator: adds up one row without rounding.
+
+Latency 1 cycle from the last value of a row to its sum; one value a cycle. Never stalls, and its sum must be taken in
+the cycle in which it appears.
+"""
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+
+__all__ = ["Accumulator", "value_layout"]
+
+
+def value_layout(config: EngineConfig) -> data.StructLayout:
+    """One addend: ``value``, and whether it is the ``first`` or the ``last`` of its row."""
+    return data.StructLayout({"value": signed(config.value_bits), "first": 1, "last": 1})
+
+
+class Accumulator(wiring.Component):
+    """Exact sum of the values of a row.
+
+    Members
+    -------
+    i : In(stream of value_layout)
+        ``ready`` is always 1.
+    o : Out(stream of signed(sum_bits))
+        ``ready`` is not looked at.
+    """
+
+    def __init__(self, config: EngineConfig):
+        super().__init__({
+            "i": In(stream.Signature(value_layout(config))),
+            "o": Out(stream.Signature(signed(config.sum_bits))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        value = self.i.payload
+        m.d.comb += self.i.ready.eq(1)
+        m.d.sync += self.o.valid.eq(self.i.valid & value.last)
+        with m.If(self.i.valid):
+            with m.If(value.first):
+                m.d.sync += self.o.payload.eq(value.value)
+            with m.Else():
+                m.d.sync += self.o.payload.eq(self.o.payload + value.value)
+        return m

@@ -1,0 +1,55 @@
+"""Performance counters of a run: where its cycles went, and what crossed the bus.
+
+Every cycle of a run in which beats are still due is one of three: a beat came, the engine waited for memory, or memory
+waited for the engine. The rest, after the last beat, is the drain of the pipeline and the results.
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["Counters"]
+
+
+class Counters(wiring.Component):
+    """Event counters, cleared when a run starts and held when it ends.
+
+    Parameters
+    ----------
+    bus_bytes : int
+
+    Members
+    -------
+    start : In(1)
+    busy : In(1)
+        A run is under way.
+    reading : In(1)
+        Beats are still due.
+    read_valid, read_ready, write_beat : In(1)
+        Handshakes of the bus.
+    cycles, starved, stalled, beats, bytes_read, bytes_written : Out(32)
+    """
+
+    def __init__(self, bus_bytes):
+        self._bus_bytes = bus_bytes
+        inputs = ("start", "busy", "reading", "read_valid", "read_ready", "write_beat")
+        outputs = ("cycles", "starved", "stalled", "beats", "bytes_read", "bytes_written")
+        super().__init__({**{name: In(1) for name in inputs}, **{name: Out(32) for name in outputs}})
+
+    def elaborate(self, platform):
+        m = Module()
+        beat = self.read_valid & self.read_ready
+        amounts = (
+            (self.cycles, self.busy, 1),
+            (self.starved, self.reading & ~self.read_valid, 1),
+            (self.stalled, self.read_valid & ~self.read_ready, 1),
+            (self.beats, beat, 1),
+            (self.bytes_written, self.write_beat, self._bus_bytes),
+        )
+        for counter, event, amount in amounts:
+            with m.If(self.start):
+                m.d.sync += counter.eq(0)
+            with m.Elif(event):
+                m.d.sync += counter.eq(counter + amount)
+        m.d.comb += self.bytes_read.eq(self.beats * self._bus_bytes)
+        return m

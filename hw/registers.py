@@ -1,0 +1,137 @@
+"""Control and status registers, and the AXI4-Lite slave in front of them.
+
+:data:`REGISTERS` is the register map: the hardware is built from it, drivers look offsets up in it, and the README's
+table is printed from it. All registers are 32 bits wide.
+"""
+
+from dataclasses import dataclass
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.axi import AXI4LiteSignature, Resp
+from hw.config import EngineConfig
+
+__all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "Control", "Identity", "Register", "RegisterFile", "Status",
+           "identity"]
+
+ADDR_BITS = 8
+"""Width of a register address."""
+ID = 0x5EED_0001
+"""What the first register reads: the design and the version of its register map."""
+
+Identity = data.StructLayout({"c": 9, "p": 4, "k": 5, "coef_bits": 3, "bus_log2": 4})
+"""FORMAT register; ``k`` is 0 for the FP16 baseline."""
+Control = data.StructLayout({"start": 1})
+"""CONTROL register."""
+Status = data.StructLayout({"busy": 1, "done": 1, "read_error": 1, "write_error": 1, "not_finite": 1})
+"""STATUS register."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """One register: byte ``offset``, ``access`` ("ro" or "rw") and what it means."""
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+
+
+def _map(*rows):
+    return tuple(Register(name, 4 * i, access, doc) for i, (name, access, doc) in enumerate(rows))
+
+
+REGISTERS = _map(
+    ("ID", "ro", f"{ID:#010x}: this design, this register map"),
+    ("FORMAT", "ro", "weight format and bus width the engine was built for: c, p, k, coef_bits, log2 of bus bits"),
+    ("LANES", "ro", "rows computed side by side"),
+    ("CONTROL", "rw", "bit 0: write 1 to start a run; reads 0"),
+    ("STATUS", "ro", "bit 0 busy, 1 done, 2 read error, 3 write error, 4 activation NaN or infinite"),
+    ("ACTIVATION_ADDR", "rw", "byte address of the FP16 activations, a multiple of a beat"),
+    ("WEIGHT_ADDR", "rw", "byte address of the weight image, a multiple of a beat"),
+    ("RESULT_ADDR", "rw", "byte address of the float32 results, a multiple of a beat"),
+    ("ROWS", "rw", "rows of the matrix"),
+    ("BLOCKS", "rw", "blocks of a row: ceil(columns / c)"),
+    ("ACTIVATION_BEATS", "rw", "beats of activations; memory holds zeros behind the last column, to the end of its block"),
+    ("WEIGHT_BEATS", "rw", "beats of the weight image"),
+    ("FACTOR", "rw", "float32 by which every row sum is multiplied: positive and normal"),
+    ("CYCLES", "ro", "cycles from start to done"),
+    ("STARVED", "ro", "cycles in which the engine waited for memory"),
+    ("STALLED", "ro", "cycles in which memory waited for the engine"),
+    ("BEATS", "ro", "beats read"),
+    ("BYTES_READ", "ro", "bytes read, modulo 2**32"),
+    ("BYTES_WRITTEN", "ro", "bytes written"),
+)
+OFFSETS = {register.name: register.offset for register in REGISTERS}
+"""Byte offset by name."""
+
+
+def identity(config: EngineConfig) -> int:
+    """What the FORMAT register of an engine built from ``config`` reads."""
+    fmt = config.fmt
+    fields = {"c": fmt.c, "p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits} if fmt else {"c": 1}
+    return Identity.const({**fields, "bus_log2": config.bus_bits.bit_length() - 1}).as_bits()
+
+
+class RegisterFile(wiring.Component):
+    """AXI4-Lite slave over the register map.
+
+    One access at a time; reads and writes take 2 cycles. Write strobes are not looked at: writes are of whole
+    registers. Unmapped addresses read as 0 and ignore writes, with response SLVERR.
+
+    Members
+    -------
+    axil : In(AXI4LiteSignature)
+    <name> : Out(32) for each "rw" register, In(32) for each "ro" register, in lower case
+    start : Out(1)
+        Strobe: CONTROL.start was written.
+    """
+
+    def __init__(self):
+        members = {"axil": In(AXI4LiteSignature(ADDR_BITS)), "start": Out(1)}
+        for register in REGISTERS:
+            if register.name != "CONTROL":
+                members[register.name.lower()] = (Out if register.access == "rw" else In)(32)
+        super().__init__(members)
+
+    def elaborate(self, platform):
+        m = Module()
+        aw, w, b, ar, r = (getattr(self.axil, channel) for channel in ("aw", "w", "b", "ar", "r"))
+
+        # A write waits for both its address and its data, then for room for its response.
+        write = Signal()
+        m.d.comb += [
+            write.eq(aw.valid & w.valid & (~b.valid | b.ready)),
+            aw.ready.eq(write),
+            w.ready.eq(write),
+        ]
+        with m.If(b.ready):
+            m.d.sync += b.valid.eq(0)
+        with m.If(write):
+            m.d.sync += [b.valid.eq(1), b.payload.resp.eq(Resp.SLVERR)]
+            with m.Switch(aw.payload.addr[2:]):
+                for register in REGISTERS:
+                    if register.access != "rw":
+                        continue
+                    with m.Case(register.offset // 4):
+                        m.d.sync += b.payload.resp.eq(Resp.OKAY)
+                        if register.name == "CONTROL":
+                            m.d.comb += self.start.eq(data.View(Control, w.payload.data[:Control.size]).start)
+                        else:
+                            m.d.sync += getattr(self, register.name.lower()).eq(w.payload.data)
+
+        read = Signal()
+        m.d.comb += [read.eq(ar.valid & (~r.valid | r.ready)), ar.ready.eq(read)]
+        with m.If(r.ready):
+            m.d.sync += r.valid.eq(0)
+        with m.If(read):
+            m.d.sync += [r.valid.eq(1), r.payload.data.eq(0), r.payload.resp.eq(Resp.SLVERR)]
+            with m.Switch(ar.payload.addr[2:]):
+                for register in REGISTERS:
+                    with m.Case(register.offset // 4):
+                        m.d.sync += r.payload.resp.eq(Resp.OKAY)
+                        if register.name != "CONTROL":
+                            m.d.sync += r.payload.data.eq(getattr(self, register.name.lower()))
+        return m

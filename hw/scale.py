@@ -1,0 +1,89 @@
+"""Scale: the one multiplication by a constant, and the assembly of a float32.
+
+result = significand * factor * 2**(exponent + shared), rounded to 24 bits, ties to even; above the largest float32 it
+saturates to that number. It cannot underflow: a sum that is not zero is at least 1, and the factor is normal.
+
+Latency 2 cycles, one result a cycle.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+from hw.normalise import SIGNIFICAND, float_layout
+from hw.stream_register import StreamRegister
+
+__all__ = ["Scale", "result_layout"]
+
+_FRACTION = SIGNIFICAND - 1
+_BIAS = 127
+_EXPONENT = signed(10)
+
+
+def result_layout() -> data.StructLayout:
+    """A float32 ``result`` as bits, and whether it is the ``last`` of the matrix."""
+    return data.StructLayout({"result": 32, "last": 1})
+
+
+class Scale(wiring.Component):
+    """Floating-point multiplication by a factor that holds for the whole matrix.
+
+    Members
+    -------
+    factor : In(32)
+        A positive, normal float32.
+    shared : In(5)
+        Added to the exponent: that of the activations, or 0.
+    i : In(stream of float_layout)
+    o : Out(stream of result_layout)
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "factor": In(32),
+            "shared": In(5),
+            "i": In(stream.Signature(float_layout(config))),
+            "o": Out(stream.Signature(result_layout())),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        product_layout = data.StructLayout(
+            {"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
+        m.submodules.product = product = StreamRegister(product_layout)
+        now, later = self.i.payload, product.i.payload
+        factor_exponent = self.factor[_FRACTION:31]
+        m.d.comb += [
+            product.i.valid.eq(self.i.valid),
+            self.i.ready.eq(product.i.ready),
+            later.sign.eq(now.sign),
+            later.product.eq(now.significand * Cat(self.factor[:_FRACTION], Const(1, 1))),
+            # Biased exponent of the result when the product is in [1, 2) * 2**46.
+            later.exponent.eq(now.exponent + factor_exponent + self.shared + _FRACTION),
+            later.last.eq(now.last),
+        ]
+
+        m.submodules.result = result = StreamRegister(result_layout())
+        now, later = product.o.payload, result.i.payload
+        high = now.product[-1]
+        normal = Signal(2 * SIGNIFICAND)
+        m.d.comb += normal.eq(Mux(high, now.product, now.product << 1))
+        kept, guard, rest = normal[SIGNIFICAND:], normal[SIGNIFICAND - 1], normal[:SIGNIFICAND - 1]
+        rounded, exponent = Signal(SIGNIFICAND + 1), Signal(_EXPONENT)
+        m.d.comb += [
+            rounded.eq(kept + (guard & (rest.any() | kept[0]))),
+            exponent.eq(now.exponent + high + rounded[SIGNIFICAND]),
+            result.i.valid.eq(product.o.valid),
+            product.o.ready.eq(result.i.ready),
+            later.last.eq(now.last),
+        ]
+        with m.If(~normal[-1]):
+            m.d.comb += later.result.eq(0)
+        with m.Elif(exponent > 2 * _BIAS):
+            m.d.comb += later.result.eq(Cat(Const((2 * _BIAS << _FRACTION) | ((1 << _FRACTION) - 1), 31), now.sign))
+        with m.Else():
+            m.d.comb += later.result.eq(Cat(rounded[:_FRACTION], exponent[:8], now.sign))
+        wiring.connect(m, result.o, wiring.flipped(self.o))
+        return m

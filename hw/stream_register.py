@@ -1,0 +1,38 @@
+"""A register in a stream: cuts the path of valid and payload.
+
+Latency 1 cycle, one payload a cycle. ``i.ready`` follows ``o.ready`` combinationally.
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["StreamRegister"]
+
+
+class StreamRegister(wiring.Component):
+    """One pipeline register with back-pressure.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Payload.
+
+    Members
+    -------
+    i, o : streams of ``shape``
+    flush : In(1)
+        Forget the payload held.
+    """
+
+    def __init__(self, shape):
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "flush": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
+        with m.If(self.i.ready):
+            m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
+        with m.If(self.flush):
+            m.d.sync += self.o.valid.eq(0)
+        return m

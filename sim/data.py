@@ -1,0 +1,23 @@
+"""Data for testbenches: random operands, beats, and payloads that several stages share."""
+
+import numpy as np
+
+__all__ = ["beats_of", "finite_halves", "lane_word"]
+
+
+def finite_halves(random, count):
+    """``count`` float16, every finite bit pattern alike: signs, zeros, subnormals and all binades."""
+    return np.array([random.getrandbits(1) << 15 | random.randrange(0x7C00) for _ in range(count)],
+                    dtype=np.uint16).view(np.float16)
+
+
+def beats_of(content, bus_bytes):
+    """Bytes as beats (little-endian ints), zeros behind the last."""
+    padded = content + bytes(-len(content) % bus_bytes)
+    return [int.from_bytes(padded[n:n + bus_bytes], "little") for n in range(0, len(padded), bus_bytes)]
+
+
+def lane_word(config, block, x, first, last):
+    """Bits of a lane's input word: a ``block`` (int), its activations ``x`` (ints) and the limits of its row."""
+    activations = {"x": x, "first": first, "last": last, **({"total": sum(x)} if config.fmt else {})}
+    return config.lane_word.const({"block": block, "activations": activations}).as_bits()

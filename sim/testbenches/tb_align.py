@@ -1,0 +1,35 @@
+"""Align: FP16 to block floating point, against golden."""
+
+import random
+
+import cocotb
+import numpy as np
+
+from golden.activations import to_block_floating_point
+from hw.activation_buffer import raw_word
+from sim.data import finite_halves
+from sim.runner import arguments
+from sim.streams import Stream, cycles, receive, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def elements_are_rounded_as_golden_does(dut, idle, stall):
+    (config,) = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready, dut.flush, dut.shared)
+    for limit in (2.0**-20, 1.0, 65504.0):
+        x = finite_halves(random, 60 * config.c).clip(-limit, limit).astype(np.float16)
+        elements, shared = to_block_floating_point(x)
+        dut.shared.value = shared
+        await cycles(dut, 1)
+        rows = x.view(np.uint16).reshape(-1, config.c)
+        payloads = [raw_word(config).const({"x": row.tolist(), "first": n % 3 == 0, "last": n % 5 == 0}).as_bits()
+                    for n, row in enumerate(rows)]
+        cocotb.start_soon(send(i, payloads, idle))
+        for n, bits in enumerate(await receive(o, len(rows), stall)):
+            word = config.activation_word.from_bits(bits)
+            wanted = elements.reshape(rows.shape)[n]
+            assert list(word.x) == wanted.tolist()
+            assert word.total == wanted.sum()
+            assert (word.first, word.last) == (n % 3 == 0, n % 5 == 0)

@@ -1,0 +1,49 @@
+"""Scale: the multiplication by the constant factor, against golden, up to saturation."""
+
+import random
+
+import cocotb
+import numpy as np
+
+from golden.float32 import scaled
+from hw.normalise import float_layout
+from hw.scale import result_layout
+from sim.runner import arguments
+from sim.streams import Stream, cycles, receive, send, start
+
+
+def _sum(width):
+    """A random sum of at most ``width`` bits whose significand fits 24."""
+    return random.choice((-1, 1)) * random.getrandbits(24) << random.randrange(width - 25)
+
+
+def _parts(value):
+    """Fields of a float_layout for an integer of at most 24 significant bits."""
+    up = 24 - abs(value).bit_length()
+    significand = abs(value) << up if up >= 0 else abs(value) >> -up
+    return {"sign": value < 0, "significand": significand, "exponent": -up if value else 0}
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def products_are_rounded_as_golden_does(dut, idle, stall):
+    (config,) = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready, dut.factor, dut.shared)
+    saturated = set()
+    for centre in (-126, -90, -40, 0, 40, 90, 127):
+        for _ in range(4):
+            factor = np.ldexp(np.float32(random.choice((1.0, 2 - 2.0**-23, random.uniform(1, 2)))), centre)
+            shared = random.randrange(31)
+            dut.factor.value, dut.shared.value = int(factor.view(np.uint32)), shared
+            await cycles(dut, 1)
+            sums = [0, 1, -1, (1 << 24) - 1, *(_sum(config.sum_bits) for _ in range(30))]
+            payloads = [float_layout(config).const({**_parts(value), "last": n % 3 == 0}).as_bits()
+                        for n, value in enumerate(sums)]
+            cocotb.start_soon(send(i, payloads, idle))
+            found = [result_layout().from_bits(bits) for bits in await receive(o, len(sums), stall)]
+            wanted = scaled(sums, factor, shared)
+            assert [result.result for result in found] == wanted.view(np.uint32).tolist()
+            assert [result.last for result in found] == [n % 3 == 0 for n in range(len(sums))]
+            saturated |= set(wanted[np.abs(wanted) == np.finfo(np.float32).max].tolist())
+    assert len(saturated) == 2, "no result was large enough to saturate, in both directions"

@@ -1,0 +1,31 @@
+"""Unpacker: bits are neither lost, moved nor delayed."""
+
+import random
+
+import cocotb
+from cocotb.utils import get_sim_time
+
+from sim.runner import arguments
+from sim.streams import Stream, cycles, receive, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def words_are_the_bits_of_the_beats(dut, idle, stall):
+    beat_bits, word_bits = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready, dut.flush)
+    for _ in range(2):  # the second time, what the first left behind must be gone
+        beats = [random.getrandbits(beat_bits) for _ in range(300)]
+        bits = sum(beat << n * beat_bits for n, beat in enumerate(beats))
+        count = len(beats) * beat_bits // word_bits
+        began = get_sim_time("ns")
+        sender = cocotb.start_soon(send(i, beats, idle))
+        words = await receive(o, count, stall)
+        await sender
+        if idle == stall == 0:
+            assert (get_sim_time("ns") - began) / 10 <= len(beats) + 25, "a beat was not taken in every cycle"
+        assert words == [bits >> n * word_bits & (1 << word_bits) - 1 for n in range(count)]
+        dut.flush.value = 1
+        await cycles(dut, 1)
+        dut.flush.value = 0
