@@ -163,10 +163,8 @@ void segment_search(const segment *g, const double *weights, long count, int exa
             b->error = error[n], b->seed = seed[n], b->exponent = exponent[n];
             for (int p = 0; p < P; p++) b->codes[p] = codes[n * P + p];
             for (int c = 0; c < C; c++) own[c] = w[c][lane];
-            if (exact || b->norm == 0) { /* the zero code is always there */
-                memset(b->u, 0, sizeof b->u);
-                consider(b, 1, EXP_MIN, (int[P]){0});
-            }
+            memset(b->u, 0, sizeof b->u); /* what the zero code is multiplied with */
+            if (exact || b->norm == 0) consider(b, 1, EXP_MIN, (int[P]){0});
             for (int tile = TILES; tile < TILE_VECTORS * LANES; tile++) greatest.of[tile] = -1;
             for (int tile = 0; tile < TILES; tile++) greatest.of[tile] = tiles[tile][lane];
             while (b->norm > 0) {

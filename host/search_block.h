@@ -62,11 +62,11 @@ static void rounded(block *b, const double *t, uint32_t seed) {
 static void evaluate(block *b, const segment *g, int position, int exact, const double *pinv) {
     uint32_t seed = g->state[position];
     double step = ldexp(1, EXP_MIN - b->scale), t[P], greatest = 0;
-    columns_at(g, position, P, b->u);
     if (g->reach[position] * step > 2 * sqrt(b->norm)) { /* the least step overshoots: only the zero code is left */
-        consider(b, seed, EXP_MIN, (int[P]){0});
+        if (!exact) consider(b, seed, EXP_MIN, (int[P]){0});
         return;
     }
+    columns_at(g, position, P, b->u);
     orthonormalise(P, (const double(*)[C])b->u, b->q, b->r);
     double left[C];
     memcpy(left, b->w, sizeof left);
@@ -81,8 +81,10 @@ static void evaluate(block *b, const segment *g, int position, int exact, const 
         t[p] = b->y[p];
         for (int j = p + 1; j < P; j++) t[p] -= b->r[p][j] * t[j];
         t[p] = b->r[p][p] > 0 ? t[p] / b->r[p][p] : 0;
-        if (pinv)
-            for (int c = t[p] = 0; c < C; c++) t[p] += pinv[p * C + c] * b->w[c];
+        if (pinv) {
+            t[p] = 0;
+            for (int c = 0; c < C; c++) t[p] += pinv[p * C + c] * b->w[c];
+        }
         greatest = fmax(greatest, fabs(t[p]));
     }
     if (!exact) {

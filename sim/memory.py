@@ -3,8 +3,8 @@
 Requests wait in a read queue and a write queue; a write joins in when all its data has come. The front end takes
 bursts in turn from the two, cuts them into segments that lie in one row each, and hands these to the
 :class:`~sim.scheduler.Scheduler`, which says when each word is accessed. Words read return in order through a FIFO,
-after the DRAM's read latency; a master that does not take them stops the accesses when the FIFO is full. A write is
-acknowledged the cycle after its last word is in memory. All cycle counts are exact and repeatable from reset.
+after the DRAM's read latency. A read burst starts only when the FIFO has room for all of it, so that a master that does
+not take its words holds up reads but never writes. A write is acknowledged the cycle after its last word is in memory. All cycle counts are exact and repeatable from reset.
 
 Supported are INCR bursts of full words; as AXI has it, the first address may lie within a word. Everything else gets
 the right number of beats and an error, and changes nothing: SLVERR for other burst types or sizes and for bursts that
@@ -32,8 +32,8 @@ READS, WRITES = 16, 4
 """Requests that the queues hold."""
 WRITE_WORDS = 2 * BURST_BEATS
 """Words of write data held: one burst being written and one arriving."""
-SPARE_WORDS = 16
-"""Room for words read beyond what the latency takes: how long a master may pause before accesses do."""
+SPARE_BURSTS = 4
+"""Room for words read, in bursts of 4 KB, beyond what the latency takes: how long a master may pause before reads do."""
 
 
 class HostSignature(wiring.Signature):
@@ -74,6 +74,7 @@ class MemoryModel(wiring.Component):
                              f"not {size_bytes}")
         self._dram, self._data_bits = dram, data_bits
         self._words = size_bytes * 8 // data_bits
+        self._read_words = dram.read_latency + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits)
         super().__init__({"axi": In(AXI4Signature(addr_bits, data_bits)), "host": In(HostSignature())})
 
     def elaborate(self, platform):
@@ -124,7 +125,13 @@ class MemoryModel(wiring.Component):
         # A burst keeps its turn until its last segment; ``offset`` words of it have been passed on.
         offset, writing, wrote = Signal(8), Signal(), Signal()
         write_ready = write.valid & (complete != 0)
-        m.d.comb += writing.eq(Mux(offset != 0, wrote, write_ready & ~(read.valid & wrote)))
+
+        # Room in the FIFO of words read, less what the bursts passed on will take.
+        free, read_ready, reserve = Signal(range(self._read_words + 1), init=self._read_words), Signal(), Signal()
+        m.d.comb += read_ready.eq(read.valid & (free > read.payload.len))
+        m.d.comb += reserve.eq(segment.valid & segment.ready & ~writing & (offset == 0))
+        m.d.sync += free.eq(free + (axi.r.valid & axi.r.ready) - Mux(reserve, read.payload.len + 1, 0))
+        m.d.comb += writing.eq(Mux(offset != 0, wrote, write_ready & ~(read_ready & wrote)))
 
         request, last = Signal.like(read.payload), Signal()
         word, left, room = Signal.like(read.payload.word), Signal(8), Signal(range(self._dram.row_words))
@@ -134,7 +141,7 @@ class MemoryModel(wiring.Component):
             left.eq(request.len - offset),
             room.eq(~word[:len(room)]),
             last.eq(left <= room),
-            segment.valid.eq(Mux(writing, write_ready | (offset != 0), read.valid)),
+            segment.valid.eq((offset != 0) | Mux(writing, write_ready, read_ready)),
             Cat(segment.payload.word).eq(word),
             segment.payload.more.eq(Mux(last, left, room)),
             segment.payload.write.eq(writing),
@@ -158,7 +165,7 @@ class MemoryModel(wiring.Component):
 
         # Words read wait in a FIFO; a token that takes the rest of the read latency releases each.
         word = axi.r.payload.shape()
-        m.submodules.read_words = words = SyncFIFO(width=word.size, depth=dram.read_latency + SPARE_WORDS)
+        m.submodules.read_words = words = SyncFIFO(width=word.size, depth=self._read_words)
         arriving = Signal(word)
         stored = Signal(self._data_bits)
         delay = Signal(dram.read_latency - 1)
