@@ -66,8 +66,8 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
         Rows are outputs; the last block of a row is padded with zeros when ``columns`` is not a multiple of ``c``.
     exponent_bias : int or "auto"
         Power of two taken out of the whole matrix; 0 is the paper's format. Who compresses a tensor slice by slice
-        passes ``exponent_bias_for(greatest magnitude of the tensor)``. In ``exact`` mode, blocks that lie below or
-        beyond the range of the exponent are slow.
+        passes ``exponent_bias_for(greatest magnitude of the tensor)``. Blocks below or beyond the exponent's range
+        are slow, some 100 a second, for bounds say little about them; with "auto" there are hardly any.
     threads : int, optional
         Default: one for each processor that this process may use. The result does not depend on it.
     progress : callable, optional

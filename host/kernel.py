@@ -20,7 +20,7 @@ from host.errors import UserError
 __all__ = ["cache_folder", "load"]
 
 _SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
-_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-mprefer-vector-width=512", "-fPIC", "-shared")
+_FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 
 
 def cache_folder() -> Path:

@@ -3,10 +3,10 @@
  * Compiled by host/kernel.py, once for each format, with -DC= -DP= -DK= -DCOEF_BITS= -DTAPS= (a bit mask).
  *
  * Columns of U are runs of the LFSR cycle: with D[i] = sum_c w[c] u[i + 1 + P c], the products U^T w of the seed at
- * position i of the cycle are D[i] .. D[i+P-1]. ||w||^2 - ||Q^T w||^2, Q an orthonormal basis of U's columns, is a lower
- * bound of every quantised error. Three facts make it cheap to know for every seed:
- *   - A state is its predecessor shifted by one bit, so D[i+1] = D[i]/2 + (sum of the +-w whose entering bit is set) - ..:
- *     two additions and two table look-ups in place of C products.
+ * position i of the cycle are D[i] .. D[i+P-1]. With Q an orthonormal basis of U's columns, ||w||^2 - ||Q^T w||^2 is a
+ * lower bound of every quantised error. Three facts make it cheap to know for every seed:
+ *   - A state is its predecessor shifted by one bit, so D[i+1] is D[i]/2 and a sum of +-w/2 by the C bits that enter,
+ *     less a little for those that leave: two additions and two table look-ups in place of C products.
  *   - Neighbours on the cycle share P-1 columns, so their energies ||Q^T w||^2 share all but one term.
  *   - All coefficients depend on the seed alone, so 16 blocks ride in the lanes of one vector.
  * The greatest energy of each tile of TILE positions is kept; then, block by block, tiles are opened in falling order

@@ -36,7 +36,7 @@ static inline vf vmax(vf a, vf b) { vi m = a > b; return (vf)(((vi)a & m) | ((vi
 #endif
 
 typedef struct {
-    float coef[N / 2 / LANES][COEFS][LANES]; /* a pair of seeds per lane: shared triangle, then first, then last column */
+    float coef[N / 2 / LANES][COEFS][LANES]; /* a pair of seeds per lane: shared triangle, first column, last */
     uint32_t state[N + C * P + K + 8];       /* the cycle from the segment's first seed on */
     float u[N + C * P + K + 8];              /* centred states: exact integers */
     uint8_t index[N + K + P + 2][TABLES];    /* bits m, m + P, .. of the stream, as table indices */
