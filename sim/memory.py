@@ -3,8 +3,9 @@
 Requests wait in a read queue and a write queue; a write joins in when all its data has come. The front end takes
 bursts in turn from the two, cuts them into segments that lie in one row each, and hands these to the
 :class:`~sim.scheduler.Scheduler`, which says when each word is accessed. Words read return in order through a FIFO,
-after the DRAM's read latency. A read burst starts only when the FIFO has room for all of it, so that a master that does
-not take its words holds up reads but never writes. A write is acknowledged the cycle after its last word is in memory. All cycle counts are exact and repeatable from reset.
+after the DRAM's read latency. A read burst starts only when the FIFO has room for all of it, so that a master that
+does not take its words holds up reads but never writes. A write is acknowledged the cycle after its last word is in
+memory. All cycle counts are exact and repeatable from reset.
 
 Supported are INCR bursts of full words; as AXI has it, the first address may lie within a word. Everything else gets
 the right number of beats and an error, and changes nothing: SLVERR for other burst types or sizes and for bursts that
@@ -33,7 +34,7 @@ READS, WRITES = 16, 4
 WRITE_WORDS = 2 * BURST_BEATS
 """Words of write data held: one burst being written and one arriving."""
 SPARE_BURSTS = 4
-"""Room for words read, in bursts of 4 KB, beyond what the latency takes: how long a master may pause before reads do."""
+"""Room for words read beyond what the latency takes, in bursts of 4 KB: how long a master may pause before reads do."""
 
 
 class HostSignature(wiring.Signature):
