@@ -60,15 +60,15 @@ class Driver:
             raise DeviceError(f"the device's ID register reads {found:#010x} where a seedlm-fpga engine has {ID:#010x}")
         found, wanted = device.read_register(OFFSETS["FORMAT"]), identity(config)
         if found != wanted:
-            raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit "
-                              f"bus has {wanted:#x}: load the matching bitstream")
+            raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit"
+                              f" bus has {wanted:#x}: load the matching bitstream")
 
     def _check_shape(self, shape: tuple[int, int]) -> None:
         for what, size, most in zip(("rows", "columns"), shape, (self._config.max_rows, self._config.max_cols),
                                     strict=True):
             if not 1 <= size <= most:
-                raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 to "
-                                f"{most}")
+                raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 "
+                                f"to {most}")
 
     def image(self, weights: CompressedMatrix | np.ndarray) -> bytes:
         """The weight image for this engine.
@@ -113,7 +113,8 @@ class Driver:
         result_addr = weight_addr + _aligned(len(image))
         end = result_addr + _aligned(4 * rows)
         if end > self._device.memory_bytes:
-            raise UserError(f"a matrix of {rows} x {cols} needs {end} bytes; the device has {self._device.memory_bytes}")
+            raise UserError(f"a matrix of {rows} x {cols} needs {end} bytes of memory; the device has "
+                            f"{self._device.memory_bytes}")
         self._device.write_memory(0, activations)
         self._device.write_memory(weight_addr, image)
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from golden.spec import BlockFormat
 from host.errors import UserError
 
-__all__ = ["cache_folder", "load"]
+__all__ = ["SOURCES", "cache_folder", "load"]
 
-_SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
+SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
 _FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 
 
@@ -75,7 +75,7 @@ def load(fmt: BlockFormat) -> ctypes.CDLL:
     values = {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"}
     options = [*_FLAGS, *(f"-D{name}={value}" for name, value in values.items())]
     version = _run([compiler, "--version"])
-    parts = [*(source.read_text() for source in _SOURCES), *options, version, _processor()]
+    parts = [*(source.read_text() for source in SOURCES), *options, version, _processor()]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     library = folder / f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{digest[:16]}.so"
     try:
@@ -83,7 +83,7 @@ def load(fmt: BlockFormat) -> ctypes.CDLL:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 fresh = Path(scratch) / library.name
-                _run([compiler, *options, "-o", str(fresh), str(_SOURCES[0]), "-lm"])
+                _run([compiler, *options, "-o", str(fresh), str(SOURCES[0]), "-lm"])
                 fresh.replace(library)
         kernel = ctypes.CDLL(str(library))
     except OSError as error:

@@ -1,6 +1,6 @@
 """Build a component for a simulator, once, and run cocotb testbenches on it.
 
-Builds live in ``build/sim/`` and are found again by what they depend on: the component's parameters and the sources
+Builds live in ``build/simulators/`` and are found again by what they depend on: the component's parameters and the sources
 of hw/ and sim/ (which give the Verilog), then the Verilog, the tools and the flags (which give the simulator).
 """
 
@@ -9,6 +9,7 @@ import hashlib
 import os
 import pickle
 import random
+import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,6 +34,7 @@ _OPTIONS = {
     "icarus": ["-g2012"],
 }
 _ARGUMENTS = "SEEDLM_TESTBENCH_ARGUMENTS"
+_FUTURE = 4_000_000_000
 _TIMESCALE = ("1ns", "1ps")
 
 
@@ -103,6 +105,8 @@ def _copy_objects(source: Path, target: Path) -> None:
         for path in source.glob("verilated*.o"):
             part = target / f".{path.name}.{os.getpid()}"
             shutil.copy2(path, part)
+            # They depend on a makefile that is yet to be written: a date in the future keeps make from redoing them.
+            os.utime(part, (_FUTURE, _FUTURE))
             part.rename(target / path.name)
 
 
@@ -130,14 +134,14 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
     path = _emit(component, args)
     texts = [file.read_bytes() for file in (path, *sources)]
     key = _digest(*texts, simulator, fast, waves, _OPTIONS[simulator], *toolchain.python_versions())
-    directory = BUILD / "sim" / f"{component.__name__}-{simulator}-{key}"
+    directory = BUILD / "simulators" / f"{component.__name__}-{simulator}-{key}"
     with _locked(directory):
         done = directory / ".done"
         if not done.exists():
             optimise = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1" if fast else \
                 "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
             # MAKEFLAGS replaces that of a calling make, whose job server is not ours to use.
-            runtime = BUILD / "sim" / f"runtime-{_digest(optimise, waves, *toolchain.versions().values())}"
+            runtime = BUILD / "simulators" / f"runtime-{_digest(optimise, waves, *toolchain.versions().values())}"
             with _environ({**toolchain.environment(BUILD / "tools"), "MAKEFLAGS": toolchain.make_flags(optimise)}):
                 _copy_objects(runtime, directory)
                 runner, log = get_runner(simulator), directory / "build.log"
@@ -192,6 +196,8 @@ def run(built: Build, module: str, args: tuple = (), *, seed: int | None = None,
         finally:
             sys.path = path
     tests, failed = get_results(results)
+    if built.simulator == "icarus" and re.search(r"^ERROR: .*Assert", log.read_text(), re.MULTILINE):
+        failed = max(failed, 1)  # Icarus reports a failed assertion of the design and goes on
     if failed or not tests:
         raise SimulationError(f"{module}: {failed} of {tests} tests failed on {built.simulator}, seed {seed}; "
                               f"log: {log}")

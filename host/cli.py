@@ -1,0 +1,119 @@
+"""The command line, ``python -m host``. Bad input ends in one sentence and exit status 2; a failed comparison in 1."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from golden.spec import FormatError, parse_format
+from host.checkpoint import default_model
+from host.device import DeviceError
+from host.errors import UserError
+from host.plot import speedup_chart
+from host.results import Column, Row, markdown, report_folder, show, write
+from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
+from hw.config import ConfigError, EngineConfig
+from sim.dram import preset
+from sim.runner import SimulationError
+from sim.toolchain import ToolError, require
+
+__all__ = ["main"]
+
+app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False, no_args_is_help=True,
+                  pretty_exceptions_enable=False)
+
+Formats = Annotated[str, typer.Option(help="Formats: fp16, seedlm4, seedlm3 or C,P,K; separated by blanks.")]
+Memory = Annotated[str, typer.Option(help="Memory preset.")]
+Bus = Annotated[int, typer.Option(help="Bus width in bits, a power of two from 32 to 1024.")]
+Simulator = Annotated[str, typer.Option("--sim", help="verilator, or icarus (slow: use with --rows and a narrow bus).")]
+
+_COLUMNS: tuple[Column, ...] = (
+    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "columns", "d"), ("format", "format", ""),
+    ("bits_per_weight", "bits/weight", ".3f"), ("relative_error", "rel. error", ".4f"), ("cycles", "cycles", ",d"),
+    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of memory limit", ".1%"), ("bit_exact", "bit-exact", ""),
+)
+PUBLISHED_CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
+"""arXiv 2410.10714, the FPGA experiment."""
+PUBLISHED_SPEEDUP = {"512x512": 3.67, "1024x1024": 3.92, "2048x2048": 3.98}
+"""Same source, 4-bit."""
+
+
+def _job(formats: str, memory: str, bus: int, simulator: str) -> Job:
+    """A checked Job, before any work is done."""
+    names = tuple(formats.split())
+    if not names:
+        raise UserError("no formats given: name some, for example --formats 'fp16 seedlm4'")
+    for name in names:
+        EngineConfig(None if name == "fp16" else parse_format(name), bus)
+    preset(memory)
+    require(simulator)
+    return Job(tuple(parse_format(name).name if name != "fp16" else name for name in names), memory, bus, simulator)
+
+
+def _report(name: str, title: str, job: Job, matrices: list[Matrix], configuration: Row, columns: tuple[Column, ...],
+            extra: dict[tuple[str, str], Row], total: bool) -> None:
+    """Simulate, print, plot and store; exit status 1 when a result differs from golden."""
+    folder = report_folder(name)
+    rows = [{**row, **extra.get((row["matrix"], row["format"]), {})} for row in simulate(job, matrices, total)]
+    settings = {**configuration, "formats": job.formats, "memory": job.memory, "bus_bits": job.bus_bits,
+                "simulator": job.simulator, "activations": "random, standard normal"}
+    path = write(folder, settings, rows)
+    (folder / "report.md").write_text(markdown(columns, rows))
+    last = job.formats[-1]
+    show(f"{title}; {job.memory} memory, {job.bus_bits}-bit bus; RTL simulated by {job.simulator}", columns,
+         [{**row, "section": row["format"] == last} for row in rows])
+    if "fp16" in job.formats and len(job.formats) > 1:
+        speedup_chart(rows, f"{title}\n{job.memory} memory, {job.bus_bits}-bit bus; simulated in RTL",
+                      folder / "speedup.png")
+    print(f"report: {path}, and beside it report.md and speedup.png")
+    wrong = [f"{row['matrix']} {row['format']}" for row in rows if not row["bit_exact"]]
+    if wrong:
+        raise DeviceError(f"results differ from golden: {', '.join(wrong)}")
+
+
+@app.command()
+def sim(model: Annotated[str, typer.Option(help="GGUF file, .safetensors or Hugging Face folder.")] = "",
+        layer: Annotated[int, typer.Option(help="Decoder layer.")] = 0,
+        rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
+        formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "ddr4-2400", bus: Bus = 512,
+        simulator: Simulator = "verilator") -> None:
+    """One layer of a real checkpoint, compressed and streamed through the engine, against the FP16 baseline."""
+    job = _job(formats, memory, bus, simulator)
+    path = model or str(default_model())
+    matrices = layer_matrices(path, layer, rows or None)
+    name = path.rstrip("/").rpartition("/")[2]
+    _report("sim", f"{name}, layer {layer}", job, matrices, {"model": name, "layer": layer, "first_rows": rows or None},
+            _COLUMNS, {}, True)
+
+
+@app.command()
+def sim_paper(formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "paper", bus: Bus = 512,
+              simulator: Simulator = "verilator") -> None:
+    """The paper's three matrix sizes, Gaussian weights, on a memory like the paper's, beside the published figures."""
+    job = _job(formats, memory, bus, simulator)
+    sizes = (512, 1024, 2048)
+    extra: dict[tuple[str, str], Row] = {}
+    for size in sizes:
+        for name in job.formats:
+            key = (f"{size}x{size}", name)
+            extra[key] = {"published_cycles": PUBLISHED_CYCLES.get(key),
+                          "published_speedup": PUBLISHED_SPEEDUP[key[0]] if name == "seedlm4" else None}
+    columns = (*_COLUMNS[:-1], ("published_cycles", "published cycles", ",d"),
+               ("published_speedup", "published speed-up", ".2f"), _COLUMNS[-1])
+    _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},
+            columns, extra, False)
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    try:
+        app()
+    except (UserError, ToolError, ConfigError, FormatError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (DeviceError, SimulationError) as error:
+        print(f"failed: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,107 @@
+"""What every measuring command leaves behind: ``build/<name>/report.json`` and the same rows as a table."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from host.errors import UserError
+from sim.runner import BUILD, ROOT
+from sim.toolchain import versions
+
+__all__ = ["Column", "environment", "markdown", "report_folder", "show", "write"]
+
+Row = dict[str, Any]
+Column = tuple[str, str, str]
+"""Key of a row, heading, and format specification of the value."""
+
+
+def report_folder(name: str) -> Path:
+    """``build/<name>``, created.
+
+    Raises
+    ------
+    UserError
+        When it cannot be written.
+    """
+    folder = BUILD / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to "
+                        "another folder") from None
+    return folder
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    return f"{model or platform.processor() or platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def environment() -> Row:
+    """Tool versions, machine, date (UTC) and commit, for a report."""
+    def git(*args: str) -> str:
+        try:
+            done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True)
+            return done.stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            return ""
+
+    commit = git("rev-parse", "HEAD")
+    return {
+        "versions": {"python": platform.python_version(), **versions()},
+        "machine": _processor(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit + ("-dirty" if commit and git("status", "--porcelain") else ""),
+    }
+
+
+def write(folder: Path, configuration: Row, rows: list[Row]) -> Path:
+    """Write ``report.json`` into ``folder``; its path."""
+    path = folder / "report.json"
+    part = folder / "report.json.part"
+    part.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": rows},
+                               indent=1) + "\n")
+    part.replace(path)
+    return path
+
+
+def _cells(row: Row, columns: tuple[Column, ...]) -> list[str]:
+    def cell(value: Any, spec: str) -> str:
+        if value is None:
+            return "-"
+        if isinstance(value, bool):
+            return "yes" if value else "NO"
+        return format(value, spec)
+
+    return [cell(row.get(key), spec) for key, _, spec in columns]
+
+
+def show(title: str, columns: tuple[Column, ...], rows: list[Row]) -> None:
+    """Print rows as a table."""
+    table = Table(title=title, title_justify="left")
+    for _, heading, spec in columns:
+        table.add_column(heading, justify="right" if spec else "left")
+    for row in rows:
+        table.add_row(*_cells(row, columns), end_section=bool(row.get("section")))
+    Console(width=None if os.isatty(1) else 120).print(table)
+
+
+def markdown(columns: tuple[Column, ...], rows: list[Row]) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| " + " | ".join(heading for _, heading, _ in columns) + " |",
+             "|" + "|".join("---:" if spec else "---" for _, _, spec in columns) + "|"]
+    lines += ["| " + " | ".join(_cells(row, columns)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,156 @@
+"""The main job: matrices through the simulated engine in each format, checked against golden and compared."""
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from golden import fp16, matvec
+from golden.block import CompressedMatrix
+from golden.spec import BlockFormat, parse_format
+from host.checkpoint import open_checkpoint
+from host.driver import Driver, Product
+from host.errors import UserError
+from host.results import Row
+from host.store import compressed
+from hw.config import EngineConfig
+from sim.device import SimDevice
+from sim.dram import Dram
+
+__all__ = ["Job", "Matrix", "gaussian_matrices", "layer_matrices", "simulate"]
+
+_SIGMA = 0.02
+"""Standard deviation of random weights, as in the paper's experiments on Gaussian matrices."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A named weight matrix: float32, (rows, columns)."""
+
+    name: str
+    weights: np.ndarray
+
+    @property
+    def activations(self) -> np.ndarray:
+        """Standard normal float16, (columns,), the same for the same name and width."""
+        cols = self.weights.shape[1]
+        return np.random.default_rng([zlib.crc32(self.name.encode()), cols]).normal(size=cols).astype(np.float16)
+
+
+@dataclass(frozen=True)
+class Job:
+    """How to run: formats by name (``fp16`` first), memory preset, bus width in bits and simulator."""
+
+    formats: tuple[str, ...]
+    memory: str
+    bus_bits: int
+    simulator: str
+
+
+def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matrix]:
+    """The seven matrices of a layer of a checkpoint; of each, the first ``rows`` when given."""
+    checkpoint = open_checkpoint(model)
+    return [Matrix(short, checkpoint.matrix(name, slice(rows))) for short, name in checkpoint.layer_matrices(layer)]
+
+
+def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
+    """Square matrices of N(0, 0.02**2), always the same."""
+    return [Matrix(f"{size}x{size}", np.random.default_rng(size).normal(0, _SIGMA, (size, size)).astype(np.float32))
+            for size in sizes]
+
+
+def _prepare(name: str, matrix: Matrix, progress: Callable[[int, int], None]) -> CompressedMatrix | np.ndarray:
+    """The matrix in the format called ``name``."""
+    if name != "fp16":
+        return compressed(matrix.weights, parse_format(name), progress)
+    with np.errstate(over="ignore"):
+        weights = matrix.weights.astype(np.float16)
+    if not np.isfinite(weights).all():
+        raise UserError(f"{matrix.name} has weights beyond the range of FP16, {np.abs(matrix.weights).max():g}: "
+                        "scale the tensor, or leave fp16 out")
+    return weights
+
+
+def _row(matrix: Matrix, name: str, weights: CompressedMatrix | np.ndarray, image_bytes: int, product: Product,
+         job: Job, dram: Dram) -> Row:
+    """One measured product as a row of the report; its speed-up is still to come."""
+    if isinstance(weights, CompressedMatrix):
+        restored, expected = weights.weights(), matvec.matvec(weights, matrix.activations)
+    else:
+        restored, expected = weights.astype(np.float64), fp16.matvec(weights, matrix.activations)
+    rows, cols = matrix.weights.shape
+    norm = float(np.linalg.norm(matrix.weights))
+    counters = product.counters
+    moved = counters.bytes_read + counters.bytes_written
+    return {
+        "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
+        "bits_per_weight": 8 * image_bytes / (rows * cols),
+        "relative_error": float(np.linalg.norm(restored - matrix.weights)) / norm if norm else 0.0,
+        "cycles": counters.cycles, "beats": counters.beats, "bytes": moved, "speedup": None,
+        "memory": job.memory,
+        "limit_fraction": moved * 8 / job.bus_bits / dram.sequential_limit / counters.cycles,
+        "simulator": job.simulator,
+        "bit_exact": bool(np.array_equal(product.y.view(np.uint32), expected.view(np.uint32))),
+        "source": "rtl", "starved": counters.starved, "stalled": counters.stalled,
+    }
+
+
+def _total(rows: list[Row]) -> Row:
+    """The sum over the matrices of one format."""
+    weights = [row["rows"] * row["cols"] for row in rows]
+    cycles = sum(row["cycles"] for row in rows)
+
+    def mean(key: str, by: list[int]) -> float:
+        return sum(row[key] * amount for row, amount in zip(rows, by, strict=True)) / sum(by)
+
+    return {
+        **rows[0], "matrix": "total", "rows": None, "cols": None, "cycles": cycles,
+        "bits_per_weight": mean("bits_per_weight", weights), "relative_error": None,
+        "limit_fraction": mean("limit_fraction", [row["cycles"] for row in rows]),
+        "bit_exact": all(row["bit_exact"] for row in rows),
+        **{key: sum(row[key] for row in rows) for key in ("beats", "bytes", "starved", "stalled")},
+    }
+
+
+def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) -> Iterator[Row]:
+    """Rows of all matrices in one format."""
+    fmt: BlockFormat | None = None if name == "fp16" else parse_format(name)
+    config = EngineConfig(fmt, job.bus_bits)
+    task = progress.add_task(f"{name}: compress", total=None)
+    prepared = []
+    for matrix in matrices:
+        progress.update(task, description=f"{name}: compress {matrix.name}")
+        prepared.append(_prepare(name, matrix, lambda done, total: progress.update(task, completed=done, total=total)))
+    progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
+    largest = max(matrix.weights.size for matrix in matrices)
+    # An FP16 matrix is the largest image; a quarter more holds padding, activations and results.
+    with SimDevice(config, job.memory, largest * 5 // 2 + (1 << 18), job.simulator) as device:
+        driver = Driver(device, config)
+        for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
+            progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done, total=len(matrices))
+            product = driver.multiply(weights, matrix.activations)
+            yield _row(matrix, name, weights, len(driver.image(weights)), product, job, device.dram)
+    progress.remove_task(task)
+
+
+def simulate(job: Job, matrices: list[Matrix], total: bool = True) -> list[Row]:
+    """Run every matrix in every format.
+
+    Returns
+    -------
+    list of rows, matrix by matrix, formats in the job's order within each; with ``total``, their sums last
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    measured: dict[str, list[Row]] = {}
+    with Progress(*columns, transient=True) as progress:
+        for name in job.formats:
+            rows = list(_measure(job, name, matrices, progress))
+            measured[name] = [*rows, _total(rows)] if total else rows
+    ordered = [row for rows in zip(*measured.values(), strict=True) for row in rows]
+    if "fp16" in measured:
+        for name in job.formats:
+            for row, baseline in zip(measured[name], measured["fp16"], strict=True):
+                row["speedup"] = baseline["cycles"] / row["cycles"]
+    return ordered
