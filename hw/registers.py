@@ -54,7 +54,7 @@ REGISTERS = _map(
     ("RESULT_ADDR", "rw", "byte address of the float32 results, a multiple of a beat"),
     ("ROWS", "rw", "rows of the matrix"),
     ("BLOCKS", "rw", "blocks of a row: ceil(columns / c)"),
-    ("ACTIVATION_BEATS", "rw", "beats of activations; memory holds zeros behind the last column, to the end of its block"),
+    ("ACTIVATION_BEATS", "rw", "beats of activations; zeros follow the last column, to the end of its block"),
     ("WEIGHT_BEATS", "rw", "beats of the weight image"),
     ("FACTOR", "rw", "float32 by which every row sum is multiplied: positive and normal"),
     ("CYCLES", "ro", "cycles from start to done"),

@@ -97,6 +97,11 @@ class SimDevice:
         size = self.config.bus_bytes
         return self._command("read_memory", address, -(-count // size) * size)[:count]
 
+    def align(self, phase: float) -> None:
+        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes; none without them."""
+        if interval := self.dram.refresh_interval:
+            self._command("align", int(phase * interval), interval)
+
     def wait(self, limit: int) -> bool:
         """Let up to ``limit`` cycles pass until the interrupt; whether it came."""
         return self._command("wait", limit)

@@ -1,7 +1,7 @@
 """Build a component for a simulator, once, and run cocotb testbenches on it.
 
-Builds live in ``build/simulators/`` and are found again by what they depend on: the component's parameters and the sources
-of hw/ and sim/ (which give the Verilog), then the Verilog, the tools and the flags (which give the simulator).
+Builds live in ``build/simulators/`` and are found again by what they depend on: the component's parameters and the
+sources of hw/ and sim/ (which give the Verilog), then the Verilog, the tools and the flags (which give the simulator).
 """
 
 import fcntl

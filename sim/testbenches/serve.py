@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cocotb
 from cocotb.triggers import First, RisingEdge, Timer
+from cocotb.utils import get_sim_time
 
 from hw.registers import ADDR_BITS
 from sim.register_bus import BusError, RegisterBus
@@ -40,6 +41,12 @@ class Server:
     async def read_memory(self, address, count):
         await self._move(self._dut.host__store, address, count // self._bus_bytes)
         return b"".join(bytes.fromhex(line)[::-1] for line in Path("memory.out").read_text().split())
+
+    async def align(self, offset, interval):
+        """Let time pass until it is ``offset`` cycles past a multiple of ``interval``."""
+        now = round(get_sim_time("ns")) // 10
+        await Timer((offset - now) % interval * 10 or 10, "ns")
+        await cycles(self._dut, 1)
 
     async def wait(self, limit):
         """True when the interrupt came within ``limit`` cycles."""
