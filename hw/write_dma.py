@@ -56,7 +56,9 @@ class WriteDma(wiring.Component):
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=beat_layout.size, depth=depth + 1)
 
         # Pack: results fill the slots of `beat`; a full or last beat moves to the FIFO.
-        beat, slot, full, finished = Signal(beat_layout), Signal(range(slots)), Signal(), Signal()
+        # One bit at least: a part selected by an index without bits is not assigned at all.
+        slot = Signal(range(max(slots, 2)))
+        beat, full, finished = Signal(beat_layout), Signal(), Signal()
         m.d.comb += [fifo.w_data.eq(beat), fifo.w_en.eq(full), self.i.ready.eq(~full | fifo.w_rdy)]
         with m.If(full & fifo.w_rdy):
             m.d.sync += [full.eq(0), beat.slots.eq(0)]

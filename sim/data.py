@@ -5,10 +5,9 @@ import numpy as np
 __all__ = ["beats_of", "finite_halves", "lane_word"]
 
 
-def finite_halves(random, count):
+def finite_halves(rng, count):
     """``count`` float16, every finite bit pattern alike: signs, zeros, subnormals and all binades."""
-    return np.array([random.getrandbits(1) << 15 | random.randrange(0x7C00) for _ in range(count)],
-                    dtype=np.uint16).view(np.float16)
+    return (rng.integers(0, 2, count) << 15 | rng.integers(0, 0x7C00, count)).astype(np.uint16).view(np.float16)
 
 
 def beats_of(content, bus_bytes):

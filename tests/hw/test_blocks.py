@@ -5,14 +5,20 @@ import pytest
 from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
 from hw.activation_buffer import ActivationBuffer
 from hw.align import Align
+from hw.beat_router import BeatRouter
 from hw.config import EngineConfig
+from hw.counters import Counters
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
+from hw.join import Join
 from hw.lane import SeedlmLane
 from hw.lfsr_bank import LfsrBank
 from hw.normalise import Normalise
+from hw.read_dma import ReadDma
+from hw.registers import RegisterFile
 from hw.scale import Scale
 from hw.unpacker import Unpacker
+from hw.write_dma import WriteDma
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
 
@@ -35,6 +41,12 @@ CASES = [
     (Drain, _small(SEEDLM4, 128)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     (Scale, _small(SEEDLM4)),
+    *((ReadDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
+    *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
+    (RegisterFile,),
+    (Join, _small(SEEDLM4, 128)),
+    (BeatRouter, _small(SEEDLM4)),
+    (Counters, 8),
 ]
 
 

@@ -1,0 +1,57 @@
+"""Join: words and activations meet in order, every lane gets its block, groups wait for the drain."""
+
+import random
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from sim.data import lane_word
+from sim.runner import arguments
+from sim.streams import Stream, cycles, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], delay=[1, 12])
+async def words_meet_their_activations(dut, idle, delay):
+    (config,) = arguments()
+    blocks, activations = Stream(dut, "blocks"), Stream(dut, "activations")
+    await start(dut, blocks.valid, activations.valid, dut.start, dut.empty)
+    lanes = [Stream(dut, f"o__{n}") for n in range(config.lanes)]
+    groups, per_group = 12, 5
+    words, shared, wanted = [], [], []
+    for n in range(groups * per_group):
+        word = [random.getrandbits(config.block_bits) for _ in range(config.lanes)]
+        x = [random.randrange(-100, 100) for _ in range(config.c)]
+        limits = n % per_group == 0, n % per_group == per_group - 1
+        words.append(sum(block << k * config.block_bits for k, block in enumerate(word)))
+        shared.append(lane_word(config, 0, x, *limits) >> config.block_bits)
+        wanted.append([lane_word(config, block, x, *limits) for block in word])
+    found, held = [], 0
+
+    async def drain():
+        """Empty a group ``delay`` cycles after its last word."""
+        nonlocal held
+        while True:
+            await RisingEdge(dut.clk)
+            if not lanes[0].valid.value:
+                continue
+            found.append([int(lane.payload.value) for lane in lanes])
+            assert all(lane.valid.value for lane in lanes)
+            if len(found) % per_group == 0:
+                assert held == 0, "a group ended before the one ahead of it was drained"
+                held = 1
+                cocotb.start_soon(empty())
+
+    async def empty():
+        nonlocal held
+        await cycles(dut, delay)
+        dut.empty.value, held = 1, 0
+        await cycles(dut, 1)
+        dut.empty.value = 0
+
+    cocotb.start_soon(drain())
+    sender = cocotb.start_soon(send(blocks, words, idle))
+    await send(activations, shared, idle)
+    await sender
+    await cycles(dut, 2)
+    assert found == wanted
