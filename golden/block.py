@@ -90,7 +90,7 @@ def unpack(fmt: BlockFormat, words: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
     def field(name: str) -> np.ndarray:
         low, width = fmt.fields[name]
-        return ((words >> low) & ((1 << width) - 1)).astype(np.int64)
+        return np.asarray((words >> low) & ((1 << width) - 1), dtype=np.int64)
 
     def signed(name: str) -> np.ndarray:
         half = 1 << (fmt.fields[name][1] - 1)

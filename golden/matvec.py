@@ -36,7 +36,7 @@ def accumulate(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
     rows, cols = matrix.shape
     numerators = matrix.numerators()
     padded = np.pad(x, (0, numerators.shape[1] * matrix.fmt.c - cols)).reshape(-1, matrix.fmt.c)
-    dots = np.einsum("rbc,bc->rb", numerators, padded)  # below 2**51 for every format: exact in int64
+    dots = np.einsum("rbc,bc->rb", numerators, padded)  # at most 2**52 for every format: exact in int64
     sums = np.zeros(rows, dtype=object)
     for exponent in range(EXP_MIN, EXP_MAX + 1):
         part = np.where(matrix.exponents == exponent, dots, 0).astype(object).sum(axis=1)

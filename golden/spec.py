@@ -13,6 +13,7 @@ The seed is the LFSR register itself, so hardware loads the field without decodi
 import this module and no other of golden.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -148,6 +149,6 @@ def parse_format(text: str) -> BlockFormat:
     if text in FORMATS:
         return FORMATS[text]
     parts = text.split(",")
-    if len(parts) not in (3, 4) or not all(part.strip().isdigit() for part in parts):
+    if len(parts) not in (3, 4) or not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", part) for part in parts):
         raise FormatError(f"unknown format {text!r}: use {', '.join(FORMATS)}, or C,P,K such as 8,3,16")
     return BlockFormat(*(int(part) for part in parts))
