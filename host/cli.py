@@ -13,6 +13,9 @@ from host.plot import speedup_chart
 from host.results import Column, Row, markdown, report_folder, show, write
 from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from hw.config import ConfigError, EngineConfig
+from hw.engine_pins import EnginePins
+from hw.registers import REGISTERS
+from hw.verilog import emit
 from sim.dram import preset
 from sim.runner import SimulationError
 from sim.toolchain import ToolError, require
@@ -102,6 +105,25 @@ def sim_paper(formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "paper
                ("published_speedup", "published speed-up", ".2f"), _COLUMNS[-1])
     _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},
             columns, extra, False)
+
+
+@app.command()
+def registers() -> None:
+    """The register map, as Markdown."""
+    rows = [{"offset": f"{register.offset:#04x}", "name": register.name, "access": register.access,
+             "doc": register.doc} for register in REGISTERS]
+    print(markdown((("offset", "offset", ""), ("name", "register", ""), ("access", "access", ""),
+                    ("doc", "meaning", "")), rows), end="")
+
+
+@app.command()
+def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
+    """The engine as SystemVerilog, with flat AXI pins, into build/rtl."""
+    folder = report_folder("rtl")
+    for name in formats.split():
+        path = folder / f"engine-{name.replace(',', '_')}-{bus}.sv"
+        emit(EnginePins(EngineConfig(None if name == "fp16" else parse_format(name), bus)), path, "seedlm_engine")
+        print(path)
 
 
 def main() -> None:

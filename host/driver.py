@@ -1,6 +1,7 @@
 """Driver of the engine: memory layout, registers, one matrix-vector product at a time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from host.device import Device, DeviceError
 from host.errors import UserError
 from host.image import activation_image, fp16_image, weight_image
 from hw.config import EngineConfig
-from hw.registers import ID, OFFSETS, Control, Status, identity
+from hw.registers import ID, OFFSETS, START, Status, identity
 
 __all__ = ["Counters", "Driver", "Product"]
 
@@ -118,8 +119,9 @@ class Driver:
         self._device.write_memory(0, activations)
         self._device.write_memory(weight_addr, image)
 
-        compressed = isinstance(weights, CompressedMatrix)
-        factor = matvec.factor(weights.fmt, weights.exponent_bias) if compressed else fp16.FACTOR
+        factor = fp16.FACTOR
+        if isinstance(weights, CompressedMatrix):
+            factor = matvec.factor(weights.fmt, weights.exponent_bias)
         beats = (len(activations) + len(image)) // self._config.bus_bytes
         for name, value in (
             ("ACTIVATION_ADDR", 0),
@@ -130,7 +132,7 @@ class Driver:
             ("ACTIVATION_BEATS", len(activations) // self._config.bus_bytes),
             ("WEIGHT_BEATS", len(image) // self._config.bus_bytes),
             ("FACTOR", int(factor.view(np.uint32))),
-            ("CONTROL", Control.const({"start": 1}).as_bits()),
+            ("CONTROL", START),
         ):
             self._device.write_register(OFFSETS[name], value)
         done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * beats)
@@ -140,7 +142,7 @@ class Driver:
         return Product(y, counters)
 
     def _check_status(self, rows: int, cols: int, done: bool) -> None:
-        status = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
+        status: Any = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
         what = f"the product of {rows} x {cols} in {self._config.name}"
         if not done or not status.done:
             raise DeviceError(f"{what} did not end")

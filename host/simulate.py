@@ -39,7 +39,8 @@ class Matrix:
     def activations(self) -> np.ndarray:
         """Standard normal float16, (columns,), the same for the same name and width."""
         cols = self.weights.shape[1]
-        return np.random.default_rng([zlib.crc32(self.name.encode()), cols]).normal(size=cols).astype(np.float16)
+        rng = np.random.default_rng([zlib.crc32(self.name.encode()), cols])
+        return np.asarray(rng.standard_normal(cols), dtype=np.float16)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class ActivationBuffer(wiring.Component):
         self._find_exponent(m, write)
 
         # Read side: word n starts in bank word_banks * n; `position` counts banks, `row` whole rows.
-        index, row, position = Signal.like(self.blocks), Signal(range(self._depth)), Signal(range(banks))
+        index, row, position = Signal.like(self.blocks), Signal(range(self._depth)), Signal(range(max(banks, 2)))
         loaded, advance = Signal(), Signal()
         next_position = Signal(range(banks + word_banks))
         is_last = Signal()
@@ -115,7 +115,7 @@ class ActivationBuffer(wiring.Component):
                 write_port.data.eq(self.i.payload.word_select(slot, bank_bits)),
                 write_port.en.eq(write & (write_part == part)),
                 # Banks before the first of the word belong to the next row.
-                read_port.addr.eq(row + (position > number)),
+                read_port.addr.eq(row + (position > number) if number < banks - 1 else row),
                 read_port.en.eq(advance),
             ]
             outputs.append(read_port.data)

@@ -140,9 +140,10 @@ class EngineConfig:
     def activation_word(self) -> data.StructLayout:
         """What the lanes of one word share: ``x``, the activations; ``total``, their sum; and whether the word is the
         ``first`` or the ``last`` of its rows. FP16 has raw bits in ``x`` and no ``total``."""
-        x = data.ArrayLayout(signed(ACT_BITS) if self.fmt else _FP16_BITS, self.c)
-        total = signed(ACT_BITS + ceil_log2(self.c)) if self.fmt else 0
-        return data.StructLayout({"x": x, "total": total, "first": 1, "last": 1})
+        if self.fmt is None:
+            return data.StructLayout({"x": data.ArrayLayout(_FP16_BITS, 1), "first": 1, "last": 1})
+        return data.StructLayout({"x": data.ArrayLayout(signed(ACT_BITS), self.c),
+                                  "total": signed(ACT_BITS + ceil_log2(self.c)), "first": 1, "last": 1})
 
     @property
     def lane_word(self) -> data.StructLayout:

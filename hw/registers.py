@@ -13,7 +13,7 @@ from amaranth.lib.wiring import In, Out
 from hw.axi import AXI4LiteSignature, Resp
 from hw.config import EngineConfig
 
-__all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "Control", "Identity", "Register", "RegisterFile", "Status",
+__all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "START", "Control", "Identity", "Register", "RegisterFile", "Status",
            "identity"]
 
 ADDR_BITS = 8
@@ -25,6 +25,8 @@ Identity = data.StructLayout({"c": 9, "p": 4, "k": 5, "coef_bits": 3, "bus_log2"
 """FORMAT register; ``k`` is 0 for the FP16 baseline."""
 Control = data.StructLayout({"start": 1})
 """CONTROL register."""
+START: int = Control.const({"start": 1}).as_bits()
+"""What to write to CONTROL to start a run."""
 Status = data.StructLayout({"busy": 1, "done": 1, "read_error": 1, "write_error": 1, "not_finite": 1})
 """STATUS register."""
 

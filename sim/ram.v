@@ -32,6 +32,7 @@ module ram #(
   initial for (i = 0; i < DEPTH; i = i + 1) mem[i] = {WIDTH{1'b0}};
 `endif
 
+  // verilator lint_off BLKSEQ
   // Blocking assignments, because $fread is one; the model never reads a word at the edge that writes it.
   always @(posedge clk) begin
     for (i = 0; i < WIDTH / 8; i = i + 1)

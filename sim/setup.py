@@ -1,0 +1,77 @@
+"""Set-up of what pip does not bring: ``python -m sim.setup TOOL...``, with TOOL ``libpython`` or ``icarus``.
+
+Each is left alone when it is there, got from Debian's packages when that is possible, and asked for in one sentence
+when it is not.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import find_libpython
+
+from sim.toolchain import ToolError
+
+__all__ = ["main"]
+
+
+def _apt(*arguments: str, cwd: str | None = None) -> bool:
+    """Run apt-get; whether it is there and succeeded."""
+    if not shutil.which("apt-get"):
+        return False
+    return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False).returncode == 0
+
+
+def _install(package: str) -> bool:
+    """Install a Debian package, as root."""
+    return os.geteuid() == 0 and (_apt("install", "-y", package)
+                                  or (_apt("update") and _apt("install", "-y", package)))
+
+
+def libpython() -> None:
+    """The shared library of Python, in which cocotb runs inside the simulator; Debian's python3 does without it."""
+    if find_libpython.find_libpython():
+        return
+    version = sysconfig.get_python_version()
+    package = f"libpython{version}"
+    print(f"installing {package} for cocotb", flush=True)
+    if _install(package) and find_libpython.find_libpython():
+        return
+    # Without root's rights the package can still be fetched and opened.
+    with tempfile.TemporaryDirectory() as folder:
+        if _apt("download", package, cwd=folder):
+            for archive in Path(folder).glob("*.deb"):
+                subprocess.run(["dpkg", "-x", str(archive), folder], check=False)
+            for library in Path(folder).rglob(f"libpython{version}.so*"):
+                shutil.copy(library, Path(sys.prefix) / "lib" / library.name)
+    if not find_libpython.find_libpython():
+        raise ToolError(f"the shared library of Python {version} is missing and could not be fetched: run "
+                        f"`apt-get install {package}` as root")
+
+
+def icarus() -> None:
+    """Icarus Verilog."""
+    if shutil.which("iverilog"):
+        return
+    print("installing iverilog", flush=True)
+    if not (_install("iverilog") and shutil.which("iverilog")):
+        raise ToolError("Icarus Verilog is not installed: run `apt-get install iverilog` as root")
+
+
+def main() -> None:
+    """Set up the tools named on the command line; exit status 2 when one cannot be had."""
+    try:
+        for name in sys.argv[1:]:
+            {"libpython": libpython, "icarus": icarus}[name]()
+    except ToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
