@@ -1,0 +1,182 @@
+"""The driver against a device that is a dictionary of registers and a bytearray."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from golden import fp16, matvec
+from golden.block import CompressedMatrix
+from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from host.device import DeviceError
+from host.driver import Counters, Driver
+from host.errors import UserError
+from host.image import activation_image, fp16_image, weight_image
+from hw.config import EngineConfig
+from hw.registers import OFFSETS
+from sim.random_matrix import random_matrix
+
+FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21, "fp16": 1 | 9 << 21}
+DONE, READ_ERROR, WRITE_ERROR, NOT_FINITE = 2, 4, 8, 16
+
+
+class FakeDevice:
+    """Answers a start with ``status``, counters that tell their names' places, and ``result`` in memory."""
+
+    def __init__(self, identity: int, status: int = DONE, interrupt: bool = True, memory_bytes: int = 1 << 16):
+        self.memory_bytes, self.memory = memory_bytes, bytearray(b"\xAA" * memory_bytes)
+        self.registers = {"ID": 0x5EED0001, "FORMAT": identity, "STATUS": 0}
+        self.registers |= {name: 100 + i for i, name in
+                           enumerate(("CYCLES", "STARVED", "STALLED", "BEATS", "BYTES_READ", "BYTES_WRITTEN"))}
+        self.status, self.interrupt, self.result, self.limits = status, interrupt, b"", []
+        self.written: list[str] = []
+
+    def read_register(self, offset: int) -> int:
+        return self.registers[self._name(offset)]
+
+    def write_register(self, offset: int, value: int) -> None:
+        name = self._name(offset)
+        assert 0 <= value < 1 << 32
+        self.written.append(name)
+        self.registers[name] = value
+        if name == "CONTROL" and value == 1:
+            self.registers["STATUS"] = self.status
+            address = self.registers["RESULT_ADDR"]
+            self.memory[address:address + len(self.result)] = self.result
+
+    def write_memory(self, address: int, content: bytes) -> None:
+        assert address % 64 == 0
+        assert address + len(content) <= self.memory_bytes
+        self.memory[address:address + len(content)] = content
+
+    def read_memory(self, address: int, count: int) -> bytes:
+        return bytes(self.memory[address:address + count])
+
+    def wait(self, limit: int) -> bool:
+        self.limits.append(limit)
+        return self.interrupt
+
+    @staticmethod
+    def _name(offset: int) -> str:
+        return next(name for name, at in OFFSETS.items() if at == offset)
+
+
+def matrix(rows: int = 20, blocks: int = 3, fmt: BlockFormat = SEEDLM4, bias: int = -4) -> CompressedMatrix:
+    return replace(random_matrix(fmt, rows, blocks * fmt.c, np.random.default_rng(rows)), exponent_bias=bias)
+
+
+def driver(device: FakeDevice, fmt: BlockFormat | None = SEEDLM4, **config: int) -> Driver:
+    return Driver(device, EngineConfig(fmt, **config))
+
+
+def ones(count: int = 24) -> np.ndarray:
+    return np.ones(count, np.float16)
+
+
+def test_a_compressed_product() -> None:
+    device, weights, x = FakeDevice(FORMAT_512["seedlm4"]), matrix(), np.linspace(-1, 1, 24).astype(np.float16)
+    device.result = matvec.matvec(weights, x).astype("<f4").tobytes()
+    product = driver(device).multiply(weights, x)
+    assert product.y.dtype == np.float32
+    assert np.array_equal(product.y, matvec.matvec(weights, x))
+    assert product.counters == Counters(cycles=100, starved=101, stalled=102, beats=103, bytes_read=104,
+                                        bytes_written=105)
+    config, registers = EngineConfig(SEEDLM4), device.registers
+    activations, image = activation_image(x, config), weight_image(weights, config)
+    assert (registers["ROWS"], registers["BLOCKS"]) == (20, 3)
+    assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (1, 6)
+    assert registers["FACTOR"] == int(matvec.factor(SEEDLM4, -4).view(np.uint32))
+    assert device.read_memory(registers["ACTIVATION_ADDR"], len(activations)) == activations
+    assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
+    starts = [registers[f"{name}_ADDR"] for name in ("ACTIVATION", "WEIGHT", "RESULT")]
+    assert starts == sorted(set(starts))
+    assert all(start % 64 == 0 for start in starts)
+    assert device.written[-1] == "CONTROL"
+    assert device.limits == [1_000_000 + 64 * 7]
+
+
+def test_an_fp16_product() -> None:
+    device, x = FakeDevice(FORMAT_512["fp16"]), np.linspace(-2, 2, 70).astype(np.float16)
+    weights = np.random.default_rng(0).normal(size=(33, 70)).astype(np.float16)
+    device.result = fp16.matvec(weights, x).astype("<f4").tobytes()
+    product = driver(device, None).multiply(weights, x)
+    assert np.array_equal(product.y, fp16.matvec(weights, x))
+    registers = device.registers
+    assert (registers["ROWS"], registers["BLOCKS"]) == (33, 70)
+    assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (3, 140)
+    assert registers["FACTOR"] == (127 - 48) << 23
+    image = fp16_image(weights, EngineConfig(None))
+    assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
+
+
+def test_a_wrong_design() -> None:
+    device = FakeDevice(FORMAT_512["seedlm4"])
+    device.registers["ID"] = 0xDEADBEEF
+    with pytest.raises(DeviceError, match="ID register reads 0xdeadbeef where a seedlm-fpga engine has 0x5eed0001"):
+        driver(device)
+
+
+@pytest.mark.parametrize(("fmt", "bus_bits", "message"), [
+    (SEEDLM3, 512, "reads 0x1320608; seedlm3 on a 512-bit bus has 0x132080c: load the matching bitstream"),
+    (None, 512, "reads 0x1320608; fp16 on a 512-bit bus has 0x1200001: load the matching bitstream"),
+    (SEEDLM4, 256, "reads 0x1320608; seedlm4 on a 256-bit bus has 0x1120608: load the matching bitstream")])
+def test_an_engine_for_something_else(fmt: BlockFormat | None, bus_bits: int, message: str) -> None:
+    with pytest.raises(DeviceError, match=f"the engine's FORMAT register {message}"):
+        driver(FakeDevice(FORMAT_512["seedlm4"]), fmt, bus_bits=bus_bits)
+
+
+@pytest.mark.parametrize(("rows", "blocks", "what"), [
+    (33, 1, "rows must be from 1 to 32"), (1, 9, "columns must be from 1 to 64"), (0, 1, "rows must be from 1 to 32"),
+    (1, 0, "columns must be from 1 to 64")])
+def test_shapes_beyond_the_engine(rows: int, blocks: int, what: str) -> None:
+    device = FakeDevice(FORMAT_512["seedlm4"])
+    with pytest.raises(UserError, match=f"a matrix of {rows} x {blocks * 8} does not fit the engine: {what}"):
+        driver(device, max_rows=32, max_cols=64).multiply(matrix(rows, blocks), ones(8 * blocks))
+    assert not device.written
+
+
+def test_the_largest_shape_fits() -> None:
+    driver(FakeDevice(FORMAT_512["seedlm4"]), max_rows=32, max_cols=64).multiply(matrix(32, 8), ones(64))
+
+
+def test_memory_that_is_too_small() -> None:
+    """A page of activations, one of weights, one of results."""
+    driver(FakeDevice(FORMAT_512["seedlm4"], memory_bytes=3 * 4096)).multiply(matrix(), ones())
+    device = FakeDevice(FORMAT_512["seedlm4"], memory_bytes=3 * 4096 - 64)
+    with pytest.raises(UserError, match="a matrix of 20 x 24 needs 12288 bytes of memory; the device has 12224"):
+        driver(device).multiply(matrix(), ones())
+    assert not device.written
+
+
+def test_another_format() -> None:
+    with pytest.raises(DeviceError, match="a matrix in seedlm3 does not run on an engine for seedlm4"):
+        driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(matrix(fmt=SEEDLM3), ones(36))
+
+
+def test_operands_that_do_not_fit() -> None:
+    with pytest.raises(UserError, match=r"activations must have shape \(24,\), not \(23,\)"):
+        driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(matrix(), ones(23))
+    with pytest.raises(ValueError, match="activations contain NaN or infinity"):
+        driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(matrix(), np.full(24, np.inf, np.float16))
+    with pytest.raises(ValueError, match="weights contain NaN or infinity"):
+        driver(FakeDevice(FORMAT_512["fp16"]), None).multiply(np.full((2, 24), np.nan, np.float16), ones())
+
+
+def no_interrupt() -> FakeDevice:
+    return FakeDevice(FORMAT_512["seedlm4"], interrupt=False)
+
+
+def with_status(status: int) -> Callable[[], FakeDevice]:
+    return lambda: FakeDevice(FORMAT_512["seedlm4"], status)
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (no_interrupt, "did not end"), (with_status(1), "did not end"), (with_status(0), "did not end"),
+    (with_status(DONE | READ_ERROR), "failed: memory answered a read with an error"),
+    (with_status(DONE | WRITE_ERROR), "failed: memory answered a write with an error"),
+    (with_status(DONE | NOT_FINITE), "failed: the device met an activation that is NaN or infinite"),
+    (with_status(DONE | READ_ERROR | NOT_FINITE), "failed: memory answered a read with an error")])
+def test_runs_that_fail(make: Callable[[], FakeDevice], message: str) -> None:
+    with pytest.raises(DeviceError, match=f"the product of 20 x 24 in seedlm4 {message}"):
+        driver(make()).multiply(matrix(), ones())

@@ -1,0 +1,70 @@
+"""Memory images against bits put together one block at a time with Python's integers."""
+
+import numpy as np
+import pytest
+
+from golden.block import CompressedMatrix
+from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from host.image import activation_image, fp16_image, weight_image
+from hw.config import EngineConfig
+from sim.random_matrix import random_matrix
+
+ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
+LONG = BlockFormat(c=16, p=8, k=24)
+
+
+def interleaved(words: list[list[int]], padding: int, width: int, lanes: int, bus_bits: int) -> bytes:
+    """Words of ``width`` bits, least significant bit first: of ``lanes`` rows the first column, then the second."""
+    stream, length = 0, 0
+    for group in range(0, len(words), lanes):
+        for column in range(len(words[0])):
+            for row in range(group, group + lanes):
+                stream |= (words[row][column] if row < len(words) else padding) << length
+                length += width
+    beats = -(-length // bus_bits)
+    return stream.to_bytes(beats * bus_bits // 8, "little")
+
+
+@pytest.mark.parametrize(("fmt", "bus_bits", "lanes", "zero"), [
+    (SEEDLM4, 512, 16, 0x00080001), (SEEDLM4, 64, 2, 0x00080001), (SEEDLM4, 32, 1, 0x00080001),
+    (SEEDLM3, 512, 16, 0x000080001), (SEEDLM3, 64, 2, 0x000080001), (SEEDLM3, 32, 1, 0x000080001),
+    (ODD, 512, 32, 0x401), (ODD, 64, 4, 0x401), (ODD, 32, 2, 0x401), (LONG, 32, 1, 0x8000001)],
+    ids=lambda value: value.name if isinstance(value, BlockFormat) else str(value))
+def test_weight_images(fmt: BlockFormat, bus_bits: int, lanes: int, zero: int) -> None:
+    """A zero block has seed 1, the register's only forbidden state being 0, the least exponent and no coefficients."""
+    config = EngineConfig(fmt, bus_bits)
+    assert config.lanes == lanes
+    for rows, blocks in ((1, 1), (lanes, 2), (lanes + 1, 3), (3 * lanes - 1, 5)):
+        matrix = random_matrix(fmt, rows, blocks * fmt.c - 1, np.random.default_rng(rows))
+        wanted = interleaved(matrix.packed().tolist(), zero, fmt.block_bits, lanes, bus_bits)
+        assert weight_image(matrix, config) == wanted
+
+
+def test_a_weight_image_by_hand() -> None:
+    """Two rows of two 36-bit blocks on a 64-bit bus: 144 bits in three beats."""
+    matrix = CompressedMatrix(SEEDLM3, (2, 24), np.array([[0x1111, 0x2222], [0x3333, 0x4444]], np.uint32),
+                              np.array([[0, 1], [2, -1]], np.int8), np.array([[[1, 2, 3, 4]] * 2] * 2, np.int8))
+    assert weight_image(matrix, EngineConfig(SEEDLM3, 64)) == sum(
+        word << 36 * place for place, word in enumerate((0x432101111, 0x432123333, 0x432112222, 0x4321F4444))
+    ).to_bytes(24, "little")
+
+
+@pytest.mark.parametrize("bus_bits", [32, 64, 512])
+def test_fp16_images(bus_bits: int) -> None:
+    config = EngineConfig(None, bus_bits)
+    lanes = config.lanes
+    assert lanes == bus_bits // 16
+    for rows, cols in ((1, 1), (lanes, 3), (2 * lanes + 1, 5)):
+        bits = np.random.default_rng([rows, cols]).integers(0, 0x7C00, (rows, cols), np.uint16)
+        wanted = interleaved(bits.tolist(), 0, 16, lanes, bus_bits)
+        assert fp16_image(bits.view(np.float16), config) == wanted
+        assert fp16_image(np.asfortranarray(bits).view(np.float16), config) == wanted
+
+
+@pytest.mark.parametrize(("fmt", "bus_bits", "cols", "size"), [
+    (SEEDLM4, 512, 1, 64), (SEEDLM4, 512, 32, 64), (SEEDLM4, 512, 33, 128), (SEEDLM3, 512, 25, 128),
+    (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (None, 64, 5, 16)])
+def test_activation_images(fmt: BlockFormat | None, bus_bits: int, cols: int, size: int) -> None:
+    x = np.random.default_rng(cols).normal(size=cols).astype(np.float16)
+    image = activation_image(x, EngineConfig(fmt, bus_bits))
+    assert image == b"".join(int(bits).to_bytes(2, "little") for bits in x.view(np.uint16)).ljust(size, b"\0")
