@@ -1,6 +1,7 @@
 """Compressed matrices kept between runs, in ``build/compressed``, by a digest of all that they depend on."""
 
 import hashlib
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,17 @@ from host.encoder import encode
 from host.kernel import SOURCES
 from host.results import report_folder
 
-__all__ = ["compressed"]
+__all__ = ["DEPENDENCIES", "compressed"]
+
+
+DEPENDENCIES = [*SOURCES, *(Path(__file__).parents[1] / name for name in
+                            ("host/encoder.py", "host/kernel.py", "golden/spec.py"))]
+"""Files that decide what a matrix is compressed to."""
 
 
 def _digest(weights: np.ndarray, fmt: BlockFormat) -> str:
     digest = hashlib.sha256(repr((fmt, weights.shape, weights.dtype)).encode())
-    for path in (*SOURCES, Path(__file__).with_name("encoder.py")):
+    for path in DEPENDENCIES:
         digest.update(path.read_bytes())
     digest.update(np.ascontiguousarray(weights).data)
     return digest.hexdigest()[:24]
@@ -38,10 +44,10 @@ def compressed(weights: np.ndarray, fmt: BlockFormat,
         with np.load(path) as kept:
             return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
                                     int(kept["exponent_bias"]))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass  # not there, or cut short by a crash: made anew
     matrix = encode(weights, fmt, progress=progress)
-    part = path.with_suffix(".part.npz")
+    part = path.with_suffix(f".{os.getpid()}.npz")  # another process may make the same matrix
     np.savez(part, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,
              exponent_bias=matrix.exponent_bias)
     part.replace(path)
