@@ -1,4 +1,4 @@
-"""Real checkpoints, read tensor by tensor: GGUF files, safetensors files and Hugging Face folders alike.
+"""Real checkpoints, read tensor by tensor: GGUF files, safetensors files and Hugging Face folders, compressed or not.
 
 Names are Hugging Face's (``model.layers.0.self_attn.q_proj.weight``), and so is the order of rows; quantised GGUF
 tensors come dequantised. Nothing but headers is read before a tensor is asked for.
@@ -9,12 +9,15 @@ import re
 from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from host.container import CompressedFiles, is_compressed, open_compressed
 from host.errors import UserError
 from host.gguf_file import GgufFile
 from host.safetensors_file import SafetensorsFiles
+from host.shards import Content
 
 __all__ = ["Checkpoint", "default_model", "open_checkpoint"]
 
@@ -27,7 +30,7 @@ _LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.")
 class Checkpoint:
     """Named float tensors of one model; see :func:`open_checkpoint`."""
 
-    def __init__(self, source: GgufFile | SafetensorsFiles) -> None:
+    def __init__(self, source: GgufFile | SafetensorsFiles | CompressedFiles) -> None:
         self._source = source
         self.path: Path = source.path
 
@@ -80,6 +83,20 @@ class Checkpoint:
                             "with two dimensions")
         return self.read(name, rows)
 
+    def raw(self, name: str) -> Content:
+        """A tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type."""
+        self._entry(name)
+        return self._source.raw(name)
+
+    def config(self) -> dict[str, Any]:
+        """The model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""
+        return self._source.config()
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that hold tensors."""
+        return self._source.files
+
     @property
     def layers(self) -> int:
         """Number of transformer layers: one more than the greatest in a name."""
@@ -105,7 +122,8 @@ class Checkpoint:
 
 
 def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
-    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder.
+    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder, which may be a compressed one: its weights
+    are what they decompress to.
 
     Raises
     ------
@@ -115,7 +133,7 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     path = Path(path)
     try:
         if path.is_dir():
-            return Checkpoint(SafetensorsFiles(path))
+            return Checkpoint(open_compressed(path) if is_compressed(path) else SafetensorsFiles(path))
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:

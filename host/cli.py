@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from golden.spec import FormatError, parse_format
+from host import cli_model
 from host.checkpoint import default_model
 from host.device import DeviceError
-from host.errors import UserError
+from host.errors import CheckError, UserError
 from host.plot import speedup_chart
 from host.results import Column, Row, markdown, report_folder, show, write
 from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
@@ -126,6 +127,10 @@ def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
         print(path)
 
 
+for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect):
+    app.command()(_command)
+
+
 def main() -> None:
     """Run the command line; ends the process."""
     try:
@@ -133,7 +138,7 @@ def main() -> None:
     except (UserError, ToolError, ConfigError, FormatError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (DeviceError, SimulationError) as error:
+    except (CheckError, DeviceError, SimulationError) as error:
         print(f"failed: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -1,7 +1,11 @@
-"""The one exception that users see."""
+"""The exceptions that users see."""
 
-__all__ = ["UserError"]
+__all__ = ["CheckError", "UserError"]
 
 
 class UserError(Exception):
     """Something the user can mend: one clear sentence that names the thing and the cure."""
+
+
+class CheckError(RuntimeError):
+    """A result that differs from golden: a fault of this program or of the machine."""

@@ -1,14 +1,18 @@
 """Weights of a GGUF file (llama.cpp), under their Hugging Face names and in Hugging Face's row order."""
 
+import math
 import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 import gguf
+import ml_dtypes
 import numpy as np
 
 from host.errors import UserError
+from host.shards import Content
 
 __all__ = ["GgufFile"]
 
@@ -20,6 +24,15 @@ _NAMES = {
     "attn_k_norm": "self_attn.k_norm", "ffn_norm": "post_attention_layernorm", "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
 }
+_KEYS = ("split.count", "general.architecture", "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id")
+_CONFIG = {
+    "hidden_size": "embedding_length", "intermediate_size": "feed_forward_length", "num_hidden_layers": "block_count",
+    "num_attention_heads": "attention.head_count", "num_key_value_heads": "attention.head_count_kv",
+    "head_dim": "attention.key_length", "max_position_embeddings": "context_length",
+    "rms_norm_eps": "attention.layer_norm_rms_epsilon", "rope_theta": "rope.freq_base",
+}
+_KEPT = {"F16": ("F16", np.float16), "BF16": ("BF16", ml_dtypes.bfloat16)}
+_PIECE = 1 << 22  # elements copied at a time
 _TENSOR = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<part>\w+)\.(?P<kind>weight|bias)")
 
 
@@ -47,7 +60,7 @@ def canonical(name: str) -> str:
 
 
 class GgufFile:
-    """One GGUF file; ``tensors`` maps canonical names to (shape, storage type).
+    """One GGUF file; ``tensors`` maps canonical names to (shape, storage type), ``files`` is the file.
 
     Raises
     ------
@@ -57,12 +70,14 @@ class GgufFile:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
+        self.files = [self.path]
         try:
             reader = _Reader(self.path)
-            keys = ("split.count", "general.architecture", "llama.attention.head_count",
-                    "llama.attention.head_count_kv")
-            found = {key: reader.get_field(key) for key in keys}
+            found = {key: reader.get_field(key) for key in _KEYS}
             self._metadata = {key: field.contents() if field else None for key, field in found.items()}
+            prefix = f"{self._metadata['general.architecture']}."
+            self._settings = {key.removeprefix(prefix): field.contents() for key, field in reader.fields.items()
+                              if key.startswith(prefix)}
             self._tensors = {canonical(tensor.name): tensor for tensor in reader.tensors}
         except Exception as error:  # whatever NumPy makes of random bytes
             reason = "" if isinstance(error, MemoryError) else f" ({error})"
@@ -80,9 +95,9 @@ class GgufFile:
         match, rows = _HEADS.fullmatch(name), self.tensors[name][0][0]
         if match is None or self._metadata["general.architecture"] != "llama":
             return None
-        heads = self._metadata["llama.attention.head_count"]
+        heads = self._settings.get("attention.head_count")
         if match["part"] == "k":
-            heads = self._metadata["llama.attention.head_count_kv"] or heads
+            heads = self._settings.get("attention.head_count_kv") or heads
         if not isinstance(heads, int) or heads <= 0 or rows % (2 * heads):
             raise UserError(f"tensor {name} in {self.path} has {rows} rows, which do not make {heads} heads: "
                             "the file is corrupt, download it again")
@@ -107,3 +122,29 @@ class GgufFile:
         except NotImplementedError as error:
             raise UserError(f"tensor {name} in {self.path} is stored as {kind}, which cannot be turned into floats: "
                             "convert the file with llama-quantize to F16 or Q8_0") from error
+
+    def config(self) -> dict[str, Any]:
+        """A Hugging Face ``config.json`` made from the file's metadata."""
+        architecture = self._metadata["general.architecture"]
+        config: dict[str, Any] = {"architectures": ["LlamaForCausalLM"]} if architecture == "llama" else {}
+        config |= {"model_type": architecture, "hidden_act": "silu"}
+        config |= {key: self._settings[ours] for key, ours in _CONFIG.items() if ours in self._settings}
+        if "model.embed_tokens.weight" in self.tensors:
+            config["vocab_size"] = self.tensors["model.embed_tokens.weight"][0][0]
+            config["tie_word_embeddings"] = "lm_head.weight" not in self.tensors
+        for key in ("bos_token_id", "eos_token_id"):
+            if (value := self._metadata[f"tokenizer.ggml.{key}"]) is not None:
+                config[key] = value
+        return config
+
+    def raw(self, name: str) -> Content:
+        """A tensor in the type it has, or in F32 when safetensors has no such type; its pieces as :meth:`read`."""
+        shape, kind = self.tensors[name]
+        stored, dtype = _KEPT.get(kind, ("F32", np.float32))
+        step = max(_PIECE // max(math.prod(shape[1:]), 1), 1)
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(0, shape[0], step):
+                yield self.read(name, slice(start, start + step)).astype(dtype).tobytes()
+
+        return Content(name, stored, shape, math.prod(shape) * np.dtype(dtype).itemsize, pieces)

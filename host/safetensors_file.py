@@ -10,6 +10,7 @@ import numpy as np
 import safetensors
 
 from host.errors import UserError
+from host.shards import Content, copied, tensors_of
 
 __all__ = ["SafetensorsFiles"]
 
@@ -37,7 +38,7 @@ def _stored(file: Any, name: str) -> tuple[tuple[int, ...], str]:
 class SafetensorsFiles:
     """A ``.safetensors`` file, or a folder with an index or with one such file.
 
-    ``tensors`` maps names to (shape, storage type).
+    ``tensors`` maps names to (shape, storage type); ``files`` are all files that hold them.
 
     Raises
     ------
@@ -49,20 +50,21 @@ class SafetensorsFiles:
         self.path = Path(path)
         index = self.path / _INDEX
         if self.path.is_file():
-            self._files = dict.fromkeys((file := _open(self.path)).keys(), file)
+            self._files, self.files = dict.fromkeys((file := _open(self.path)).keys(), file), [self.path]
         elif index.exists():
-            self._files = self._sharded(index)
+            self._files, self.files = self._sharded(index)
         else:
             found = sorted(self.path.glob("*.safetensors"))
             if len(found) != 1:
                 what = f"{len(found)} .safetensors files but no {_INDEX}" if found else "no .safetensors file"
                 raise UserError(f"folder {self.path} holds {what}: give a GGUF file, a .safetensors file or a complete "
                                 "Hugging Face folder")
-            self._files = dict.fromkeys((file := _open(found[0])).keys(), file)
+            self._files, self.files = dict.fromkeys((file := _open(found[0])).keys(), file), found
+        self._located = {name: place for path in self.files for name, place in tensors_of(path)[0].items()}
         self.tensors = {name: _stored(file, name) for name, file in self._files.items()}
 
     @staticmethod
-    def _sharded(index: Path) -> dict[str, Any]:
+    def _sharded(index: Path) -> tuple[dict[str, Any], list[Path]]:
         try:
             shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             names = sorted(set(shard_of.values()))
@@ -81,7 +83,31 @@ class SafetensorsFiles:
             if tensor not in held[name]:
                 raise UserError(f"tensor {tensor} is not in {index.parent / name}, though {index.name} says so: "
                                 "download both again")
-        return {tensor: shards[name] for tensor, name in shard_of.items()}
+        return {tensor: shards[name] for tensor, name in shard_of.items()}, [index.parent / name for name in names]
+
+    def config(self) -> dict[str, Any]:
+        """The folder's ``config.json``; empty for a file by itself or a folder without one.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read.
+        """
+        path = self.path / "config.json"
+        if not path.exists():
+            return {}
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError("not an object")
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): download it again") from error
+        return found
+
+    def raw(self, name: str) -> Content:
+        """A tensor of any type, as it is stored."""
+        place = self._located[name]
+        return Content(name, place.dtype, place.shape, place.size, lambda: copied(place))
 
     def read(self, name: str, rows: slice) -> np.ndarray:
         """Rows of a tensor of floats: float32.

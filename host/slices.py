@@ -1,0 +1,78 @@
+"""One slice of work: rows in, their part of the packed stream out. The same on this machine and on any other."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from golden.spec import parse_format
+from host import decode
+from host.encoder import Mode, encode
+from host.errors import CheckError
+from host.stream import pack_rows, unpack_rows
+
+__all__ = ["Encoded", "Work", "encode_slice"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker must know: weights, float32, (rows, columns); name of the tensor, for messages; format name, mode,
+    exponent bias of the tensor, and whether to check the result."""
+
+    weights: np.ndarray
+    tensor: str
+    format: str
+    mode: Mode
+    exponent_bias: int
+    check: bool
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A finished slice: its bytes of the stream, the squared error and the squared norm of its weights, and the
+    exponent bias that it was encoded with."""
+
+    stream: bytes
+    error: float
+    norm: float
+    exponent_bias: int
+
+    def to_bytes(self) -> bytes:
+        """For a file: one line of JSON, then the stream."""
+        head = {key: value for key, value in asdict(self).items() if key != "stream"} | {"bytes": len(self.stream)}
+        return json.dumps(head).encode() + b"\n" + self.stream
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Encoded":
+        """The inverse; ValueError, KeyError or TypeError when it is something else."""
+        line, _, stream = content.partition(b"\n")
+        head = json.loads(line)
+        if head.pop("bytes") != len(stream):
+            raise ValueError("a slice of another length than it says")
+        return cls(stream, **head)
+
+
+def encode_slice(work: Work, threads: int | None = None,
+                 progress: Callable[[int, int], None] | None = None) -> Encoded:
+    """Compress one slice.
+
+    Raises
+    ------
+    UserError
+        As :func:`host.encoder.encode`.
+    CheckError
+        When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
+    """
+    fmt, weights = parse_format(work.format), work.weights
+    matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias, threads=threads, progress=progress)
+    stream = pack_rows(matrix)
+    if work.check:
+        stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)
+        golden = matrix.numerators()
+        if not (np.array_equal(decode.numerators(stored), golden)
+                and np.array_equal(stored.exponents, matrix.exponents)):
+            raise CheckError(f"{work.tensor} does not decode to what golden makes of it")
+    exact = weights.astype(np.float64)
+    error = float(np.square(decode.weights(matrix) - exact).sum())
+    return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias)
