@@ -4,6 +4,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from golden.spec import FormatError, parse_format
 from host import cli_model
@@ -23,7 +24,7 @@ from sim.toolchain import ToolError, require
 
 __all__ = ["main"]
 
-app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False, no_args_is_help=True,
+app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False,
                   pretty_exceptions_enable=False)
 
 Formats = Annotated[str, typer.Option(help="Formats: fp16, seedlm4, seedlm3 or C,P,K; separated by blanks.")]
@@ -134,13 +135,13 @@ for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect):
 def main() -> None:
     """Run the command line; ends the process."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+    except TyperException as error:
+        print(f"error: {error.format_message()}", file=sys.stderr)
+        sys.exit(2)
     except (UserError, ToolError, ConfigError, FormatError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except (CheckError, DeviceError, SimulationError) as error:
         print(f"failed: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)

@@ -2,12 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("Agg")
-
-from matplotlib import pyplot as plt
-
 from host.results import Row
 
 __all__ = ["speedup_chart"]
@@ -18,11 +12,14 @@ _HATCHES = ("", "//", "..", "xx")
 
 def speedup_chart(rows: list[Row], title: str, path: Path) -> None:
     """Bars: speed-up over FP16 of each compressed format, matrix by matrix, under the bytes' own ratio."""
+    from matplotlib.figure import Figure  # takes half a second, and most commands draw nothing
+
     formats = [name for name in dict.fromkeys(row["format"] for row in rows) if name != "fp16"]
     matrices = list(dict.fromkeys(row["matrix"] for row in rows))
     by_key = {(row["matrix"], row["format"]): row for row in rows}
     width = 0.8 / max(len(formats), 1)
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
     for i, name in enumerate(formats):
         at = [n + (i - (len(formats) - 1) / 2) * width for n in range(len(matrices))]
         values = [by_key[matrix, name]["speedup"] for matrix in matrices]
@@ -40,4 +37,3 @@ def speedup_chart(rows: list[Row], title: str, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
     figure.savefig(path, dpi=150)
-    plt.close(figure)

