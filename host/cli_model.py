@@ -1,18 +1,20 @@
 """Commands on whole models: compress, decompress, inspect."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from host.cluster import cluster_runner, connected
 from host.compress import compress as compress_model
-from host.compress import run_here
 from host.decompress import decompress as decompress_model
 from host.inspect import COLUMNS
 from host.inspect import inspect as inspect_model
 from host.plan import LINEAR_LAYERS, Options
 from host.progress import block_progress
 from host.results import show
+from host.slices import Runner, run_here
 
 __all__ = ["compress", "decompress", "inspect"]
 
@@ -34,14 +36,20 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              exclude: Annotated[list[str], typer.Option(help="Glob of matrices to leave alone.")] =
              [],  # noqa: B006
              check: Annotated[bool, typer.Option("--check", help="Decode all again, compare with golden.")] = False,
+             workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
+             scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port.")] = "",
              slice_weights: Annotated[int, typer.Option(help="Weights in the unit of work that is never lost.")] =
              1 << 20,
              shard_bytes: Annotated[int, typer.Option(help="Size at which a shard is closed.")] = 1 << 30) -> None:
     """Compress the linear layers of a model. Interrupted, the same command goes on where it was."""
     options = Options(format, mode, bias, tuple(include), tuple(exclude),  # type: ignore[arg-type]  # checked there
                       slice_weights, shard_bytes)
-    with block_progress() as progress:
-        done = compress_model(model, out, options, check=check, runner=run_here, progress=progress)
+    with ExitStack() as stack:
+        runner: Runner = run_here
+        if scheduler or workers > 1:
+            runner = cluster_runner(stack.enter_context(connected(scheduler, workers)))
+        progress = stack.enter_context(block_progress())
+        done = compress_model(model, out, options, check=check, runner=runner, progress=progress)
     plan = done.plan
     if plan.padded:
         print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "

@@ -8,10 +8,9 @@ often the work was interrupted.
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -22,9 +21,9 @@ from host.errors import UserError
 from host.journal import Journal
 from host.plan import Options, Plan, Shard, Slice, Target, make_plan
 from host.shards import Content, durable, storing, write_file, write_shard
-from host.slices import Encoded, Work, encode_slice
+from host.slices import Encoded, Runner, Work, run_here
 
-__all__ = ["Runner", "Summary", "compress", "run_here"]
+__all__ = ["Summary", "compress"]
 
 _EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")
 _NOT_EXTRA = ("config.json", "model.safetensors.index.json")
@@ -33,31 +32,12 @@ Progress = Callable[[str, int, int], None]
 """Told the tensor at hand, blocks done, which may be a guess, and blocks in all."""
 
 
-class Runner(Protocol):
-    """Encodes slices, here or elsewhere, and yields them in any order; ``partial`` may be told blocks of the slice
-    under way."""
-
-    def __call__(self, work: Iterable[tuple[Slice, Work]],
-                 partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
-        """Encode all of ``work``; ``partial`` takes a slice and the fraction of it that is done."""
-
-
 @dataclass(frozen=True)
 class Summary:
     """What a compression did; ``fresh`` is false when the folder was complete already."""
 
     plan: Plan
     fresh: bool
-
-
-def run_here(work: Iterable[tuple[Slice, Work]],
-             partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
-    """The runner of one process: slices one after another, each on all processors."""
-    for part, task in work:
-        def progress(done: int, total: int, part: Slice = part) -> None:
-            partial(part, done / total)
-
-        yield part, encode_slice(task, progress=progress)
 
 
 class _Compression:

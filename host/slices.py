@@ -1,7 +1,7 @@
 """One slice of work: rows in, their part of the packed stream out. The same on this machine and on any other."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -10,9 +10,10 @@ from golden.spec import parse_format
 from host import decode
 from host.encoder import Mode, encode
 from host.errors import CheckError
+from host.plan import Slice
 from host.stream import pack_rows, unpack_rows
 
-__all__ = ["Encoded", "Work", "encode_slice"]
+__all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,18 @@ def encode_slice(work: Work, threads: int | None = None,
     exact = weights.astype(np.float64)
     error = float(np.square(decode.weights(matrix) - exact).sum())
     return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias)
+
+
+Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]
+"""Encodes slices, here or elsewhere, and yields them in any order; the second argument may be told the fraction of a
+slice that is done."""
+
+
+def run_here(work: Iterable[tuple[Slice, Work]],
+             partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
+    """The runner of one process: slices one after another, each on all processors."""
+    for part, task in work:
+        def progress(done: int, total: int, part: Slice = part) -> None:
+            partial(part, done / total)
+
+        yield part, encode_slice(task, progress=progress)

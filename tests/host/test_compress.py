@@ -24,7 +24,7 @@ from host import compress as compress_module
 from host import decode, shards
 from host.checkpoint import open_checkpoint
 from host.cli import main
-from host.compress import compress, run_here
+from host.compress import compress
 from host.container import open_compressed
 from host.decompress import decompress
 from host.encoder import encode
@@ -33,7 +33,7 @@ from host.image import weight_image
 from host.inspect import inspect
 from host.journal import PARTS
 from host.plan import Options, Slice
-from host.slices import Encoded, Work
+from host.slices import Encoded, Work, run_here
 from hw.config import EngineConfig
 
 WIDTH, FFN = 48, 80
