@@ -51,6 +51,7 @@ def test_round_trip(fmt: BlockFormat, shape: tuple[int, ...]) -> None:
 def test_a_matrix_packs_block_by_block() -> None:
     fields = random_fields(SEEDLM3, (3, 2))
     matrix = CompressedMatrix(SEEDLM3, (3, 13), *fields)
+    assert matrix.exponent_bias == 0
     assert matrix.packed().tolist() == [[int(pack(SEEDLM3, *(field[r, b] for field in fields)).item())
                                          for b in range(2)] for r in range(3)]
 

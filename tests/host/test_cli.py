@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from host import cli, results
 from sim.runner import ROOT
 
 SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
@@ -142,6 +143,24 @@ def test_an_unwritable_build_folder(command: str, place: Callable[[Path], Path],
     build = place(tmp_path)
     arguments = ("--model", model(tmp_path / "model")) if command == "sim" else ()
     assert refused(host(command, *arguments, SEEDLM_BUILD=str(build))).startswith(f"cannot write to {build}/{command}")
+
+
+def test_a_result_that_differs_from_golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    """Everything is printed and written all the same; the exit status is that of a failure, not of bad input."""
+    row = {"matrix": "q_proj", "rows": 2, "cols": 8, "bits_per_weight": 4.0, "relative_error": 0.1, "cycles": 9,
+           "speedup": 1.0, "limit_fraction": 0.5}
+    rows = [{**row, "format": "fp16", "bit_exact": True}, {**row, "format": "seedlm4", "bit_exact": False}]
+    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(cli, "simulate", lambda *_: rows)
+    monkeypatch.setattr(sys, "argv", ["host", "sim", "--model", model(tmp_path / "model")])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 1
+    assert printed.err == "failed: results differ from golden: q_proj seedlm4\n"
+    assert "NO" in printed.out
+    assert {path.name for path in (tmp_path / "sim").iterdir()} == {"report.json", "report.md", "speedup.png"}
 
 
 @pytest.mark.parametrize("name", ["simulators", "verilog", "compressed", "tools"])
