@@ -16,6 +16,7 @@ import numpy as np
 from host.container import CompressedFiles, is_compressed, open_compressed
 from host.errors import UserError
 from host.gguf_file import GgufFile
+from host.image import StoredMatrix
 from host.safetensors_file import SafetensorsFiles
 from host.shards import Content
 
@@ -87,6 +88,13 @@ class Checkpoint:
         """A tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type."""
         self._entry(name)
         return self._source.raw(name)
+
+    def stored(self, name: str, rows: slice = slice(None)) -> StoredMatrix | None:
+        """A tensor, or some of its rows, as a compressed folder stores it; none when it is not compressed."""
+        self._entry(name)
+        if isinstance(self._source, CompressedFiles) and name in self._source.compressed:
+            return self._source.stored(name, rows)
+        return None
 
     def config(self) -> dict[str, Any]:
         """The model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""

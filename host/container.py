@@ -24,6 +24,7 @@ from golden.block import CompressedMatrix
 from golden.spec import BlockFormat, FormatError, parse_format
 from host import decode
 from host.errors import UserError
+from host.image import StoredMatrix
 from host.safetensors_file import SafetensorsFiles
 from host.shards import Content, Located, tensors_of
 from host.stream import group_bytes, lanes, stream_bytes, unpack_rows
@@ -174,6 +175,14 @@ class CompressedFiles:
         skip = start - first
         return CompressedMatrix(tensor.fmt, (stop - start, tensor.shape[1]), whole.seeds[skip:],
                                 whole.exponents[skip:], whole.coefs[skip:], tensor.exponent_bias)
+
+    def stored(self, name: str, rows: slice) -> StoredMatrix:
+        """As :meth:`matrix`, its digest verified, and with its stream when all rows are asked for."""
+        self.verify(name)
+        matrix, tensor = self.matrix(name, rows), self.compressed[name]
+        return StoredMatrix(matrix.fmt, matrix.shape, matrix.seeds, matrix.exponents, matrix.coefs,
+                            matrix.exponent_bias, self.stream(name) if matrix.shape == tensor.shape else None,
+                            tensor.error)
 
     def read(self, name: str, rows: slice) -> np.ndarray:
         """Rows of a tensor, decompressed if need be: float32."""

@@ -5,13 +5,24 @@ the blocks of those rows one after another, each ``block_bits`` long, with no pa
 beat. Rows past the last of the matrix are zero blocks. FP16 weights are blocks of one weight.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.spec import EXP_MIN, BlockFormat
 from hw.config import EngineConfig
 
-__all__ = ["activation_image", "fp16_image", "weight_image"]
+__all__ = ["StoredMatrix", "activation_image", "fp16_image", "weight_image"]
+
+
+@dataclass(frozen=True)
+class StoredMatrix(CompressedMatrix):
+    """A compressed matrix from a file: ``stream``, uint8, is its image for the default engine, and ``error`` what its
+    compression cost, relative to the original weights."""
+
+    stream: np.ndarray | None = None
+    error: float = 0.0
 
 
 def _field_bits(values: np.ndarray, width: int) -> np.ndarray:
@@ -37,7 +48,10 @@ def _whole_beats(content: bytes, config: EngineConfig) -> bytes:
 
 
 def weight_image(matrix: CompressedMatrix, config: EngineConfig) -> bytes:
-    """The image of a compressed matrix, a whole number of beats."""
+    """The image of a compressed matrix, a whole number of beats; a stored one as it is in its file."""
+    if (isinstance(matrix, StoredMatrix) and matrix.stream is not None
+            and config.bus_bits == EngineConfig(matrix.fmt).bus_bits):
+        return matrix.stream.tobytes()
     seeds, exponents, coefs = (_grouped(array, config.lanes, padding) for array, padding in
                                ((matrix.seeds, 1), (matrix.exponents, EXP_MIN), (matrix.coefs, 0)))
     # A word is a whole number of bytes for every bus, so groups can be packed by themselves.

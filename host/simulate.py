@@ -13,6 +13,7 @@ from golden.spec import BlockFormat, parse_format
 from host.checkpoint import open_checkpoint
 from host.driver import Driver, Product
 from host.errors import UserError
+from host.image import StoredMatrix
 from host.results import Row
 from host.store import compressed
 from hw.config import EngineConfig
@@ -30,10 +31,11 @@ _SIGMA = 0.02
 
 @dataclass(frozen=True)
 class Matrix:
-    """A named weight matrix: float32, (rows, columns)."""
+    """A named weight matrix: float32, (rows, columns); ``stored`` is its compressed form, if it has one."""
 
     name: str
     weights: np.ndarray
+    stored: StoredMatrix | None = None
 
     @property
     def activations(self) -> np.ndarray:
@@ -56,7 +58,8 @@ class Job:
 def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matrix]:
     """The seven matrices of a layer of a checkpoint; of each, the first ``rows`` when given."""
     checkpoint = open_checkpoint(model)
-    return [Matrix(short, checkpoint.matrix(name, slice(rows))) for short, name in checkpoint.layer_matrices(layer)]
+    return [Matrix(short, checkpoint.matrix(name, slice(rows)), checkpoint.stored(name, slice(rows)))
+            for short, name in checkpoint.layer_matrices(layer)]
 
 
 def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
@@ -67,6 +70,8 @@ def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
 
 def _prepare(name: str, matrix: Matrix, progress: Callable[[int, int], None]) -> CompressedMatrix | np.ndarray:
     """The matrix in the format called ``name``."""
+    if matrix.stored and matrix.stored.fmt.name == name:
+        return matrix.stored
     if name != "fp16":
         return compressed(matrix.weights, parse_format(name), progress)
     with np.errstate(over="ignore"):
@@ -98,13 +103,14 @@ def _row(matrix: Matrix, name: str, weights: CompressedMatrix | np.ndarray, imag
         restored, expected = weights.astype(np.float64), fp16.matvec(weights, matrix.activations)
     rows, cols = matrix.weights.shape
     norm = float(np.linalg.norm(matrix.weights))
+    error = float(np.linalg.norm(restored - matrix.weights)) / norm if norm else 0.0
     counters = products[0].counters
     cycles = [product.counters.cycles for product in products]
     moved = counters.bytes_read + counters.bytes_written
     return {
         "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
         "bits_per_weight": 8 * image_bytes / (rows * cols),
-        "relative_error": float(np.linalg.norm(restored - matrix.weights)) / norm if norm else 0.0,
+        "relative_error": weights.error if isinstance(weights, StoredMatrix) else error,
         "cycles": round(sum(cycles) / len(cycles)), "beats": counters.beats, "bytes": moved, "speedup": None,
         "memory": job.memory,
         "limit_fraction": moved * 8 / job.bus_bits / dram.sequential_limit / (sum(cycles) / len(cycles)),

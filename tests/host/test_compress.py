@@ -136,6 +136,30 @@ def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
     assert np.linalg.norm(restored - source) < 0.3 * np.linalg.norm(source)
 
 
+def test_stored_matrices_are_streamed_as_they_are(model: Path, tmp_path: Path) -> None:
+    compress(model, tmp_path / "out", SMALL)
+    name = "model.layers.1.self_attn.q_proj.weight"
+    checkpoint, files = open_checkpoint(tmp_path / "out"), open_compressed(tmp_path / "out")
+    whole, part = checkpoint.stored(name), checkpoint.stored(name, slice(5))
+    assert whole is not None
+    assert part is not None
+    assert whole.error == files.compressed[name].error
+    assert np.array_equal(checkpoint.matrix(name), whole.weights().astype(np.float32))
+    mark = replace(whole, stream=np.arange(64, dtype=np.uint8))  # no image of any matrix
+    assert weight_image(mark, EngineConfig(SMALL.fmt)) == bytes(range(64))
+    plain = files.matrix(name)
+    assert weight_image(whole, EngineConfig(SMALL.fmt)) == weight_image(plain, EngineConfig(SMALL.fmt))
+    assert weight_image(mark, EngineConfig(SMALL.fmt, 128)) == weight_image(plain, EngineConfig(SMALL.fmt, 128))
+    assert weight_image(part, EngineConfig(SMALL.fmt)) == weight_image(files.matrix(name, slice(5)),
+                                                                       EngineConfig(SMALL.fmt))
+    assert checkpoint.stored("model.norm.weight") is None
+    assert open_checkpoint(model).stored(name) is None
+    shard = tmp_path / "out" / "model.safetensors"
+    flip(shard, files.stream(name).offset)
+    with pytest.raises(UserError, match="the file is damaged"):
+        open_checkpoint(tmp_path / "out").stored(name)
+
+
 @pytest.mark.parametrize("given", [None, "F32", "F16", "BF16"])
 def test_decompress_writes_what_golden_makes_of_the_streams(given: str | None, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "out", replace(SMALL, shard_bytes=9000))
