@@ -16,16 +16,17 @@ from pathlib import Path
 
 from golden.spec import BlockFormat
 from host.errors import UserError
+from sim.runner import BUILD
 
-__all__ = ["SOURCES", "cache_folder", "load"]
+__all__ = ["SOURCES", "build", "cache_folder", "load"]
 
 SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
 _FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 
 
 def cache_folder() -> Path:
-    """Where libraries are kept: ``SEEDLM_CACHE`` of the environment, or ``build/kernels`` in the project."""
-    return Path(os.environ.get("SEEDLM_CACHE") or Path(__file__).parents[1] / "build" / "kernels")
+    """Where libraries are kept: ``SEEDLM_CACHE`` of the environment, or ``kernels`` in the build folder."""
+    return Path(os.environ.get("SEEDLM_CACHE") or BUILD / "kernels")
 
 
 def _compiler() -> str:
@@ -61,9 +62,8 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-@lru_cache(maxsize=16)
-def load(fmt: BlockFormat) -> ctypes.CDLL:
-    """The kernel for one format, built when it is not in the cache.
+def build(name: str, sources: list[Path], defines: dict[str, object]) -> ctypes.CDLL:
+    """A library made of the first of ``sources``, which includes the others; built when it is not in the cache.
 
     Raises
     ------
@@ -71,24 +71,30 @@ def load(fmt: BlockFormat) -> ctypes.CDLL:
         When there is no working compiler or the cache folder cannot be written.
     """
     compiler, folder = _compiler(), cache_folder()
-    taps = sum(1 << tap for tap in fmt.taps)
-    values = {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"}
-    options = [*_FLAGS, *(f"-D{name}={value}" for name, value in values.items())]
+    options = [*_FLAGS, *(f"-D{key}={value}" for key, value in defines.items())]
     version = _run([compiler, "--version"])
-    parts = [*(source.read_text() for source in SOURCES), *options, version, _processor()]
+    parts = [*(source.read_text() for source in sources), *options, version, _processor()]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    library = folder / f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{digest[:16]}.so"
+    library = folder / f"{name}-{digest[:16]}.so"
     try:
         if not library.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 fresh = Path(scratch) / library.name
-                _run([compiler, *options, "-o", str(fresh), str(SOURCES[0]), "-lm"])
+                _run([compiler, *options, "-o", str(fresh), str(sources[0]), "-lm"])
                 fresh.replace(library)
-        kernel = ctypes.CDLL(str(library))
+        return ctypes.CDLL(str(library))
     except OSError as error:
         raise UserError(f"cannot keep the encoder's kernel in {folder} ({error.strerror or error}): make the folder "
                         "writable, or name another in the environment variable SEEDLM_CACHE") from error
+
+
+@lru_cache(maxsize=16)
+def load(fmt: BlockFormat) -> ctypes.CDLL:
+    """The kernel for one format; UserError as :func:`build`."""
+    taps = sum(1 << tap for tap in fmt.taps)
+    kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}", SOURCES,
+                   {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"})
     kernel.segment_new.restype = ctypes.c_void_p
     kernel.segment_next.restype = ctypes.c_uint32
     kernel.segment_positions.restype = ctypes.c_long
