@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.spec import FormatError, parse_format
-from host import cli_model
+from host import cli_measure, cli_model
 from host.checkpoint import default_model
 from host.device import DeviceError
 from host.errors import CheckError, UserError
@@ -33,9 +33,9 @@ Bus = Annotated[int, typer.Option(help="Bus width in bits, a power of two from 3
 Simulator = Annotated[str, typer.Option("--sim", help="verilator, or icarus (slow: use with --rows and a narrow bus).")]
 
 _COLUMNS: tuple[Column, ...] = (
-    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "columns", "d"), ("format", "format", ""),
-    ("bits_per_weight", "bits/weight", ".3f"), ("relative_error", "rel. error", ".4f"), ("cycles", "cycles", ",d"),
-    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of memory limit", ".1%"), ("bit_exact", "bit-exact", ""),
+    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
+    ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
+    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
 )
 PUBLISHED_CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
 """arXiv 2410.10714, the FPGA experiment."""
@@ -103,8 +103,8 @@ def sim_paper(formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "paper
             key = (f"{size}x{size}", name)
             extra[key] = {"published_cycles": PUBLISHED_CYCLES.get(key),
                           "published_speedup": PUBLISHED_SPEEDUP[key[0]] if name == "seedlm4" else None}
-    columns = (*_COLUMNS[:-1], ("published_cycles", "published cycles", ",d"),
-               ("published_speedup", "published speed-up", ".2f"), _COLUMNS[-1])
+    columns = (*_COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
+               ("published_speedup", "paper speed-up", ".2f"), _COLUMNS[-1])
     _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},
             columns, extra, False)
 
@@ -128,7 +128,8 @@ def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
         print(path)
 
 
-for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect):
+for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
+                 cli_measure.quality, cli_measure.explore):
     app.command()(_command)
 
 

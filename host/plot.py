@@ -25,7 +25,8 @@ def speedup_chart(rows: list[Row], title: str, path: Path) -> None:
         values = [by_key[matrix, name]["speedup"] for matrix in matrices]
         bars = axes.bar(at, values, width * 0.94, color=_COLOURS[i % 4], hatch=_HATCHES[i % 4], edgecolor="white",
                         label=name)
-        axes.bar_label(bars, fmt="%.2f", fontsize=7, padding=1)
+        axes.bar_label(bars, fmt="%.2f", fontsize=7, label_type="center",
+                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
         limit = 16 / by_key[matrices[0], name]["bits_per_weight"]
         axes.axhline(limit, color=_COLOURS[i % 4], linestyle=("--", ":", "-.", "-")[i % 4], linewidth=1,
                      label=f"{name}: 16 bits / {16 / limit:.3g} bits = {limit:.3g}")

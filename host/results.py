@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -91,12 +92,12 @@ def _cells(row: Row, columns: tuple[Column, ...]) -> list[str]:
 
 def show(title: str, columns: tuple[Column, ...], rows: list[Row]) -> None:
     """Print rows as a table."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE, padding=(0, 1), pad_edge=False)
     for _, heading, spec in columns:
-        table.add_column(heading, justify="right" if spec else "left")
+        table.add_column(heading, justify="right" if spec else "left", no_wrap=True)
     for row in rows:
         table.add_row(*_cells(row, columns), end_section=bool(row.get("section")))
-    Console(width=None if os.isatty(1) else 120).print(table)
+    Console(width=None if os.isatty(1) else 140).print(table)
 
 
 def markdown(columns: tuple[Column, ...], rows: list[Row]) -> str:

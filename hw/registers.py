@@ -13,8 +13,8 @@ from amaranth.lib.wiring import In, Out
 from hw.axi import AXI4LiteSignature, Resp
 from hw.config import EngineConfig
 
-__all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "START", "Control", "Identity", "Register", "RegisterFile", "Status",
-           "identity"]
+__all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "START", "Control", "Identity", "Register", "RegisterFile",
+           "Status", "identity"]
 
 ADDR_BITS = 8
 """Width of a register address."""
