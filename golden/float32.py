@@ -32,4 +32,4 @@ def scaled(sums: Iterable[int], factor: np.float32, power: int) -> np.ndarray:
     # 24 x 24 bits fit the 53 of a float64, and so does every exponent here: the product is exact.
     mantissa, exponent = np.frexp(np.ldexp(rounded * np.float64(factor), power))
     result = np.ldexp(np.rint(np.ldexp(mantissa, 24)), exponent - 24)
-    return result.clip(-_LARGEST, _LARGEST).astype(np.float32) + np.float32(0)
+    return result.clip(-_LARGEST, _LARGEST).astype(np.float32)

@@ -26,7 +26,7 @@ def factor(fmt: BlockFormat, exponent_bias: int = 0) -> np.float32:
         When the factor is not a normal float32.
     """
     value = np.ldexp(1.0 / fmt.unit, EXP_MIN + exponent_bias + lsb_exponent(0))
-    if not np.ldexp(1.0, -126) <= value < np.ldexp(1.0, 127):
+    if not np.ldexp(1.0, -126) <= value < np.ldexp(1.0, 128):
         raise ValueError(f"exponent bias {exponent_bias} puts the result factor {value:g} outside float32")
     return np.float32(value)
 

@@ -153,18 +153,22 @@ def test_accumulate_is_exact_and_shifts_by_the_exponent() -> None:
 @pytest.mark.parametrize("k", range(2, 25))
 def test_factor(k: int) -> None:
     fmt = BlockFormat(8, 3, k)
+    assert factor(fmt) == factor(fmt, 0)
     for bias in (0, -64, 9):
         found = factor(fmt, bias)
         assert found.dtype == np.float32
         assert Fraction(float(found)) == to_24_bits(Fraction(2) ** (bias - 37) / (2 ** (k - 1) - 1))
 
 
-def test_factors_outside_float32() -> None:
-    assert factor(SEEDLM4, -74) >= 2.0**-126
-    assert factor(SEEDLM4, 178) < 2.0**127
-    for bias in (-75, 179):
+@pytest.mark.parametrize(("k", "low", "high"), [(16, -74, 179), (2, -89, 164)])
+def test_factors_outside_float32(k: int, low: int, high: int) -> None:
+    """With k = 2 the factor is a power of two, least and greatest of the normal numbers at the limits."""
+    fmt = BlockFormat(8, 3, k)
+    assert 2.0**-126 <= factor(fmt, low) < 2.0**-125
+    assert 2.0**127 <= factor(fmt, high) < np.inf
+    for bias in (low - 1, high + 1):
         with pytest.raises(ValueError, match=rf"exponent bias {bias} puts the result factor \S+ outside float32"):
-            factor(SEEDLM4, bias)
+            factor(fmt, bias)
 
 
 def test_what_is_refused() -> None:
