@@ -5,7 +5,7 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
-from host.image import activation_image, fp16_image, weight_image
+from host.image import StoredMatrix, activation_image, fp16_image, weight_image
 from hw.config import EngineConfig
 from sim.random_matrix import random_matrix
 
@@ -38,6 +38,16 @@ def test_weight_images(fmt: BlockFormat, bus_bits: int, lanes: int, zero: int) -
         matrix = random_matrix(fmt, rows, blocks * fmt.c - 1, np.random.default_rng(rows))
         wanted = interleaved(matrix.packed().tolist(), zero, fmt.block_bits, lanes, bus_bits)
         assert weight_image(matrix, config) == wanted
+
+
+def test_a_stored_image_is_used_where_it_fits() -> None:
+    """Its file is laid out for the default bus; on another the image is made from the fields."""
+    made = random_matrix(SEEDLM4, 5, 16, np.random.default_rng(0))
+    fields = made.fmt, made.shape, made.seeds, made.exponents, made.coefs
+    stored = StoredMatrix(*fields, stream=np.arange(128, dtype=np.uint8))
+    assert weight_image(stored, EngineConfig(SEEDLM4)) == bytes(range(128))
+    assert weight_image(stored, EngineConfig(SEEDLM4, 64)) == weight_image(made, EngineConfig(SEEDLM4, 64))
+    assert weight_image(StoredMatrix(*fields), EngineConfig(SEEDLM4)) == weight_image(made, EngineConfig(SEEDLM4))
 
 
 def test_a_weight_image_by_hand() -> None:
