@@ -141,12 +141,13 @@ def test_the_largest_shape_fits() -> None:
 
 
 def test_memory_that_is_too_small() -> None:
-    """A page of activations, one of weights, one of results; then two of results and nine of weights."""
+    """A page of activations, one of weights, one of results; 1,024 results fill a page, and 1,025 take two."""
     driver(FakeDevice(FORMAT_512["seedlm4"], memory_bytes=3 * 4096)).multiply(matrix(), ones())
     device = FakeDevice(FORMAT_512["seedlm4"], memory_bytes=3 * 4096 - 64)
     with pytest.raises(UserError, match="a matrix of 20 x 24 needs 12288 bytes of memory; the device has 12224"):
         driver(device).multiply(matrix(), ones())
     assert not device.written
+    driver(FakeDevice(FORMAT_512["seedlm4"], memory_bytes=10 * 4096)).multiply(matrix(1024, 8), ones(64))
     with pytest.raises(UserError, match="a matrix of 1025 x 64 needs 49152 bytes of memory; the device has 49088"):
         driver(FakeDevice(FORMAT_512["seedlm4"], memory_bytes=12 * 4096 - 64)).multiply(matrix(1025, 8), ones(64))
 
