@@ -64,7 +64,8 @@ async def receive_one(stream):
 async def receive(stream, count, stall=0.0, timeout_cycles=100_000, more=False):
     """Receive ``count`` payloads (ints), not ready with probability ``stall``.
 
-    Then, unless ``more`` are expected, check that none is offered.
+    With ``stall``, the first is not asked for before it is offered: valid must not wait for ready. Then, unless
+    ``more`` are expected, check that none is offered.
 
     Also checks that an offered payload stays until it is taken. A wait of ``timeout_cycles`` clock periods of 10 ns
     raises cocotb's SimTimeoutError.
@@ -73,6 +74,9 @@ async def receive(stream, count, stall=0.0, timeout_cycles=100_000, more=False):
 
     async def collect():
         offered = None
+        while stall and not stream.valid.value:
+            stream.ready.value = 0
+            await RisingEdge(stream.clk)
         while len(payloads) < count:
             ready = random.random() >= stall
             stream.ready.value = ready

@@ -32,12 +32,13 @@ async def products_are_rounded_as_golden_does(dut, idle, stall):
     await start(dut, i.valid, o.ready, dut.factor, dut.shared)
     saturated = set()
     for centre in (-126, -90, -40, 0, 40, 90, 127):
-        for _ in range(4):
-            factor = np.ldexp(np.float32(random.choice((1.0, 2 - 2.0**-23, random.uniform(1, 2)))), centre)
+        # 1.5 makes ties of odd numbers; 2 - 2**-22 rounds up to a power of two when it meets 2**23 + 1.
+        for mantissa in (1.0, 1.5, 2 - 2.0**-22, random.uniform(1, 2)):
+            factor = np.ldexp(np.float32(mantissa), centre)
             shared = random.randrange(31)
             dut.factor.value, dut.shared.value = int(factor.view(np.uint32)), shared
             await cycles(dut, 1)
-            sums = [0, 1, -1, (1 << 24) - 1, *(_sum(config.sum_bits) for _ in range(30))]
+            sums = [0, 1, -1, (1 << 24) - 1, (1 << 23) + 1, *(_sum(config.sum_bits) for _ in range(30))]
             payloads = [float_layout(config).const({**_parts(value), "last": n % 3 == 0}).as_bits()
                         for n, value in enumerate(sums)]
             cocotb.start_soon(send(i, payloads, idle))
