@@ -36,6 +36,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              exclude: Annotated[list[str], typer.Option(help="Glob of matrices to leave alone.")] =
              [],  # noqa: B006
              check: Annotated[bool, typer.Option("--check", help="Decode all again, compare with golden.")] = False,
+             weighting: Annotated[Path | None, typer.Option(
+                 help="Folder of NAME.npy: what an error in each column of a tensor counts.")] = None,
              workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
              scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port.")] = "",
              slice_weights: Annotated[int, typer.Option(help="Weights in the unit of work that is never lost.")] =
@@ -49,7 +51,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
         if scheduler or workers > 1:
             runner = cluster_runner(stack.enter_context(connected(scheduler, workers)))
         progress = stack.enter_context(block_progress())
-        done = compress_model(model, out, options, check=check, runner=runner, progress=progress)
+        done = compress_model(model, out, options, check=check, weighting=weighting, runner=runner,
+                              progress=progress)
     plan = done.plan
     if plan.padded:
         print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "

@@ -65,10 +65,10 @@ class _Compression:
                 left = [part for part in target.slices if part in self.missing[shard.file]]
                 if not left:
                     continue
-                bias = self._bias(target)
+                bias, channels = self._bias(target), self.plan.channel_weights(target.name)
                 for part in left:
                     yield part, Work(self._rows(part), target.name, self.plan.options.format, self.plan.options.mode,
-                                     bias, self.check)
+                                     bias, self.check, channels)
 
     def _rows(self, part: Slice) -> np.ndarray:
         return self.checkpoint.matrix(part.tensor, slice(part.start, part.stop))
@@ -148,7 +148,8 @@ def _require_room(plan: Plan, folder: Path) -> None:
                         "write to another disk")
 
 
-def compress(model: Path, out: Path, options: Options, *, check: bool = False, runner: Runner = run_here,
+def compress(model: Path, out: Path, options: Options, *, check: bool = False,
+             weighting: Path | None = None, runner: Runner = run_here,
              progress: Progress = lambda tensor, done, total: None) -> Summary:
     """Compress ``model`` into the folder ``out``, or go on with that.
 
@@ -158,6 +159,9 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False, r
         A GGUF file, a ``.safetensors`` file or a Hugging Face folder.
     check : bool
         Decode every slice again and compare with golden.
+    weighting : Path, optional
+        A folder of ``NAME.npy``, for any of the tensors what an error in each of its columns counts
+        (``channel_weights`` of :func:`host.encoder.encode`), from a calibration run. Default: all count alike.
 
     Raises
     ------
@@ -167,7 +171,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False, r
         When a check fails.
     """
     checkpoint = open_checkpoint(model)
-    plan = make_plan(checkpoint, options)
+    plan = make_plan(checkpoint, options, weighting)
     _require_room(plan, out)
     journal = Journal(out, plan)
     if journal.finished:

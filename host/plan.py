@@ -110,7 +110,8 @@ class Shard:
 class Plan:
     """Everything to be done.
 
-    ``padded`` names tensors whose width is no multiple of ``c``; ``left_out`` those that match but are no matrices.
+    ``padded`` names tensors whose width is no multiple of ``c``; ``left_out`` those that match but are no matrices;
+    ``weighting`` is the folder of channel weights, if any.
     """
 
     options: Options
@@ -119,6 +120,7 @@ class Plan:
     fingerprint: str
     padded: tuple[str, ...]
     left_out: tuple[str, ...]
+    weighting: Path | None
 
     @property
     def targets(self) -> list[Target]:
@@ -136,7 +138,24 @@ class Plan:
         """The ``quantization_config``."""
         options, config = self.options, EngineConfig(self.options.fmt)
         return {"quant_method": METHOD, "version": VERSION, "format": options.fmt.name, "mode": options.mode,
-                "exponent_bias": options.bias, "bus_bits": config.bus_bits, "lanes": config.lanes, "job": self.job}
+                "exponent_bias": options.bias, "bus_bits": config.bus_bits, "lanes": config.lanes,
+                "activation_aware": self.weighting is not None, "job": self.job}
+
+    def channel_weights(self, name: str) -> np.ndarray | None:
+        """Channel weights of a tensor; none when it has none.
+
+        Raises
+        ------
+        UserError
+            When its file is no ``.npy`` file of numbers.
+        """
+        path = self.weighting / f"{name}.npy" if self.weighting else None
+        if path is None or not path.exists():
+            return None
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} is no .npy file of numbers ({error}): save the vector with numpy.save") from error
 
 
 def encoder_digest() -> str:
@@ -183,8 +202,8 @@ def _shards(parts: list[tuple[int, Target | str]], limit: int) -> Iterator[tuple
     yield targets, copies
 
 
-def make_plan(checkpoint: Checkpoint, options: Options) -> Plan:
-    """Plan the compression of a checkpoint.
+def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None = None) -> Plan:
+    """Plan the compression of a checkpoint; ``weighting`` is a folder of ``NAME.npy``, channel weights of tensors.
 
     Raises
     ------
@@ -225,7 +244,12 @@ def make_plan(checkpoint: Checkpoint, options: Options) -> Plan:
     groups = list(_shards(parts, options.shard_bytes))
     names = ["model.safetensors"] if len(groups) == 1 else [
         f"model-{i + 1:05d}-of-{len(groups):05d}.safetensors" for i in range(len(groups))]
+    weights_of = [weighting / f"{part.name}.npy" for _, part in parts if isinstance(part, Target)] if weighting else []
+    found = [path for path in weights_of if path.exists()]
+    if weighting and not found:
+        raise UserError(f"{weighting} holds channel weights of no tensor that is compressed: name them as in "
+                        f"{weights_of[0].name}")
     shards = tuple(Shard(file, tuple(targets), tuple(copies))
                    for file, (targets, copies) in zip(names, groups, strict=True))
-    return Plan(options, shards, sum(size for size, _ in parts), _fingerprint(checkpoint.files), tuple(padded),
-                tuple(left_out))
+    return Plan(options, shards, sum(size for size, _ in parts), _fingerprint([*checkpoint.files, *found]),
+                tuple(padded), tuple(left_out), weighting)

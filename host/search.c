@@ -39,7 +39,9 @@ static inline __attribute__((always_inline)) void pair_energies(const vf d[P + 1
 }
 
 /* The greatest energy of every tile, for LANES blocks. */
-static void tile_energies(const segment *g, const vf w[C], vf *greatest) {
+static void tile_energies(const segment *g, const vf weights[C], vf *greatest) {
+    vf w[C]; /* the weights of the correlation with plain states: U holds the channels' weight once more */
+    for (int c = 0; c < C; c++) w[c] = weights[c] * (float)g->a[c];
     vf table[TABLES][1 << TABLE_BITS], d[P + 1], zero = {0}, total = zero;
     const float top = (float)((1L << (K - 1)) / UNIT), leaving = (float)ldexp(1, -K);
     for (int t = 0; t < TABLES; t++) { /* sums of +-w/2 by entering bits; a state is its centred bits less a half */
@@ -85,7 +87,7 @@ static inline float threshold(const block *b) { return (float)(b->norm * (1 - SL
 static void open_tile(block *b, const segment *g, int tile, const float *w, int exact) {
     float d[TILE + P] = {0}, energy[TILE];
     for (int c = 0; c < C; c++)
-        for (int i = 0; i < TILE + P; i++) d[i] += w[c] * g->u[tile * TILE + 1 + i + c * P];
+        for (int i = 0; i < TILE + P; i++) d[i] += w[c] * (float)g->a[c] * g->u[tile * TILE + 1 + i + c * P];
     for (int part = 0; part < PAIRS / LANES; part++) {
         vf x[P + 1], e0, e1;
         for (int p = 0; p <= P; p++)
@@ -132,7 +134,7 @@ static int highest(const vf *values) {
     return (int)(at - (const float *)values);
 }
 
-/* Search one segment for `count` blocks of C finite weights.
+/* Search one segment for `count` blocks of C finite weights, each multiplied by what its channel weighs.
  *
  * `error`, `seed`, `exponent` and `codes` hold the best so far and are improved in place; error infinite: none yet.
  * Errors are squared and, so that none over- or underflows, relative to 4^(exponent of the greatest weight). */

@@ -40,6 +40,7 @@ typedef struct {
     uint32_t state[N + C * P + K + 8];       /* the cycle from the segment's first seed on */
     float u[N + C * P + K + 8];              /* centred states: exact integers */
     uint8_t index[N + K + P + 2][TABLES];    /* bits m, m + P, .. of the stream, as table indices */
+    double a[C];                             /* what the channels weigh, at most 1: U's rows are scaled by it */
     float reach[N];                          /* at most the least singular value of U */
     int bad_count;
     int *bad;                                /* positions of ill-conditioned seeds */
@@ -68,7 +69,7 @@ static void orthonormalise(int columns, const double u[][C], double q[][C], doub
 
 static void columns_at(const segment *g, int first, int columns, double u[][C]) {
     for (int p = 0; p < columns; p++)
-        for (int c = 0; c < C; c++) u[p][c] = g->u[first + 1 + p + c * P] / UNIT;
+        for (int c = 0; c < C; c++) u[p][c] = g->a[c] * (g->u[first + 1 + p + c * P] / UNIT);
 }
 
 /* Coefficients of one pair of seeds (positions 2 j and 2 j + 1); marks the ill-conditioned. */
@@ -122,11 +123,12 @@ static void prepare_pair(segment *g, int j, uint8_t *is_bad) {
 
 void segment_free(segment *g) { free(g->bad), free(g->bad_q), free(g->pinv), free(g); }
 
-/* Tables for the N positions of the cycle from `seed` on; null when out of memory. */
-segment *segment_new(uint32_t seed) {
+/* Tables for the N positions of the cycle from `seed` on and channels that weigh `a`; null when out of memory. */
+segment *segment_new(uint32_t seed, const double *a) {
     segment *g = aligned_alloc(64, (sizeof(segment) + 63) / 64 * 64);
     uint8_t *is_bad = calloc(N, 1);
     if (!g || !is_bad) return free(g), free(is_bad), NULL;
+    memcpy(g->a, a, sizeof g->a);
     for (int i = 0; i < N + C * P + K + 8; i++) {
         g->state[i] = seed;
         g->u[i] = (float)((long)seed - (1L << (K - 1)));

@@ -19,7 +19,7 @@ __all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
 @dataclass(frozen=True)
 class Work:
     """What a worker must know: weights, float32, (rows, columns); name of the tensor, for messages; format name, mode,
-    exponent bias of the tensor, and whether to check the result."""
+    exponent bias of the tensor, whether to check the result, and channel weights, if any."""
 
     weights: np.ndarray
     tensor: str
@@ -27,6 +27,7 @@ class Work:
     mode: Mode
     exponent_bias: int
     check: bool
+    channel_weights: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def encode_slice(work: Work, threads: int | None = None,
         When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
     """
     fmt, weights = parse_format(work.format), work.weights
-    matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias, threads=threads, progress=progress)
+    matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias, channel_weights=work.channel_weights,
+                    threads=threads, progress=progress)
     stream = pack_rows(matrix)
     if work.check:
         stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)

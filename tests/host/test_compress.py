@@ -160,6 +160,30 @@ def test_stored_matrices_are_streamed_as_they_are(model: Path, tmp_path: Path) -
         open_checkpoint(tmp_path / "out").stored(name)
 
 
+def test_channel_weights_from_files(model: Path, tmp_path: Path) -> None:
+    name = "model.layers.0.mlp.down_proj.weight"
+    channels = np.random.default_rng(5).uniform(0.1, 3, FFN)
+    (tmp_path / "channels").mkdir()
+    with pytest.raises(UserError, match=r"channels holds channel weights of no tensor .* name them as in model.layers"):
+        compress(model, tmp_path / "out", SMALL, weighting=tmp_path / "channels")
+    np.save(tmp_path / "channels" / f"{name}.npy", channels.astype(np.float32))
+    compress(model, tmp_path / "out", SMALL, weighting=tmp_path / "channels", check=True)
+    compress(model, tmp_path / "plain", SMALL)
+    weighted, plain = open_compressed(tmp_path / "out"), open_compressed(tmp_path / "plain")
+    assert (weighted.settings["activation_aware"], plain.settings["activation_aware"]) == (True, False)
+    wanted = encode(tensors()[name].astype(np.float32), SMALL.fmt, channel_weights=channels.astype(np.float32))
+    assert np.array_equal(weighted.matrix(name).packed(), wanted.packed())
+    assert weighted.compressed[name].error > plain.compressed[name].error
+    other = name.replace("layers.0", "layers.1")
+    assert weighted.compressed[other] == plain.compressed[other]
+    np.save(tmp_path / "channels" / f"{name}.npy", np.ones(FFN))
+    with pytest.raises(UserError, match="holds another compressed model"):
+        compress(model, tmp_path / "out", SMALL, weighting=tmp_path / "channels")
+    (tmp_path / "channels" / f"{name}.npy").write_bytes(b"no array")
+    with pytest.raises(UserError, match=r"down_proj.weight.npy is no .npy file of numbers"):
+        compress(model, tmp_path / "third", SMALL, weighting=tmp_path / "channels")
+
+
 @pytest.mark.parametrize("given", [None, "F32", "F16", "BF16"])
 def test_decompress_writes_what_golden_makes_of_the_streams(given: str | None, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "out", replace(SMALL, shard_bytes=9000))

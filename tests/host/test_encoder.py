@@ -150,6 +150,51 @@ def test_progress_is_reported_from_the_callers_thread_and_ends_at_all_blocks() -
     assert calls[-1] == (5120, 5120, threading.get_ident())
 
 
+def weighted_error(matrix: CompressedMatrix, weights: np.ndarray, channels: np.ndarray) -> np.ndarray:
+    """Squared error of every block in the norm that channel weights make."""
+    return np.square((matrix.weights() - weights) * channels).reshape(-1, matrix.fmt.c).sum(axis=1)
+
+
+CHANNELS = {"mild": lambda rng, cols: rng.uniform(0.5, 2, cols),
+            "wild": lambda rng, cols: np.exp(rng.normal(0, 2, cols)),
+            "zeros": lambda rng, cols: rng.uniform(0.1, 1, cols) * (rng.random(cols) < 0.8)}
+
+
+@pytest.mark.parametrize("kind", CHANNELS)
+@pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(6, 3, 8, 3), BlockFormat(4, 2, 17)], ids=lambda fmt: fmt.name)
+def test_channel_weights_are_never_worse_in_their_own_norm(fmt: BlockFormat, kind: str) -> None:
+    weights = gaussian(8, 4 * fmt.c)
+    channels = CHANNELS[kind](np.random.default_rng(2), weights.shape[1])
+    plain = weighted_error(encode(weights, fmt), weights, channels)
+    weighted = weighted_error(encode(weights, fmt, channel_weights=channels), weights, channels)
+    assert (weighted <= plain * (1 + TIE) + 1e-20).all()
+    assert weighted.sum() < 0.95 * plain.sum()
+
+
+def test_channel_weights_find_the_least_weighted_error() -> None:
+    fmt, channels = BlockFormat(4, 2, 5, 3), np.array([1, 0.3, 2, 0.7, 0.1, 3, 0.2, 1])
+    weights = gaussian(1, 8, 0.3)
+    found = weighted_error(encode(weights, fmt, exponent_bias=0, channel_weights=channels), weights, channels)
+    codes = np.array(list(itertools.product(range(fmt.coef_min, fmt.coef_max + 1), repeat=fmt.p)), dtype=float)
+    for i, (block, a) in enumerate(zip(weights.reshape(-1, 4), channels.reshape(-1, 4), strict=True)):
+        least = min(float(np.square(a * (np.ldexp(codes @ u.T, exponent) - block)).sum(axis=1).min())
+                    for u in u_matrix(np.arange(1, fmt.seeds + 1), fmt) for exponent in range(EXP_MIN, EXP_MAX + 1))
+        assert found[i] == pytest.approx(least, rel=TIE)
+
+
+def test_equal_channel_weights_change_nothing() -> None:
+    weights = gaussian(5, 29)
+    plain = encode(weights, SEEDLM4)
+    for channels in (np.ones(29), np.full(29, 0.25, np.float32), np.zeros(29)):
+        assert np.array_equal(encode(weights, SEEDLM4, channel_weights=channels).packed(), plain.packed())
+
+
+@pytest.mark.parametrize("channels", [np.ones(28), np.ones((29, 1)), np.full(29, np.nan), -np.ones(29)])
+def test_unusable_channel_weights(channels: np.ndarray) -> None:
+    with pytest.raises(UserError, match="channel weights must be 29 finite numbers of zero or more"):
+        encode(gaussian(2, 29), SEEDLM4, channel_weights=channels)
+
+
 @pytest.mark.parametrize(("weights", "message"), [
     (np.array([[1.0, np.nan]]), "NaN or infinity"), (np.array([[-np.inf, 0.0]]), "NaN or infinity"),
     (np.ones((2, 8), dtype=np.int8), "not int8"), (np.ones(8), r"shape \(8,\)")])
