@@ -59,7 +59,7 @@ def test_weights_that_blocks_can_hold_come_back() -> None:
     """Seeds from the first to the last: the search leaves none out."""
     seeds = np.array([[1, 2, 16384, 16385], [16386, 40000, 65534, 65535]], dtype=np.uint32)
     exponents = np.array([[-8, -5, 0, 7], [3, -1, 2, -8]], dtype=np.int8)
-    coefs = np.array([[[4, -1, 2], [-7, 3, 5], [6, 6, -6], [7, -7, 1]], [[-5, 0, 3], [2, 5, 1], [7, 7, 7], [4, 0, 0]]],
+    coefs = np.array([[[4, -1, 2], [-7, 3, 5], [6, 6, -6], [7, -7, 1]], [[-5, 0, 3], [2, 5, 1], [7, 7, 7], [4, -3, 7]]],
                      dtype=np.int8)
     weights = CompressedMatrix(SEEDLM4, (2, 32), seeds, exponents, coefs).weights()
     matrix = encode(weights, SEEDLM4)
