@@ -38,6 +38,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              check: Annotated[bool, typer.Option("--check", help="Decode all again, compare with golden.")] = False,
              weighting: Annotated[Path | None, typer.Option(
                  help="Folder of NAME.npy: what an error in each column of a tensor counts.")] = None,
+             device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
              workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
              scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port.")] = "",
              slice_weights: Annotated[int, typer.Option(help="Weights in the unit of work that is never lost.")] =
@@ -45,7 +46,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              shard_bytes: Annotated[int, typer.Option(help="Size at which a shard is closed.")] = 1 << 30) -> None:
     """Compress the linear layers of a model. Interrupted, the same command goes on where it was."""
     options = Options(format, mode, bias, tuple(include), tuple(exclude),  # type: ignore[arg-type]  # checked there
-                      slice_weights, shard_bytes)
+                      slice_weights, shard_bytes, device)
     with ExitStack() as stack:
         runner: Runner = run_here
         if scheduler or workers > 1:

@@ -68,7 +68,7 @@ class _Compression:
                 bias, channels = self._bias(target), self.plan.channel_weights(target.name)
                 for part in left:
                     yield part, Work(self._rows(part), target.name, self.plan.options.format, self.plan.options.mode,
-                                     bias, self.check, channels)
+                                     bias, self.check, channels, self.plan.options.device)
 
     def _rows(self, part: Slice) -> np.ndarray:
         return self.checkpoint.matrix(part.tensor, slice(part.start, part.stop))

@@ -14,6 +14,7 @@ from golden.spec import BlockFormat, parse_format
 from host.checkpoint import Checkpoint
 from host.container import METHOD, SUFFIX, VERSION
 from host.encoder import Mode, encode
+from host.encoder_torch import encode_torch
 from host.errors import UserError
 from host.kernel import SOURCES
 from host.stream import lanes, stream_bytes
@@ -44,6 +45,8 @@ class Options:
         Weights in a slice, the unit of work that is never lost.
     shard_bytes : int
         Size at which a shard is closed.
+    device : str
+        Empty for the processors, or a PyTorch device such as ``cuda``, which may choose other seeds of equal error.
     """
 
     format: str = "seedlm4"
@@ -53,6 +56,7 @@ class Options:
     exclude: tuple[str, ...] = ()
     slice_weights: int = 1 << 20
     shard_bytes: int = 1 << 30
+    device: str = ""
 
     def __post_init__(self) -> None:
         for what, value, legal in (("mode", self.mode, ("exact", "paper")), ("bias", self.bias, ("auto", "off"))):
@@ -161,7 +165,8 @@ class Plan:
 def encoder_digest() -> str:
     """Digest of the program whose results must not be mixed with those of another."""
     digest = hashlib.sha256()
-    for path in (*SOURCES, Path(__file__).with_name("encoder.py")):
+    own = Path(__file__)
+    for path in (*SOURCES, own.with_name("encoder.py"), own.with_name("encoder_torch.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -217,7 +222,13 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     method = (checkpoint.config().get("quantization_config") or {}).get("quant_method")
     if method:
         raise UserError(f"{checkpoint.path} is quantised already ({method}): give the original checkpoint")
-    encode(np.zeros((1, fmt.c), dtype=np.float32), fmt, options.mode)  # says now what is wrong with format or compiler
+    trial = np.zeros((1, fmt.c), dtype=np.float32)  # says now what is wrong with format, compiler or device
+    if not options.device:
+        encode(trial, fmt, options.mode)
+    elif weighting:
+        raise UserError("channel weights need the encoder for processors: leave out the weighting or the device")
+    else:
+        encode_torch(trial, fmt, options.mode, device=options.device)
     parts: list[tuple[int, Target | str]] = []
     padded, left_out, number = [], [], 0
     for name in checkpoint.names():

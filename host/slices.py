@@ -9,6 +9,7 @@ import numpy as np
 from golden.spec import parse_format
 from host import decode
 from host.encoder import Mode, encode
+from host.encoder_torch import encode_torch
 from host.errors import CheckError
 from host.plan import Slice
 from host.stream import pack_rows, unpack_rows
@@ -19,7 +20,8 @@ __all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
 @dataclass(frozen=True)
 class Work:
     """What a worker must know: weights, float32, (rows, columns); name of the tensor, for messages; format name, mode,
-    exponent bias of the tensor, whether to check the result, and channel weights, if any."""
+    exponent bias of the tensor, whether to check the result, channel weights, if any, and the
+    PyTorch device, or nothing for the processors."""
 
     weights: np.ndarray
     tensor: str
@@ -28,6 +30,7 @@ class Work:
     exponent_bias: int
     check: bool
     channel_weights: np.ndarray | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,12 @@ def encode_slice(work: Work, threads: int | None = None,
         When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
     """
     fmt, weights = parse_format(work.format), work.weights
-    matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias, channel_weights=work.channel_weights,
-                    threads=threads, progress=progress)
+    if work.device:
+        matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
+                              progress=progress)
+    else:
+        matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias,
+                        channel_weights=work.channel_weights, threads=threads, progress=progress)
     stream = pack_rows(matrix)
     if work.check:
         stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)

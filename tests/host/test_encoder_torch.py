@@ -1,14 +1,19 @@
 """The search in PyTorch, on the processor, against the C kernel."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from golden.spec import SEEDLM4, BlockFormat
+from host.compress import compress
+from host.container import open_compressed
 from host.encoder import Mode, encode
 from host.encoder_torch import encode_torch
 from host.errors import UserError
+from host.plan import Options
 
 
 def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,6 +41,17 @@ class TestWithPyTorch:
 
         assert found.exponent_bias == wanted.exponent_bias
         assert np.allclose(errors(found.weights()), errors(wanted.weights()), rtol=1e-9, atol=1e-20)
+
+    def test_whole_models(self, tmp_path: Path) -> None:
+        weights = np.random.default_rng(0).normal(0, 0.02, (40, 50)).astype(np.float32)
+        save_file({"up_proj.weight": weights}, tmp_path / "m.safetensors")
+        options = Options("8,3,8", device="cpu")
+        compress(tmp_path / "m.safetensors", tmp_path / "out", options, check=True)
+        error = open_compressed(tmp_path / "out").compressed["up_proj.weight"].error
+        wanted = encode(weights, options.fmt).weights()
+        assert error == pytest.approx(np.linalg.norm(wanted - weights) / np.linalg.norm(weights), rel=1e-5)
+        with pytest.raises(UserError, match="channel weights need the encoder for processors"):
+            compress(tmp_path / "m.safetensors", tmp_path / "other", options, weighting=tmp_path)
 
     def test_progress_ends_at_all_blocks(self) -> None:
         calls: list[tuple[int, int]] = []
