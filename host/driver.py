@@ -14,7 +14,7 @@ from host.image import activation_image, fp16_image, weight_image
 from hw.config import EngineConfig
 from hw.registers import ID, OFFSETS, START, Status, identity
 
-__all__ = ["Counters", "Driver", "Product"]
+__all__ = ["Counters", "Driver", "Product", "check_shape", "memory_needed"]
 
 _PAGE = 4096
 _CYCLES_PER_BEAT = 64
@@ -45,6 +45,26 @@ def _aligned(address: int) -> int:
     return -(-address // _PAGE) * _PAGE
 
 
+def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
+    """Refuse a matrix that an engine built from ``config`` cannot take.
+
+    Raises
+    ------
+    UserError
+    """
+    for what, size, most in zip(("rows", "columns"), shape, (config.max_rows, config.max_cols), strict=True):
+        if not 1 <= size <= most:
+            raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 to "
+                            f"{most}")
+
+
+def memory_needed(config: EngineConfig, shape: tuple[int, int]) -> int:
+    """Bytes that :meth:`Driver.multiply` needs at most for a matrix of this shape: activations, image, results."""
+    rows, blocks = shape[0], -(-shape[1] // config.c)
+    image = -(-rows // config.lanes) * blocks * config.word_bits // 8
+    return sum(_aligned(size + config.bus_bytes) for size in (2 * blocks * config.c, image, 4 * rows))
+
+
 class Driver:
     """Runs products on a device whose engine was built from ``config``.
 
@@ -64,13 +84,6 @@ class Driver:
             raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit"
                               f" bus has {wanted:#x}: load the matching bitstream")
 
-    def _check_shape(self, shape: tuple[int, int]) -> None:
-        for what, size, most in zip(("rows", "columns"), shape, (self._config.max_rows, self._config.max_cols),
-                                    strict=True):
-            if not 1 <= size <= most:
-                raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 "
-                                f"to {most}")
-
     def image(self, weights: CompressedMatrix | np.ndarray) -> bytes:
         """The weight image for this engine.
 
@@ -83,7 +96,7 @@ class Driver:
         UserError
             When the engine cannot take a matrix of this shape.
         """
-        self._check_shape(weights.shape)
+        check_shape(self._config, weights.shape)
         if isinstance(weights, CompressedMatrix):
             if weights.fmt != self._config.fmt:
                 raise DeviceError(f"a matrix in {weights.fmt.name} does not run on an engine for {self._config.name}")

@@ -11,7 +11,7 @@ from golden import fp16, matvec
 from golden.block import CompressedMatrix
 from golden.spec import BlockFormat, parse_format
 from host.checkpoint import open_checkpoint
-from host.driver import Driver, Product
+from host.driver import Driver, Product, check_shape, memory_needed
 from host.errors import UserError
 from host.image import StoredMatrix
 from host.results import Row
@@ -141,15 +141,16 @@ def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) ->
     """Rows of all matrices in one format."""
     fmt: BlockFormat | None = None if name == "fp16" else parse_format(name)
     config = EngineConfig(fmt, job.bus_bits)
+    for matrix in matrices:
+        check_shape(config, matrix.weights.shape)
     task = progress.add_task(f"{name}: compress", total=None)
     prepared = []
     for matrix in matrices:
         progress.update(task, description=f"{name}: compress {matrix.name}")
         prepared.append(_prepare(name, matrix, lambda done, total: progress.update(task, completed=done, total=total)))
     progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
-    largest = max(matrix.weights.size for matrix in matrices)
-    # An FP16 matrix is the largest image; a quarter more holds padding, activations and results.
-    with SimDevice(config, job.memory, largest * 5 // 2 + (1 << 18), job.simulator) as device:
+    memory_bytes = max(memory_needed(config, matrix.weights.shape) for matrix in matrices)
+    with SimDevice(config, job.memory, memory_bytes, job.simulator) as device:
         driver = Driver(device, config)
         for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
             progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done, total=len(matrices))

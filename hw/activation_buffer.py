@@ -57,7 +57,7 @@ class ActivationBuffer(wiring.Component):
         self._bank = gcd(config.c, self._elements)
         # A row holds whole beats, and at least one whole word.
         self._row = max(self._elements, 1 << ceil_log2(config.c))
-        self._depth = -(-config.max_cols // self._row) + 1  # a word may look into the row after the last
+        self._depth = -(-config.max_blocks * config.c // self._row)
         super().__init__({
             "start": In(1),
             "beats": In(range(config.max_activation_beats + 1)),
