@@ -55,8 +55,8 @@ class Drain(wiring.Component):
             self.o.valid.eq((count != 0) & (left != 0)),
             self.o.payload.sum.eq(held[0]),
             self.o.payload.last.eq(left == 1),
-            Assert(~self.i.valid | self.i.ready),
         ]
+        m.d.sync += Assert(~self.i.valid | self.i.ready)
         taken = self.o.valid & self.o.ready
         with m.If(self.i.valid):
             m.d.sync += [held.eq(self.i.payload), count.eq(self._lanes)]

@@ -196,7 +196,7 @@ def run(built: Build, module: str, args: tuple = (), *, seed: int | None = None,
         finally:
             sys.path = path
     tests, failed = get_results(results)
-    if built.simulator == "icarus" and re.search(r"^ERROR: .*Assert", log.read_text(), re.MULTILINE):
+    if built.simulator == "icarus" and re.search(r"^ERROR: .*\.sv:\d+:", log.read_text(), re.MULTILINE):
         failed = max(failed, 1)  # Icarus reports a failed assertion of the design and goes on
     if failed or not tests:
         raise SimulationError(f"{module}: {failed} of {tests} tests failed on {built.simulator}, seed {seed}; "
