@@ -19,7 +19,7 @@ COLUMNS: tuple[Column, ...] = (
     ("format", "format", ""), ("mode", "mode", ""), ("blocks_per_s", "blocks/s", ",.0f"),
     ("numpy_blocks_per_s", "NumPy blocks/s", ",.0f"), ("numpy_ratio", "times NumPy", ",.0f"),
     ("peak_fraction", "of FP32 peak", ".1%"), ("relative_error", "rel. error", ".4f"),
-    ("numpy_relative_error", "NumPy's error", ".4f"))
+    ("mean_block_error", "mean of blocks", ".4f"), ("numpy_relative_error", "NumPy's error", ".4f"))
 
 _SIGMA = 0.02
 _ROW_BLOCKS = 64
@@ -88,10 +88,13 @@ def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
             start = time.perf_counter()
             matrix = encode(weights, fmt, mode)
             speed = matrix.seeds.size / (time.perf_counter() - start)
-            error = np.linalg.norm(matrix.weights() - weights) / np.linalg.norm(weights)
+            left = matrix.weights() - weights
+            error = np.linalg.norm(left) / np.linalg.norm(weights)
+            by_block = (np.linalg.norm(part.reshape(-1, fmt.c), axis=1) for part in (left, weights))
             rows.append({
                 "format": fmt.name, "mode": mode, "blocks_per_s": speed,
                 "numpy_blocks_per_s": len(few) / numpy_seconds, "numpy_ratio": speed * numpy_seconds / len(few),
                 "peak_fraction": speed * pass_operations(fmt) / greatest, "relative_error": float(error),
+                "mean_block_error": float(np.divide(*by_block).mean()),
                 "numpy_relative_error": float((numpy_squared / np.square(few).sum()) ** 0.5)})
     return greatest, rows
