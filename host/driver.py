@@ -14,7 +14,7 @@ from host.image import activation_image, fp16_image, weight_image
 from hw.config import EngineConfig
 from hw.registers import ID, OFFSETS, START, Status, identity
 
-__all__ = ["Counters", "Driver", "Product", "check_shape", "memory_needed"]
+__all__ = ["Counters", "Driver", "Loaded", "Product", "check_shape", "memory_needed"]
 
 _PAGE = 4096
 _CYCLES_PER_BEAT = 64
@@ -41,6 +41,17 @@ class Product:
     counters: Counters
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A product in the device's memory: its shape, where its results go, its size there."""
+
+    rows: int
+    cols: int
+    result_addr: int
+    image_bytes: int
+    beats: int
+
+
 def _aligned(address: int) -> int:
     return -(-address // _PAGE) * _PAGE
 
@@ -59,7 +70,7 @@ def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
 
 
 def memory_needed(config: EngineConfig, shape: tuple[int, int]) -> int:
-    """Bytes that :meth:`Driver.multiply` needs at most for a matrix of this shape: activations, image, results."""
+    """Bytes that :meth:`Driver.load` needs at most for a matrix of this shape: activations, image, results."""
     rows, blocks = shape[0], -(-shape[1] // config.c)
     image = -(-rows // config.lanes) * blocks * config.word_bits // 8
     return sum(_aligned(size + config.bus_bytes) for size in (2 * blocks * config.c, image, 4 * rows))
@@ -103,8 +114,8 @@ class Driver:
             return weight_image(weights, self._config)
         return fp16_image(require_finite(weights, "weights"), self._config)
 
-    def multiply(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Product:
-        """``weights @ x`` on the device.
+    def load(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Loaded:
+        """Put a product's operands into the device's memory and its parameters into the registers.
 
         Parameters
         ----------
@@ -116,7 +127,7 @@ class Driver:
         UserError
             When the shapes do not fit the engine or its memory.
         DeviceError
-            When the run fails or does not end.
+            When the weights are in another format than the engine's.
         """
         image = self.image(weights)
         rows, cols = weights.shape
@@ -135,7 +146,6 @@ class Driver:
         factor = fp16.FACTOR
         if isinstance(weights, CompressedMatrix):
             factor = matvec.factor(weights.fmt, weights.exponent_bias)
-        beats = (len(activations) + len(image)) // self._config.bus_bytes
         for name, value in (
             ("ACTIVATION_ADDR", 0),
             ("WEIGHT_ADDR", weight_addr),
@@ -145,14 +155,28 @@ class Driver:
             ("ACTIVATION_BEATS", len(activations) // self._config.bus_bytes),
             ("WEIGHT_BEATS", len(image) // self._config.bus_bytes),
             ("FACTOR", int(factor.view(np.uint32))),
-            ("CONTROL", START),
         ):
             self._device.write_register(OFFSETS[name], value)
-        done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * beats)
-        self._check_status(rows, cols, done)
+        return Loaded(rows, cols, result_addr, len(image), (len(activations) + len(image)) // self._config.bus_bytes)
+
+    def run(self, loaded: Loaded) -> Product:
+        """The product that was loaded last; as often as wanted.
+
+        Raises
+        ------
+        DeviceError
+            When the run fails or does not end.
+        """
+        self._device.write_register(OFFSETS["CONTROL"], START)
+        done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * loaded.beats)
+        self._check_status(loaded.rows, loaded.cols, done)
         counters = Counters(*(self._device.read_register(OFFSETS[name.upper()]) for name in Counters.__annotations__))
-        y = np.frombuffer(self._device.read_memory(result_addr, 4 * rows), dtype="<f4")
+        y = np.frombuffer(self._device.read_memory(loaded.result_addr, 4 * loaded.rows), dtype="<f4")
         return Product(y, counters)
+
+    def multiply(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Product:
+        """``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
+        return self.run(self.load(weights, x))
 
     def _check_status(self, rows: int, cols: int, done: bool) -> None:
         status: Any = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))

@@ -11,7 +11,7 @@ from golden import fp16, matvec
 from golden.block import CompressedMatrix
 from golden.spec import BlockFormat, parse_format
 from host.checkpoint import open_checkpoint
-from host.driver import Driver, Product, check_shape, memory_needed
+from host.driver import Driver, Loaded, Product, check_shape, memory_needed
 from host.errors import UserError
 from host.image import StoredMatrix
 from host.results import Row
@@ -82,15 +82,14 @@ def _prepare(name: str, matrix: Matrix, progress: Callable[[int, int], None]) ->
     return weights
 
 
-def _products(device: SimDevice, driver: Driver, weights: CompressedMatrix | np.ndarray,
-              x: np.ndarray) -> list[Product]:
+def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product]:
     """One product, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
     device.align(0)
-    products = [driver.multiply(weights, x)]
+    products = [driver.run(loaded)]
     if products[0].counters.cycles < _PHASES * device.dram.refresh_interval and not device.waves:
         for phase in range(1, _PHASES):
             device.align(phase / _PHASES)
-            products.append(driver.multiply(weights, x))
+            products.append(driver.run(loaded))
     return products
 
 
@@ -154,8 +153,9 @@ def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) ->
         driver = Driver(device, config)
         for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
             progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done, total=len(matrices))
-            products = _products(device, driver, weights, matrix.activations)
-            yield _row(matrix, name, weights, len(driver.image(weights)), products, job, device.dram)
+            loaded = driver.load(weights, matrix.activations)
+            products = _products(device, driver, loaded)
+            yield _row(matrix, name, weights, loaded.image_bytes, products, job, device.dram)
     if device.waves:
         progress.console.print(f"waveform: {device.waves}")
     progress.remove_task(task)

@@ -10,12 +10,28 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 
-__all__ = ["Accumulator", "value_layout"]
+__all__ = ["Accumulator", "lane_signature", "value_layout"]
 
 
 def value_layout(config: EngineConfig) -> data.StructLayout:
     """One addend: ``value``, and whether it is the ``first`` or the ``last`` of its row."""
     return data.StructLayout({"value": signed(config.value_bits), "first": 1, "last": 1})
+
+
+def lane_signature(config: EngineConfig) -> wiring.Signature:
+    """What every datapath's lane looks like.
+
+    Members
+    -------
+    i : In(stream of config.lane_word)
+        ``ready`` is always 1.
+    o : Out(stream of signed(sum_bits))
+        One sum for each row; must be taken at once.
+    """
+    return wiring.Signature({
+        "i": In(stream.Signature(config.lane_word)),
+        "o": Out(stream.Signature(signed(config.sum_bits))),
+    })
 
 
 class Accumulator(wiring.Component):

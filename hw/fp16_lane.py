@@ -9,11 +9,10 @@ Latency 4 cycles from the last weight of a row to its sum, one weight a cycle; n
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import wiring
 
 from golden.spec import FP16_FRACTION
-from hw.accumulator import Accumulator
+from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
 
 __all__ = ["Fp16Lane", "split_fp16"]
@@ -27,24 +26,13 @@ def split_fp16(bits):
 
 
 class Fp16Lane(wiring.Component):
-    """Multiply and accumulate the weights of one row.
-
-    Members
-    -------
-    i : In(stream of config.lane_word)
-        ``ready`` is always 1.
-    o : Out(stream of signed(sum_bits))
-        One sum for each row; must be taken at once.
-    """
+    """Multiply and accumulate the weights of one row. Members: :func:`~hw.accumulator.lane_signature`."""
 
     latency = 4
 
     def __init__(self, config: EngineConfig):
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(config.lane_word)),
-            "o": Out(stream.Signature(signed(config.sum_bits))),
-        })
+        super().__init__(lane_signature(config))
 
     def elaborate(self, platform):
         m = Module()

@@ -5,12 +5,11 @@
 Latency 7 cycles from the last block of a row to its sum, one block a cycle; never stalls.
 """
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, wiring
 
 from golden.spec import EXP_BITS
-from hw.accumulator import Accumulator
+from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
 from hw.lfsr_bank import LfsrBank
 from hw.mac import MacArray
@@ -19,24 +18,13 @@ __all__ = ["SeedlmLane"]
 
 
 class SeedlmLane(wiring.Component):
-    """Decode, multiply and accumulate the blocks of one row.
-
-    Members
-    -------
-    i : In(stream of config.lane_word)
-        ``ready`` is always 1.
-    o : Out(stream of signed(sum_bits))
-        One sum for each row; must be taken at once.
-    """
+    """Decode, multiply and accumulate the blocks of one row. Members: :func:`~hw.accumulator.lane_signature`."""
 
     latency = MacArray.latency + 3
 
     def __init__(self, config: EngineConfig):
         self._config = config
-        super().__init__({
-            "i": In(stream.Signature(config.lane_word)),
-            "o": Out(stream.Signature(signed(config.sum_bits))),
-        })
+        super().__init__(lane_signature(config))
 
     def elaborate(self, platform):
         m = Module()
