@@ -54,10 +54,10 @@ def weight_image(matrix: CompressedMatrix, config: EngineConfig) -> bytes:
         return matrix.stream.tobytes()
     seeds, exponents, coefs = (_grouped(array, config.lanes, padding) for array, padding in
                                ((matrix.seeds, 1), (matrix.exponents, EXP_MIN), (matrix.coefs, 0)))
-    # A word is a whole number of bytes for every bus, so groups can be packed by themselves.
-    packed = [np.packbits(_block_bits(matrix.fmt, *fields).reshape(-1), bitorder="little").tobytes()
-              for fields in zip(seeds, exponents, coefs, strict=True)] if config.word_bits % 8 == 0 else \
-        [np.packbits(_block_bits(matrix.fmt, seeds, exponents, coefs).reshape(-1), bitorder="little").tobytes()]
+    # Eight groups are whole bytes whatever the width of a word; so many at a time, the bits take little memory.
+    parts = (slice(start, start + 8) for start in range(0, len(seeds), 8))
+    packed = [np.packbits(_block_bits(matrix.fmt, seeds[part], exponents[part], coefs[part]).reshape(-1),
+                          bitorder="little").tobytes() for part in parts]
     return _whole_beats(b"".join(packed), config)
 
 

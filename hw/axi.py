@@ -88,13 +88,12 @@ class AXI4LiteSignature(wiring.Signature):
         })
 
 
-def _fields(channel):
-    """``(pin suffix, accessor of the signal in a stream, flows with the stream)`` of each signal of a channel."""
-    payload = channel.signature.members["payload"].shape
-    for name, _ in payload:
-        yield name, lambda port, name=name: port.payload[name], True
-    yield "valid", lambda port: port.valid, True
-    yield "ready", lambda port: port.ready, False
+def _channel_pins(channel, member):
+    """``(pin suffix, shape, flow, path of the signal in the stream)`` of each pin of an AXI channel."""
+    for name, field in member.signature.members["payload"].shape:
+        yield f"{channel}{name}", field.shape, member.flow, ("payload", name)
+    yield f"{channel}valid", 1, member.flow, ("valid",)
+    yield f"{channel}ready", 1, member.flow.flip(), ("ready",)
 
 
 def pins(prefix, signature):
@@ -102,24 +101,19 @@ def pins(prefix, signature):
 
     Directions are those of a master for ``signature`` as it stands and of a slave for ``signature.flip()``.
     """
-    members = {}
-    for channel, member in signature.members.items():
-        for name, get, forward in _fields(member):
-            shape = get(member.signature.create()).shape() if not forward or name == "valid" else \
-                member.signature.members["payload"].shape[name].shape
-            flow = member.flow if forward else member.flow.flip()
-            members[f"{prefix}_{channel}{name}"] = flow(shape)
-    return members
+    return {f"{prefix}_{pin}": flow(shape) for channel, member in signature.members.items()
+            for pin, shape, flow, _ in _channel_pins(channel, member)}
 
 
 def connect_pins(m, top, prefix, port):
     """Join the pins of ``top`` called ``prefix_*`` with the AXI interface ``port`` of a submodule."""
     for channel, member in port.signature.members.items():
-        for name, get, forward in _fields(member):
-            pin, signal = getattr(top, f"{prefix}_{channel}{name}"), get(getattr(port, channel))
-            drives_pin = (member.flow is Out) == forward
+        for suffix, _, flow, (part, *field) in _channel_pins(channel, member):
+            pin, signal = getattr(top, f"{prefix}_{suffix}"), getattr(getattr(port, channel), part)
+            if field:
+                signal = signal[field[0]]
             # Cat() views enumerations as the raw bits that pins carry.
-            m.d.comb += Cat(pin).eq(signal) if drives_pin else Cat(signal).eq(pin)
+            m.d.comb += Cat(pin).eq(signal) if flow is Out else Cat(signal).eq(pin)
 
 
 def beat_size(data_bits):

@@ -60,7 +60,7 @@ class ReadDma(wiring.Component):
         ]
         offer = Signal()
         pending = Signal(range(outstanding + 1))
-        # One bursts is held at the output, so that AxVALID never waits for AxREADY nor is withdrawn.
+        # One burst is held at the output, so that ARVALID never waits for ARREADY nor is withdrawn.
         m.d.comb += offer.eq((left != 0) & (~ar.valid | ar.ready) & (pending != outstanding))
         with m.If(ar.ready):
             m.d.sync += ar.valid.eq(0)

@@ -58,22 +58,14 @@ class Sequencer(wiring.Component):
                 with m.If(self.request):
                     m.d.sync += [self.done.eq(0), due.eq(self.activation_beats + self.weight_beats)]
                     m.next = "ACTIVATIONS"
-            with m.State("ACTIVATIONS"):
-                m.d.comb += [
-                    self.regions.valid.eq(1),
-                    region.addr.eq(self.activation_addr),
-                    region.beats.eq(self.activation_beats),
-                ]
-                with m.If(self.regions.ready):
-                    m.next = "WEIGHTS"
-            with m.State("WEIGHTS"):
-                m.d.comb += [
-                    self.regions.valid.eq(1),
-                    region.addr.eq(self.weight_addr),
-                    region.beats.eq(self.weight_beats),
-                ]
-                with m.If(self.regions.ready):
-                    m.next = "RUN"
+            for state, addr, beats, following in (
+                ("ACTIVATIONS", self.activation_addr, self.activation_beats, "WEIGHTS"),
+                ("WEIGHTS", self.weight_addr, self.weight_beats, "RUN"),
+            ):
+                with m.State(state):
+                    m.d.comb += [self.regions.valid.eq(1), region.addr.eq(addr), region.beats.eq(beats)]
+                    with m.If(self.regions.ready):
+                        m.next = following
             with m.State("RUN"), m.If(self.write_done):
                 m.d.sync += self.done.eq(1)
                 m.next = "IDLE"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["beats_of", "finite_halves", "lane_word"]
+__all__ = ["beats_of", "finite_halves", "lane_word", "to_signed"]
 
 
 def finite_halves(rng, count):
@@ -14,6 +14,12 @@ def beats_of(content, bus_bytes):
     """Bytes as beats (little-endian ints), zeros behind the last."""
     padded = content + bytes(-len(content) % bus_bytes)
     return [int.from_bytes(padded[n:n + bus_bytes], "little") for n in range(0, len(padded), bus_bytes)]
+
+
+def to_signed(bits, width):
+    """The value of a two's complement number of ``width`` bits."""
+    sign = 1 << (width - 1)
+    return (bits ^ sign) - sign
 
 
 def lane_word(config, block, x, first, last):

@@ -7,7 +7,7 @@ import numpy as np
 
 from golden import block, matvec
 from golden.spec import ACT_BITS, EXP_MAX, EXP_MIN
-from sim.data import lane_word
+from sim.data import lane_word, to_signed
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 
@@ -43,5 +43,4 @@ async def sums_are_exact(dut, idle):
                                       j == 0, j == len(words) - 1))
     cocotb.start_soon(send(i, payloads, idle))
     sums = await receive(o, len(wanted))
-    sign = 1 << (config.sum_bits - 1)
-    assert [(bits ^ sign) - sign for bits in sums] == wanted
+    assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
