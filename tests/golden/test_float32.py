@@ -6,19 +6,10 @@ import numpy as np
 import pytest
 
 from golden.float32 import round_to_24_bits, scaled
+from tests.golden.reference import to_24_bits
 
 ONE = np.float32(1)
 LARGEST = (2**24 - 1) * 2**104
-
-
-def to_24_bits(value: Fraction) -> Fraction:
-    """Nearest number of 24 significant bits, ties to even: Python rounds fractions so."""
-    power = 0
-    while abs(value) / Fraction(2) ** power >= 2**24:
-        power += 1
-    while value and abs(value) / Fraction(2) ** power < 2**23:
-        power -= 1
-    return round(value / Fraction(2) ** power) * Fraction(2) ** power
 
 
 @pytest.mark.parametrize(("value", "wanted"), [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from golden.fp16 import FACTOR, accumulate, matvec
+from tests.golden.reference import to_24_bits
 
 MAX, TINY = 65504.0, 2.0**-24
 
@@ -13,15 +14,6 @@ MAX, TINY = 65504.0, 2.0**-24
 def random_halves(shape: tuple[int, ...], top: int = 0x7C00, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng([*shape, top, seed])
     return (rng.integers(0, top, shape) | rng.integers(0, 2, shape) << 15).astype(np.uint16).view(np.float16)
-
-
-def to_24_bits(value: Fraction) -> Fraction:
-    power = 0
-    while abs(value) / Fraction(2) ** power >= 2**24:
-        power += 1
-    while value and abs(value) / Fraction(2) ** power < 2**23:
-        power -= 1
-    return round(value / Fraction(2) ** power) * Fraction(2) ** power
 
 
 def check(weights: np.ndarray, x: np.ndarray) -> None:

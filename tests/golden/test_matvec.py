@@ -8,6 +8,7 @@ import pytest
 from golden.block import CompressedMatrix
 from golden.matvec import accumulate, factor, matvec
 from golden.spec import SEEDLM3, SEEDLM4, TAPS, BlockFormat
+from tests.golden.reference import to_24_bits
 
 RECURRENCES = {3: (0, 1), 7: (0, 1), 16: (0, 1, 3, 12), 24: (0, 1, 2, 7)}
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
@@ -48,15 +49,6 @@ def numerator(matrix: CompressedMatrix, row: int, col: int) -> int:
 def weight(matrix: CompressedMatrix, row: int, col: int) -> Fraction:
     exponent = int(matrix.exponents[row, col // matrix.fmt.c]) + matrix.exponent_bias
     return Fraction(numerator(matrix, row, col), 2 ** (matrix.fmt.k - 1) - 1) * Fraction(2) ** exponent
-
-
-def to_24_bits(value: Fraction) -> Fraction:
-    power = 0
-    while abs(value) / Fraction(2) ** power >= 2**24:
-        power += 1
-    while value and abs(value) / Fraction(2) ** power < 2**23:
-        power -= 1
-    return round(value / Fraction(2) ** power) * Fraction(2) ** power
 
 
 def shared_exponent(x: np.ndarray) -> int:
