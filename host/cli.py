@@ -7,17 +7,19 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.spec import FormatError, parse_format
-from host import cli_measure, cli_model
+from host import cli_measure, cli_model, cli_synth
 from host.checkpoint import default_model
 from host.device import DeviceError
-from host.errors import CheckError, UserError
+from host.errors import CheckError, TargetError, UserError
 from host.plot import speedup_chart
 from host.results import Column, Row, markdown, report_folder, show, write
 from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from hw.config import ConfigError, EngineConfig
 from hw.engine_pins import EnginePins
+from hw.nextpnr import NextpnrError
 from hw.registers import REGISTERS
 from hw.verilog import emit
+from hw.yosys import YosysError
 from sim.dram import preset
 from sim.runner import SimulationError
 from sim.toolchain import ToolError, require
@@ -129,7 +131,7 @@ def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
 
 
 for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
-                 cli_measure.quality, cli_measure.explore):
+                 cli_measure.quality, cli_measure.explore, cli_synth.pnr):
     app.command()(_command)
 
 
@@ -143,6 +145,6 @@ def main() -> None:
     except (UserError, ToolError, ConfigError, FormatError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except (CheckError, DeviceError, SimulationError) as error:
+    except (CheckError, TargetError, DeviceError, SimulationError, YosysError, NextpnrError) as error:
         print(f"failed: {error}", file=sys.stderr)
         sys.exit(1)

@@ -1,6 +1,6 @@
 """The exceptions that users see."""
 
-__all__ = ["CheckError", "UserError"]
+__all__ = ["CheckError", "TargetError", "UserError"]
 
 
 class UserError(Exception):
@@ -9,3 +9,7 @@ class UserError(Exception):
 
 class CheckError(RuntimeError):
     """A result that differs from golden: a fault of this program or of the machine."""
+
+
+class TargetError(RuntimeError):
+    """A measured figure misses the target that was set for it."""

@@ -8,14 +8,16 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    SpinnerColumn,
     Task,
     TaskProgressColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-__all__ = ["block_progress", "work_progress"]
+__all__ = ["block_progress", "stage_progress", "work_progress"]
 
 
 Update = Callable[[str, int, int], None]
@@ -51,3 +53,12 @@ def work_progress() -> Iterator[Update]:
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+
+
+@contextmanager
+def stage_progress(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on the terminal for a tool that tells its stage but not how much is left; yields what to call."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, transient=True) as line:
+        task = line.add_task(what)
+        yield lambda stage: line.update(task, description=f"{what}: {stage}")

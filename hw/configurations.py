@@ -1,0 +1,67 @@
+"""Named configurations of the engine: what `make area` and `make pnr` build, and the clock each has to reach.
+
+A new one is one line of the table. Devices and grades: Lattice ECP5 and ECP5-5G family data sheet (FPGA-DS-02012).
+"""
+
+from dataclasses import dataclass
+
+from golden.spec import FORMATS
+from hw.config import EngineConfig
+
+__all__ = ["CONFIGURATIONS", "XC7", "Configuration", "Ecp5", "Xc7"]
+
+
+@dataclass(frozen=True)
+class Xc7:
+    """Xilinx 7-series: synthesised for its area only, there being no open placer for its large devices."""
+
+    family = "xc7"
+
+
+@dataclass(frozen=True)
+class Ecp5:
+    """A Lattice ECP5 to place and route for.
+
+    Parameters
+    ----------
+    speed : int
+        Grade, 6 (slowest) to 8.
+    target_mhz : float
+        Clock that the placed and routed engine has to reach.
+    size : str
+        Thousands of LUTs of the LFE5U, as nextpnr names it.
+    package : str
+    """
+
+    speed: int
+    target_mhz: float
+    size: str = "85k"
+    package: str = "CABGA381"
+
+    family = "ecp5"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """An engine and what it is built for."""
+
+    engine: EngineConfig
+    target: Xc7 | Ecp5
+
+
+XC7 = Xc7()
+
+
+def _ecp5(weights, bus_bits, speed, target_mhz):
+    return Configuration(EngineConfig(FORMATS.get(weights), bus_bits), Ecp5(speed, target_mhz))
+
+
+CONFIGURATIONS = {
+    "fp16-512": Configuration(EngineConfig(None), XC7),
+    "seedlm4-512": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),
+    "seedlm3-512": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
+    **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
+       for weights in ("fp16", "seedlm4", "seedlm3")
+       for bus_bits, speed, target_mhz in ((512, 8, 100), (512, 6, 80), (128, 6, 120))},
+}
+"""Configurations by name. The names of those to place and route end in the device's speed grade."""
