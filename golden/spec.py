@@ -1,7 +1,7 @@
-"""The block format: every constant that golden, the hardware and the host share.
+"""The weight formats: every constant that golden, the hardware and the host share.
 
-A block is ``c`` consecutive weights of one matrix row, stored as one LFSR seed, one shared exponent and ``p`` small
-coefficients (SeedLM, arXiv 2410.10714, section 3)::
+A SeedLM block is ``c`` consecutive weights of one matrix row, stored as one LFSR seed, one shared exponent and ``p``
+small coefficients (SeedLM, arXiv 2410.10714, section 3)::
 
     weights = U(seed) @ q * 2**(e + bias),    U(seed) = (V(seed) - 2**(k-1)) / (2**(k-1) - 1)
 
@@ -9,16 +9,25 @@ Its bits, least significant first, are::
 
     seed [k] | exponent [4, two's complement] | q[0] [coef_bits, two's complement] | ... | q[p-1]
 
-The seed is the LFSR register itself, so hardware loads the field without decoding it. Nothing here computes: RTL may
-import this module and no other of golden.
+The seed is the LFSR register itself, so hardware loads the field without decoding it.
+
+The control beside it, int4, rounds to nearest: 16 blocks make a group of a row, with one FP16 scale, and a block is
+``c`` consecutive weights as two's complement codes and one bit of its group's scale::
+
+    weights = w * scale
+
+    w[0] [bits, two's complement] | ... | w[c-1] | bit n of the scale, in block n of the group
+
+The scale is finite and not negative. Nothing here computes: RTL may import this module and no other of golden.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
-__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16_EXP_BIAS", "FP16_FRACTION", "SEEDLM3",
-           "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "parse_format"]
+__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16_EXP_BIAS", "FP16_FRACTION", "INT4",
+           "SCALE_BITS", "SEEDLM3", "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "GroupFormat", "parse_format",
+           "parse_seedlm"]
 
 TAPS = {
     2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 2), 6: (0, 1), 7: (0, 1), 8: (0, 2, 3, 4), 9: (0, 4), 10: (0, 3),
@@ -37,9 +46,20 @@ ACT_BITS = 16
 FP16_FRACTION, FP16_EXP_BIAS = 10, 15
 """IEEE 754 binary16: fraction bits and exponent bias."""
 
+SCALE_BITS = 16
+"""Bits of a group's FP16 scale, and so blocks of a group."""
+
 
 class FormatError(ValueError):
-    """A block format that does not exist; the message names the offending value and the legal ones."""
+    """A format that does not exist; the message names the offending value and the legal ones."""
+
+
+def _require(what: str, fmt: object, *ranges: tuple[str, int, int]) -> None:
+    """Refuse a format with a field that is no integer of its range, ``(name, least, greatest)``."""
+    for name, low, high in ranges:
+        value = getattr(fmt, name)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise FormatError(f"{what}: {name} must be an integer from {low} to {high}, not {value!r}")
 
 
 @dataclass(frozen=True)
@@ -69,10 +89,7 @@ class BlockFormat:
     coef_bits: int = 4
 
     def __post_init__(self) -> None:
-        for name, low, high in (("c", 1, 256), ("p", 1, 8), ("k", min(TAPS), max(TAPS)), ("coef_bits", 2, 4)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise FormatError(f"block format: {name} must be an integer from {low} to {high}, not {value!r}")
+        _require("block format", self, ("c", 1, 256), ("p", 1, 8), ("k", min(TAPS), max(TAPS)), ("coef_bits", 2, 4))
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -131,15 +148,73 @@ class BlockFormat:
         return f"{self.c},{self.p},{self.k}" + ("" if self.coef_bits == 4 else f",{self.coef_bits}")
 
 
+@dataclass(frozen=True)
+class GroupFormat:
+    """Codes of equal width, rounded to nearest, and an FP16 scale for every group of ``16 * c`` weights of a row.
+
+    Parameters
+    ----------
+    c : int
+        Weights in a block, 1 to 256.
+    bits : int
+        Width of a code, 2 to 4.
+
+    Raises
+    ------
+    FormatError
+        When a parameter is out of its range.
+    """
+
+    c: int
+    bits: int
+
+    def __post_init__(self) -> None:
+        _require("group format", self, ("c", 1, 256), ("bits", 2, 4))
+
+    @property
+    def group(self) -> int:
+        """Weights that share a scale. A row is padded to whole groups with weights of 0."""
+        return SCALE_BITS * self.c
+
+    @property
+    def code_min(self) -> int:
+        """Least code."""
+        return -(1 << (self.bits - 1))
+
+    @property
+    def code_max(self) -> int:
+        """Greatest code."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def block_bits(self) -> int:
+        """Bits of one stored block."""
+        return self.c * self.bits + 1
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for one weight, before any padding of rows and columns."""
+        return self.block_bits / self.c
+
+    @property
+    def name(self) -> str:
+        """``int4``, or ``int{bits},{c}`` for any other."""
+        return "int4" if self == INT4 else f"int{self.bits},{self.c}"
+
+
 SEEDLM4 = BlockFormat(c=8, p=3, k=16)
 """4 bits a weight (paper, table 1)."""
 SEEDLM3 = BlockFormat(c=12, p=4, k=16)
 """3 bits a weight (paper, table 1)."""
-FORMATS = {"seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
+INT4 = GroupFormat(c=8, bits=4)
+"""4.125 bits a weight: groups of 128."""
+FORMATS: dict[str, BlockFormat | GroupFormat | None] = {
+    "fp16": None, "int4": INT4, "seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
+"""By name; None is FP16, the weights as they are."""
 
 
-def parse_format(text: str) -> BlockFormat:
-    """The format called ``text``: a name of :data:`FORMATS`, or ``C,P,K`` or ``C,P,K,coef_bits``.
+def parse_format(text: str) -> BlockFormat | GroupFormat | None:
+    """The format called ``text``: a name of :data:`FORMATS`, or ``C,P,K`` or ``C,P,K,coef_bits`` for SeedLM's.
 
     Raises
     ------
@@ -152,3 +227,17 @@ def parse_format(text: str) -> BlockFormat:
     if len(parts) not in (3, 4) or not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", part) for part in parts):
         raise FormatError(f"unknown format {text!r}: use {', '.join(FORMATS)}, or C,P,K such as 8,3,16")
     return BlockFormat(*(int(part) for part in parts))
+
+
+def parse_seedlm(text: str) -> BlockFormat:
+    """As :func:`parse_format`, for what only SeedLM's formats can do.
+
+    Raises
+    ------
+    FormatError
+        When ``text`` is no format, or another one.
+    """
+    fmt = parse_format(text)
+    if not isinstance(fmt, BlockFormat):
+        raise FormatError(f"{text} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16")
+    return fmt

@@ -5,7 +5,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from golden.spec import parse_format
+from golden.spec import parse_seedlm
 from host import bench_encode as bench
 from host import explore as design
 from host import quality as compare
@@ -37,7 +37,7 @@ def bench_encode(formats: Formats = "seedlm4 seedlm3",
                  blocks: Annotated[int, typer.Option(min=1, help="Blocks for the encoder.")] = 1 << 16,
                  numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the NumPy search.")] = 24) -> None:
     """Blocks a second of every format and mode, beside a NumPy search and the machine's peak."""
-    chosen = [parse_format(name) for name in formats.split()]
+    chosen = [parse_seedlm(name) for name in formats.split()]
     if not chosen:
         raise UserError("no formats given: name some, for example --formats seedlm4")
     folder = report_folder("bench-encode")

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.spec import BlockFormat, FormatError, parse_format
+from golden.spec import BlockFormat, FormatError, parse_seedlm
 from host import decode
 from host.errors import UserError
 from host.image import StoredMatrix
@@ -51,7 +51,7 @@ class CompressedTensor:
     @property
     def fmt(self) -> BlockFormat:
         """The block format."""
-        return parse_format(self.format)
+        return parse_seedlm(self.format)
 
     @cached_property
     def stream_bytes(self) -> int:
@@ -204,7 +204,7 @@ def open_compressed(path: Path) -> CompressedFiles:
     files = CompressedFiles(path)
     try:
         version = files.settings["version"]
-        parse_format(files.settings["format"])
+        parse_seedlm(files.settings["format"])
     except (KeyError, TypeError, FormatError) as error:
         raise UserError(f"the quantization_config of {path} is damaged ({error}): compress the model again") from error
     if version != VERSION:

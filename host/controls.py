@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from golden.int4 import nearest_codes
+
 __all__ = ["CONTROLS", "Control", "block_floating_point", "round_to_nearest"]
 
 _SHRINK = np.linspace(0.5, 1.0, 26)
@@ -27,14 +29,12 @@ def round_to_nearest(weights: np.ndarray, bits: int, group: int | None, search: 
     """Integers of ``bits`` bits, symmetric, with an FP16 scale for every ``group`` weights of a row (none: for the
     whole row); with ``search`` the scale of least squared error, otherwise that which the greatest weight needs."""
     groups = _grouped(weights, group or weights.shape[1])
-    top = (1 << (bits - 1)) - 1
-    full = np.abs(groups).max(axis=1, keepdims=True) / top
     best, least = np.zeros_like(groups), np.full((len(groups), 1), np.inf)
     for shrink in _SHRINK if search else (1.0,):
-        scale = (full * shrink).astype(np.float16).astype(np.float64)
-        codes = np.rint(np.divide(groups, scale, out=np.zeros_like(groups), where=scale > 0)).clip(-top - 1, top)
-        error = np.square(codes * scale - groups).sum(axis=1, keepdims=True)
-        best, least = np.where(error < least, codes * scale, best), np.minimum(error, least)
+        codes, scales = nearest_codes(groups, bits, shrink)
+        restored = codes * scales.astype(np.float64)[:, None]
+        error = np.square(restored - groups).sum(axis=1, keepdims=True)
+        best, least = np.where(error < least, restored, best), np.minimum(error, least)
     return _rows_again(best, weights.shape)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec import BlockFormat, parse_format
+from golden.spec import BlockFormat, parse_seedlm
 from host.checkpoint import Checkpoint
 from host.container import METHOD, SUFFIX, VERSION
 from host.encoder import Mode, encode
@@ -35,7 +35,7 @@ class Options:
     Parameters
     ----------
     format : str
-        As :func:`golden.spec.parse_format` takes it.
+        As :func:`golden.spec.parse_seedlm` takes it.
     mode : {"exact", "paper"}
     bias : {"auto", "off"}
         Exponent bias by tensor; off is the paper's format.
@@ -69,7 +69,7 @@ class Options:
     @property
     def fmt(self) -> BlockFormat:
         """The block format."""
-        return parse_format(self.format)
+        return parse_seedlm(self.format)
 
 
 @dataclass(frozen=True)

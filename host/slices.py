@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from golden.spec import parse_format
+from golden.spec import parse_seedlm
 from host import decode
 from host.encoder import Mode, encode
 from host.encoder_torch import encode_torch
@@ -69,7 +69,7 @@ def encode_slice(work: Work, threads: int | None = None,
     CheckError
         When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
     """
-    fmt, weights = parse_format(work.format), work.weights
+    fmt, weights = parse_seedlm(work.format), work.weights
     if work.device:
         matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
                               progress=progress)

@@ -3,7 +3,18 @@
 import pytest
 
 from golden import spec
-from golden.spec import FORMATS, SEEDLM3, SEEDLM4, TAPS, BlockFormat, FormatError, parse_format
+from golden.spec import (
+    FORMATS,
+    INT4,
+    SEEDLM3,
+    SEEDLM4,
+    TAPS,
+    BlockFormat,
+    FormatError,
+    GroupFormat,
+    parse_format,
+    parse_seedlm,
+)
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 
@@ -31,6 +42,21 @@ def test_bits(fmt: BlockFormat, shape: tuple[int, ...], bits: int, per_weight: f
     assert (fmt.c, fmt.p, fmt.k, fmt.coef_bits) == shape
     assert fmt.block_bits == bits
     assert fmt.bits_per_weight == per_weight
+
+
+def test_groups() -> None:
+    assert (INT4.c, INT4.bits, INT4.group, INT4.block_bits, INT4.bits_per_weight) == (8, 4, 128, 33, 4.125)
+    assert (INT4.code_min, INT4.code_max, spec.SCALE_BITS) == (-8, 7, 16)
+    small = GroupFormat(c=3, bits=2)
+    assert (small.group, small.block_bits, small.code_min, small.code_max, small.name) == (48, 7, -2, 1, "int2,3")
+
+
+@pytest.mark.parametrize(("name", "value", "low", "high"), [
+    ("c", 0, 1, 256), ("c", 257, 1, 256), ("bits", 1, 2, 4), ("bits", 5, 2, 4), ("bits", "4", 2, 4), ("c", True, 1, 256)])
+def test_groups_that_do_not_exist(name: str, value: object, low: int, high: int) -> None:
+    with pytest.raises(FormatError) as caught:
+        GroupFormat(**{"c": 8, "bits": 4, name: value})
+    assert str(caught.value) == f"group format: {name} must be an integer from {low} to {high}, not {value!r}"
 
 
 def test_derived_numbers() -> None:
@@ -72,12 +98,30 @@ def test_names(text: str, fmt: BlockFormat, name: str) -> None:
     assert parse_format(name) == fmt
 
 
-@pytest.mark.parametrize("text", ["", "seedlm5", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16", "8,3,1.6", "8,,16", "8,3,1²",
+def test_named_formats() -> None:
+    assert {name: parse_format(name) for name in ("fp16", "int4", "seedlm4", "seedlm3")} == FORMATS
+    assert list(FORMATS) == ["fp16", "int4", "seedlm4", "seedlm3"]
+    assert (FORMATS["fp16"], FORMATS["int4"], INT4.name) == (None, INT4, "int4")
+
+
+def test_what_only_seedlm_can_do() -> None:
+    assert parse_seedlm("seedlm3") == SEEDLM3
+    assert parse_seedlm("5,2,7,3") == ODD
+    for text in ("fp16", "int4"):
+        with pytest.raises(FormatError) as caught:
+            parse_seedlm(text)
+        assert str(caught.value) == f"{text} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16"
+    with pytest.raises(FormatError, match="unknown format 'int5'"):
+        parse_seedlm("int5")
+
+
+@pytest.mark.parametrize("text", ["", "seedlm5", "int3", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16", "8,3,1.6", "8,,16", "8,3,1²",
                                   "8,3," + "9" * 5000])
 def test_unknown_formats(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)
-    assert str(caught.value) == f"unknown format {text!r}: use {', '.join(FORMATS)}, or C,P,K such as 8,3,16"
+    assert str(caught.value) == (
+        f"unknown format {text!r}: use fp16, int4, seedlm4, seedlm3, or C,P,K such as 8,3,16")
 
 
 def test_a_parsed_format_must_exist() -> None:
