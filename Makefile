@@ -22,7 +22,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode quality explore pnr test lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode quality explore area pnr test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -83,6 +83,9 @@ quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block flo
 
 explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
+
+area: $(VENV)/.base ## area of the engines on 7-series, block by block: CONFIGS="name ..."
+	@$(BIN)/python -m host area $(if $(CONFIGS),--configs $(call quoted,$(CONFIGS))) $(ARGS)
 
 pnr: $(VENV)/.pnr ## place and route on ECP5: Fmax and utilisation: CONFIG=name SEED=n
 	@$(if $(CONFIG),,echo 'error: give CONFIG=name, for example CONFIG=seedlm4-128-g6' >&2; exit 2)

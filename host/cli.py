@@ -131,7 +131,7 @@ def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
 
 
 for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
-                 cli_measure.quality, cli_measure.explore, cli_synth.pnr):
+                 cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr):
     app.command()(_command)
 
 

@@ -6,17 +6,35 @@ from typing import Annotated
 
 import typer
 
+from host import area as measure
 from host import place as placing
 from host.errors import TargetError
-from host.progress import stage_progress
+from host.progress import stage_progress, work_progress
 from host.results import markdown, report_folder, show, write
 from hw import nextpnr
+from hw.configurations import CONFIGURATIONS
 
-__all__ = ["pnr"]
+__all__ = ["area", "pnr"]
+
+
+def area(configs: Annotated[str, typer.Option(help="Named configurations, see hw/configurations.py; default: all for "
+                                              "7-series.")] = "") -> None:
+    """LUTs, flip-flops, DSPs and block RAMs of engines, block by block, beside the published ones."""
+    names = measure.chosen(configs)
+    folder = report_folder("area")
+    with work_progress() as progress:
+        rows = [*measure.areas(names, folder.parent / "synthesis", progress), measure.PUBLISHED]
+    show("area: Yosys's cells before packing; blocks are synthesised apart, so their sum differs from the total",
+         measure.COLUMNS, [{**row, "section": row["block"] == "total"} for row in rows])
+    settings = {"configurations": {name: {"engine": asdict(CONFIGURATIONS[name].engine),
+                                          "family": CONFIGURATIONS[name].target.family} for name in names}}
+    path = write(folder, settings, rows)
+    (folder / "report.md").write_text(markdown(measure.COLUMNS, rows))
+    print(f"report: {path}, and beside it report.md")
 
 
 def pnr(config: Annotated[str, typer.Option(help="Named configuration, see hw/configurations.py.")],
-        seed: Annotated[int, typer.Option(min=0, help="Of the placer; the netlist is kept between seeds.")] = 1) -> None:
+        seed: Annotated[int, typer.Option(min=0, help="Of the placer; netlists are kept between seeds.")] = 1) -> None:
     """Place and route an engine on ECP5: utilisation and Fmax; exit status 1 below the configuration's target."""
     configuration, target = placing.chosen(config)
     command = placing.tool()

@@ -81,7 +81,8 @@ def parse(text):
     delay = {routed: sum(hop["delay"] for hop in path if (hop["type"] == "routing") == routed)
              for routed in (True, False)}
     return Report(
-        fmax["achieved"], Path(path[0]["from"]["cell"], path[-1]["to"]["cell"], delay[True] + delay[False], delay[True]),
+        fmax["achieved"],
+        Path(path[0]["from"]["cell"], path[-1]["to"]["cell"], delay[True] + delay[False], delay[True]),
         {name: cells["used"] for name, cells in report["utilization"].items()},
         {name: cells["available"] for name, cells in report["utilization"].items()})
 
@@ -118,8 +119,9 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None):
                str(target.target_mhz), "--seed", str(seed), "--router", "router2", "--timing-allow-fail",
                "--lpf-allow-unconstrained", "--json", "netlist.json", "--report", "nextpnr.json"]
     lines = []
-    with log.open("w") as stream, subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE,
-                                                   stderr=subprocess.STDOUT, text=True, bufsize=1) as child:
+    with (log.open("w", buffering=1) as stream,
+          subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True) as child):
         try:
             for line in child.stdout:
                 stream.write(line)

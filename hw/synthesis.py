@@ -8,8 +8,12 @@ run twice.
 import hashlib
 import importlib.metadata
 import json
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 from amaranth.back import rtlil
 
@@ -20,12 +24,7 @@ __all__ = ["TOP", "Area", "Synthesis", "synthesise"]
 TOP = "top"
 """Name of the top module: the first part of every hierarchical name."""
 
-_SYNTHESISE = {
-    ("xc7", True): "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
-    ("xc7", False): "synth_xilinx -family xc7 -noiopad -noclkbuf",
-    ("ecp5", True): "synth_ecp5",
-    ("ecp5", False): "synth_ecp5 -noflatten",
-}
+_SYNTHESISE = {"xc7": "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten", "ecp5": "synth_ecp5"}
 
 # What one cell takes, by family. LUT RAMs and shift registers occupy LUTs (UG474, tables 2-3 and 2-4; FPGA-DS-02012,
 # 2.3: a carry cell is two LUTs, a LUT RAM four and two more for its write port).
@@ -81,8 +80,8 @@ class Synthesis:
     Parameters
     ----------
     modules : dict of str to Area
-        What each module takes by itself, without its submodules, by hierarchical name (``top.lane0.mac``). One module
-        when flattened.
+        What each module that was kept apart takes by itself, by hierarchical name (``top.lane0.mac``), and the rest
+        under :data:`TOP`.
     netlist : Path
         Yosys's JSON, as nextpnr reads it.
     """
@@ -92,7 +91,24 @@ class Synthesis:
 
     @property
     def total(self) -> Area:
+        """Of all modules."""
         return sum(self.modules.values(), Area())
+
+
+def _unique(design):
+    """A design in which equal modules are one: Amaranth writes a module for every instance.
+
+    Returns its text and, for every module of ``design`` by hierarchical name, the name of the one in its place.
+    """
+    places, known, texts = {}, {}, []
+    modules = re.findall(r"((?:^attribute .*\n)*)^module \\(\S+)\n([\s\S]*?^end\n)", design, re.MULTILINE)
+    for attributes, name, text in reversed(modules):  # a module comes before its submodules
+        text = re.sub(r"^  cell \\(\S+)", lambda match: f"  cell \\{places.get(match[1], match[1])}", text,
+                      flags=re.MULTILINE)
+        places[name] = known.setdefault(text, name)
+        if places[name] == name:
+            texts.append(f"{attributes}module \\{name}\n{text}")
+    return "\n".join(reversed(texts)), places
 
 
 def _area(cells, family, modules):
@@ -107,7 +123,7 @@ def _area(cells, family, modules):
     return area
 
 
-def synthesise(component, family, folder, *, flatten=True):
+def synthesise(component, family, folder, apart=""):
     """Synthesise a component, or find the result of an earlier run.
 
     Parameters
@@ -116,9 +132,11 @@ def synthesise(component, family, folder, *, flatten=True):
     family : str
         ``xc7`` or ``ecp5``.
     folder : Path
-        Where results are kept.
-    flatten : bool
-        Whether Yosys may optimise across modules. Without, areas are known module by module and their sum is greater.
+        Where results are kept; created.
+    apart : str
+        Regular expression of the hierarchical names, below :data:`TOP`, of modules to keep apart: areas are known
+        module by module then, but their sum is greater, because nothing is optimised across their borders. Empty for
+        one flat netlist.
 
     Returns
     -------
@@ -128,19 +146,28 @@ def synthesise(component, family, folder, *, flatten=True):
     ------
     hw.yosys.YosysError
     """
-    # Assertions are for simulation: their logic is not to be counted.
-    commands = ["rename -hide w:*[*]", "chformal -remove", f"{_SYNTHESISE[family, flatten]} -top {TOP}", "check -assert"]
-    source = rtlil.convert(component, name=TOP, emit_src=False)
-    parts = (source, *commands, importlib.metadata.version("pyosys"))
+    design = rtlil.convert(component, name=TOP, emit_src=False)
+    design, places = _unique(design) if apart else (design, {})
+    kept = {name: place for name, place in places.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
+    # Names of array elements look like abc9's names of bits. Assertions are for simulation, and not to be counted.
+    commands = ["rename -hide w:*[*]", "chformal -remove",
+                *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
+                f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
+    parts = (design, *commands, importlib.metadata.version("pyosys"))
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    netlist = result / "netlist.json"
-    if not netlist.exists():
-        result.mkdir(parents=True, exist_ok=True)
-        (result / "design.il").write_text(source)
-        printed = yosys.run([f"read_rtlil {result}/design.il", *commands, f"tee -q -o {result}/cells.json stat -json",
-                             f"write_json {result}/netlist.part"])
-        (result / "yosys.log").write_text(printed)
-        (result / "netlist.part").rename(netlist)
-    modules = json.loads((result / "cells.json").read_text())["modules"]
-    modules = {name.removeprefix("\\"): module["num_cells_by_type"] for name, module in modules.items()}
-    return Synthesis({name: _area(cells, family, modules) for name, cells in modules.items()}, netlist)
+    if not result.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        part = Path(mkdtemp(prefix=f"{result.name}.", dir=folder))
+        try:
+            (part / "design.il").write_text(design)
+            printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"tee -q -o {part}/cells.json stat -json",
+                                 f"write_json {part}/netlist.json"])
+            (part / "yosys.log").write_text(printed)
+            with suppress(OSError):  # another process may have put it there
+                part.rename(result)
+        finally:
+            rmtree(part, ignore_errors=True)
+    cells = {name.removeprefix("\\"): module["num_cells_by_type"]
+             for name, module in json.loads((result / "cells.json").read_text())["modules"].items()}
+    areas = {name: _area(cells[place], family, cells) for name, place in {TOP: TOP, **kept}.items()}
+    return Synthesis(areas, result / "netlist.json")

@@ -1,0 +1,105 @@
+"""Area of named configurations, block by block and in total, beside the published one."""
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+
+from host.errors import UserError
+from host.progress import Update
+from host.results import Column, Row
+from hw.config import EngineConfig
+from hw.configurations import CONFIGURATIONS
+from hw.engine import Engine
+from hw.synthesis import TOP, Area, Synthesis, synthesise
+
+__all__ = ["COLUMNS", "PUBLISHED", "areas", "by_block", "chosen", "weights_per_cycle"]
+
+COLUMNS: tuple[Column, ...] = (
+    ("engine", "engine", ""), ("bus_bits", "bus", "d"), ("block", "block", ""), ("lut", "LUTs", ",d"),
+    ("ff", "flip-flops", ",d"), ("dsp", "DSPs", ",d"), ("bram", "block RAMs", ",g"),
+    ("luts_per_weight", "LUTs/weight", ",.0f"), ("source", "source", ""),
+)
+BLOCKS = {
+    "LFSR bank": r"lane\d+\.lfsr_bank",
+    "decode": r"lane\d+\.numerators",
+    "accumulate": r"lane\d+\.accumulator",
+    "MAC": r"lane\d+(\.mac)?",
+    "activations": r"activation_buffer|align",
+    "result": r"drain|normalise|scale",
+    "DMA": r"read_dma|write_dma",
+}
+"""Modules of each block, by their names below the engine. A lane's own pipeline registers count as MAC; what is in no
+block (registers, sequencer, counters, router, unpacker, join) as control."""
+CONTROL = "control"
+PUBLISHED = {"engine": "paper, 4 bits", "bus_bits": 512, "block": "total", "lut": 67_000, "ff": 45_400, "dsp": 128,
+             "bram": 144.0, "luts_per_weight": 67_000 / 128, "source": "published"}
+"""arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle."""
+_AT_ONCE = 2
+"""Syntheses at once: each takes a core and half a gigabyte."""
+
+
+def chosen(names: str) -> list[str]:
+    """Names of configurations, checked; every one for 7-series when ``names`` is blank.
+
+    Raises
+    ------
+    UserError
+    """
+    for name in names.split():
+        if name not in CONFIGURATIONS:
+            raise UserError(f"unknown configuration {name!r}: use some of {', '.join(CONFIGURATIONS)}")
+    return names.split() or [name for name, configuration in CONFIGURATIONS.items()
+                             if configuration.target.family == "xc7"]
+
+
+def weights_per_cycle(config: EngineConfig) -> float:
+    """Weights that the bus brings in one cycle, all of which the lanes take."""
+    return config.bus_bits / (config.fmt.bits_per_weight if config.fmt else 16)
+
+
+def by_block(modules: dict[str, Area]) -> dict[str, Area]:
+    """Areas of modules, by hierarchical name, summed over the blocks of :data:`BLOCKS` that there are."""
+    sums = dict.fromkeys((*BLOCKS, CONTROL), Area())
+    for name, area in modules.items():
+        inner = name.removeprefix(f"{TOP}.")
+        sums[next((block for block, names in BLOCKS.items() if re.fullmatch(names, inner)), CONTROL)] += area
+    return {block: area for block, area in sums.items() if area != Area()}
+
+
+def _synthesise(name: str, apart: str, folder: Path) -> Synthesis:
+    configuration = CONFIGURATIONS[name]
+    return synthesise(Engine(configuration.engine), configuration.target.family, folder, apart)
+
+
+def areas(names: list[str], folder: Path, update: Update) -> Iterator[Row]:
+    """Rows of configurations: their blocks, synthesised apart, and the total of one flat netlist.
+
+    Parameters
+    ----------
+    folder : Path
+        Where syntheses are kept.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+    """
+    jobs = [(name, apart) for name in names for apart in ("|".join(BLOCKS.values()), "")]
+    results: dict[tuple[str, str], Synthesis] = {}
+    update("synthesis", 0, len(jobs))
+    with ProcessPoolExecutor(_AT_ONCE) as pool:
+        pending = {pool.submit(_synthesise, *job, folder): job for job in jobs}
+        try:
+            for done in as_completed(pending):
+                results[pending[done]] = done.result()
+                update(f"synthesis of {pending[done][0]}", len(results), len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    for (name, apart), synthesis in ((job, results[job]) for job in jobs):
+        config = CONFIGURATIONS[name].engine
+        for block, area in (by_block(synthesis.modules) if apart else {"total": synthesis.total}).items():
+            yield {"engine": name, "bus_bits": config.bus_bits, "block": block, **asdict(area),
+                   "luts_per_weight": area.lut / weights_per_cycle(config), "source": "synthesised",
+                   "family": CONFIGURATIONS[name].target.family}
