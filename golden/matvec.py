@@ -9,15 +9,15 @@ import numpy as np
 from golden.activations import lsb_exponent, to_block_floating_point
 from golden.block import CompressedMatrix
 from golden.float32 import scaled
-from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
+from golden.spec import ACT_BITS, EXP_MAX, EXP_MIN, BlockFormat
 
 __all__ = ["accumulate", "factor", "matvec"]
 
 
-def factor(fmt: BlockFormat, exponent_bias: int = 0) -> np.float32:
+def factor(fmt: BlockFormat, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
     """The constant by which a row sum is multiplied, but for 2**(shared activation exponent), which is added later.
 
-    2**(EXP_MIN + bias) undoes the shift of the exponents, 2**lsb_exponent(0) gives activations their unit, and
+    2**(EXP_MIN + bias) undoes the shift of the exponents, 2**lsb_exponent(0, act_bits) gives activations their unit, and
     1 / (2**(k-1) - 1) turns numerators into weights. Rounded to float32 once.
 
     Raises
@@ -25,7 +25,7 @@ def factor(fmt: BlockFormat, exponent_bias: int = 0) -> np.float32:
     ValueError
         When the factor is not a normal float32.
     """
-    value = np.ldexp(1.0 / fmt.unit, EXP_MIN + exponent_bias + lsb_exponent(0))
+    value = np.ldexp(1.0 / fmt.unit, EXP_MIN + exponent_bias + lsb_exponent(0, act_bits))
     if not np.ldexp(1.0, -126) <= value < np.ldexp(1.0, 128):
         raise ValueError(f"exponent bias {exponent_bias} puts the result factor {value:g} outside float32")
     return np.float32(value)
@@ -44,8 +44,8 @@ def accumulate(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
     return sums
 
 
-def matvec(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
-    """``matrix @ x`` for a float16 vector of one element per column: float32, (rows,).
+def matvec(matrix: CompressedMatrix, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:
+    """``matrix @ x`` for a float16 vector of one element per column, as integers of ``act_bits``: float32, (rows,).
 
     Raises
     ------
@@ -54,5 +54,5 @@ def matvec(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
     """
     if x.shape != (matrix.shape[1],):
         raise ValueError(f"activations must have shape ({matrix.shape[1]},), not {x.shape}")
-    elements, shared = to_block_floating_point(x)
-    return scaled(accumulate(matrix, elements), factor(matrix.fmt, matrix.exponent_bias), shared)
+    elements, shared = to_block_floating_point(x, act_bits)
+    return scaled(accumulate(matrix, elements), factor(matrix.fmt, matrix.exponent_bias, act_bits), shared)

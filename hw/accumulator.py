@@ -1,10 +1,10 @@
 """Accumulator: adds up one row without rounding.
 
-Latency 1 cycle from the last value of a row to its sum; one value a cycle. Never stalls, and its sum must be taken in
-the cycle in which it appears.
+Latency 1 cycle from the last value of a row to its sum; one value a cycle. Never stalls; a sum stays in place until
+that of the next row.
 """
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -26,7 +26,7 @@ def lane_signature(config: EngineConfig) -> wiring.Signature:
     i : In(stream of config.lane_word)
         ``ready`` is always 1.
     o : Out(stream of signed(sum_bits))
-        One sum for each row; must be taken at once.
+        One sum for each row; ``valid`` for a cycle only, the payload until the next.
     """
     return wiring.Signature({
         "i": In(stream.Signature(config.lane_word)),
@@ -56,9 +56,11 @@ class Accumulator(wiring.Component):
         value = self.i.payload
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += self.o.valid.eq(self.i.valid & value.last)
+        held = Signal.like(self.o.payload)
+        # The gated operand comes second: a carry chain takes its first one as it is.
+        total = value.value + Mux(value.first, 0, held)
         with m.If(self.i.valid):
-            with m.If(value.first):
-                m.d.sync += self.o.payload.eq(value.value)
-            with m.Else():
-                m.d.sync += self.o.payload.eq(self.o.payload + value.value)
+            m.d.sync += held.eq(total)
+            with m.If(value.last):
+                m.d.sync += self.o.payload.eq(total)
         return m

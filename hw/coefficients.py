@@ -1,20 +1,25 @@
-"""Coefficient decode: the few numbers by which a block's partial sums are multiplied.
+"""Coefficient decode: the few numbers, the same for all weights of a block, from which its numerators are made.
 
 Bit ``j`` of the window above the first state of a weight enters that weight's numerator as
-``sum over p of q[p] * 2**(j - p)`` (0 <= j - p < k). Bits ``p_count - 1`` to ``k - 1`` belong to every state, so that
-they share one factor, ``gain * 2**(j - p_count + 1)`` with ``gain = sum of q[p] * 2**(p_count - 1 - p)``; each of the
-other bits, the edges, has a factor of its own. ``minus_sum`` takes the 2**(k-1) off every state.
+``sum over p of q[p] * 2**(j - p)`` (0 <= j - p < k). Bits ``p_count - 1`` to ``k - 1``, the core, belong to every state,
+so that they share one factor, ``gain * 2**(j - p_count + 1)`` with ``gain = sum of q[p] * 2**(p_count - 1 - p)``. The
+bits below and above, the edges, are few: what any combination of them adds is looked up in two tables.
 
 Combinational.
 """
 
-from amaranth.hdl import Module, signed
+from dataclasses import dataclass
+
+from amaranth.hdl import Const, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat
 
-__all__ = ["Coefficients", "core_bits", "edge_bits", "factor_layout"]
+__all__ = ["Coefficients", "Edges", "coefficient_layout", "core_bits", "gain_form"]
+
+Form = tuple[int, ...]
+"""A linear form of the coefficients: one integer factor for each."""
 
 
 def core_bits(fmt: BlockFormat) -> range:
@@ -22,58 +27,124 @@ def core_bits(fmt: BlockFormat) -> range:
     return range(fmt.p - 1, fmt.k)
 
 
-def edge_bits(fmt: BlockFormat) -> list[int]:
-    """Window bits that only some of the states of a weight contain."""
-    return [j for j in range(fmt.k + fmt.p - 1) if j not in core_bits(fmt)]
+def gain_form(fmt: BlockFormat) -> Form:
+    """The gain."""
+    return tuple(1 << (fmt.p - 1 - p) for p in range(fmt.p))
 
 
-def _edge_terms(fmt, j):
-    """``(coefficient index, power)`` pairs whose sum is the factor of edge ``j``; the powers made least."""
-    terms = [(p, j - p) for p in range(fmt.p) if 0 <= j - p < fmt.k]
-    least = min(power for _, power in terms)
-    return [(p, power - least) for p, power in terms], least
+def form_shape(fmt: BlockFormat, form: Form):
+    """The narrowest signed shape that holds a form of any coefficients."""
+    low = sum(min(factor * fmt.coef_min, factor * fmt.coef_max) for factor in form)
+    high = sum(max(factor * fmt.coef_min, factor * fmt.coef_max) for factor in form)
+    return signed(max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()) + 1)
 
 
-def factor_layout(fmt: BlockFormat) -> data.StructLayout:
-    """``gain``, ``minus_sum`` and ``edge``, one factor for each of :func:`edge_bits`; all signed integers."""
-    width = signed(fmt.coef_bits + fmt.p)  # |sum of q[p] * 2**p| < 2**(coef_bits - 1 + p), and the sign
+@dataclass(frozen=True)
+class Edges:
+    """The edges of a format: which bits select from which table, and what the tables hold.
+
+    Parameters
+    ----------
+    fmt : BlockFormat
+    covered : int
+        Bits from the first of the core on that are multiplied by the gain. It may be more than the core has: the high
+        table then takes off what is too much.
+
+    ``low`` and ``high`` are the bits that select; entry ``s`` of a table is the form ``low_forms[s]``, or
+    ``high_forms[s] * 2**high_shift``, in which the centring of the states is contained.
+    """
+
+    fmt: BlockFormat
+    covered: int
+
+    @property
+    def low(self) -> range:
+        """Bits below the core, or the lower half of all when there is no core."""
+        fmt = self.fmt
+        return range(fmt.p - 1 if core_bits(fmt) else (fmt.k + fmt.p - 1) // 2)
+
+    @property
+    def high(self) -> range:
+        """Bits above the core, or the upper half."""
+        fmt = self.fmt
+        return range(max(fmt.k, self.low.stop) if core_bits(fmt) else self.low.stop, fmt.k + fmt.p - 1)
+
+    def _form(self, j: int) -> Form:
+        """What bit ``j`` adds to a numerator beyond what the gain gives it."""
+        fmt, core = self.fmt, core_bits(self.fmt)
+        times_gain = core and core.start <= j < core.start + self.covered
+        return tuple(((1 << (j - p)) if 0 <= j - p < fmt.k else 0) - ((1 << (j - p)) if times_gain else 0)
+                     for p in range(fmt.p))
+
+    def _table(self, bits: range, constant: int) -> list[Form]:
+        forms = [(constant,) * self.fmt.p]
+        for j in bits:
+            extra = self._form(j)
+            forms += [tuple(a + b for a, b in zip(form, extra, strict=True)) for form in forms]
+        return forms
+
+    @property
+    def low_forms(self) -> list[Form]:
+        """Entries of the low table."""
+        return self._table(self.low, 0)
+
+    @property
+    def high_shift(self) -> int:
+        """Power of two in all entries of the high table."""
+        factors = [factor for form in self._table(self.high, -self.fmt.offset) for factor in form if factor]
+        return min((factor & -factor).bit_length() - 1 for factor in factors)
+
+    @property
+    def high_forms(self) -> list[Form]:
+        """Entries of the high table."""
+        return [tuple(factor >> self.high_shift for factor in form)
+                for form in self._table(self.high, -self.fmt.offset)]
+
+
+def coefficient_layout(edges: Edges) -> data.StructLayout:
+    """``gain`` and the tables ``low`` and ``high``; all signed integers."""
+    fmt = edges.fmt
+
+    def widest(forms):
+        return signed(max(form_shape(fmt, form).width for form in forms))
+
     return data.StructLayout({
-        "gain": width,
-        "minus_sum": signed(fmt.coef_bits + fmt.p),
-        "edge": data.ArrayLayout(width, len(edge_bits(fmt))),
+        "gain": form_shape(fmt, gain_form(fmt)),
+        "low": data.ArrayLayout(widest(edges.low_forms), len(edges.low_forms)),
+        "high": data.ArrayLayout(widest(edges.high_forms), len(edges.high_forms)),
     })
 
 
 class Coefficients(wiring.Component):
-    """Factors from the ``p`` stored coefficients.
+    """Gain and tables from the ``p`` stored coefficients.
 
     Members
     -------
     q : In(array of p signed(coef_bits))
-    factors : Out(factor_layout)
-        ``edge[i]`` times ``2**edge_power(i)`` is the factor of edge ``i``.
+    o : Out(coefficient_layout)
     """
 
-    def __init__(self, fmt: BlockFormat):
-        self._fmt = fmt
+    def __init__(self, edges: Edges):
+        self._edges = edges
+        fmt = edges.fmt
         super().__init__({
             "q": In(data.ArrayLayout(signed(fmt.coef_bits), fmt.p)),
-            "factors": Out(factor_layout(fmt)),
+            "o": Out(coefficient_layout(edges)),
         })
-
-    @staticmethod
-    def edge_power(fmt: BlockFormat, i: int) -> int:
-        """Power of two left out of ``edge[i]``."""
-        return _edge_terms(fmt, edge_bits(fmt)[i])[1]
 
     def elaborate(self, platform):
         m = Module()
-        q, p_count = self.q, self._fmt.p
-        m.d.comb += [
-            self.factors.gain.eq(sum(q[p] << (p_count - 1 - p) for p in range(p_count))),
-            self.factors.minus_sum.eq(-sum(q[p] for p in range(p_count))),
-        ]
-        for i, j in enumerate(edge_bits(self._fmt)):
-            terms, _ = _edge_terms(self._fmt, j)
-            m.d.comb += self.factors.edge[i].eq(sum(q[p] << power for p, power in terms))
+        edges = self._edges
+        m.d.comb += self.o.gain.eq(self._value(gain_form(edges.fmt)))
+        for table, forms in ((self.o.low, edges.low_forms), (self.o.high, edges.high_forms)):
+            m.d.comb += [table[i].eq(self._value(form)) for i, form in enumerate(forms)]
         return m
+
+    def _value(self, form):
+        """A form as shifts and additions."""
+        terms = []
+        for p, factor in enumerate(form):
+            size = abs(factor)
+            shifted = [self.q[p] << i for i in range(size.bit_length()) if size >> i & 1]
+            terms += shifted if factor > 0 else [-term for term in shifted]
+        return sum(terms, Const(0))

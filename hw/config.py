@@ -6,14 +6,16 @@ from amaranth.hdl import signed
 from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
-from golden.spec import ACT_BITS, EXP_BITS, BlockFormat
+from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, SCALE_BITS, BlockFormat, GroupFormat
 from hw.axi import BURST_BEATS, BURST_BYTES
 
 __all__ = ["ConfigError", "EngineConfig"]
 
 _FP16_BITS = 16
-_FP16_PRODUCT_BITS = 22 + 58
-"""Magnitude of an FP16 product in units of 2**-48: 11 x 11 bits, shifted by up to 2 * (30 - 1)."""
+_FP16_SHIFT = 30 - 1
+"""By how much an FP16 significand is shifted in units of the least subnormal, 2**-24."""
+_FP16_PRODUCT_BITS = 22 + 2 * _FP16_SHIFT
+"""Magnitude of an FP16 product in units of 2**-48: 11 x 11 bits and both shifts."""
 
 
 class ConfigError(ValueError):
@@ -26,7 +28,7 @@ class EngineConfig:
 
     Parameters
     ----------
-    fmt : BlockFormat or None
+    fmt : BlockFormat, GroupFormat or None
         Weight format of the datapath; None is the FP16 baseline.
     bus_bits : int
         Width of the memory bus, a power of two from 32 to 1024.
@@ -38,19 +40,32 @@ class EngineConfig:
         Read bursts under way at once.
     write_beats : int
         Beats of results gathered into one write burst.
+    act_bits : int
+        Width of a block-floating-point activation, 16 or 8.
+    multiplier_bits : int
+        Signed width of the wider operand of the device's multipliers: 25 for a DSP48E1, 18 for a MULT18X18D.
+    narrow_products : str
+        What multiplies coefficients: "dsp" or "lut".
+    copy_activations : bool
+        Whether each lane has activation registers of its own. It costs ``lanes * c * act_bits`` of them, and spares
+        the wires that cross the device from one set.
 
     Raises
     ------
     ConfigError
     """
 
-    fmt: BlockFormat | None
+    fmt: BlockFormat | GroupFormat | None
     bus_bits: int = 512
     addr_bits: int = 32
     max_rows: int = 1 << 17
     max_cols: int = 1 << 16
     outstanding: int = 16
     write_beats: int = 8
+    act_bits: int = ACT_BITS
+    multiplier_bits: int = 25
+    narrow_products: str = "lut"
+    copy_activations: bool = False
 
     def __post_init__(self):
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),
@@ -58,12 +73,15 @@ class EngineConfig:
             value = getattr(self, name)
             if not low <= value <= high or value & (value - 1):
                 raise ConfigError(f"engine: {name} must be a power of two from {low} to {high}, not {value}")
+        for name, legal in (("act_bits", (16, 8)), ("multiplier_bits", (25, 18)), ("narrow_products", ("lut", "dsp"))):
+            if getattr(self, name) not in legal:
+                raise ConfigError(f"engine: {name} must be {' or '.join(map(str, legal))}, not {getattr(self, name)}")
         if not 13 <= self.addr_bits <= 32:
             raise ConfigError(f"engine: addr_bits must be from 13 to 32, not {self.addr_bits}")
 
     @property
     def name(self) -> str:
-        """``fp16`` or the name of the block format."""
+        """``fp16`` or the name of the format."""
         return self.fmt.name if self.fmt else "fp16"
 
     @property
@@ -103,9 +121,18 @@ class EngineConfig:
         return self.bus_bits // _FP16_BITS
 
     @property
+    def group_blocks(self) -> int:
+        """Blocks that share a scale; 1 where there are no groups."""
+        return SCALE_BITS if isinstance(self.fmt, GroupFormat) else 1
+
+    def blocks(self, cols: int) -> int:
+        """Block columns of a matrix of ``cols`` columns, padded to whole groups."""
+        return -(-cols // (self.group_blocks * self.c)) * self.group_blocks
+
+    @property
     def max_blocks(self) -> int:
         """Block columns of the widest matrix."""
-        return -(-self.max_cols // self.c)
+        return self.blocks(self.max_cols)
 
     @property
     def max_activation_beats(self) -> int:
@@ -118,32 +145,46 @@ class EngineConfig:
         return -(-self.max_rows // self.lanes) * -(-self.max_blocks * self.word_bits // self.bus_bits)
 
     @property
+    def _weight_bound(self) -> int:
+        """Greatest magnitude of the integer that a weight is a multiple of. LFSR states are from 1 to 2 * offset - 1."""
+        fmt = self.fmt
+        return -fmt.code_min if isinstance(fmt, GroupFormat) else fmt.p * -fmt.coef_min * (fmt.offset - 1)
+
+    @property
+    def numerator_bits(self) -> int:
+        """Signed width of the integer that a weight is a multiple of."""
+        return self._weight_bound.bit_length() + 1
+
+    @property
     def dot_bits(self) -> int:
         """Signed width of one block's integer dot product, before the exponent's shift."""
-        fmt = self.fmt
-        bound = fmt.c * (1 << (ACT_BITS - 1)) * fmt.p * -fmt.coef_min * fmt.offset
-        return bound.bit_length() + 1
+        return (self.c * ((1 << (self.act_bits - 1)) - 1) * self._weight_bound).bit_length() + 1
+
+    @property
+    def group_bits(self) -> int:
+        """Signed width of the integer dot product of a group."""
+        return self.dot_bits + ceil_log2(self.group_blocks)
 
     @property
     def value_bits(self) -> int:
-        """Signed width of what is added to an accumulator in one cycle."""
+        """Signed width of what is added to an accumulator at once."""
         if self.fmt is None:
             return _FP16_PRODUCT_BITS + 1
+        if isinstance(self.fmt, GroupFormat):
+            return self.group_bits + FP16_FRACTION + 1 + _FP16_SHIFT
         return self.dot_bits + (1 << EXP_BITS) - 1
 
     @property
     def sum_bits(self) -> int:
         """Signed width of an accumulator: exact for every legal input of ``max_cols`` columns."""
-        return self.value_bits + ceil_log2(self.max_blocks)
+        return self.value_bits + ceil_log2(self.max_blocks // self.group_blocks)
 
     @property
     def activation_word(self) -> data.StructLayout:
-        """What the lanes of one word share: ``x``, the activations; ``total``, their sum; and whether the word is the
-        ``first`` or the ``last`` of its rows. FP16 has raw bits in ``x`` and no ``total``."""
-        if self.fmt is None:
-            return data.StructLayout({"x": data.ArrayLayout(_FP16_BITS, 1), "first": 1, "last": 1})
-        return data.StructLayout({"x": data.ArrayLayout(signed(ACT_BITS), self.c),
-                                  "total": signed(ACT_BITS + ceil_log2(self.c)), "first": 1, "last": 1})
+        """What the lanes of one word share: ``x``, the activations, for FP16 their raw bits; and whether the word is
+        the ``first`` or the ``last`` of its rows."""
+        x = data.ArrayLayout(signed(self.act_bits) if self.fmt else _FP16_BITS, self.c)
+        return data.StructLayout({"x": x, "first": 1, "last": 1})
 
     @property
     def lane_word(self) -> data.StructLayout:

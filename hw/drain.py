@@ -1,4 +1,4 @@
-"""Drain: takes the sums of a group of rows at once and passes them on one at a time.
+"""Drain: finds the sums of a group of rows in the lanes and passes them on one at a time.
 
 Sums of padding rows, past the last of the matrix, are dropped.
 
@@ -29,10 +29,10 @@ class Drain(wiring.Component):
     rows : In
         Its rows.
     i : In(stream of array of lanes sums)
-        Must not be offered while a group is held: whoever feeds the lanes waits for ``empty``.
+        Offered for a cycle; the sums stay in place until ``empty``, for whoever feeds the lanes waits for it.
     o : Out(stream of sum_layout)
     empty : Out(1)
-        Strobe: the held group is gone.
+        Strobe: the group is gone.
     """
 
     def __init__(self, config: EngineConfig):
@@ -47,24 +47,24 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        held = Signal.like(self.i.payload)
+        index = Signal(range(self._lanes))
         count = Signal(range(self._lanes + 1))
         left = Signal.like(self.rows)
         m.d.comb += [
             self.i.ready.eq(count == 0),
             self.o.valid.eq((count != 0) & (left != 0)),
-            self.o.payload.sum.eq(held[0]),
+            self.o.payload.sum.eq(self.i.payload[index]),
             self.o.payload.last.eq(left == 1),
         ]
         m.d.sync += Assert(~self.i.valid | self.i.ready)
         taken = self.o.valid & self.o.ready
         with m.If(self.i.valid):
-            m.d.sync += [held.eq(self.i.payload), count.eq(self._lanes)]
+            m.d.sync += [index.eq(0), count.eq(self._lanes)]
         with m.Elif((count != 0) & (left == 0)):
             m.d.sync += count.eq(0)
             m.d.comb += self.empty.eq(1)
         with m.Elif(taken):
-            m.d.sync += [held.as_value().eq(held.as_value() >> held[0].shape().width), count.eq(count - 1)]
+            m.d.sync += [index.eq(index + 1), count.eq(count - 1)]
             m.d.comb += self.empty.eq(count == 1)
         with m.If(self.start):
             m.d.sync += left.eq(self.rows)

@@ -6,13 +6,14 @@
                                                                                           |
     AXI4 write <-- write DMA <-- scale <-- normalise <------------------------------------'
 
-The FP16 baseline is this same engine with other lanes and without the align stage.
+The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
 """
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.spec import BlockFormat, GroupFormat
 from hw.activation_buffer import ActivationBuffer
 from hw.align import Align
 from hw.axi import AXI4LiteSignature, AXI4Signature
@@ -21,6 +22,7 @@ from hw.config import EngineConfig
 from hw.counters import Counters
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
+from hw.int4_lane import Int4Lane
 from hw.join import Join
 from hw.lane import SeedlmLane
 from hw.normalise import Normalise
@@ -32,6 +34,9 @@ from hw.unpacker import Unpacker
 from hw.write_dma import WriteDma
 
 __all__ = ["Engine"]
+
+_LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, type(None): Fp16Lane}
+"""By type of the weight format."""
 
 
 class Engine(wiring.Component):
@@ -94,7 +99,7 @@ class Engine(wiring.Component):
             wiring.connect(m, activation_buffer.o, join.activations)
 
         # Lanes, in step with each other, to memory.
-        lanes = [(SeedlmLane if config.fmt else Fp16Lane)(config) for _ in range(config.lanes)]
+        lanes = [_LANES[type(config.fmt)](config) for _ in range(config.lanes)]
         for i, lane in enumerate(lanes):
             m.submodules[f"lane{i}"] = lane
             wiring.connect(m, join.o[i], lane.i)
@@ -132,7 +137,7 @@ class Engine(wiring.Component):
             join.start.eq(start),
             drain.start.eq(start),
             drain.rows.eq(registers.rows),
-            scale.factor.eq(registers.factor),
+            scale.factor_exponent.eq(registers.factor_exponent),
             write_dma.start.eq(start),
             write_dma.base.eq(registers.result_addr),
             self.irq.eq(sequencer.done),

@@ -5,15 +5,16 @@
 A product of two finite FP16 numbers is an 11 x 11 bit integer times a power of two; shifted to units of 2**-48 it
 is added without rounding.
 
-Latency 4 cycles from the last weight of a row to its sum, one weight a cycle; never stalls.
+Latency 5 cycles from the last weight of a row to its sum, one weight a cycle; never stalls.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
 
 from golden.spec import FP16_FRACTION
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
+from hw.delay import delayed
 
 __all__ = ["Fp16Lane", "split_fp16"]
 
@@ -28,7 +29,7 @@ def split_fp16(bits):
 class Fp16Lane(wiring.Component):
     """Multiply and accumulate the weights of one row. Members: :func:`~hw.accumulator.lane_signature`."""
 
-    latency = 4
+    latency = 5
 
     def __init__(self, config: EngineConfig):
         self._config = config
@@ -39,31 +40,31 @@ class Fp16Lane(wiring.Component):
         m.submodules.accumulator = accumulator = Accumulator(self._config)
         m.d.comb += self.i.ready.eq(1)
 
-        word = Signal.like(self.i.payload)
-        valid = Signal()
-        m.d.sync += [valid.eq(self.i.valid), word.eq(self.i.payload)]
+        # 1: registers.
+        word, valid = Signal.like(self.i.payload), Signal()
+        activation = Signal(16, attrs={"keep": 1} if self._config.copy_activations else {})
+        m.d.sync += [valid.eq(self.i.valid), word.eq(self.i.payload), activation.eq(self.i.payload.activations.x[0])]
 
+        # 2: the product of the significands.
         weight_sign, weight, weight_exponent = split_fp16(word.block)
-        x_sign, x, x_exponent = split_fp16(word.activations.x[0])
-        valid_2, first_2, last_2, negative, magnitude, shift = (
-            Signal(), Signal(), Signal(), Signal(), Signal(22), Signal(6))
+        x_sign, x, x_exponent = split_fp16(activation)
+        magnitude, negative, shift = Signal(22), Signal(), Signal(6)
         m.d.sync += [
-            valid_2.eq(valid),
-            first_2.eq(word.activations.first),
-            last_2.eq(word.activations.last),
-            negative.eq(weight_sign ^ x_sign),
             magnitude.eq(weight * x),
+            negative.eq(weight_sign ^ x_sign),
             shift.eq(weight_exponent + x_exponent - 2),
         ]
 
-        product = Signal(signed(23))
+        # 3 and 4: sign and shift, in two steps.
+        product, coarse = Signal(signed(23 + 7)), Signal(3)
+        m.d.sync += [product.eq(Mux(negative, -magnitude, magnitude) << shift[:3]), coarse.eq(shift[3:])]
         value = accumulator.i
-        m.d.comb += product.eq(Mux(negative, -magnitude, magnitude))
-        m.d.sync += [
-            value.valid.eq(valid_2),
-            value.payload.first.eq(first_2),
-            value.payload.last.eq(last_2),
-            value.payload.value.eq(product << shift),
-        ]
+        limits = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
+        m.d.comb += [limits.valid.eq(valid), limits.first.eq(word.activations.first),
+                     limits.last.eq(word.activations.last)]
+        limits = delayed(m, limits, 3, "limits")
+        m.d.comb += [value.valid.eq(limits.valid), value.payload.first.eq(limits.first),
+                     value.payload.last.eq(limits.last)]
+        m.d.sync += value.payload.value.eq(product << Cat(Const(0, 3), coarse))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         return m

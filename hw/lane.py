@@ -1,26 +1,31 @@
 """SeedLM lane: one row's blocks in, that row's exact sum out.
 
-    block --> LFSR bank --> MAC array --> exponent shift --> accumulator
+    block --> LFSR bank --> numerators --> MAC array --> exponent shift --> accumulator
 
-Latency 7 cycles from the last block of a row to its sum, one block a cycle; never stalls.
+Latency :func:`lane_latency` cycles from the last block of a row to its sum, one block a cycle; never stalls.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 
 from golden.spec import EXP_BITS
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
+from hw.delay import delayed
 from hw.lfsr_bank import LfsrBank
-from hw.mac import MacArray
+from hw.mac import MacArray, mac_latency
+from hw.numerators import Numerators
 
-__all__ = ["SeedlmLane"]
+__all__ = ["SeedlmLane", "lane_latency"]
+
+
+def lane_latency(config: EngineConfig) -> int:
+    """Cycles from the last block of a row to its sum: numerators, dot product, two shifts, accumulator."""
+    return Numerators.latency + mac_latency(config) + 2 + 1
 
 
 class SeedlmLane(wiring.Component):
     """Decode, multiply and accumulate the blocks of one row. Members: :func:`~hw.accumulator.lane_signature`."""
-
-    latency = MacArray.latency + 3
 
     def __init__(self, config: EngineConfig):
         self._config = config
@@ -30,43 +35,45 @@ class SeedlmLane(wiring.Component):
         m = Module()
         config, fmt = self._config, self._config.fmt
         m.submodules.lfsr_bank = lfsr_bank = LfsrBank(fmt)
+        m.submodules.numerators = numerators = Numerators(config)
         m.submodules.mac = mac = MacArray(config)
         m.submodules.accumulator = accumulator = Accumulator(config)
 
         word = self.i.payload
-        low, width = fmt.fields["seed"]
-        coefs_low = fmt.fields["q0"][0]
-        activations = word.activations
-        m.d.comb += [self.i.ready.eq(1), lfsr_bank.seed.eq(word.block[low:low + width])]
-        m.d.sync += [
-            mac.window.eq(lfsr_bank.window),
-            mac.q.eq(word.block[coefs_low:]),
-            mac.x.eq(activations.x),
-            mac.total.eq(activations.total),
+        seed, exponent = (word.block[low:low + width] for low, width in (fmt.fields["seed"], fmt.fields["exponent"]))
+        m.d.comb += [
+            self.i.ready.eq(1),
+            lfsr_bank.seed.eq(seed),
+            numerators.window.eq(lfsr_bank.window),
+            numerators.q.eq(word.block[fmt.fields["q0"][0]:]),
+            mac.numerators.eq(numerators.o),
         ]
+        # The copies of a lane's activations must not be merged with those of others when they are to be near.
+        waiting = delayed(m, word.activations.x, Numerators.latency - 1, "x")
+        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.copy_activations else {})
+        m.d.sync += x.eq(waiting)
+        m.d.comb += mac.x.eq(x)
 
-        # The exponent and the row's limits travel beside the multiplication.
-        side_layout = data.StructLayout({"valid": 1, "first": 1, "last": 1, "exponent": EXP_BITS})
-        low, width = fmt.fields["exponent"]
-        side = Signal(side_layout)
-        m.d.sync += [
+        # The exponent and the row's limits travel beside the multiplication. The shift that stands for exponent e is
+        # e + 8, which is e with its sign bit turned round.
+        side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "shift": EXP_BITS}))
+        m.d.comb += [
             side.valid.eq(self.i.valid),
-            side.first.eq(activations.first),
-            side.last.eq(activations.last),
-            side.exponent.eq(word.block[low:low + width]),
+            side.first.eq(word.activations.first),
+            side.last.eq(word.activations.last),
+            side.shift.eq(exponent ^ (1 << (EXP_BITS - 1))),
         ]
-        for i in range(MacArray.latency):
-            later = Signal(side_layout, name=f"side_{i + 1}")
-            m.d.sync += later.eq(side)
-            side = later
-
-        # Exponent e weighs 2**e; the shift e + 8 is e with its sign bit turned round.
+        side = delayed(m, side, Numerators.latency + mac_latency(config), "side")
+        coarse, fine = Cat(Const(0, EXP_BITS // 2), side.shift[EXP_BITS // 2:]), side.shift[:EXP_BITS // 2]
+        shifted = Signal((mac.dot << coarse).shape())
         value = accumulator.i
-        m.d.sync += [
-            value.valid.eq(side.valid),
-            value.payload.first.eq(side.first),
-            value.payload.last.eq(side.last),
-            value.payload.value.eq(mac.dot << (side.exponent ^ (1 << (EXP_BITS - 1)))),
+        later = delayed(m, side, 2, "shift")
+        m.d.comb += [
+            value.valid.eq(later.valid),
+            value.payload.first.eq(later.first),
+            value.payload.last.eq(later.last),
         ]
+        m.d.sync += shifted.eq(mac.dot << coarse)
+        m.d.sync += value.payload.value.eq(shifted << delayed(m, fine, 1, "fine"))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         return m

@@ -1,25 +1,29 @@
 """MAC array of one lane: the integer dot product of a block's numerators with its activations.
 
-With ``b`` the window, ``x`` the activations and H[c] the bits of weight c that all its states share::
+A multiplier for each weight and an adder tree. Where multipliers are narrower than numerators
+(``config.multiplier_bits``), they take the upper bits, and the lower few gate the activations in lookup tables.
 
-    dot = gain * sum(x[c] * H[c]) + sum over edges j of edge[j] * sum(x[c] where bit j of weight c is set)
-          + minus_sum * 2**(k-1) * sum(x[c])
-
-so that each weight takes one narrow product, and the coefficients one for each edge of the block, whatever ``c`` is.
-
-Latency 4 cycles, one block a cycle; never stalls.
+Latency :func:`mac_latency` cycles, one block a cycle; never stalls.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
-from golden.spec import ACT_BITS
-from hw.coefficients import Coefficients, core_bits, edge_bits, factor_layout
+from hw.adder_tree import adder_tree, tree_latency
 from hw.config import EngineConfig
 
-__all__ = ["MacArray"]
+__all__ = ["MacArray", "mac_latency"]
+
+
+def _low_bits(config: EngineConfig) -> int:
+    """Bits of a numerator that no multiplier takes."""
+    return max(config.numerator_bits - config.multiplier_bits, 0)
+
+
+def mac_latency(config: EngineConfig) -> int:
+    """Cycles from numerators and activations to their dot product."""
+    return 1 + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
 
 
 class MacArray(wiring.Component):
@@ -27,68 +31,35 @@ class MacArray(wiring.Component):
 
     Members
     -------
-    window : In
-        Output of the LFSR bank.
-    q : In(array of p signed(coef_bits))
-    x : In(array of c signed(ACT_BITS))
+    numerators : In(array of c signed(numerator_bits))
+    x : In(array of c signed(act_bits))
         Activations.
-    total : In(signed)
-        Their sum.
     dot : Out(signed(dot_bits))
-        ``latency`` cycles after the inputs.
+        :func:`mac_latency` cycles after the inputs.
     """
 
-    latency = 4
-
     def __init__(self, config: EngineConfig):
-        fmt = config.fmt
         self._config = config
         super().__init__({
-            "window": In(fmt.k - 1 + fmt.c * fmt.p),
-            "q": In(data.ArrayLayout(signed(fmt.coef_bits), fmt.p)),
-            "x": In(data.ArrayLayout(signed(ACT_BITS), fmt.c)),
-            "total": In(signed(ACT_BITS + ceil_log2(fmt.c))),
+            "numerators": In(data.ArrayLayout(signed(config.numerator_bits), config.c)),
+            "x": In(data.ArrayLayout(signed(config.act_bits), config.c)),
             "dot": Out(signed(config.dot_bits)),
         })
 
     def elaborate(self, platform):
         m = Module()
-        fmt = self._config.fmt
-        core, edges = core_bits(fmt), edge_bits(fmt)
-        m.submodules.coefficients = coefficients = Coefficients(fmt)
-        m.d.comb += coefficients.q.eq(self.q)
-        sum_shape = self.total.shape()
-
-        # 1: one product for each weight, one gated sum for each edge, and the factors.
-        products, gated = [], []
-        for c in range(fmt.c if core else 0):
-            first = c * fmt.p
-            product = Signal(signed(ACT_BITS + len(core)), name=f"product{c}")
-            m.d.sync += product.eq(self.x[c] * self.window[first + core.start:first + core.stop])
-            products.append(product)
-        for j in edges:
-            total = Signal(sum_shape, name=f"gated{j}")
-            m.d.sync += total.eq(sum(Mux(self.window[c * fmt.p + j], self.x[c], 0) for c in range(fmt.c)))
-            gated.append(total)
-        factors, total = Signal(factor_layout(fmt)), Signal(sum_shape)
-        m.d.sync += [factors.eq(coefficients.factors), total.eq(self.total)]
-
-        # 2: the products added up.
-        core_sum = Signal(signed(ACT_BITS + len(core) + ceil_log2(fmt.c)))
-        factors_2, total_2 = Signal(factor_layout(fmt)), Signal(sum_shape)
-        gated_2 = [Signal(sum_shape, name=f"gated{j}_2") for j in edges]
-        m.d.sync += [core_sum.eq(sum(products)), factors_2.eq(factors), total_2.eq(total)]
-        m.d.sync += [later.eq(now) for later, now in zip(gated_2, gated, strict=True)]
-
-        # 3: the coefficients come in.
-        terms = [(core_sum * factors_2.gain, 0), (total_2 * factors_2.minus_sum, fmt.k - 1)]
-        terms += [(gated_2[i] * factors_2.edge[i], Coefficients.edge_power(fmt, i)) for i in range(len(edges))]
-        weighted = []
-        for i, (product, power) in enumerate(terms):
-            term = Signal(product.shape(), name=f"term{i}")
-            m.d.sync += term.eq(product)
-            weighted.append(term << power)
-
-        # 4: their sum.
-        m.d.sync += self.dot.eq(sum(weighted))
+        c_count, act_bits, low_bits = self._config.c, self._config.act_bits, _low_bits(self._config)
+        terms = []
+        for j in range(low_bits):
+            gated = [Mux(self.numerators[c][j], self.x[c], 0) for c in range(c_count)]
+            for c in range(0, c_count, 2):
+                pair = Signal(signed(act_bits + 1), name=f"gated{j}_{c}")
+                m.d.sync += pair.eq(sum(gated[c:c + 2]))
+                terms.append((pair, j))
+        for c in range(c_count):
+            product = Signal(signed(act_bits + len(self.numerators[c]) - low_bits), name=f"product{c}")
+            m.d.sync += product.eq(self.x[c] * self.numerators[c][low_bits:].as_signed())
+            terms.append((product, low_bits))
+        total, _ = adder_tree(m, terms)
+        m.d.comb += self.dot.eq(total)
         return m

@@ -10,6 +10,7 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.spec import BlockFormat, GroupFormat
 from hw.axi import AXI4LiteSignature, Resp
 from hw.config import EngineConfig
 
@@ -21,8 +22,9 @@ ADDR_BITS = 8
 ID = 0x5EED_0001
 """What the first register reads: the design and the version of its register map."""
 
-Identity = data.StructLayout({"c": 9, "p": 4, "k": 5, "coef_bits": 3, "bus_log2": 4})
-"""FORMAT register; ``k`` is 0 for the FP16 baseline."""
+Identity = data.StructLayout({"c": 9, "p": 4, "k": 5, "coef_bits": 3, "bus_log2": 4, "act_bits": 5})
+"""FORMAT register. ``p`` and ``k`` are 0 for codes and scales, whose width is ``coef_bits``, and for the FP16 baseline,
+where that and ``act_bits`` are 0 too."""
 Control = data.StructLayout({"start": 1})
 """CONTROL register."""
 START: int = Control.const({"start": 1}).as_bits()
@@ -47,7 +49,7 @@ def _map(*rows):
 
 REGISTERS = _map(
     ("ID", "ro", f"{ID:#010x}: this design, this register map"),
-    ("FORMAT", "ro", "weight format and bus width the engine was built for: c, p, k, coef_bits, log2 of bus bits"),
+    ("FORMAT", "ro", "what the engine was built for: c, p, k, coef_bits, log2 of bus bits, bits of an activation"),
     ("LANES", "ro", "rows computed side by side"),
     ("CONTROL", "rw", "bit 0: write 1 to start a run; reads 0"),
     ("STATUS", "ro", "bit 0 busy, 1 done, 2 read error, 3 write error, 4 activation NaN or infinite"),
@@ -55,10 +57,11 @@ REGISTERS = _map(
     ("WEIGHT_ADDR", "rw", "byte address of the weight image, a multiple of a beat"),
     ("RESULT_ADDR", "rw", "byte address of the float32 results, a multiple of a beat"),
     ("ROWS", "rw", "rows of the matrix"),
-    ("BLOCKS", "rw", "blocks of a row: ceil(columns / c)"),
+    ("BLOCKS", "rw", "blocks of a row: ceil(columns / c), for int4 to a multiple of 16"),
     ("ACTIVATION_BEATS", "rw", "beats of activations; zeros follow the last column, to the end of its block"),
     ("WEIGHT_BEATS", "rw", "beats of the weight image"),
-    ("FACTOR", "rw", "float32 by which every row sum is multiplied: positive and normal"),
+    ("FACTOR_EXPONENT", "rw", "biased exponent, 1 to 254, of the float32 by which row sums are multiplied; the format "
+     "has its significand"),
     ("CYCLES", "ro", "cycles from start to done"),
     ("STARVED", "ro", "cycles in which the engine waited for memory"),
     ("STALLED", "ro", "cycles in which memory waited for the engine"),
@@ -73,8 +76,12 @@ OFFSETS = {register.name: register.offset for register in REGISTERS}
 def identity(config: EngineConfig) -> int:
     """What the FORMAT register of an engine built from ``config`` reads."""
     fmt = config.fmt
-    fields = {"c": fmt.c, "p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits} if fmt else {"c": 1}
-    return Identity.const({**fields, "bus_log2": config.bus_bits.bit_length() - 1}).as_bits()
+    fields = {"c": config.c, "bus_log2": config.bus_bits.bit_length() - 1}
+    if isinstance(fmt, BlockFormat):
+        fields |= {"p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits, "act_bits": config.act_bits}
+    elif isinstance(fmt, GroupFormat):
+        fields |= {"coef_bits": fmt.bits, "act_bits": config.act_bits}
+    return Identity.const(fields).as_bits()
 
 
 class RegisterFile(wiring.Component):

@@ -3,6 +3,10 @@
 result = significand * factor * 2**(exponent + shared), rounded to 24 bits, ties to even; above the largest float32 it
 saturates to that number. It cannot underflow: a sum that is not zero is at least 1, and the factor is normal.
 
+The significand of the factor is that of 1 / (2**(k-1) - 1), the unit of the states, and so a constant of the format;
+of the other formats it is 1. What differs between matrices is its power of two. The product therefore takes an adder
+or a few: for k = 16 the significand is 1 + 2**-15.
+
 Latency 2 cycles, one result a cycle.
 """
 
@@ -10,11 +14,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.spec import BlockFormat
 from hw.config import EngineConfig
 from hw.normalise import SIGNIFICAND, float_layout
 from hw.stream_register import StreamRegister
 
-__all__ = ["Scale", "result_layout"]
+__all__ = ["Scale", "result_layout", "unit_significand"]
 
 _FRACTION = SIGNIFICAND - 1
 _BIAS = 127
@@ -26,13 +31,23 @@ def result_layout() -> data.StructLayout:
     return data.StructLayout({"result": 32, "last": 1})
 
 
+def unit_significand(config: EngineConfig) -> int:
+    """24-bit significand of a weight's unit, rounded to nearest."""
+    if not isinstance(config.fmt, BlockFormat):
+        return 1 << _FRACTION
+    unit = config.fmt.unit
+    quotient, rest = divmod(1 << (_FRACTION + unit.bit_length()), unit)
+    quotient += 2 * rest >= unit
+    return quotient if quotient < 1 << SIGNIFICAND else quotient >> 1
+
+
 class Scale(wiring.Component):
     """Floating-point multiplication by a factor that holds for the whole matrix.
 
     Members
     -------
-    factor : In(32)
-        A positive, normal float32.
+    factor_exponent : In(8)
+        Biased exponent of the factor as a float32, 1 to 254.
     shared : In(5)
         Added to the exponent: that of the activations, or 0.
     i : In(stream of float_layout)
@@ -41,8 +56,9 @@ class Scale(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self._config = config
+        self._unit = unit_significand(config)
         super().__init__({
-            "factor": In(32),
+            "factor_exponent": In(8),
             "shared": In(5),
             "i": In(stream.Signature(float_layout(config))),
             "o": Out(stream.Signature(result_layout())),
@@ -54,14 +70,13 @@ class Scale(wiring.Component):
             {"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
         m.submodules.product = product = StreamRegister(product_layout)
         now, later = self.i.payload, product.i.payload
-        factor_exponent = self.factor[_FRACTION:31]
         m.d.comb += [
             product.i.valid.eq(self.i.valid),
             self.i.ready.eq(product.i.ready),
             later.sign.eq(now.sign),
-            later.product.eq(now.significand * Cat(self.factor[:_FRACTION], Const(1, 1))),
+            later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
             # Biased exponent of the result when the product is in [1, 2) * 2**46.
-            later.exponent.eq(now.exponent + factor_exponent + self.shared + _FRACTION),
+            later.exponent.eq(now.exponent + self.factor_exponent + self.shared + _FRACTION),
             later.last.eq(now.last),
         ]
 

@@ -24,5 +24,4 @@ def to_signed(bits, width):
 
 def lane_word(config, block, x, first, last):
     """Bits of a lane's input word: a ``block`` (int), its activations ``x`` (ints) and the limits of its row."""
-    activations = {"x": x, "first": first, "last": last, **({"total": sum(x)} if config.fmt else {})}
-    return config.lane_word.const({"block": block, "activations": activations}).as_bits()
+    return config.lane_word.const({"block": block, "activations": {"x": x, "first": first, "last": last}}).as_bits()

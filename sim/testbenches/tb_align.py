@@ -22,7 +22,7 @@ async def elements_are_rounded_as_golden_does(dut, idle, stall):
     await start(dut, i.valid, o.ready, dut.flush, dut.shared)
     for limit in (2.0**-20, 1.0, 65504.0):
         x = finite_halves(RNG, 60 * config.c).clip(-limit, limit).astype(np.float16)
-        elements, shared = to_block_floating_point(x)
+        elements, shared = to_block_floating_point(x, config.act_bits)
         dut.shared.value = shared
         await cycles(dut, 1)
         rows = x.view(np.uint16).reshape(-1, config.c)
@@ -33,5 +33,4 @@ async def elements_are_rounded_as_golden_does(dut, idle, stall):
             word = config.activation_word.from_bits(bits)
             wanted = elements.reshape(rows.shape)[n]
             assert list(word.x) == wanted.tolist()
-            assert word.total == wanted.sum()
             assert (word.first, word.last) == (n % 3 == 0, n % 5 == 0)

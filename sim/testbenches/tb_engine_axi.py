@@ -11,7 +11,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
 
-from golden import fp16, matvec
+from golden.product import factor, product
 from hw.registers import OFFSETS, REGISTERS, Status
 from sim.runner import arguments
 from sim.streams import start
@@ -40,17 +40,17 @@ async def products_are_exact(dut, pause):
         ram.write(0, activations)
         ram.write(weight_addr, image)
         ram.write(result_addr, bytes([0xA5]) * 1024)
-        factor = matvec.factor(weights.fmt, weights.exponent_bias) if config.fmt else fp16.FACTOR
+        exponent = int(factor(weights, config.act_bits).view(np.uint32)) >> 23
         for name, value in {
             "ACTIVATION_ADDR": 0, "WEIGHT_ADDR": weight_addr, "RESULT_ADDR": result_addr, "ROWS": rows,
-            "BLOCKS": -(-cols // config.c), "ACTIVATION_BEATS": len(activations) // config.bus_bytes,
-            "WEIGHT_BEATS": len(image) // config.bus_bytes, "FACTOR": int(factor.view(np.uint32)), "CONTROL": 1,
+            "BLOCKS": config.blocks(cols), "ACTIVATION_BEATS": len(activations) // config.bus_bytes,
+            "WEIGHT_BEATS": len(image) // config.bus_bytes, "FACTOR_EXPONENT": exponent, "CONTROL": 1,
         }.items():
             await registers.write_dword(OFFSETS[name], value)
         await with_timeout(RisingEdge(dut.irq), 1, "ms")
         status = Status.from_bits(await registers.read_dword(OFFSETS["STATUS"]))
         assert (status.busy, status.done, status.read_error, status.write_error, status.not_finite) == (0, 1, 0, 0, 0)
-        expected = (matvec if config.fmt else fp16).matvec(weights, x)
+        expected = product(weights, x, config.act_bits)
         assert ram.read(result_addr, 4 * rows) == expected.tobytes()
         assert ram.read(result_addr + 4 * rows, 8) == bytes([0xA5]) * 8, "more was written than the results"
         counted = {name: await registers.read_dword(OFFSETS[name]) for name in

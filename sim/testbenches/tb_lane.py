@@ -6,25 +6,24 @@ import cocotb
 import numpy as np
 
 from golden import block, matvec
-from golden.spec import ACT_BITS, EXP_MAX, EXP_MIN
+from golden.spec import EXP_MAX, EXP_MIN
 from sim.data import lane_word, to_signed
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 
-LIMIT = (1 << (ACT_BITS - 1)) - 1
 
-
-def _row(fmt, blocks, extreme):
+def _row(config, blocks, extreme):
     """Random fields of one row and its activations; ``extreme`` ones are all at a bound."""
     rng = np.random.default_rng(random.getrandbits(32))
+    fmt, limit = config.fmt, (1 << (config.act_bits - 1)) - 1
     if extreme:
         coefs = np.full((1, blocks, fmt.p), fmt.coef_min)
         fields = (np.full((1, blocks), fmt.seeds), np.full((1, blocks), EXP_MAX), coefs)
-        return block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields), np.full(blocks * fmt.c, extreme * LIMIT)
+        return block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields), np.full(blocks * fmt.c, extreme * limit)
     fields = (rng.integers(1, fmt.seeds + 1, (1, blocks)), rng.integers(EXP_MIN, EXP_MAX + 1, (1, blocks)),
               rng.integers(fmt.coef_min, fmt.coef_max + 1, (1, blocks, fmt.p)))
     return (block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields),
-            rng.integers(-LIMIT, LIMIT + 1, blocks * fmt.c))
+            rng.integers(-limit, limit + 1, blocks * fmt.c))
 
 
 @cocotb.test()
@@ -35,7 +34,7 @@ async def sums_are_exact(dut, idle):
     await start(dut, i.valid, o.ready)
     payloads, wanted = [], []
     for n in range(60):
-        matrix, x = _row(config.fmt, random.randint(1, 6), {0: 1, 1: -1}.get(n, 0))
+        matrix, x = _row(config, random.randint(1, 6), {0: 1, 1: -1}.get(n, 0))
         wanted += matvec.accumulate(matrix, x).tolist()
         words = matrix.packed()[0]
         for j, word in enumerate(words):

@@ -1,8 +1,10 @@
 """Every stage alone, under both simulators, against golden: random data, idle cycles and back-pressure."""
 
+from dataclasses import fields, replace
+
 import pytest
 
-from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
 from hw.activation_buffer import ActivationBuffer
 from hw.align import Align
 from hw.beat_router import BeatRouter
@@ -10,6 +12,7 @@ from hw.config import EngineConfig
 from hw.counters import Counters
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
+from hw.int4_lane import Int4Lane
 from hw.join import Join
 from hw.lane import SeedlmLane
 from hw.lfsr_bank import LfsrBank
@@ -27,20 +30,28 @@ WIDE = BlockFormat(c=16, p=2, k=24)
 SHORT = BlockFormat(c=4, p=4, k=3)  # a state is shorter than what the states of a weight span
 
 
-def _small(fmt, bus_bits=64):
-    return EngineConfig(fmt, bus_bits, max_rows=64, max_cols=256, outstanding=4, write_beats=4)
+UNARY = BlockFormat(c=3, p=1, k=9)
+DSP = {"narrow_products": "dsp"}
+ECP5 = {"multiplier_bits": 18, "copy_activations": True}
+
+
+def _small(fmt, bus_bits=64, act_bits=16):
+    return EngineConfig(fmt, bus_bits, max_rows=64, max_cols=256, outstanding=4, write_beats=4, act_bits=act_bits)
 
 
 CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
     *((Unpacker, *widths) for widths in ((512, 576), (64, 72), (32, 45))),
     *((ActivationBuffer, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
-    *((Align, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3)),
-    *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT)),
+    *((Align, _small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
+    *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
+    *((SeedlmLane, replace(_small(fmt), **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
+    *((SeedlmLane, replace(_small(*args), **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
+    *((Int4Lane, _small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
     (Fp16Lane, _small(None)),
     (Drain, _small(SEEDLM4, 128)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
-    (Scale, _small(SEEDLM4)),
+    *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
     *((ReadDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
     (RegisterFile,),
@@ -52,7 +63,9 @@ CASES = [
 
 def _name(value):
     if isinstance(value, EngineConfig):
-        return f"{value.name}-{value.bus_bits}"
+        changed = [str(getattr(value, field.name)) for field in fields(value)[2:]
+                   if getattr(value, field.name) != getattr(_small(None), field.name)]
+        return "-".join([value.name, str(value.bus_bits), *changed])
     return str(getattr(value, "name", None) or getattr(value, "__name__", value))
 
 
