@@ -53,13 +53,17 @@ XC7 = Xc7()
 
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
-    return Configuration(EngineConfig(FORMATS.get(weights), bus_bits), Ecp5(speed, target_mhz))
+    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, copy_activations=True)
+    return Configuration(engine, Ecp5(speed, target_mhz))
 
 
 CONFIGURATIONS = {
-    "fp16-512": Configuration(EngineConfig(None), XC7),
-    "seedlm4-512": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),
-    "seedlm3-512": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
+    "fp16": Configuration(EngineConfig(None), XC7),
+    "int4": Configuration(EngineConfig(FORMATS["int4"]), XC7),
+    "seedlm4-lean-lut": Configuration(EngineConfig(FORMATS["seedlm4"], narrow_products="dsp"), XC7),
+    "seedlm4-lean-dsp": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),
+    "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),
+    "seedlm3": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
     **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
        for weights in ("fp16", "seedlm4", "seedlm3")
        for bus_bits, speed, target_mhz in ((512, 8, 100), (512, 6, 80), (128, 6, 120))},

@@ -148,7 +148,9 @@ def synthesise(component, family, folder, apart=""):
     """
     design = rtlil.convert(component, name=TOP, emit_src=False)
     design, places = _unique(design) if apart else (design, {})
-    kept = {name: place for name, place in places.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
+    # Amaranth numbers a submodule that is called like a signal beside it: numerators$37.
+    plain = {re.sub(r"\$\d+", "", name): place for name, place in places.items()}
+    kept = {name: place for name, place in plain.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
     # Names of array elements look like abc9's names of bits. Assertions are for simulation, and not to be counted.
     commands = ["rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),

@@ -1,0 +1,152 @@
+"""Synthesis counts cells right, keeps what was asked apart, and is not run twice; nextpnr's reports are read right."""
+
+import json
+import sys
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import Out
+
+from golden.spec import SEEDLM4
+from hw import nextpnr, synthesis, yosys
+from hw.configurations import CONFIGURATIONS, Ecp5
+from hw.harness import Harness
+from hw.lfsr_bank import LfsrBank
+from hw.stream_register import StreamRegister
+from hw.synthesis import Area, synthesise
+
+# The reset, 19 inputs, 17 registers, 18 outputs, and the fold's 5, 2 and 1.
+HARNESSED_REGISTER_FFS = 1 + 19 + 17 + 18 + 5 + 2 + 1
+
+
+class Pair(wiring.Component):
+    """Two equal banks and what joins them."""
+
+    def __init__(self):
+        self._banks = LfsrBank(SEEDLM4), LfsrBank(SEEDLM4)
+        window = self._banks[0].window.shape()
+        super().__init__({"seed": wiring.In(2 * SEEDLM4.k), "both": Out(window)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.first, m.submodules.second = first, second = self._banks
+        m.d.comb += Signal(name="second").eq(0)  # numbers the submodule's name
+        m.d.comb += [first.seed.eq(self.seed[:SEEDLM4.k]), second.seed.eq(self.seed[SEEDLM4.k:]),
+                     self.both.eq(first.window & second.window)]
+        return m
+
+
+def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path, monkeypatch):
+    found = synthesise(LfsrBank(SEEDLM4), "xc7", tmp_path)
+    assert 24 <= found.total.lut <= 60  # 24 bits are XORs
+    assert found.total == found.modules["top"] == Area(lut=found.total.lut)
+    assert [path.name for path in tmp_path.iterdir()] == [found.netlist.parent.name]
+
+    def refuse(script):
+        raise AssertionError("run again")
+
+    monkeypatch.setattr(yosys, "run", refuse)
+    assert synthesise(LfsrBank(SEEDLM4), "xc7", tmp_path) == found
+    with pytest.raises(AssertionError, match="run again"):
+        synthesise(LfsrBank(SEEDLM4), "ecp5", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_modules_apart(tmp_path):
+    window = SEEDLM4.k - 1 + SEEDLM4.c * SEEDLM4.p
+    apart = synthesise(Pair(), "ecp5", tmp_path, "first|second").modules
+    bank = apart["top.first"]
+    assert apart == {"top": Area(lut=window), "top.first": bank, "top.second": bank}
+    assert 24 <= bank.lut <= 100
+    assert set(synthesise(Pair(), "ecp5", tmp_path, "second").modules) == {"top", "top.second"}
+    flat = synthesise(Pair(), "ecp5", tmp_path)
+    assert set(flat.modules) == {"top"}
+    assert bank.lut < flat.total.lut <= window + 2 * bank.lut
+
+
+def test_what_cells_take():
+    cells = {"LUT1": 1, "LUT6": 2, "RAM32M": 3, "SRL16E": 1, "RAMB18E1": 1, "RAMB36E1": 2, "FDRE": 5, "FDSE": 1,
+             "DSP48E1": 4, "CARRY4": 6, "MUXF7": 9, "$scopeinfo": 8, "top.lane0": 2}
+    assert synthesis._area(cells, "xc7", {"top", "top.lane0"}) == Area(1 + 2 + 12 + 1, 6, 4, 2.5, 6)
+    cells = {"LUT4": 5, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 3, "MULT18X18D": 1, "DP16KD": 2, "PFUMX": 1}
+    assert synthesis._area(cells, "ecp5", {"top"}) == Area(5 + 4 + 6, 3, 1, 2, 2)
+    with pytest.raises(yosys.YosysError, match=r"left cells of an unknown type: 2 of \$check"):
+        synthesis._area({"$check": 2}, "xc7", {"top"})
+
+
+def test_a_harness_holds_its_component_between_flip_flops(tmp_path):
+    assert synthesise(Harness(StreamRegister(16)), "ecp5", tmp_path).total.ff == HARNESSED_REGISTER_FFS
+
+
+def test_names_and_targets_of_the_configurations():
+    for name, configuration in CONFIGURATIONS.items():
+        weights, bus_bits, *form = name.split("-")
+        assert weights == configuration.engine.name
+        assert int(bus_bits) == configuration.engine.bus_bits
+        if isinstance(configuration.target, Ecp5):
+            assert form[0] == f"g{configuration.target.speed}"
+    for name, target in (("seedlm4-512-g8", 100), ("seedlm4-512-g6", 80), ("seedlm4-128-g6", 120)):
+        assert CONFIGURATIONS[name].target.target_mhz == target
+
+
+def hop(kind, delay, source, sink):
+    return {"type": kind, "delay": delay, "from": {"cell": source}, "to": {"cell": sink}}
+
+
+def report(fmax):
+    """As nextpnr writes it."""
+    inputs = {"from": "<async>", "to": "posedge clk", "path": [hop("source", 9.0, "i", "i"),
+                                                              hop("routing", 9.0, "i", "a")]}
+    clocked = {"from": "posedge clk", "to": "posedge clk", "path": [
+        hop("clk-to-q", 0.5, "a", "a"), hop("routing", 1.5, "a", "b"), hop("logic", 0.25, "b", "b"),
+        hop("routing", 2.0, "b", "c"), hop("setup", 0.0, "c", "c")]}
+    kinds = ("TRELLIS_COMB", "TRELLIS_FF", "MULT18X18D", "DP16KD")
+    return json.dumps({"fmax": {"clk": {"achieved": fmax, "constraint": 100}}, "critical_paths": [inputs, clocked],
+                       "utilization": {kind: {"used": i, "available": 10} for i, kind in enumerate(kinds)}})
+
+
+def test_a_report_of_nextpnr():
+    found = nextpnr.parse(report(235.5))
+    assert found.fmax_mhz == 235.5
+    assert found.path == nextpnr.Path("a", "c", 4.25, 3.5)
+    assert found.used == {"TRELLIS_COMB": 0, "TRELLIS_FF": 1, "MULT18X18D": 2, "DP16KD": 3}
+    assert set(found.available.values()) == {10}
+
+
+def fake(script):
+    """A command that takes nextpnr's place."""
+    return [sys.executable, "-c", f"import pathlib, sys\nargs = sys.argv[1:]\n{script}"]
+
+
+def test_a_run_of_nextpnr(tmp_path):
+    (tmp_path / "n.json").write_text("{}")
+    stages = []
+    command = fake(f"print(*args)\nprint('Info:     iter=3 wires=50 overused=7 overuse=9 archfail=NA')\n"
+                   f"pathlib.Path('nextpnr.json').write_text({report(80.0)!r})")
+    found = nextpnr.run(command, tmp_path / "n.json", Ecp5(6, 100), 5, tmp_path, stages.append)
+    assert found == nextpnr.parse(report(80.0))
+    assert stages == ["routing, iteration 3: 7 wires shared"]
+    arguments = (tmp_path / "nextpnr.log").read_text().splitlines()[0]
+    assert "--85k --package CABGA381 --speed 6 --freq 100 --seed 5 " in arguments
+
+
+def test_a_run_of_nextpnr_that_fails(tmp_path):
+    (tmp_path / "n.json").write_text("{}")
+    (tmp_path / "nextpnr.json").write_text(report(1.0))  # of an earlier run
+    for script, message in (("print('Info: on'); print('ERROR: no room'); sys.exit(1)", "ERROR: no room\nlog: "),
+                            ("print('nothing left')", "nothing left\nlog: ")):
+        with pytest.raises(nextpnr.NextpnrError) as failed:
+            nextpnr.run(fake(script), tmp_path / "n.json", Ecp5(6, 100), 1, tmp_path)
+        assert str(failed.value) == f"{message}{tmp_path}/nextpnr.log"
+
+
+@pytest.mark.skipif(nextpnr.find() is None, reason="nextpnr-ecp5 is not installed (make pnr installs it)")
+def test_nextpnr_itself(tmp_path):
+    netlist = synthesise(Harness(StreamRegister(16)), "ecp5", tmp_path).netlist
+    found = nextpnr.run(nextpnr.find(), netlist, Ecp5(6, 100), 1, tmp_path)
+    assert 100 < found.fmax_mhz < 1000
+    assert found.path.delay_ns == pytest.approx(1000 / found.fmax_mhz, rel=1e-3)
+    assert found.used["TRELLIS_FF"] == HARNESSED_REGISTER_FFS
+    assert found.used["DCCA"] == 1  # the clock is a global net
+    assert nextpnr.version(nextpnr.find()).startswith("nextpnr-0.")
