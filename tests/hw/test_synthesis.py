@@ -81,11 +81,10 @@ def test_a_harness_holds_its_component_between_flip_flops(tmp_path):
 
 def test_names_and_targets_of_the_configurations():
     for name, configuration in CONFIGURATIONS.items():
-        weights, bus_bits, *form = name.split("-")
-        assert weights == configuration.engine.name
-        assert int(bus_bits) == configuration.engine.bus_bits
-        if isinstance(configuration.target, Ecp5):
-            assert form[0] == f"g{configuration.target.speed}"
+        engine, target = configuration.engine, configuration.target
+        assert name.startswith(engine.name)
+        if isinstance(target, Ecp5):
+            assert name.startswith(f"{engine.name}-{engine.bus_bits}-g{target.speed}")
     for name, target in (("seedlm4-512-g8", 100), ("seedlm4-512-g6", 80), ("seedlm4-128-g6", 120)):
         assert CONFIGURATIONS[name].target.target_mhz == target
 
