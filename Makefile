@@ -13,13 +13,14 @@ ROWS ?= 0
 MEMORY ?= ddr4-2400
 BUS ?= 512
 FORMAT ?= seedlm4
-FORMATS ?= fp16 seedlm4 seedlm3
+FORMATS ?= fp16 int4 seedlm4 seedlm3
+ACT_BITS ?= 16
 SEED ?= 1
 # Options of the command that a target does not name: make sim ARGS='...'
 ARGS ?=
 # Quotes inside FORMATS and paths with blanks survive the shell.
 quoted = '$(subst ','\'',$(1))'
-COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
+COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper compress bench-encode quality explore area pnr test lint registers verilog clean distclean
@@ -28,7 +29,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM)
 help: ## this list
 	@echo 'targets:'
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
-	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits FORMATS="fp16 seedlm4 ..."'
+	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int4 seedlm4 ..."'
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -104,8 +105,8 @@ lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the em
 registers: $(VENV)/.base ## print the register map
 	@$(BIN)/python -m host registers
 
-verilog: $(VENV)/.base ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS
-	@$(BIN)/python -m host verilog --formats $(call quoted,$(FORMATS)) --bus $(BUS)
+verilog: $(VENV)/.base ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS, ACT_BITS
+	@$(BIN)/python -m host verilog --formats $(call quoted,$(FORMATS)) --bus $(BUS) --act-bits $(ACT_BITS)
 
 clean: ## remove build/
 	rm -rf build

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from golden.spec import FormatError, parse_format
+from golden.spec import ACT_BITS, FORMATS, FormatError, parse_format
 from host import cli_measure, cli_model, cli_synth
 from host.checkpoint import default_model
 from host.device import DeviceError
@@ -29,11 +29,13 @@ __all__ = ["main"]
 app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False,
                   pretty_exceptions_enable=False)
 
-Formats = Annotated[str, typer.Option(help="Formats: fp16, seedlm4, seedlm3 or C,P,K; separated by blanks.")]
+Formats = Annotated[str, typer.Option(help="Formats: fp16, int4, seedlm4, seedlm3 or C,P,K; separated by blanks.")]
 Memory = Annotated[str, typer.Option(help="Memory preset.")]
 Bus = Annotated[int, typer.Option(help="Bus width in bits, a power of two from 32 to 1024.")]
+ActBits = Annotated[int, typer.Option("--act-bits", help="Width of an activation, 16 or 8; FP16's stay as they are.")]
 Simulator = Annotated[str, typer.Option("--sim", help="verilator, or icarus (slow: use with --rows and a narrow bus).")]
 
+_FORMATS = " ".join(FORMATS)
 _COLUMNS: tuple[Column, ...] = (
     ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
     ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
@@ -45,16 +47,14 @@ PUBLISHED_SPEEDUP = {"512x512": 3.67, "1024x1024": 3.92, "2048x2048": 3.98}
 """Same source, 4-bit."""
 
 
-def _job(formats: str, memory: str, bus: int, simulator: str) -> Job:
+def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> Job:
     """A checked Job, before any work is done."""
-    names = tuple(formats.split())
+    names = tuple(EngineConfig(parse_format(name), bus, act_bits=act_bits).name for name in formats.split())
     if not names:
         raise UserError("no formats given: name some, for example --formats 'fp16 seedlm4'")
-    for name in names:
-        EngineConfig(None if name == "fp16" else parse_format(name), bus)
     preset(memory)
     require(simulator)
-    return Job(tuple(parse_format(name).name if name != "fp16" else name for name in names), memory, bus, simulator)
+    return Job(names, memory, bus, simulator, act_bits)
 
 
 def _report(name: str, title: str, job: Job, matrices: list[Matrix], configuration: Row, columns: tuple[Column, ...],
@@ -63,7 +63,7 @@ def _report(name: str, title: str, job: Job, matrices: list[Matrix], configurati
     folder = report_folder(name)
     rows = [{**row, **extra.get((row["matrix"], row["format"]), {})} for row in simulate(job, matrices, total)]
     settings = {**configuration, "formats": job.formats, "memory": job.memory, "bus_bits": job.bus_bits,
-                "simulator": job.simulator, "activations": "random, standard normal"}
+                "simulator": job.simulator, "act_bits": job.act_bits, "activations": "random, standard normal"}
     path = write(folder, settings, rows)
     (folder / "report.md").write_text(markdown(columns, rows))
     last = job.formats[-1]
@@ -82,10 +82,10 @@ def _report(name: str, title: str, job: Job, matrices: list[Matrix], configurati
 def sim(model: Annotated[str, typer.Option(help="GGUF file, .safetensors or Hugging Face folder.")] = "",
         layer: Annotated[int, typer.Option(help="Decoder layer.")] = 0,
         rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
-        formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "ddr4-2400", bus: Bus = 512,
-        simulator: Simulator = "verilator") -> None:
-    """One layer of a real checkpoint, compressed and streamed through the engine, against the FP16 baseline."""
-    job = _job(formats, memory, bus, simulator)
+        formats: Formats = _FORMATS, memory: Memory = "ddr4-2400", bus: Bus = 512,
+        simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
+    """One layer of a real checkpoint, compressed and streamed through the engine, against FP16 and int4."""
+    job = _job(formats, memory, bus, simulator, act_bits)
     path = model or str(default_model())
     matrices = layer_matrices(path, layer, rows or None)
     name = path.rstrip("/").rpartition("/")[2]
@@ -94,10 +94,10 @@ def sim(model: Annotated[str, typer.Option(help="GGUF file, .safetensors or Hugg
 
 
 @app.command()
-def sim_paper(formats: Formats = "fp16 seedlm4 seedlm3", memory: Memory = "paper", bus: Bus = 512,
-              simulator: Simulator = "verilator") -> None:
+def sim_paper(formats: Formats = _FORMATS, memory: Memory = "paper", bus: Bus = 512,
+              simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
     """The paper's three matrix sizes, Gaussian weights, on a memory like the paper's, beside the published figures."""
-    job = _job(formats, memory, bus, simulator)
+    job = _job(formats, memory, bus, simulator, act_bits)
     sizes = (512, 1024, 2048)
     extra: dict[tuple[str, str], Row] = {}
     for size in sizes:
@@ -121,12 +121,13 @@ def registers() -> None:
 
 
 @app.command()
-def verilog(formats: Formats = "fp16 seedlm4 seedlm3", bus: Bus = 512) -> None:
+def verilog(formats: Formats = _FORMATS, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
     """The engine as SystemVerilog, with flat AXI pins, into build/rtl."""
     folder = report_folder("rtl")
     for name in formats.split():
-        path = folder / f"engine-{name.replace(',', '_')}-{bus}.sv"
-        emit(EnginePins(EngineConfig(None if name == "fp16" else parse_format(name), bus)), path, "seedlm_engine")
+        config = EngineConfig(parse_format(name), bus, act_bits=act_bits)
+        path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
+        emit(EnginePins(config), path, "seedlm_engine")
         print(path)
 
 

@@ -2,7 +2,8 @@
 
 A weight image is a stream of bits, least significant first: for each group of ``lanes`` rows, for each block column,
 the blocks of those rows one after another, each ``block_bits`` long, with no padding but at the very end, to a whole
-beat. Rows past the last of the matrix are zero blocks. FP16 weights are blocks of one weight.
+beat. Rows past the last of the matrix are zero blocks. FP16 weights are blocks of one weight. Rows of int4 are padded
+with zero weights to whole groups of 128, which costs bits where columns are no multiple of that.
 """
 
 from dataclasses import dataclass
@@ -10,10 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.spec import EXP_MIN, BlockFormat
+from golden.int4 import GroupMatrix
+from golden.product import Weights
+from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS
 from hw.config import EngineConfig
 
-__all__ = ["StoredMatrix", "activation_image", "fp16_image", "weight_image"]
+__all__ = ["StoredMatrix", "activation_image", "weight_image"]
+
+_Field = tuple[np.ndarray, int, int]
+"""Values (rows, blocks) or (rows, blocks, n), bits of each, and the value that rows of padding have."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +36,15 @@ def _field_bits(values: np.ndarray, width: int) -> np.ndarray:
     return ((values[..., None].astype(np.int64) >> np.arange(width)) & 1).astype(np.uint8)
 
 
-def _block_bits(fmt: BlockFormat, seeds: np.ndarray, exponents: np.ndarray, coefs: np.ndarray) -> np.ndarray:
-    """The bits of each block in the order of the format's fields: uint8, shape ``S + (block_bits,)``."""
-    values = {"seed": seeds, "exponent": exponents} | {f"q{i}": coefs[..., i] for i in range(fmt.p)}
-    return np.concatenate([_field_bits(values[name], width) for name, (_, width) in fmt.fields.items()], axis=-1)
+def _fields(matrix: CompressedMatrix | GroupMatrix) -> list[_Field]:
+    """What its blocks consist of, from the lowest bit on."""
+    fmt = matrix.fmt
+    if isinstance(matrix, CompressedMatrix):
+        return [(matrix.seeds, matrix.fmt.k, 1), (matrix.exponents, EXP_BITS, EXP_MIN),
+                (matrix.coefs, matrix.fmt.coef_bits, 0)]
+    codes = matrix.groups().reshape(len(matrix.codes), -1, fmt.c)
+    scale_bits = _field_bits(matrix.scales.view(np.uint16), SCALE_BITS).reshape(len(codes), -1)
+    return [(codes, matrix.fmt.bits, 0), (scale_bits, 1, 0)]
 
 
 def _grouped(array: np.ndarray, lanes: int, padding: int) -> np.ndarray:
@@ -47,25 +58,25 @@ def _whole_beats(content: bytes, config: EngineConfig) -> bytes:
     return content + bytes(-len(content) % config.bus_bytes)
 
 
-def weight_image(matrix: CompressedMatrix, config: EngineConfig) -> bytes:
-    """The image of a compressed matrix, a whole number of beats; a stored one as it is in its file."""
-    if (isinstance(matrix, StoredMatrix) and matrix.stream is not None
-            and config.bus_bits == EngineConfig(matrix.fmt).bus_bits):
-        return matrix.stream.tobytes()
-    seeds, exponents, coefs = (_grouped(array, config.lanes, padding) for array, padding in
-                               ((matrix.seeds, 1), (matrix.exponents, EXP_MIN), (matrix.coefs, 0)))
+def weight_image(weights: Weights, config: EngineConfig) -> bytes:
+    """The image of a matrix, a whole number of beats; a stored one as it is in its file."""
+    if isinstance(weights, np.ndarray):
+        return _whole_beats(_grouped(weights.view(np.uint16), config.lanes, 0).astype("<u2").tobytes(), config)
+    if (isinstance(weights, StoredMatrix) and weights.stream is not None
+            and config.bus_bits == EngineConfig(weights.fmt).bus_bits):
+        return weights.stream.tobytes()
+    fields = [(_grouped(values, config.lanes, padding), width) for values, width, padding in _fields(weights)]
+    groups, blocks, lanes = fields[0][0].shape[:3]
+    packed = []
     # Eight groups are whole bytes whatever the width of a word; so many at a time, the bits take little memory.
-    parts = (slice(start, start + 8) for start in range(0, len(seeds), 8))
-    packed = [np.packbits(_block_bits(matrix.fmt, seeds[part], exponents[part], coefs[part]).reshape(-1),
-                          bitorder="little").tobytes() for part in parts]
+    for start in range(0, groups, 8):
+        bits = [_field_bits(values[start:start + 8], width).reshape(-1, blocks, lanes, width * values[0, 0, 0].size)
+                for values, width in fields]
+        packed.append(np.packbits(np.concatenate(bits, axis=-1), bitorder="little").tobytes())
     return _whole_beats(b"".join(packed), config)
-
-
-def fp16_image(weights: np.ndarray, config: EngineConfig) -> bytes:
-    """The image of a float16 matrix, a whole number of beats."""
-    return _whole_beats(_grouped(weights.view(np.uint16), config.lanes, 0).astype("<u2").tobytes(), config)
 
 
 def activation_image(x: np.ndarray, config: EngineConfig) -> bytes:
     """The image of a float16 vector: contiguous, zeros to the end of the last block and of the last beat."""
-    return _whole_beats(np.pad(x, (0, -len(x) % config.c)).view(np.uint16).astype("<u2").tobytes(), config)
+    padded = np.pad(x, (0, config.blocks(len(x)) * config.c - len(x)))
+    return _whole_beats(padded.view(np.uint16).astype("<u2").tobytes(), config)

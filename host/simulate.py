@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from golden import fp16, matvec
-from golden.block import CompressedMatrix
-from golden.spec import BlockFormat, parse_format
+from golden.int4 import quantise
+from golden.product import Weights, product, restored
+from golden.spec import ACT_BITS, BlockFormat, GroupFormat, parse_format
 from host.checkpoint import open_checkpoint
 from host.driver import Driver, Loaded, Product, check_shape, memory_needed
 from host.errors import UserError
@@ -47,12 +47,14 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Job:
-    """How to run: formats by name (``fp16`` first), memory preset, bus width in bits and simulator."""
+    """How to run: formats by name (``fp16`` first), memory preset, bus width in bits, simulator and, for the formats
+    that have block-floating-point activations, bits of one."""
 
     formats: tuple[str, ...]
     memory: str
     bus_bits: int
     simulator: str
+    act_bits: int = ACT_BITS
 
 
 def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matrix]:
@@ -68,18 +70,19 @@ def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
             for size in sizes]
 
 
-def _prepare(name: str, matrix: Matrix, progress: Callable[[int, int], None]) -> CompressedMatrix | np.ndarray:
-    """The matrix in the format called ``name``."""
-    if matrix.stored and matrix.stored.fmt.name == name:
+def _prepare(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
+    """The matrix in the format of the engine."""
+    fmt = config.fmt
+    if matrix.stored and matrix.stored.fmt == fmt:
         return matrix.stored
-    if name != "fp16":
-        return compressed(matrix.weights, parse_format(name), progress)
+    if isinstance(fmt, BlockFormat):
+        return compressed(matrix.weights, fmt, progress)
+    greatest = float(np.abs(matrix.weights).max()) / (fmt.code_max if fmt else 1)
     with np.errstate(over="ignore"):
-        weights = matrix.weights.astype(np.float16)
-    if not np.isfinite(weights).all():
-        raise UserError(f"{matrix.name} has weights beyond the range of FP16, {np.abs(matrix.weights).max():g}: "
-                        "scale the tensor, or leave fp16 out")
-    return weights
+        if np.isinf(np.float16(greatest)):
+            raise UserError(f"{matrix.name} has weights beyond the range of {config.name}, "
+                            f"{np.abs(matrix.weights).max():g}: scale the tensor, or leave {config.name} out")
+    return quantise(matrix.weights, fmt) if isinstance(fmt, GroupFormat) else matrix.weights.astype(np.float16)
 
 
 def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product]:
@@ -93,18 +96,15 @@ def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product
     return products
 
 
-def _row(matrix: Matrix, name: str, weights: CompressedMatrix | np.ndarray, image_bytes: int, products: list[Product],
-         job: Job, dram: Dram) -> Row:
+def _row(matrix: Matrix, name: str, weights: Weights, image_bytes: int, products: list[Product], job: Job,
+         dram: Dram) -> Row:
     """One measured product as a row of the report; its speed-up is still to come."""
-    if isinstance(weights, CompressedMatrix):
-        restored, expected = weights.weights(), matvec.matvec(weights, matrix.activations)
-    else:
-        restored, expected = weights.astype(np.float64), fp16.matvec(weights, matrix.activations)
+    expected = product(weights, matrix.activations, job.act_bits)
     rows, cols = matrix.weights.shape
     norm = float(np.linalg.norm(matrix.weights))
-    error = float(np.linalg.norm(restored - matrix.weights)) / norm if norm else 0.0
+    error = float(np.linalg.norm(restored(weights) - matrix.weights)) / norm if norm else 0.0
     counters = products[0].counters
-    cycles = [product.counters.cycles for product in products]
+    cycles = [run.counters.cycles for run in products]
     moved = counters.bytes_read + counters.bytes_written
     return {
         "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
@@ -114,7 +114,7 @@ def _row(matrix: Matrix, name: str, weights: CompressedMatrix | np.ndarray, imag
         "memory": job.memory,
         "limit_fraction": moved * 8 / job.bus_bits / dram.sequential_limit / (sum(cycles) / len(cycles)),
         "simulator": job.simulator,
-        "bit_exact": all(np.array_equal(product.y.view(np.uint32), expected.view(np.uint32)) for product in products),
+        "bit_exact": all(np.array_equal(run.y.view(np.uint32), expected.view(np.uint32)) for run in products),
         "source": "rtl", "runs": len(products), "cycles_min": min(cycles), "cycles_max": max(cycles),
     }
 
@@ -138,15 +138,15 @@ def _total(rows: list[Row]) -> Row:
 
 def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) -> Iterator[Row]:
     """Rows of all matrices in one format."""
-    fmt: BlockFormat | None = None if name == "fp16" else parse_format(name)
-    config = EngineConfig(fmt, job.bus_bits)
+    config = EngineConfig(parse_format(name), job.bus_bits, act_bits=job.act_bits)
     for matrix in matrices:
         check_shape(config, matrix.weights.shape)
     task = progress.add_task(f"{name}: compress", total=None)
     prepared = []
     for matrix in matrices:
         progress.update(task, description=f"{name}: compress {matrix.name}")
-        prepared.append(_prepare(name, matrix, lambda done, total: progress.update(task, completed=done, total=total)))
+        prepared.append(_prepare(config, matrix, lambda done, total: progress.update(task, completed=done,
+                                                                                     total=total)))
     progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
     memory_bytes = max(memory_needed(config, matrix.weights.shape) for matrix in matrices)
     with SimDevice(config, job.memory, memory_bytes, job.simulator) as device:

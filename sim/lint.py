@@ -29,7 +29,7 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     clean = True
-    designs = {name: EnginePins(EngineConfig(fmt, 128)) for name, fmt in {**FORMATS, "fp16": None}.items()}
+    designs = {name: EnginePins(EngineConfig(fmt, 128)) for name, fmt in FORMATS.items()}
     designs["system"] = System(EngineConfig(FORMATS["seedlm4"], 128), preset("ddr4-2400"), 1 << 20)
     for name, design in designs.items():
         with tempfile.TemporaryDirectory() as folder:

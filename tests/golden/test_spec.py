@@ -52,7 +52,8 @@ def test_groups() -> None:
 
 
 @pytest.mark.parametrize(("name", "value", "low", "high"), [
-    ("c", 0, 1, 256), ("c", 257, 1, 256), ("bits", 1, 2, 4), ("bits", 5, 2, 4), ("bits", "4", 2, 4), ("c", True, 1, 256)])
+    ("c", 0, 1, 256), ("c", 257, 1, 256), ("bits", 1, 2, 4), ("bits", 5, 2, 4), ("bits", "4", 2, 4),
+    ("c", True, 1, 256)])
 def test_groups_that_do_not_exist(name: str, value: object, low: int, high: int) -> None:
     with pytest.raises(FormatError) as caught:
         GroupFormat(**{"c": 8, "bits": 4, name: value})
@@ -115,8 +116,8 @@ def test_what_only_seedlm_can_do() -> None:
         parse_seedlm("int5")
 
 
-@pytest.mark.parametrize("text", ["", "seedlm5", "int3", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16", "8,3,1.6", "8,,16", "8,3,1²",
-                                  "8,3," + "9" * 5000])
+@pytest.mark.parametrize("text", ["", "seedlm5", "int3", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16",
+                                  "8,3,1.6", "8,,16", "8,3,1²", "8,3," + "9" * 5000])
 def test_unknown_formats(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)

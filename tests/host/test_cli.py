@@ -63,10 +63,12 @@ def test_help(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr3-1600, ideal, paper"),
-    (("--formats", "fp16 seedlm5"), "unknown format 'seedlm5': use seedlm4, seedlm3, or C,P,K such as 8,3,16"),
+    (("--formats", "fp16 seedlm5"),
+     "unknown format 'seedlm5': use fp16, int4, seedlm4, seedlm3, or C,P,K such as 8,3,16"),
     (("--formats", "8,3,99"), "block format: k must be an integer from 2 to 24, not 99"),
     (("--formats", " "), "no formats given: name some, for example --formats 'fp16 seedlm4'"),
     (("--bus", "100"), "engine: bus_bits must be a power of two from 32 to 1024, not 100"),
+    (("--act-bits", "12"), "engine: act_bits must be 16 or 8, not 12"),
     (("--bus", "wide"), "Invalid value for '--bus'"),
     (("--sim", "vcs"), "unknown simulator 'vcs': SIM must be one of verilator, icarus"),
     (("--wave",), "No such option: --wave")])
@@ -76,6 +78,14 @@ def test_options_without_sense(arguments: tuple[str, ...], message: str) -> None
 
 def test_the_papers_job_checks_its_options_too() -> None:
     assert refused(host("sim-paper", "--memory", "ddr9")).startswith("unknown memory 'ddr9'")
+
+
+def test_only_seedlm_compresses(tmp_path: Path) -> None:
+    path = model(tmp_path / "model")
+    for name in ("int4", "fp16"):
+        assert refused(host("compress", path, str(tmp_path / "out"), "--format", name)) == (
+            f"{name} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_command_that_there_is_not() -> None:
@@ -116,7 +126,9 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 def test_weights_beyond_fp16(tmp_path: Path) -> None:
     path = model(tmp_path / "model", 1e6)
     assert refused(host("sim", "--model", path)).startswith(
-        "up_proj has weights beyond the range of FP16, 1e+06: scale the tensor, or leave fp16 out")
+        "up_proj has weights beyond the range of fp16, 1e+06: scale the tensor, or leave fp16 out")
+    assert refused(host("sim", "--model", path, "--formats", "int4")).startswith(
+        "up_proj has weights beyond the range of int4, 1e+06: scale the tensor, or leave int4 out")
 
 
 @pytest.mark.parametrize(("arguments", "tools", "message"), [

@@ -6,18 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from golden import fp16, matvec
+from golden import fp16, int4, matvec
 from golden.block import CompressedMatrix
-from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
 from host.device import DeviceError
 from host.driver import Counters, Driver
 from host.errors import UserError
-from host.image import activation_image, fp16_image, weight_image
+from host.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.registers import OFFSETS
-from sim.random_matrix import random_matrix
+from sim.random_matrix import random_group_matrix, random_matrix
 
-FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21, "fp16": 1 | 9 << 21}
+FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25, "fp16": 1 | 9 << 21,
+              "int4": 8 | 4 << 18 | 9 << 21 | 16 << 25}
 DONE, READ_ERROR, WRITE_ERROR, NOT_FINITE = 2, 4, 8, 16
 
 
@@ -66,7 +67,7 @@ def matrix(rows: int = 20, blocks: int = 3, fmt: BlockFormat = SEEDLM4, bias: in
     return replace(random_matrix(fmt, rows, blocks * fmt.c, np.random.default_rng(rows)), exponent_bias=bias)
 
 
-def driver(device: FakeDevice, fmt: BlockFormat | None = SEEDLM4, **config: int) -> Driver:
+def driver(device: FakeDevice, fmt: BlockFormat | GroupFormat | None = SEEDLM4, **config: int) -> Driver:
     return Driver(device, EngineConfig(fmt, **config))
 
 
@@ -86,7 +87,7 @@ def test_a_compressed_product() -> None:
     activations, image = activation_image(x, config), weight_image(weights, config)
     assert (registers["ROWS"], registers["BLOCKS"]) == (20, 3)
     assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (1, 6)
-    assert registers["FACTOR"] == int(matvec.factor(SEEDLM4, -4).view(np.uint32))
+    assert registers["FACTOR_EXPONENT"] == 127 - 8 - 4 - 29 - 15  # shifts, bias, activations, and just above 2**-15
     assert device.read_memory(registers["ACTIVATION_ADDR"], len(activations)) == activations
     assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
     starts = [registers[f"{name}_ADDR"] for name in ("ACTIVATION", "WEIGHT", "RESULT")]
@@ -105,9 +106,31 @@ def test_an_fp16_product() -> None:
     registers = device.registers
     assert (registers["ROWS"], registers["BLOCKS"]) == (33, 70)
     assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (3, 140)
-    assert registers["FACTOR"] == (127 - 48) << 23
-    image = fp16_image(weights, EngineConfig(None))
+    assert registers["FACTOR_EXPONENT"] == 127 - 48
+    image = weight_image(weights, EngineConfig(None))
     assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
+
+
+@pytest.mark.parametrize(("act_bits", "unit"), [(16, -29), (8, -21)])
+def test_an_int4_product(act_bits: int, unit: int) -> None:
+    """150 columns are two groups, 256 activations."""
+    device, x = FakeDevice(FORMAT_512["int4"] + (act_bits - 16 << 25)), np.linspace(-2, 2, 150).astype(np.float16)
+    weights = random_group_matrix(INT4, 17, 150, np.random.default_rng(0))
+    device.result = int4.matvec(weights, x, act_bits).astype("<f4").tobytes()
+    product = driver(device, INT4, act_bits=act_bits).multiply(weights, x)
+    assert np.array_equal(product.y, int4.matvec(weights, x, act_bits))
+    registers = device.registers
+    assert (registers["ROWS"], registers["BLOCKS"]) == (17, 32)
+    assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (8, 66)
+    assert registers["FACTOR_EXPONENT"] == 127 - 24 + unit
+    image = weight_image(weights, EngineConfig(INT4))
+    assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
+
+
+def test_narrow_activations() -> None:
+    device, weights, x = FakeDevice(FORMAT_512["seedlm4"] - (8 << 25)), matrix(), ones()
+    driver(device, act_bits=8).load(weights, x)
+    assert device.registers["FACTOR_EXPONENT"] == 127 - 8 - 4 - 21 - 15
 
 
 def test_a_wrong_design() -> None:
@@ -118,10 +141,11 @@ def test_a_wrong_design() -> None:
 
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "message"), [
-    (SEEDLM3, 512, "reads 0x1320608; seedlm3 on a 512-bit bus has 0x132080c: load the matching bitstream"),
-    (None, 512, "reads 0x1320608; fp16 on a 512-bit bus has 0x1200001: load the matching bitstream"),
-    (SEEDLM4, 256, "reads 0x1320608; seedlm4 on a 256-bit bus has 0x1120608: load the matching bitstream")])
-def test_an_engine_for_something_else(fmt: BlockFormat | None, bus_bits: int, message: str) -> None:
+    (SEEDLM3, 512, "reads 0x21320608; seedlm3 on a 512-bit bus has 0x2132080c: load the matching bitstream"),
+    (None, 512, "reads 0x21320608; fp16 on a 512-bit bus has 0x1200001: load the matching bitstream"),
+    (INT4, 512, "reads 0x21320608; int4 on a 512-bit bus has 0x21300008: load the matching bitstream"),
+    (SEEDLM4, 256, "reads 0x21320608; seedlm4 on a 256-bit bus has 0x21120608: load the matching bitstream")])
+def test_an_engine_for_something_else(fmt: BlockFormat | GroupFormat | None, bus_bits: int, message: str) -> None:
     with pytest.raises(DeviceError, match=f"the engine's FORMAT register {message}"):
         driver(FakeDevice(FORMAT_512["seedlm4"]), fmt, bus_bits=bus_bits)
 
@@ -155,6 +179,10 @@ def test_memory_that_is_too_small() -> None:
 def test_another_format() -> None:
     with pytest.raises(DeviceError, match="a matrix in seedlm3 does not run on an engine for seedlm4"):
         driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(matrix(fmt=SEEDLM3), ones(36))
+    with pytest.raises(DeviceError, match="a matrix in fp16 does not run on an engine for seedlm4"):
+        driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(np.ones((2, 24), np.float16), ones())
+    with pytest.raises(DeviceError, match="a matrix in seedlm4 does not run on an engine for int4"):
+        driver(FakeDevice(FORMAT_512["int4"]), INT4).multiply(matrix(), ones())
 
 
 def test_operands_that_do_not_fit() -> None:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from golden.block import CompressedMatrix
-from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
-from host.image import StoredMatrix, activation_image, fp16_image, weight_image
+from golden.int4 import GroupMatrix
+from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from host.image import StoredMatrix, activation_image, weight_image
 from hw.config import EngineConfig
-from sim.random_matrix import random_matrix
+from sim.random_matrix import random_group_matrix, random_matrix
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 LONG = BlockFormat(c=16, p=8, k=24)
@@ -59,6 +60,28 @@ def test_a_weight_image_by_hand() -> None:
     ).to_bytes(24, "little")
 
 
+@pytest.mark.parametrize(("fmt", "bus_bits", "lanes"), [
+    (INT4, 512, 16), (INT4, 64, 2), (INT4, 32, 1), (GroupFormat(c=3, bits=3), 64, 8)])
+def test_images_of_codes_and_scales(fmt: GroupFormat, bus_bits: int, lanes: int) -> None:
+    """Padding is zeros all over."""
+    config = EngineConfig(fmt, bus_bits)
+    assert config.lanes == lanes
+    for rows, cols in ((1, 1), (lanes, fmt.group), (2 * lanes + 1, 2 * fmt.group + 1)):
+        matrix = random_group_matrix(fmt, rows, cols, np.random.default_rng(rows))
+        words = matrix.packed().tolist()
+        assert len(words[0]) == -(-cols // fmt.group) * 16 == config.blocks(cols)
+        assert weight_image(matrix, config) == interleaved(words, 0, fmt.block_bits, lanes, bus_bits)
+
+
+def test_an_int4_image_by_hand() -> None:
+    """One row on a 32-bit bus: 16 blocks of 33 bits in 17 beats, the ninth bit of a scale of 2**-7 among them."""
+    codes = np.zeros((1, 16), np.int8)
+    codes[0, :8], codes[0, 8:] = (1, 2, 3, 4, 5, 6, 7, -8), -1
+    matrix = GroupMatrix(INT4, codes, np.array([[2.0**-7]], np.float16))
+    assert weight_image(matrix, EngineConfig(INT4, 32)) == (
+        0x87654321 | 0xFFFFFFFF << 33 | 1 << 13 * 33 + 32).to_bytes(68, "little")
+
+
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
 def test_fp16_images(bus_bits: int) -> None:
     config = EngineConfig(None, bus_bits)
@@ -67,14 +90,15 @@ def test_fp16_images(bus_bits: int) -> None:
     for rows, cols in ((1, 1), (lanes, 3), (2 * lanes + 1, 5)):
         bits = np.random.default_rng([rows, cols]).integers(0, 0x7C00, (rows, cols), np.uint16)
         wanted = interleaved(bits.tolist(), 0, 16, lanes, bus_bits)
-        assert fp16_image(bits.view(np.float16), config) == wanted
-        assert fp16_image(np.asfortranarray(bits).view(np.float16), config) == wanted
+        assert weight_image(bits.view(np.float16), config) == wanted
+        assert weight_image(np.asfortranarray(bits).view(np.float16), config) == wanted
 
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "cols", "size"), [
     (SEEDLM4, 512, 1, 64), (SEEDLM4, 512, 32, 64), (SEEDLM4, 512, 33, 128), (SEEDLM3, 512, 25, 128),
-    (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (None, 64, 5, 16)])
-def test_activation_images(fmt: BlockFormat | None, bus_bits: int, cols: int, size: int) -> None:
+    (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (None, 64, 5, 16),
+    (INT4, 512, 1, 256), (INT4, 64, 129, 512)])
+def test_activation_images(fmt: BlockFormat | GroupFormat | None, bus_bits: int, cols: int, size: int) -> None:
     x = np.random.default_rng(cols).normal(size=cols).astype(np.float16)
     image = activation_image(x, EngineConfig(fmt, bus_bits))
     assert image == b"".join(int(bits).to_bytes(2, "little") for bits in x.view(np.uint16)).ljust(size, b"\0")

@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from golden import fp16, matvec
-from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
+from golden.product import product
+from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat
 from host.driver import Driver
-from host.image import activation_image, fp16_image, weight_image
+from host.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.engine_pins import EnginePins
 from sim.data import finite_halves
 from sim.device import SimDevice
-from sim.random_matrix import random_matrix
+from sim.random_matrix import random_matrix, random_weights
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
 
@@ -20,18 +20,12 @@ ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 
 
-def _small(fmt, bus_bits):
-    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, outstanding=4, write_beats=4)
+def _small(fmt, bus_bits, act_bits=16):
+    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, outstanding=4, write_beats=4, act_bits=act_bits)
 
 
 def _ids(value):
-    return f"{value.name}-{value.bus_bits}" if isinstance(value, EngineConfig) else value
-
-
-def _weights(config, rows, cols, rng):
-    if config.fmt:
-        return random_matrix(config.fmt, rows, cols, rng)
-    return finite_halves(rng, rows * cols).reshape(rows, cols)
+    return f"{value.name}-{value.bus_bits}-{value.act_bits}" if isinstance(value, EngineConfig) else value
 
 
 @pytest.mark.parametrize(("config", "memory", "simulator"), [
@@ -39,8 +33,12 @@ def _weights(config, rows, cols, rng):
     (_small(SEEDLM3, 128), "paper", "verilator"),
     (_small(None, 64), "ddr3-1600", "verilator"),
     (_small(ODD, 32), "ideal", "verilator"),
+    (_small(SEEDLM4, 64, 8), "ddr4-2400", "verilator"),
+    (_small(INT4, 64), "ddr4-2400", "verilator"),
+    (_small(INT4, 128, 8), "paper", "verilator"),
     (_small(SEEDLM4, 64), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 64), "ideal", "icarus"),
+    (_small(INT4, 32), "ideal", "icarus"),
     (_small(None, 64), "ideal", "icarus"),
 ], ids=_ids)
 def test_products_are_bit_exact(config, memory, simulator):
@@ -48,25 +46,23 @@ def test_products_are_bit_exact(config, memory, simulator):
     with SimDevice(config, memory, 1 << 18, simulator) as device:
         driver = Driver(device, config)
         for rows, cols in SHAPES:
-            weights = _weights(config, rows, cols, rng)
+            weights = random_weights(config.fmt, rows, cols, rng)
             x = finite_halves(rng, cols)
-            product = driver.multiply(weights, x)
-            expected = (matvec if config.fmt else fp16).matvec(weights, x)
-            assert product.y.tobytes() == expected.tobytes(), f"{rows} x {cols}"
-            counters = product.counters
+            done = driver.multiply(weights, x)
+            assert done.y.tobytes() == product(weights, x, config.act_bits).tobytes(), f"{rows} x {cols}"
+            counters = done.counters
             assert counters.beats + counters.starved + counters.stalled <= counters.cycles
             assert counters.bytes_read == counters.beats * config.bus_bytes
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(None, 64)], ids=_ids)
+@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(INT4, 64), _small(None, 64)], ids=_ids)
 def test_axi_as_others_see_it(config, simulator):
     rng = np.random.default_rng(7)
     cases = []
     for rows, cols in ((1, 1), (7, 30), (40, 20)):
-        weights, x = _weights(config, rows, cols, rng), finite_halves(rng, cols)
-        image = weight_image(weights, config) if config.fmt else fp16_image(weights, config)
-        cases.append((weights, image, activation_image(x, config), x))
+        weights, x = random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)
+        cases.append((weights, weight_image(weights, config), activation_image(x, config), x))
     run(build(EnginePins, config, simulator=simulator), "sim.testbenches.tb_engine_axi", (config, cases))
 
 

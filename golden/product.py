@@ -1,0 +1,44 @@
+"""The matrix-vector product of weights in whatever format: the one place that tells the formats' types apart."""
+
+import numpy as np
+
+from golden import fp16, int4, matvec
+from golden.block import CompressedMatrix
+from golden.int4 import GroupMatrix
+from golden.spec import ACT_BITS, BlockFormat, GroupFormat
+
+__all__ = ["Weights", "factor", "format_of", "product", "restored"]
+
+Weights = CompressedMatrix | GroupMatrix | np.ndarray
+"""A weight matrix: of SeedLM, of codes and scales, or float16, (rows, columns)."""
+
+
+def format_of(weights: Weights) -> BlockFormat | GroupFormat | None:
+    """Their format; None is FP16."""
+    return None if isinstance(weights, np.ndarray) else weights.fmt
+
+
+def factor(weights: Weights, act_bits: int = ACT_BITS) -> np.float32:
+    """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one."""
+    if isinstance(weights, CompressedMatrix):
+        return matvec.factor(weights.fmt, weights.exponent_bias, act_bits)
+    return int4.factor(act_bits) if isinstance(weights, GroupMatrix) else fp16.FACTOR
+
+
+def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:
+    """``weights @ x`` for a float16 vector, which FP16 weights multiply as it is and others as block floating point of
+    ``act_bits`` bits: float32, (rows,).
+
+    Raises
+    ------
+    ValueError
+        When a shape or a dtype is wrong or a value is not finite.
+    """
+    if isinstance(weights, CompressedMatrix):
+        return matvec.matvec(weights, x, act_bits)
+    return int4.matvec(weights, x, act_bits) if isinstance(weights, GroupMatrix) else fp16.matvec(weights, x)
+
+
+def restored(weights: Weights) -> np.ndarray:
+    """The numbers that they stand for: float64, (rows, columns)."""
+    return weights.astype(np.float64) if isinstance(weights, np.ndarray) else weights.weights()
