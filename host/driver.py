@@ -5,12 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from golden import fp16, matvec
 from golden.activations import require_finite
-from golden.block import CompressedMatrix
+from golden.product import Weights, factor, format_of
 from host.device import Device, DeviceError
 from host.errors import UserError
-from host.image import activation_image, fp16_image, weight_image
+from host.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.registers import ID, OFFSETS, START, Status, identity
 
@@ -71,7 +70,7 @@ def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
 
 def memory_needed(config: EngineConfig, shape: tuple[int, int]) -> int:
     """Bytes that :meth:`Driver.load` needs at most for a matrix of this shape: activations, image, results."""
-    rows, blocks = shape[0], -(-shape[1] // config.c)
+    rows, blocks = shape[0], config.blocks(shape[1])
     image = -(-rows // config.lanes) * blocks * config.word_bits // 8
     return sum(_aligned(size + config.bus_bytes) for size in (2 * blocks * config.c, image, 4 * rows))
 
@@ -95,31 +94,29 @@ class Driver:
             raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit"
                               f" bus has {wanted:#x}: load the matching bitstream")
 
-    def image(self, weights: CompressedMatrix | np.ndarray) -> bytes:
+    def image(self, weights: Weights) -> bytes:
         """The weight image for this engine.
-
-        Parameters
-        ----------
-        weights : CompressedMatrix, or float16 array (rows, columns) for the FP16 baseline
 
         Raises
         ------
         UserError
             When the engine cannot take a matrix of this shape.
+        DeviceError
+            When the weights are in another format than the engine's.
         """
         check_shape(self._config, weights.shape)
-        if isinstance(weights, CompressedMatrix):
-            if weights.fmt != self._config.fmt:
-                raise DeviceError(f"a matrix in {weights.fmt.name} does not run on an engine for {self._config.name}")
-            return weight_image(weights, self._config)
-        return fp16_image(require_finite(weights, "weights"), self._config)
+        if (fmt := format_of(weights)) != self._config.fmt:
+            raise DeviceError(f"a matrix in {EngineConfig(fmt).name} does not run on an engine for {self._config.name}")
+        if isinstance(weights, np.ndarray):
+            require_finite(weights, "weights")
+        return weight_image(weights, self._config)
 
-    def load(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Loaded:
+    def load(self, weights: Weights, x: np.ndarray) -> Loaded:
         """Put a product's operands into the device's memory and its parameters into the registers.
 
         Parameters
         ----------
-        weights : CompressedMatrix, or float16 array (rows, columns) for the FP16 baseline
+        weights : Weights
         x : float16 array (columns,)
 
         Raises
@@ -143,18 +140,15 @@ class Driver:
         self._device.write_memory(0, activations)
         self._device.write_memory(weight_addr, image)
 
-        factor = fp16.FACTOR
-        if isinstance(weights, CompressedMatrix):
-            factor = matvec.factor(weights.fmt, weights.exponent_bias)
         for name, value in (
             ("ACTIVATION_ADDR", 0),
             ("WEIGHT_ADDR", weight_addr),
             ("RESULT_ADDR", result_addr),
             ("ROWS", rows),
-            ("BLOCKS", -(-cols // self._config.c)),
+            ("BLOCKS", self._config.blocks(cols)),
             ("ACTIVATION_BEATS", len(activations) // self._config.bus_bytes),
             ("WEIGHT_BEATS", len(image) // self._config.bus_bytes),
-            ("FACTOR", int(factor.view(np.uint32))),
+            ("FACTOR_EXPONENT", int(factor(weights, self._config.act_bits).view(np.uint32)) >> 23),
         ):
             self._device.write_register(OFFSETS[name], value)
         return Loaded(rows, cols, result_addr, len(image), (len(activations) + len(image)) // self._config.bus_bytes)
@@ -174,7 +168,7 @@ class Driver:
         y = np.frombuffer(self._device.read_memory(loaded.result_addr, 4 * loaded.rows), dtype="<f4")
         return Product(y, counters)
 
-    def multiply(self, weights: CompressedMatrix | np.ndarray, x: np.ndarray) -> Product:
+    def multiply(self, weights: Weights, x: np.ndarray) -> Product:
         """``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
         return self.run(self.load(weights, x))
 
