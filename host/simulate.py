@@ -112,7 +112,8 @@ def _row(matrix: Matrix, name: str, weights: Weights, image_bytes: int, products
         "relative_error": weights.error if isinstance(weights, StoredMatrix) else error,
         "cycles": round(sum(cycles) / len(cycles)), "beats": counters.beats, "bytes": moved, "speedup": None,
         "memory": job.memory,
-        "limit_fraction": moved * 8 / job.bus_bits / dram.sequential_limit / (sum(cycles) / len(cycles)),
+        "limit_fraction": moved * 8 / job.bus_bits / (dram.sequential_limit * dram.word_rate(job.bus_bits)
+                                                      * sum(cycles) / len(cycles)),
         "simulator": job.simulator,
         "bit_exact": all(np.array_equal(run.y.view(np.uint32), expected.view(np.uint32)) for run in products),
         "source": "rtl", "runs": len(products), "cycles_min": min(cycles), "cycles_max": max(cycles),

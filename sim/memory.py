@@ -11,8 +11,9 @@ Supported are INCR bursts of full words; as AXI has it, the first address may li
 the right number of beats and an error, and changes nothing: SLVERR for other burst types or sizes and for bursts that
 cross 4 KB; DECERR for bursts that leave the memory.
 
-Latency: :data:`QUEUE_LATENCY` + tRP and tRCD if needed + ``dram.read_latency`` cycles from the one that takes a read
-request to the one that offers its first word. Throughput: one word a cycle, reads and writes together.
+Latency: :data:`QUEUE_LATENCY` cycles, and those that cover tRP and tRCD if needed, CL and the word, from the cycle that
+takes a read request to the one that offers its first word. Throughput: one word a cycle, reads and writes together, as
+far as the DRAM allows.
 """
 
 from amaranth.hdl import Assert, Cat, ClockSignal, Instance, Module, Mux, Signal
@@ -23,7 +24,8 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.axi import BURST_BEATS, BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
 from sim.dram import Dram
-from sim.scheduler import Scheduler
+from sim.scheduler import Scheduler, segment_bits
+from sim.times import TIME
 
 __all__ = ["QUEUE_LATENCY", "READS", "WRITES", "HostSignature", "MemoryModel"]
 
@@ -75,12 +77,13 @@ class MemoryModel(wiring.Component):
                              f"not {size_bytes}")
         self._dram, self._data_bits = dram, data_bits
         self._words = size_bytes * 8 // data_bits
-        self._read_words = dram.read_latency + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits)
+        self._read_words = (dram.read_latency(data_bits)
+                            + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits))
         super().__init__({"axi": In(AXI4Signature(addr_bits, data_bits)), "host": In(HostSignature())})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scheduler = scheduler = Scheduler(self._dram, self._words)
+        m.submodules.scheduler = scheduler = Scheduler(self._dram, self._data_bits, self._words)
         self._front_end(m, scheduler)
         self._data(m, scheduler)
         return m
@@ -135,7 +138,7 @@ class MemoryModel(wiring.Component):
         m.d.comb += writing.eq(Mux(offset != 0, wrote, write_ready & ~(read_ready & wrote)))
 
         request, last = Signal.like(read.payload), Signal()
-        word, left, room = Signal.like(read.payload.word), Signal(8), Signal(range(self._dram.row_words))
+        word, left, room = Signal.like(read.payload.word), Signal(8), Signal(segment_bits(self._dram, self._data_bits))
         m.d.comb += [
             request.eq(Mux(writing, write.payload, read.payload)),
             word.eq(request.word + offset),
@@ -159,31 +162,27 @@ class MemoryModel(wiring.Component):
 
     def _data(self, m, scheduler):
         """Storage, data FIFOs and responses."""
-        axi, dram = self.axi, self._dram
+        axi = self.axi
         okay = scheduler.resp == Resp.OKAY
         reading, writing = Signal(), Signal()
         m.d.comb += [reading.eq(scheduler.access & ~scheduler.write), writing.eq(scheduler.access & scheduler.write)]
 
-        # Words read wait in a FIFO; a token that takes the rest of the read latency releases each.
-        word = axi.r.payload.shape()
+        # Words read wait in a FIFO until the time at which they are in.
+        word = data.StructLayout({"at": TIME, "payload": axi.r.payload.shape()})
         m.submodules.read_words = words = SyncFIFO(width=word.size, depth=self._read_words)
-        arriving = Signal(word)
+        arriving, oldest = Signal(word), Signal(word)
         stored = Signal(self._data_bits)
-        delay = Signal(dram.read_latency - 1)
-        arrived = Signal(range(words.depth + 1))
-        m.d.sync += [
-            delay.eq(Cat(reading, delay)),
-            arrived.eq(arrived + Cat(reading, delay)[-1] - (axi.r.valid & axi.r.ready)),
-        ]
         m.d.comb += [
-            arriving.data.eq(Mux(okay, stored, 0)),
-            arriving.resp.eq(scheduler.resp),
-            arriving.last.eq(scheduler.last),
+            arriving.at.eq(scheduler.data_at),
+            arriving.payload.data.eq(Mux(okay, stored, 0)),
+            arriving.payload.resp.eq(scheduler.resp),
+            arriving.payload.last.eq(scheduler.last),
             words.w_data.eq(arriving),
             words.w_en.eq(reading),
             scheduler.read_credit.eq(words.w_rdy),
-            axi.r.valid.eq(arrived != 0),
-            Cat(axi.r.payload).eq(words.r_data),
+            oldest.eq(words.r_data),
+            axi.r.valid.eq(words.r_rdy & (oldest.at <= scheduler.now)),
+            axi.r.payload.eq(oldest.payload),
             words.r_en.eq(axi.r.valid & axi.r.ready),
         ]
 

@@ -1,51 +1,67 @@
-"""The DRAM controller's schedule: which command goes to the DRAM in each cycle.
+"""The DRAM controller's schedule: which command goes to the DRAM when, to the CK.
 
-Work arrives as *segments*, runs of consecutive words in one row, and is done in that order, one column access (one bus
-word) a cycle at most. A window of segments is visible: while the oldest one streams, the rows of the following ones are
-opened, one activate or precharge a cycle, oldest first; a row is closed only when no older segment needs its bank. The
-window reaches over the time to open a row even when all segments are as short as four words.
+Work arrives as *segments*, runs of consecutive words in one row of a bank (with the bank group in the lowest address
+bits, in one row of a bank of each group), and is done in that order. Two hands go through a queue of segments. The
+first opens rows, a bank a cycle, ahead of their use; it closes another row of the bank, but only when no older segment
+needs that. The second accesses the words, one a fabric cycle at most. Nothing is stepped from CK to CK: a command's
+time is the latest of those that its timing parameters set (:mod:`sim.rows`, :mod:`sim.columns`). A row may be given its
+times as soon as it is wanted, a word is accessed in the fabric cycle in which its time falls.
 
-Every refresh interval the accesses pause: after tRAS all banks are precharged, tRP later the refresh starts, tRFC
-later rows are opened anew. The interval is counted from reset.
-
-Latency: a segment can be accessed in the cycle after it is taken (its row being open, otherwise tRCD or tRP + tRCD
-later). Throughput: one word a cycle, without gaps between segments of at least four words in alternating banks.
+Latency: a segment can be accessed in the cycle after it is taken, its row being open. Throughput: a word a cycle, as
+far as the DRAM allows.
 """
 
-from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from hw.axi import Resp
-from sim.bank import Bank
+from sim.columns import Columns
 from sim.dram import Dram
+from sim.refresh import Refresh
+from sim.rows import Rows, bank_of
+from sim.times import START, TIME
 
-__all__ = ["Scheduler", "segment_layout", "word_layout"]
+__all__ = ["SEGMENTS", "Scheduler", "segment_bits", "segment_layout", "word_layout"]
 
-SHORTEST = 4
-"""Words in the shortest segments between which no cycle is lost."""
-
-
-def word_layout(dram: Dram, words: int) -> data.StructLayout:
-    """Where a word address goes, least significant first: column, bank, row."""
-    column, bank = exact_log2(dram.row_words), exact_log2(max(dram.banks, 1))
-    return data.StructLayout({"column": column, "bank": bank, "row": max(1, ceil_log2(words) - column - bank)})
+SEGMENTS = 16
+"""Segments that the queue holds; a power of two."""
+_NUMBER = 40
+"""Bits of a segment's number since reset, which never wraps."""
 
 
-def segment_layout(dram: Dram, words: int) -> data.StructLayout:
+def word_layout(dram: Dram, data_bits: int, words: int) -> data.StructLayout:
+    """Where a word address goes, least significant field first."""
+    column, group = ("column", exact_log2(dram.row_words(data_bits))), ("group", exact_log2(dram.groups))
+    bank = exact_log2(max(dram.banks, 1))
+    row = max(1, ceil_log2(words) - column[1] - group[1] - bank)
+    return data.StructLayout(dict([*((column, group) if dram.columns_lowest else (group, column)),
+                                   ("bank", bank), ("row", row)]))
+
+
+def segment_bits(dram: Dram, data_bits: int) -> int:
+    """Low bits of the word addresses that a segment may differ in."""
+    groups = 1 if dram.columns_lowest else dram.groups
+    return exact_log2(dram.row_words(data_bits) * groups)
+
+
+def segment_layout(word: data.StructLayout) -> data.StructLayout:
     """A segment: its first word, how many words follow, what to do with them, and whether it ends its burst."""
-    return data.StructLayout({"word": word_layout(dram, words), "more": 8, "write": 1, "resp": Resp, "last": 1})
+    return data.StructLayout({"word": word, "more": 8, "write": 1, "resp": Resp, "last": 1})
 
 
 class Scheduler(wiring.Component):
-    """Segments in, column accesses out.
+    """Segments in, accesses out.
 
     Parameters
     ----------
     dram : Dram
+    data_bits : int
+        Width of a word.
     words : int
-        Bus words in the memory.
+        Words in the memory.
 
     Members
     -------
@@ -53,114 +69,129 @@ class Scheduler(wiring.Component):
         :func:`segment_layout`. With another ``resp`` than OKAY no row is opened: the accesses only count words.
     read_credit, write_credit : In(1)
         There is room for a word read; there is a word to write, and room for its response.
+    now : Out(TIME)
+        The time at which this cycle begins.
     access : Out(1)
-        A column access takes place in this cycle.
+        A word is accessed in this cycle.
     word, write, resp : Out
-        What it accesses.
+        What is accessed.
     last : Out(1)
         It is the last of its burst.
+    data_at : Out(TIME)
+        When the word is in, if it is read.
     """
 
-    def __init__(self, dram: Dram, words: int):
-        self._dram, self._words = dram, words
+    def __init__(self, dram: Dram, data_bits: int, words: int):
+        self._dram, self._data_bits = dram, data_bits
+        self._word = word_layout(dram, data_bits, words)
         super().__init__({
-            "segment": In(stream.Signature(segment_layout(dram, words))),
-            "read_credit": In(1), "write_credit": In(1),
-            "access": Out(1), "word": Out(word_layout(dram, words)), "write": Out(1), "resp": Out(Resp),
-            "last": Out(1),
+            "segment": In(stream.Signature(segment_layout(self._word))),
+            "read_credit": In(1), "write_credit": In(1), "now": Out(TIME, init=START),
+            "access": Out(1), "word": Out(self._word), "write": Out(1), "resp": Out(Resp), "last": Out(1),
+            "data_at": Out(TIME),
         })
 
     def elaborate(self, platform):
         m = Module()
         dram = self._dram
-        depth = 2 + -(-(dram.cycles(dram.t_rp) + dram.cycles(dram.t_rcd)) // SHORTEST)
-        window = [Signal(segment_layout(dram, self._words), name=f"window{i}") for i in range(depth)]
-        level = Signal(range(depth + 1))
-        head = window[0]
+        units = max(2, dram.groups * dram.banks // dram.refresh_banks)
+        m.submodules.columns = columns = Columns(dram, self._data_bits)
+        m.submodules.refresh = refresh = Refresh(dram, units)
+        m.d.sync += self.now.eq(self.now + dram.ratio)
+        m.d.comb += refresh.now.eq(self.now)
 
-        # Refreshes, and rows for what the window holds.
-        pause, closable, close_all, open_now = Signal(), Signal(), Signal(), Signal()
-        self._refresh(m, pause, closable, close_all)
-        if dram.banks:
-            self._rows(m, window, level, pause, closable, close_all, open_now)
-        else:
-            m.d.comb += [open_now.eq(1), closable.eq(1)]
-
-        # The column access.
-        failed = head.resp != Resp.OKAY
+        # The queue; segments are numbered from reset. ``done`` is being accessed, ``taken`` is the next to come.
+        m.submodules.queue = queue = Memory(shape=segment_layout(self._word), depth=SEGMENTS, init=[])
+        taken, done = Signal(_NUMBER), Signal(_NUMBER)
+        entry, head = queue.write_port(), queue.read_port(domain="comb")
         m.d.comb += [
-            self.access.eq((level != 0) & ~pause & (failed | open_now)
-                           & Mux(head.write, self.write_credit, self.read_credit)),
-            self.word.eq(head.word),
-            self.write.eq(head.write),
-            self.resp.eq(head.resp),
-            self.last.eq(head.last & (head.more == 0)),
+            self.segment.ready.eq(taken - done != SEGMENTS),
+            entry.en.eq(self.segment.valid & self.segment.ready),
+            entry.addr.eq(taken),
+            entry.data.eq(self.segment.payload),
+            head.addr.eq(done),
         ]
+        m.d.sync += taken.eq(taken + entry.en)
 
-        # The window: shift when the oldest segment is done, fill behind the youngest.
-        done, take = Signal(), Signal()
+        # The access: ``offset`` words of the segment are done.
+        offset, ready, finish = Signal(8), Signal(), Signal()
+        failed = Signal()
         m.d.comb += [
-            done.eq(self.access & (head.more == 0)),
-            self.segment.ready.eq(level != depth),
-            take.eq(self.segment.valid & self.segment.ready),
+            Cat(self.word).eq(Cat(head.data.word) + offset),
+            self.write.eq(head.data.write),
+            self.resp.eq(head.data.resp),
+            failed.eq(self.resp != Resp.OKAY),
+            columns.group.eq(self.word.group),
+            columns.write.eq(self.write),
+            self.access.eq((done != taken) & ~refresh.forced & (failed | ready & (columns.at < self.now + dram.ratio))
+                           & Mux(self.write, self.write_credit, self.read_credit)),
+            columns.access.eq(self.access & ~failed),
+            columns.stop.eq(refresh.all),
+            self.data_at.eq(Mux(failed, self.now, columns.data_at)),
+            finish.eq(self.access & (offset == head.data.more)),
+            self.last.eq(head.data.last & finish),
         ]
-        m.d.sync += level.eq(level + take - done)
         with m.If(self.access):
-            m.d.sync += [head.more.eq(head.more - 1), head.word.column.eq(head.word.column + 1)]
-        for i, entry in enumerate(window):
-            with m.If(done & (i + 1 < depth)):
-                m.d.sync += entry.eq(window[min(i + 1, depth - 1)])
-            with m.If(take & (level - done == i)):
-                m.d.sync += entry.eq(self.segment.payload)
+            m.d.sync += [offset.eq(Mux(finish, 0, offset + 1)), done.eq(done + finish)]
+
+        if dram.banks:
+            self._rows(m, columns, refresh, queue.read_port(domain="comb"), (taken, done, offset), ready, finish)
+        else:
+            m.d.comb += [
+                ready.eq(1),
+                columns.ready_at.eq(self.now),
+                columns.stop_until.eq(self.now + dram.t_rp + dram.t_rfc),
+            ]
         return m
 
-    def _refresh(self, m, pause, closable, close_all):
-        """When a refresh is due, ``close_all`` as soon as ``closable``; ``pause`` until rows may be opened."""
+    def _rows(self, m, columns, refresh, ahead, progress, ready, finish):
+        """The rows: opened for the segments in ``ahead``, accessed for the oldest."""
         dram = self._dram
-        if not dram.refresh_interval:
-            return
-        length = dram.cycles(dram.t_rp) + dram.cycles(dram.t_rfc)
-        interval = Signal(range(dram.refresh_interval), init=dram.refresh_interval - 1)
-        due, left = Signal(), Signal(range(length))
-        m.d.comb += [pause.eq(due | (left != 0)), close_all.eq(due & closable)]
-        m.d.sync += interval.eq(Mux(interval == 0, dram.refresh_interval - 1, interval - 1))
-        with m.If(interval == 0):
-            m.d.sync += [Assert(~pause), due.eq(1)]
-        with m.Elif(close_all):
-            m.d.sync += [due.eq(0), left.eq(length - 1)]
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
+        m.submodules.rows = rows = Rows(dram, self._word)
+        taken, done, offset = progress
+        m.d.comb += [
+            rows.now.eq(self.now),
+            rows.word.eq(self.word),
+            rows.access.eq(columns.access),
+            rows.close_at.eq(columns.close_at),
+            rows.refresh.eq(refresh.all),
+            ready.eq(rows.open),
+            columns.ready_at.eq(rows.ready_at),
+            columns.stop_until.eq(rows.refreshed_at),
+        ]
 
-    def _rows(self, m, window, level, pause, closable, close_all, open_now):
-        """The banks; one activate or precharge a cycle for the window, or all banks closed for a refresh."""
-        dram = self._dram
-        banks = [Bank(dram, len(window[0].word.row)) for _ in range(dram.banks)]
-        activate, precharge, target = Signal(), Signal(), Signal(word_layout(dram, self._words))
-        for i, bank in enumerate(banks):
-            m.submodules[f"bank{i}"] = bank
+        # Rows are being opened for segment ``number``, for the word ``place``; ``opened`` groups have been.
+        number, place, opened = Signal(_NUMBER), Signal(8), Signal(range(dram.groups + 1))
+        user = Array(Signal(_NUMBER, name=f"bank{i}_user") for i in range(dram.groups * dram.banks))
+        bank, step, groups = Signal(range(len(user))), Signal(), 1 if dram.columns_lowest else dram.groups
+        needed = Signal(len(user))  # by a segment in the queue
+        failed = ahead.data.resp != Resp.OKAY
+        m.d.comb += [
+            ahead.addr.eq(number),
+            Cat(rows.wanted).eq(Cat(ahead.data.word) + place),
+            bank.eq(bank_of(rows.wanted)),
+            needed.eq(Cat(is_open & (last >= done) for is_open, last in zip(rows.is_open, user, strict=True))),
+            rows.activate.eq((number != taken) & ~failed & ~rows.wanted_open & ~refresh.all & ~refresh.one
+                             & ~(rows.wanted_busy & needed.bit_select(bank, 1))
+                             & (rows.activate_at + dram.t_ras <= refresh.due)),
+            step.eq((number != taken) & ~refresh.one & (failed | rows.wanted_open | rows.activate)),
+        ]
+        with m.If(step & ~failed):
+            m.d.sync += user[bank].eq(number)
+        with m.If(refresh.forced):  # rows that are needed are closed: begin again where the accesses are
+            m.d.sync += [number.eq(done), place.eq(offset), opened.eq(0)]
+        with m.Elif(finish & (number == done) | step & (failed | (place == ahead.data.more) | (opened == groups - 1))):
+            m.d.sync += [number.eq(number + 1), place.eq(0), opened.eq(0)]
+        with m.Elif(step):
+            m.d.sync += [place.eq(place + 1), opened.eq(opened + 1)]
+
+        if dram.t_refi_bank:
+            units = len(refresh.idle)
+            used = Signal(len(user))
             m.d.comb += [
-                bank.row.eq(target.row),
-                bank.activate.eq(activate & (target.bank == i)),
-                bank.precharge.eq(precharge & (target.bank == i) | close_all),
+                used.eq(needed | (((done != taken) & rows.open) << bank_of(self.word))),
+                refresh.idle.eq(~Cat(used[unit::units].any() for unit in range(units))),
+                refresh.here.eq(self.word.bank),
+                rows.refresh_unit.eq(refresh.one),
+                rows.unit.eq(refresh.unit),
             ]
-        m.d.comb += closable.eq(Cat(bank.may_precharge for bank in banks).all())
-
-        def of_bank(entry, i, name):
-            value = Signal.like(getattr(banks[0], name), name=f"{name}{i}")
-            m.d.comb += value.eq(Array(getattr(bank, name) for bank in banks)[entry.word.bank])
-            return value
-
-        may_precharge, may_activate = [], []
-        for i, entry in enumerate(window):
-            active, hit = of_bank(entry, i, "active"), Signal(name=f"hit{i}")
-            taken = Cat(entry.word.bank == older.word.bank for older in window[:i]).any() if i else 0
-            m.d.comb += hit.eq(active & (of_bank(entry, i, "active_row") == entry.word.row))
-            if i == 0:
-                m.d.comb += open_now.eq(hit & of_bank(entry, i, "may_access"))
-            want = Signal(name=f"want{i}")
-            m.d.comb += want.eq((level > i) & (entry.resp == Resp.OKAY) & ~hit & ~taken & ~pause)
-            may_precharge.append(want & active & of_bank(entry, i, "may_precharge"))
-            may_activate.append(want & of_bank(entry, i, "may_activate"))
-        for i in reversed(range(len(window))):  # the oldest has the last word
-            with m.If(may_precharge[i] | may_activate[i]):
-                m.d.comb += [precharge.eq(may_precharge[i]), activate.eq(may_activate[i]), target.eq(window[i].word)]

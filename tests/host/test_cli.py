@@ -62,7 +62,7 @@ def test_help(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr3-1600, ideal, paper"),
+    (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr4-3200, ddr3-1600"),
     (("--formats", "fp16 seedlm5"),
      "unknown format 'seedlm5': use fp16, int4, seedlm4, seedlm3, or C,P,K such as 8,3,16"),
     (("--formats", "8,3,99"), "block format: k must be an integer from 2 to 24, not 99"),

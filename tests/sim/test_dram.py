@@ -9,7 +9,8 @@ from sim.toolchain import ToolError
 
 
 def test_names():
-    assert {"ddr4-2400", "ddr3-1600", "ideal", "paper"} <= set(PRESETS)
+    assert set(PRESETS) == {"ddr3-1600", "ddr4-2400", "ddr4-3200", "lpddr4-2400", "lpddr5-6400", "hbm2", "sdram-133",
+                            "ideal", "paper"}
     for name, dram in PRESETS.items():
         assert preset(name) is dram
         assert dram.name == name
@@ -17,35 +18,56 @@ def test_names():
 
 
 def test_unknown_name_lists_the_known():
-    with pytest.raises(ToolError, match="unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr3-1600, ideal, "):
+    with pytest.raises(ToolError, match="unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr4-3200, "):
         preset("ddr9")
 
 
-@pytest.mark.parametrize(("name", "gigabytes_per_s", "gap", "interval", "limit"), [
-    ("ddr4-2400", 19.2, 4 + 109 + 4, 2341, 0.9500),
-    ("ddr3-1600", 12.8, 3 + 52 + 3, 1560, 0.9628),
+@pytest.mark.parametrize(("name", "fabric_mhz", "gigabytes_per_s", "gap", "interval", "limit"), [
+    ("ddr3-1600", 200, 12.8, 208 + 11 + 11, 1560, 0.9631),
+    ("ddr4-2400", 300, 19.2, 433 + 16 + 16, 2341, 0.9503),
+    ("ddr4-3200", 400, 25.6, 576 + 22 + 22, 3120, 0.9503),
+    ("lpddr4-2400", 150, 9.6, 392 + 15 + 15, 1082, 0.9512),
+    ("lpddr5-6400", 400, 25.6, 0, 8 * 195, 1.0),
+    ("hbm2", 500, 32.0, 260 + 14 + 14, 1950, 0.9262),
+    ("sdram-133", 133.333, 0.266667, 9 + 2 + 2, 1041, 0.9875),
 ])
-def test_sequential_limit(name, gigabytes_per_s, gap, interval, limit):
+def test_what_a_512_bit_bus_gets(name, fabric_mhz, gigabytes_per_s, gap, interval, limit):
     dram = preset(name)
-    assert dram.peak_bytes_per_s(512) == pytest.approx(gigabytes_per_s * 1e9)
+    assert dram.fabric_mhz == pytest.approx(fabric_mhz, abs=1e-3)
+    assert dram.peak_bytes_per_s(512) == pytest.approx(gigabytes_per_s * 1e9, rel=1e-5)
     assert (dram.refresh_gap, dram.refresh_interval) == (gap, interval)
     assert dram.sequential_limit == pytest.approx(limit, abs=5e-5)
-    # Whole fabric cycles cost little against the DRAM's own clock.
-    assert dram.sequential_limit == pytest.approx(1 - (dram.t_rfc + dram.t_rp + dram.t_rcd) / dram.t_refi, abs=1e-3)
-    assert dram.row_words * 512 // 8 == 8192
+
+
+@pytest.mark.parametrize(("name", "data_bits", "bursts", "row_words", "word_ck", "word_rate"), [
+    ("ddr4-2400", 512, 1, 128, 4, 1),  # 8 KB on 64 pins
+    ("ddr4-2400", 64, 1, 128, 4, 1),
+    ("lpddr5-6400", 512, 1, 64, 2, 1),
+    ("sdram-133", 32, 2, 256, 2, 1 / 2),  # always 16 pins
+    ("sdram-133", 512, 32, 16, 32, 1 / 32),
+])
+def test_words(name, data_bits, bursts, row_words, word_ck, word_rate):
+    dram = preset(name)
+    assert dram.bursts(data_bits) == bursts
+    assert dram.row_words(data_bits) == row_words
+    assert dram.word_ck(data_bits) == word_ck
+    assert dram.word_rate(data_bits) == word_rate
 
 
 def test_no_dram():
     assert preset("ideal").sequential_limit == 1.0
-    assert preset("ideal").read_latency == 1
+    assert preset("ideal").read_latency(512) == 1
     assert preset("ideal").peak_bytes_per_s(512) is None
     assert 1 / preset("paper").sequential_limit == pytest.approx(1.0399, abs=5e-5)
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"banks": 12}, "banks must be a power of two, not 12"),
-    ({"banks": 1}, "banks must be 0 or at least 2, not 1"),
-    ({"row_words": 0}, "row_words must be a power of two, not 0"),
+    ({"groups": 0}, "groups must be a power of two, not 0"),
+    ({"groups": 1, "banks": 1}, "there must be no banks or at least 2, not 1"),
+    ({"row_bursts": 0}, "row_bursts must be a power of two, not 0"),
+    ({"ratio": 0}, "ratio must be at least 1, not 0"),
+    ({"t_refi_bank": 1170, "refresh_banks": 4}, "refresh_banks must be less than banks, not 4"),
     ({"t_refi": 500}, "t_refi must leave time between refreshes; 500 does not"),
 ])
 def test_impossible(change, message):

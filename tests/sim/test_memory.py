@@ -9,18 +9,25 @@ from sim.memory import MemoryModel
 from sim.memory_pins import MemoryPins
 from sim.runner import ROOT, build, run
 
-ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=1, banks=4, row_words=64,
-           t_cl=3, t_rcd=5, t_rp=2, t_ras=9, t_rc=17, t_rfc=23, t_refi=700)
+ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=3, groups=2, banks=4, row_bursts=64,
+           t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=19, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,
+           t_rrd_l=11, t_faw=37, t_rtp=8, t_wr=13, t_wtr_s=9, t_wtr_l=14, t_turn=1, t_rfc=71, t_refi=2300)
 
 FUNCTION, TIMING = "tb_memory", "tb_memory_timing"
 
 CASES = [  # Icarus takes the narrow ones; all presets run on it; Verilator's builds take long
     ("icarus", "ddr4-2400", 64, (FUNCTION, TIMING)),
+    ("icarus", "ddr4-3200", 64, (TIMING,)),
     ("icarus", "ddr3-1600", 64, (TIMING,)),
+    ("icarus", "lpddr4-2400", 64, (TIMING,)),
+    ("icarus", "lpddr5-6400", 64, (FUNCTION, TIMING)),
+    ("icarus", "hbm2", 64, (TIMING,)),
+    ("icarus", "sdram-133", 32, (FUNCTION, TIMING)),
     ("icarus", "ideal", 32, (FUNCTION, TIMING)),
     ("icarus", ODD, 128, (TIMING,)),
     ("icarus", "paper", 64, (TIMING,)),
     ("verilator", "ddr4-2400", 512, (FUNCTION, TIMING)),
+    ("verilator", "lpddr5-6400", 64, (TIMING,)),
     ("verilator", "paper", 64, (TIMING,)),
 ]
 
