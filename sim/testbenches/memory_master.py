@@ -97,26 +97,31 @@ class Master:
                 ready = cycle >= hold and random.random() >= stall
                 dut.s_axi_rready.value = ready
 
-    async def write(self, requests):
-        """Write the words' own content, back to back; returns the cycles in which words went and responses came."""
+    async def write(self, requests, hold=0):
+        """Write the words' own content, back to back; returns the cycles in which words went and responses came.
+
+        Responses are not taken before cycle ``hold``.
+        """
         dut, taken, went, came = self.dut, 0, [], []
         words = [(word + i, i == beats - 1) for word, beats in requests for i in range(beats)]
-        dut.s_axi_bready.value, dut.s_axi_awvalid.value, dut.s_axi_wvalid.value = 1, 1, 1
+        dut.s_axi_awvalid.value, dut.s_axi_wvalid.value = 1, 1
         for cycle in count():
             if taken < len(requests):
                 dut.s_axi_awaddr.value, dut.s_axi_awlen.value = requests[taken][0] * self.width, requests[taken][1] - 1
             if len(went) < len(words):
                 word, last = words[len(went)]
                 dut.s_axi_wdata.value, dut.s_axi_wlast.value = self.content(word), last
+            ready = cycle >= hold
+            dut.s_axi_bready.value = ready
             await RisingEdge(dut.clk)
-            assert cycle < 20 * len(words) + 1000, "writes do not end"
+            assert cycle < hold + 20 * len(words) + 1000, "writes do not end"
             if taken < len(requests) and dut.s_axi_awready.value:
                 taken += 1
                 dut.s_axi_awvalid.value = taken < len(requests)
             if len(went) < len(words) and dut.s_axi_wready.value:
                 went.append(cycle)
                 dut.s_axi_wvalid.value = len(went) < len(words)
-            if dut.s_axi_bvalid.value:
+            if ready and dut.s_axi_bvalid.value:
                 assert dut.s_axi_bresp.value == 0
                 came.append(cycle)
                 if len(came) == len(requests):

@@ -10,7 +10,7 @@ from itertools import pairwise
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.memory import QUEUE_LATENCY, READS, SPARE_BURSTS
+from sim.memory import QUEUE_LATENCY, READS, SPARE_BURSTS, WRITES
 from sim.scheduler import SEGMENTS
 from sim.streams import cycles
 from sim.testbenches.memory_master import Master
@@ -100,6 +100,28 @@ async def latencies(dut):
     if dram.t_refi and not dram.t_refi_bank:
         await cycles(dut, dram.refresh_interval)
         assert await latency(row=1) == expected(dram.t_rcd)
+
+
+@cocotb.test()
+async def rows_close_after_their_words(dut):
+    """A row that is long open is closed tRTP after a read and tWR after the data of a write, for another row."""
+    master = await _master(dut)
+    dram, word = master.dram, master.dram.word_ck(master.data_bits)
+    read = word - dram.t_bl + dram.t_rtp
+    for written, close in ((False, max(dram.ratio, read)), (True, dram.t_cwl + word + dram.t_wr)) if dram.banks else ():
+        await master.reset()
+        await master.read([(master.word(), 1)])
+        await cycles(dut, dram.cycles(dram.t_rc))
+        if written:
+            writing = cocotb.start_soon(master.write([(master.word(), 1)]))
+            await cycles(dut, 2)
+            _, came = await master.read([(master.word(row=1), 1)])
+            _, (response,) = await writing
+            accessed, second = response - 1, came[0] + 2
+        else:
+            taken, (_, second) = await master.read([(master.word(), 1), (master.word(row=1), 1)])
+            accessed = taken[0] + QUEUE_LATENCY
+        assert second - accessed == dram.cycles(close + dram.t_rp + dram.t_rcd + dram.t_cl + word), written
 
 
 @cocotb.test()
@@ -233,6 +255,17 @@ async def the_pins_turn_round(dut):
         _, (response,) = await writing
         # The write is a cycle before its response.
         assert after + came[0] - (response - 1) == dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word)
+
+
+@cocotb.test()
+async def refreshes_go_on_under_a_write_that_is_stuck(dut):
+    """Responses that nobody takes hold up a write, but not the refresh of its bank, which closes its row."""
+    master = await _master(dut)
+    hold = 2 * master.dram.refresh_interval + 500
+    went, came = await master.write([(2 * i, 2) for i in range(WRITES + 3)], hold=hold)
+    assert went[-1] < hold <= came[0]
+    assert len(came) == WRITES + 3
+    await master.read([(0, 2 * WRITES + 6)])
 
 
 @cocotb.test()

@@ -10,7 +10,7 @@ from sim.memory_pins import MemoryPins
 from sim.runner import ROOT, build, run
 
 ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=3, groups=2, banks=4, row_bursts=64,
-           t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=19, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,
+           t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=29, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,
            t_rrd_l=11, t_faw=37, t_rtp=8, t_wr=13, t_wtr_s=9, t_wtr_l=14, t_turn=1, t_rfc=71, t_refi=2300)
 
 FUNCTION, TIMING = "tb_memory", "tb_memory_timing"
