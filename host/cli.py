@@ -39,6 +39,8 @@ _FORMATS = " ".join(FORMATS)
 _COLUMNS: tuple[Column, ...] = (
     ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
     ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
+    ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"),
+    ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
     ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
 )
 PUBLISHED_CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
@@ -58,10 +60,10 @@ def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> 
 
 
 def _report(name: str, title: str, job: Job, matrices: list[Matrix], configuration: Row, columns: tuple[Column, ...],
-            extra: dict[tuple[str, str], Row], total: bool) -> None:
+            extra: dict[tuple[str, str], Row], chain: bool) -> None:
     """Simulate, print, plot and store; exit status 1 when a result differs from golden."""
     folder = report_folder(name)
-    rows = [{**row, **extra.get((row["matrix"], row["format"]), {})} for row in simulate(job, matrices, total)]
+    rows = [{**row, **extra.get((row["matrix"], row["format"]), {})} for row in simulate(job, matrices, chain)]
     settings = {**configuration, "formats": job.formats, "memory": job.memory, "bus_bits": job.bus_bits,
                 "simulator": job.simulator, "act_bits": job.act_bits, "activations": "random, standard normal"}
     path = write(folder, settings, rows)

@@ -1,4 +1,4 @@
-"""Driver of the engine: memory layout, registers, one matrix-vector product at a time."""
+"""Driver of the engine: a matrix-vector product, or a chain of them, from NumPy arrays and back."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +10,37 @@ from golden.product import Weights, factor, format_of
 from host.device import Device, DeviceError
 from host.errors import UserError
 from host.image import activation_image, weight_image
+from host.layout import Loaded, Operand, place
 from hw.config import EngineConfig
+from hw.descriptor import WORDS, descriptor_image
 from hw.registers import ID, OFFSETS, START, Status, identity
 
-__all__ = ["Counters", "Driver", "Loaded", "Product", "check_shape", "memory_needed"]
+__all__ = ["Counters", "Driver", "Product", "check_shape"]
 
-_PAGE = 4096
 _CYCLES_PER_BEAT = 64
 """A run that takes longer than this for each beat, and a million cycles, is taken for hung."""
+_PROBLEMS = {
+    "read_error": "memory answered a read with an error",
+    "write_error": "memory answered a write with an error",
+    "not_finite": "the device met an activation that is NaN or infinite",
+    "bad_descriptor": "the device met a descriptor that is not for it",
+    "timeout": "memory gave no answer",
+}
+"""By cause, as in the STATUS register, in the order in which they are looked at."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Performance counters of one run, as :data:`hw.registers.REGISTERS` describes them."""
+    """Performance counters of one run, as :data:`hw.registers.REGISTERS` describes them.
+
+    ``beats + starved + refresh + stalled + drain == cycles``.
+    """
 
     cycles: int
     starved: int
+    refresh: int
     stalled: int
+    drain: int
     beats: int
     bytes_read: int
     bytes_written: int
@@ -34,25 +48,15 @@ class Counters:
 
 @dataclass(frozen=True)
 class Product:
-    """Result of one run: ``y``, float32, (rows,), and the counters."""
+    """What a run leaves: ``results``, float32, (rows,), of each product of the chain, and the counters."""
 
-    y: np.ndarray
+    results: tuple[np.ndarray, ...]
     counters: Counters
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """A product in the device's memory: its shape, where its results go, its size there."""
-
-    rows: int
-    cols: int
-    result_addr: int
-    image_bytes: int
-    beats: int
-
-
-def _aligned(address: int) -> int:
-    return -(-address // _PAGE) * _PAGE
+    @property
+    def y(self) -> np.ndarray:
+        """The last result: that of a single product."""
+        return self.results[-1]
 
 
 def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
@@ -68,15 +72,8 @@ def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
                             f"{most}")
 
 
-def memory_needed(config: EngineConfig, shape: tuple[int, int]) -> int:
-    """Bytes that :meth:`Driver.load` needs at most for a matrix of this shape: activations, image, results."""
-    rows, blocks = shape[0], config.blocks(shape[1])
-    image = -(-rows // config.lanes) * blocks * config.word_bits // 8
-    return sum(_aligned(size + config.bus_bytes) for size in (2 * blocks * config.c, image, 4 * rows))
-
-
 class Driver:
-    """Runs products on a device whose engine was built from ``config``.
+    """Runs products on a device whose engine was built from ``config``, one after another or in chains.
 
     Raises
     ------
@@ -111,13 +108,14 @@ class Driver:
             require_finite(weights, "weights")
         return weight_image(weights, self._config)
 
-    def load(self, weights: Weights, x: np.ndarray) -> Loaded:
-        """Put a product's operands into the device's memory and its parameters into the registers.
+    def load(self, *products: tuple[Weights, np.ndarray]) -> Loaded:
+        """Put the operands of a chain of products, and its descriptors, into the device's memory.
 
         Parameters
         ----------
-        weights : Weights
-        x : float16 array (columns,)
+        products : (weights, x)
+            ``x`` is a float16 array (columns,). One that is the same array as in the product before is kept once, and
+            read once.
 
         Raises
         ------
@@ -126,59 +124,66 @@ class Driver:
         DeviceError
             When the weights are in another format than the engine's.
         """
-        image = self.image(weights)
-        rows, cols = weights.shape
-        if x.shape != (cols,):
-            raise UserError(f"activations must have shape ({cols},), not {x.shape}")
-        activations = activation_image(require_finite(x, "activations"), self._config)
-        weight_addr = _aligned(len(activations))
-        result_addr = weight_addr + _aligned(len(image))
-        end = result_addr + _aligned(4 * rows)
-        if end > self._device.memory_bytes:
-            raise UserError(f"a matrix of {rows} x {cols} needs {end} bytes of memory; the device has "
-                            f"{self._device.memory_bytes}")
-        self._device.write_memory(0, activations)
-        self._device.write_memory(weight_addr, image)
-
-        for name, value in (
-            ("ACTIVATION_ADDR", 0),
-            ("WEIGHT_ADDR", weight_addr),
-            ("RESULT_ADDR", result_addr),
-            ("ROWS", rows),
-            ("BLOCKS", self._config.blocks(cols)),
-            ("ACTIVATION_BEATS", len(activations) // self._config.bus_bytes),
-            ("WEIGHT_BEATS", len(image) // self._config.bus_bytes),
-            ("FACTOR_EXPONENT", int(factor(weights, self._config.act_bits).view(np.uint32)) >> 23),
-        ):
-            self._device.write_register(OFFSETS[name], value)
-        return Loaded(rows, cols, result_addr, len(image), (len(activations) + len(image)) // self._config.bus_bytes)
+        images, vectors, operands, previous = [], [], [], None
+        for weights, x in products:
+            images.append(self.image(weights))
+            rows, cols = weights.shape
+            if x.shape != (cols,):
+                raise UserError(f"activations must have shape ({cols},), not {x.shape}")
+            vectors.append(b"" if x is previous else
+                           activation_image(require_finite(x, "activations"), self._config))
+            previous = x
+            exponent = int(factor(weights, self._config.act_bits).view(np.uint32)) >> 23
+            operands.append(Operand(rows, cols, len(vectors[-1]), len(images[-1]), exponent))
+        loaded, size = place(self._config, operands)
+        if size > self._device.memory_bytes:
+            what = f"a matrix of {rows} x {cols}" if len(operands) == 1 else f"a chain of {len(operands)} matrices"
+            raise UserError(f"{what} needs {size} bytes of memory; the device has {self._device.memory_bytes}")
+        for placed, image, vector in zip(loaded.matrices, images, vectors, strict=True):
+            if vector:
+                self._device.write_memory(placed.words["ACTIVATION_ADDR"], vector)
+            self._device.write_memory(placed.words["WEIGHT_ADDR"], image)
+            if placed.descriptor_addr:
+                self._device.write_memory(placed.descriptor_addr, descriptor_image(placed.words))
+        return loaded
 
     def run(self, loaded: Loaded) -> Product:
-        """The product that was loaded last; as often as wanted.
+        """The products of what was loaded last; as often as wanted.
 
         Raises
         ------
         DeviceError
-            When the run fails or does not end.
+            When the run fails or does not end; the message names cause, matrix and address.
         """
+        first = loaded.matrices[0]
+        for name in WORDS:
+            if name != "FORMAT":
+                self._device.write_register(OFFSETS[name], first.words[name])
         self._device.write_register(OFFSETS["CONTROL"], START)
         done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * loaded.beats)
-        self._check_status(loaded.rows, loaded.cols, done)
+        self._check_status(loaded, done)
         counters = Counters(*(self._device.read_register(OFFSETS[name.upper()]) for name in Counters.__annotations__))
-        y = np.frombuffer(self._device.read_memory(loaded.result_addr, 4 * loaded.rows), dtype="<f4")
-        return Product(y, counters)
+        return Product(tuple(np.frombuffer(self._device.read_memory(placed.words["RESULT_ADDR"], 4 * placed.rows),
+                                           dtype="<f4") for placed in loaded.matrices), counters)
 
     def multiply(self, weights: Weights, x: np.ndarray) -> Product:
         """``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
-        return self.run(self.load(weights, x))
+        return self.run(self.load((weights, x)))
 
-    def _check_status(self, rows: int, cols: int, done: bool) -> None:
+    def _check_status(self, loaded: Loaded, done: bool) -> None:
         status: Any = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
-        what = f"the product of {rows} x {cols} in {self._config.name}"
+        shapes = [f"{placed.rows} x {placed.cols}" for placed in loaded.matrices]
         if not done or not status.done:
-            raise DeviceError(f"{what} did not end")
-        for name, problem in (("read_error", "memory answered a read with an error"),
-                              ("write_error", "memory answered a write with an error"),
-                              ("not_finite", "the device met an activation that is NaN or infinite")):
-            if status[name]:
-                raise DeviceError(f"{what} failed: {problem}")
+            what = f"product of {shapes[0]}" if len(shapes) == 1 else f"chain of {len(shapes)} products"
+            raise DeviceError(f"the {what} in {self._config.name} did not end")
+        problem = next((problem for cause, problem in _PROBLEMS.items() if status[cause]), None)
+        if problem is None:
+            return
+        address = self._device.read_register(OFFSETS["ERROR_ADDR"])
+        number, region = next(
+            ((number, f" ({name})") for number, placed in enumerate(loaded.matrices)
+             for name, start, size in placed.regions(self._config.bus_bytes) if start <= address < start + size),
+            (0, ""))
+        place_in_chain = f", number {number + 1} of {len(shapes)} in a chain," if len(shapes) > 1 else ""
+        raise DeviceError(f"the product of {shapes[number]} in {self._config.name}{place_in_chain} failed: {problem} "
+                          f"at address {address:#x}{region}")

@@ -1,8 +1,11 @@
-"""The main job: matrices through the simulated engine in each format, checked against golden and compared."""
+"""The main job: matrices through the simulated engine in each format, one by one and as a chain, checked against golden
+and compared."""
 
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -11,9 +14,10 @@ from golden.int4 import quantise
 from golden.product import Weights, product, restored
 from golden.spec import ACT_BITS, BlockFormat, GroupFormat, parse_format
 from host.checkpoint import open_checkpoint
-from host.driver import Driver, Loaded, Product, check_shape, memory_needed
+from host.driver import Driver, Product, check_shape
 from host.errors import UserError
 from host.image import StoredMatrix
+from host.layout import Loaded, memory_needed
 from host.results import Row
 from host.store import compressed
 from hw.config import EngineConfig
@@ -27,6 +31,15 @@ _PHASES = 16
 cycles averaged: whether a refresh falls into it would otherwise be luck."""
 _SIGMA = 0.02
 """Standard deviation of random weights, as in the paper's experiments on Gaussian matrices."""
+_INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
+"""Matrices of a layer that are multiplied with the vector of another."""
+
+
+@cache
+def _vector(name: str, cols: int) -> np.ndarray:
+    """Standard normal float16, (columns,), the same for the same name and width."""
+    rng = np.random.default_rng([zlib.crc32(name.encode()), cols])
+    return np.asarray(rng.standard_normal(cols), dtype=np.float16)
 
 
 @dataclass(frozen=True)
@@ -39,10 +52,8 @@ class Matrix:
 
     @property
     def activations(self) -> np.ndarray:
-        """Standard normal float16, (columns,), the same for the same name and width."""
-        cols = self.weights.shape[1]
-        rng = np.random.default_rng([zlib.crc32(self.name.encode()), cols])
-        return np.asarray(rng.standard_normal(cols), dtype=np.float16)
+        """Random float16, (columns,); one array for the matrices of a layer that have the same input."""
+        return _vector(_INPUTS.get(self.name, self.name), self.weights.shape[1])
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ def _prepare(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
 
 
 def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product]:
-    """One product, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
+    """One run, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
     device.align(0)
     products = [driver.run(loaded)]
     if products[0].counters.cycles < _PHASES * device.dram.refresh_interval and not device.waves:
@@ -96,52 +107,51 @@ def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product
     return products
 
 
-def _row(matrix: Matrix, name: str, weights: Weights, image_bytes: int, products: list[Product], job: Job,
-         dram: Dram) -> Row:
-    """One measured product as a row of the report; its speed-up is still to come."""
-    expected = product(weights, matrix.activations, job.act_bits)
-    rows, cols = matrix.weights.shape
-    norm = float(np.linalg.norm(matrix.weights))
-    error = float(np.linalg.norm(restored(weights) - matrix.weights)) / norm if norm else 0.0
-    counters = products[0].counters
-    cycles = [run.counters.cycles for run in products]
-    moved = counters.bytes_read + counters.bytes_written
+def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> Row:
+    """What runs took, where their cycles went, and whether their results are golden's."""
+    counters = [run.counters for run in products]
+    cycles = [run.cycles for run in counters]
+    moved = counters[0].bytes_read + counters[0].bytes_written
     return {
-        "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
-        "bits_per_weight": 8 * image_bytes / (rows * cols),
-        "relative_error": weights.error if isinstance(weights, StoredMatrix) else error,
-        "cycles": round(sum(cycles) / len(cycles)), "beats": counters.beats, "bytes": moved, "speedup": None,
-        "memory": job.memory,
+        "cycles": round(sum(cycles) / len(cycles)), "beats": counters[0].beats, "bytes": moved,
+        **{name: round(sum(getattr(run, name) for run in counters) / len(counters))
+           for name in ("starved", "refresh", "stalled", "drain")},
+        "speedup": None, "memory": job.memory,
         "limit_fraction": moved * 8 / job.bus_bits / (dram.sequential_limit * dram.word_rate(job.bus_bits)
                                                       * sum(cycles) / len(cycles)),
         "simulator": job.simulator,
-        "bit_exact": all(np.array_equal(run.y.view(np.uint32), expected.view(np.uint32)) for run in products),
+        "bit_exact": all(np.array_equal(y.view(np.uint32), wanted.view(np.uint32))
+                         for run in products for y, wanted in zip(run.results, expected, strict=True)),
         "source": "rtl", "runs": len(products), "cycles_min": min(cycles), "cycles_max": max(cycles),
     }
 
 
-def _total(rows: list[Row]) -> Row:
-    """The sum over the matrices of one format."""
-    weights = [row["rows"] * row["cols"] for row in rows]
-    cycles = sum(row["cycles"] for row in rows)
-
-    def mean(key: str, by: list[int]) -> float:
-        return sum(row[key] * amount for row, amount in zip(rows, by, strict=True)) / sum(by)
-
+def _row(matrix: Matrix, name: str, weights: Weights, image_bytes: int) -> Row:
+    """What is known of a matrix in a format before it runs."""
+    rows, cols = matrix.weights.shape
+    norm = float(np.linalg.norm(matrix.weights))
+    error = float(np.linalg.norm(restored(weights) - matrix.weights)) / norm if norm else 0.0
     return {
-        **rows[0], "matrix": "total", "rows": None, "cols": None, "cycles": cycles,
-        "bits_per_weight": mean("bits_per_weight", weights), "relative_error": None,
-        "limit_fraction": mean("limit_fraction", [row["cycles"] for row in rows]),
-        "bit_exact": all(row["bit_exact"] for row in rows),
-        **{key: sum(row[key] for row in rows) for key in ("beats", "bytes", "cycles_min", "cycles_max")},
+        "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
+        "bits_per_weight": 8 * image_bytes / (rows * cols),
+        "relative_error": weights.error if isinstance(weights, StoredMatrix) else error,
     }
 
 
-def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) -> Iterator[Row]:
-    """Rows of all matrices in one format."""
+def _chain_row(rows: list[Row]) -> Row:
+    """The same of all matrices together."""
+    weights = [row["rows"] * row["cols"] for row in rows]
+    bits = sum(row["bits_per_weight"] * count for row, count in zip(rows, weights, strict=True)) / sum(weights)
+    return {"matrix": "layer", "rows": None, "cols": None, "format": rows[0]["format"], "bits_per_weight": bits,
+            "relative_error": None}
+
+
+def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, progress: Progress) -> Iterator[Row]:
+    """Rows of all matrices in one format; with ``chain``, of one run through all of them last."""
     config = EngineConfig(parse_format(name), job.bus_bits, act_bits=job.act_bits)
-    for matrix in matrices:
-        check_shape(config, matrix.weights.shape)
+    shapes: list[Any] = [matrix.weights.shape for matrix in matrices]
+    for shape in shapes:
+        check_shape(config, shape)
     task = progress.add_task(f"{name}: compress", total=None)
     prepared = []
     for matrix in matrices:
@@ -149,32 +159,39 @@ def _measure(job: Job, name: str, matrices: list[Matrix], progress: Progress) ->
         prepared.append(_prepare(config, matrix, lambda done, total: progress.update(task, completed=done,
                                                                                      total=total)))
     progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
-    memory_bytes = max(memory_needed(config, matrix.weights.shape) for matrix in matrices)
+    parts = [shapes] if chain else [[shape] for shape in shapes]
+    memory_bytes = max(memory_needed(config, part) for part in parts)
     with SimDevice(config, job.memory, memory_bytes, job.simulator) as device:
-        driver = Driver(device, config)
+        driver, rows, expected = Driver(device, config), [], []
         for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
-            progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done, total=len(matrices))
-            loaded = driver.load(weights, matrix.activations)
-            products = _products(device, driver, loaded)
-            yield _row(matrix, name, weights, loaded.image_bytes, products, job, device.dram)
+            progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done,
+                            total=len(matrices) + chain)
+            loaded = driver.load((weights, matrix.activations))
+            expected.append(product(weights, matrix.activations, job.act_bits))
+            rows.append(_row(matrix, name, weights, loaded.matrices[0].image_bytes))
+            yield rows[-1] | _timing(_products(device, driver, loaded), expected[-1:], job, device.dram)
+        if chain:
+            progress.update(task, description=f"{name}: simulate all as a chain", completed=len(matrices))
+            loaded = driver.load(*((weights, matrix.activations)
+                                   for weights, matrix in zip(prepared, matrices, strict=True)))
+            yield _chain_row(rows) | _timing(_products(device, driver, loaded), expected, job, device.dram)
     if device.waves:
         progress.console.print(f"waveform: {device.waves}")
     progress.remove_task(task)
 
 
-def simulate(job: Job, matrices: list[Matrix], total: bool = True) -> list[Row]:
-    """Run every matrix in every format.
+def simulate(job: Job, matrices: list[Matrix], chain: bool = True) -> list[Row]:
+    """Run every matrix in every format; with ``chain``, all of them in one run too.
 
     Returns
     -------
-    list of rows, matrix by matrix, formats in the job's order within each; with ``total``, their sums last
+    list of rows, matrix by matrix, formats in the job's order within each; the chain, as ``layer``, last
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     measured: dict[str, list[Row]] = {}
     with Progress(*columns, transient=True) as progress:
         for name in job.formats:
-            rows = list(_measure(job, name, matrices, progress))
-            measured[name] = [*rows, _total(rows)] if total else rows
+            measured[name] = list(_measure(job, name, matrices, chain, progress))
     ordered = [row for rows in zip(*measured.values(), strict=True) for row in rows]
     if "fp16" in measured:
         for name in job.formats:

@@ -1,12 +1,13 @@
-"""Activation buffer: holds the FP16 vector of one product and reads it out again for every group of rows.
+"""Activation buffer: holds the FP16 vector of one matrix and reads it out again for every group of rows.
 
 The vector arrives in beats, contiguous as in memory, and leaves ``c`` elements at a time from any multiple of ``c``.
 So that ``c`` need not divide a beat, the store is split into banks of gcd(c, elements of a beat) elements: a beat
 fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last.
 
-The greatest exponent field is found while the vector arrives. Reading starts when it is complete.
+The greatest exponent field is found while the vector arrives. Reading starts when it is complete, and the next vector
+is taken when the last word has been read; a matrix without beats uses the vector that is there.
 
-Latency 2 cycles from the last beat to the first word (behind a register), one beat a cycle in, one word a cycle out.
+Latency 3 cycles from the last beat to the first word (behind a register), one beat a cycle in, one word a cycle out.
 """
 
 from math import gcd
@@ -19,15 +20,28 @@ from amaranth.utils import ceil_log2
 
 from golden.spec import FP16_FRACTION
 from hw.config import EngineConfig
+from hw.drain import matrix_layout
 
-__all__ = ["ActivationBuffer", "raw_word"]
+__all__ = ["ActivationBuffer", "job_layout", "raw_word"]
 
 _ELEMENT = 16
 
 
 def raw_word(config: EngineConfig) -> data.StructLayout:
-    """``c`` FP16 activations as bits, and whether the word is the first or the last of its rows."""
-    return data.StructLayout({"x": data.ArrayLayout(_ELEMENT, config.c), "first": 1, "last": 1})
+    """``c`` FP16 activations as bits, whether the word is the first or the last of its rows, and the greatest biased
+    exponent field of the vector, subnormals counting as 1."""
+    return data.StructLayout({"x": data.ArrayLayout(_ELEMENT, config.c), "first": 1, "last": 1, "shared": 5})
+
+
+def job_layout(config: EngineConfig) -> data.StructLayout:
+    """What to do for a matrix.
+
+    ``beats`` of its vector, which memory holds padded with zeros to ``blocks * c`` elements, or 0 for that of the
+    matrix before; ``blocks``, words of one read-out: ceil(columns / c); ``rows``; and the biased exponent of the
+    ``factor`` by which the matrix's sums are to be multiplied.
+    """
+    return data.StructLayout({"beats": range(config.max_activation_beats + 1), "blocks": range(config.max_blocks + 1),
+                              "rows": range(config.max_rows + 1), "factor": 8})
 
 
 class ActivationBuffer(wiring.Component):
@@ -35,20 +49,16 @@ class ActivationBuffer(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        A new vector follows; what was held and read is forgotten.
-    beats : In
-        Beats of the vector, which memory holds padded with zeros to ``blocks * c`` elements.
-    blocks : In
-        Words of one read-out: ceil(columns / c).
+    jobs : In(stream of job_layout)
+        The next is taken when the one before is done.
     i : In(stream of bus_bits)
-        Beats of the vector; ``ready`` is 1 until it is complete.
+        Beats of the vector.
     o : Out(stream of raw_word)
-        Words 0 to blocks - 1, over and over.
-    shared : Out(5)
-        Greatest biased exponent field, subnormals counting as 1; valid once ``o`` is.
+        Words 0 to blocks - 1, once for every group of rows.
+    matrices : Out(stream of matrix_layout)
+        A job whose words follow; for formats with block-floating-point activations ``shared`` is part of the factor.
     not_finite : Out(1)
-        Some element was NaN or infinite.
+        Strobe, 2 cycles after the beat: some element was NaN or infinite.
     """
 
     def __init__(self, config: EngineConfig):
@@ -59,50 +69,85 @@ class ActivationBuffer(wiring.Component):
         self._row = max(self._elements, 1 << ceil_log2(config.c))
         self._depth = -(-config.max_blocks * config.c // self._row)
         super().__init__({
-            "start": In(1),
-            "beats": In(range(config.max_activation_beats + 1)),
-            "blocks": In(range(config.max_blocks + 1)),
+            "jobs": In(stream.Signature(job_layout(config))),
             "i": In(stream.Signature(config.bus_bits)),
             "o": Out(stream.Signature(raw_word(config))),
-            "shared": Out(5, init=1),
+            "matrices": Out(stream.Signature(matrix_layout(config))),
             "not_finite": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
+        job, opening = Signal(job_layout(self._config)), Signal()
+        write, reading, advance = Signal(), Signal(), Signal()
+        is_last = Signal()
+        matrix = self.matrices
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+
+        # One job after the other. What follows of a matrix is told with its first word.
+        with m.If(matrix.ready):
+            m.d.sync += matrix.valid.eq(0)
+        with m.FSM():
+            with m.State("IDLE"):
+                m.d.comb += self.jobs.ready.eq(1)
+                m.d.sync += [job.eq(self.jobs.payload), opening.eq(1)]
+                with m.If(self.jobs.valid):
+                    m.next = "LOAD"
+                    with m.If(self.jobs.payload.beats == 0):
+                        m.next = "READ"
+            with m.State("LOAD"):
+                m.d.comb += [self.i.ready.eq(job.beats != 0), write.eq(self.i.valid & self.i.ready)]
+                with m.If(write):
+                    m.d.sync += job.beats.eq(job.beats - 1)
+                with m.If(job.beats == 0):
+                    m.next = "READ"
+            with m.State("READ"):
+                m.d.comb += reading.eq(~opening | ~matrix.valid)
+                with m.If(reading & advance):
+                    m.d.sync += opening.eq(0)
+                    with m.If(opening):
+                        m.d.sync += [matrix.valid.eq(1), matrix.payload.rows.eq(job.rows)]
+                    with m.If(is_last):
+                        m.d.sync += job.rows.eq(job.rows - self._config.lanes)
+                        with m.If(job.rows <= self._config.lanes):
+                            m.next = "IDLE"
+
+        shared = self._find_exponent(m, write, self.jobs.ready & self.jobs.valid & (self.jobs.payload.beats != 0))
+        with m.If(opening & reading & advance):
+            m.d.sync += matrix.payload.factor.eq(job.factor + shared if self._config.fmt else job.factor)
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(reading),
+                self.o.payload.last.eq(is_last),
+                self.o.payload.shared.eq(shared),
+            ]
+        self._store(m, write, reading & advance, advance, is_last, job.blocks)
+        return m
+
+    def _store(self, m, write, issue, advance, is_last, blocks):
+        """Where beats go to and words come from."""
         banks, bank_bits = self._row // self._bank, self._bank * _ELEMENT
         beat_banks, word_banks = self._elements // self._bank, self._config.c // self._bank
         beats_in_row = banks // beat_banks
 
-        # Write side: beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
-        left, beat = Signal.like(self.beats), Signal.like(self.beats)
-        write = Signal()
-        m.d.comb += [self.i.ready.eq(left != 0), write.eq(self.i.valid & self.i.ready)]
-        with m.If(self.start):
-            m.d.sync += [left.eq(self.beats), beat.eq(0)]
-        with m.Elif(write):
-            m.d.sync += [left.eq(left - 1), beat.eq(beat + 1)]
+        # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
+        beat = Signal(range(self._config.max_activation_beats + 1))
         write_part, write_row = beat[:ceil_log2(beats_in_row)], beat[ceil_log2(beats_in_row):]
+        with m.If(issue):
+            m.d.sync += beat.eq(0)
+        with m.Elif(write):
+            m.d.sync += beat.eq(beat + 1)
 
-        self._find_exponent(m, write)
-
-        # Read side: word n starts in bank word_banks * n; `position` counts banks, `row` whole rows.
-        index, row, position = Signal.like(self.blocks), Signal(range(self._depth)), Signal(range(max(banks, 2)))
-        loaded, advance = Signal(), Signal()
+        # Word n starts in bank word_banks * n; `position` counts banks, `row` whole rows.
+        index, row, position = Signal.like(blocks), Signal(range(self._depth)), Signal(range(max(banks, 2)))
         next_position = Signal(range(banks + word_banks))
-        is_last = Signal()
-        m.d.comb += [is_last.eq(index + 1 == self.blocks), next_position.eq(position + word_banks)]
-        with m.If(self.start):
-            m.d.sync += [index.eq(0), row.eq(0), position.eq(0)]
-        with m.Elif(loaded & advance):
+        m.d.comb += [is_last.eq(index + 1 == blocks), next_position.eq(position + word_banks)]
+        with m.If(issue):
             m.d.sync += [index.eq(index + 1), position.eq(next_position)]
             with m.If(next_position >= banks):
                 m.d.sync += [row.eq(row + 1), position.eq(next_position - banks)]
             with m.If(is_last):
                 m.d.sync += [index.eq(0), row.eq(0), position.eq(0)]
-        # The exponent of the last beat is in place a cycle after it.
-        complete = Signal()
-        m.d.sync += [complete.eq((left == 0) & ~self.start), loaded.eq(complete & (left == 0) & ~self.start)]
 
         outputs = []
         for number in range(banks):
@@ -120,13 +165,9 @@ class ActivationBuffer(wiring.Component):
             ]
             outputs.append(read_port.data)
 
-        valid, first, last, turn = Signal(), Signal(), Signal(), Signal.like(position)
-        m.d.comb += advance.eq(~valid | self.o.ready)
-        with m.If(self.start):
-            m.d.sync += valid.eq(0)
-        with m.Elif(advance):
-            m.d.sync += [valid.eq(loaded), first.eq(index == 0), last.eq(is_last), turn.eq(position)]
-        m.d.comb += [self.o.valid.eq(valid), self.o.payload.first.eq(first), self.o.payload.last.eq(last)]
+        turn = Signal.like(position)
+        with m.If(advance):
+            m.d.sync += [self.o.payload.first.eq(index == 0), turn.eq(position)]
         # Only these banks ever start a word; the multiplexers need no other inputs.
         starts = sorted({n * word_banks % banks for n in range(banks)})
         with m.Switch(turn):
@@ -134,25 +175,28 @@ class ActivationBuffer(wiring.Component):
                 with m.Case(start):
                     m.d.comb += self.o.payload.x.as_value().eq(
                         Cat(outputs[(start + i) % banks] for i in range(word_banks)))
-        return m
 
-    def _find_exponent(self, m, write):
-        """Track the greatest exponent field of the beats written, a register behind the bus."""
+    def _find_exponent(self, m, write, fresh):
+        """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat."""
         fields = [self.i.payload.word_select(i, _ELEMENT)[FP16_FRACTION:15] for i in range(self._elements)]
-        level = 0
-        while len(fields) > 1:
+        levels = ceil_log2(len(fields))
+        for level in range(levels):
             merged = []
             for i in range(0, len(fields), 2):
                 larger = Signal(5, name=f"larger{level}_{i // 2}")
-                m.d.comb += larger.eq(Mux(fields[i] < fields[i + 1], fields[i + 1], fields[i]))
+                value = Mux(fields[i] < fields[i + 1], fields[i + 1], fields[i])
+                # A register half-way.
+                m.d["sync" if level == (levels - 1) // 2 else "comb"] += larger.eq(value)
                 merged.append(larger)
-            fields, level = merged, level + 1
-        greatest, fresh = Signal(5), Signal()
-        m.d.sync += [greatest.eq(fields[0]), fresh.eq(write)]
-        with m.If(self.start):
-            m.d.sync += [self.shared.eq(1), self.not_finite.eq(0)]
-        with m.Elif(fresh):
-            with m.If(greatest > self.shared):
-                m.d.sync += self.shared.eq(greatest)
-            with m.If(greatest == 31):
-                m.d.sync += self.not_finite.eq(1)
+            fields = merged
+        written, greatest, so_far, shared = Signal(), Signal(5), Signal(5, init=1), Signal(5)
+        m.d.comb += [
+            shared.eq(Mux(greatest > so_far, greatest, so_far)),
+            self.not_finite.eq(greatest == (1 << 5) - 1),
+        ]
+        m.d.sync += [
+            written.eq(write),
+            greatest.eq(Mux(written, fields[0], 0)),
+            so_far.eq(Mux(fresh, 1, shared)),
+        ]
+        return shared

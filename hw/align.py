@@ -24,10 +24,6 @@ class Align(wiring.Component):
 
     Members
     -------
-    flush : In(1)
-        Forget the words under way.
-    shared : In(5)
-        Greatest exponent field of the vector; steady while words flow.
     i : In(stream of raw_word)
     o : Out(stream of config.activation_word)
     """
@@ -35,8 +31,6 @@ class Align(wiring.Component):
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__({
-            "flush": In(1),
-            "shared": In(5),
             "i": In(stream.Signature(raw_word(config))),
             "o": Out(stream.Signature(config.activation_word)),
         })
@@ -49,7 +43,6 @@ class Align(wiring.Component):
         words = data.StructLayout({"x": data.ArrayLayout(element, self._config.c), "first": 1, "last": 1})
         m.submodules.shifted = shifted = StreamRegister(words)
         m.submodules.rounded = rounded = StreamRegister(self._config.activation_word)
-        m.d.comb += [shifted.flush.eq(self.flush), rounded.flush.eq(self.flush)]
 
         for source, sink in ((self.i, shifted.i), (shifted.o, rounded.i)):
             m.d.comb += [
@@ -72,7 +65,7 @@ class Align(wiring.Component):
         unit = Cat(Const(0, max(-below, 0)), significand)
         # Further shifts round to zero like the longest one, which leaves the significand below the half.
         gap, distance = Signal(5, name=f"gap{c}"), Signal(range(bits + 1), name=f"distance{c}")
-        m.d.comb += [gap.eq(self.shared - field), distance.eq(Mux(gap > bits, bits, gap))]
+        m.d.comb += [gap.eq(self.i.payload.shared - field), distance.eq(Mux(gap > bits, bits, gap))]
         spare = bits + max(below, 0)
         moved = Signal(len(unit) + bits, name=f"moved{c}")
         m.d.comb += [

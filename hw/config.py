@@ -7,7 +7,7 @@ from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, SCALE_BITS, BlockFormat, GroupFormat
-from hw.axi import BURST_BEATS, BURST_BYTES
+from hw.axi import BURST_BYTES
 
 __all__ = ["ConfigError", "EngineConfig"]
 
@@ -36,8 +36,8 @@ class EngineConfig:
         Width of a byte address, 13 to 32.
     max_rows, max_cols : int
         Largest matrix, powers of two. Columns size the activation buffer and the accumulators.
-    outstanding : int
-        Read bursts under way at once.
+    latency : int
+        Cycles from a read request to its first beat that reads under way are to cover.
     write_beats : int
         Beats of results gathered into one write burst.
     act_bits : int
@@ -60,8 +60,8 @@ class EngineConfig:
     addr_bits: int = 32
     max_rows: int = 1 << 17
     max_cols: int = 1 << 16
-    outstanding: int = 16
-    write_beats: int = 8
+    latency: int = 256
+    write_beats: int = 32
     act_bits: int = ACT_BITS
     multiplier_bits: int = 25
     narrow_products: str = "lut"
@@ -69,7 +69,7 @@ class EngineConfig:
 
     def __post_init__(self):
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),
-                                ("outstanding", 1, 64), ("write_beats", 1, 256)):
+                                ("latency", 16, 1024), ("write_beats", 1, 128)):
             value = getattr(self, name)
             if not low <= value <= high or value & (value - 1):
                 raise ConfigError(f"engine: {name} must be a power of two from {low} to {high}, not {value}")
@@ -112,8 +112,14 @@ class EngineConfig:
 
     @property
     def burst_beats(self) -> int:
-        """Beats of the longest read burst."""
-        return min(BURST_BEATS, BURST_BYTES // self.bus_bytes)
+        """Beats of the longest read burst. Longer ones than this would win nothing, and make writes wait."""
+        return min(64, BURST_BYTES // self.bus_bytes)
+
+    @property
+    def outstanding(self) -> int:
+        """Read bursts under way at once, a power of two: those whose beats cover the latency at a beat a cycle, the one
+        that is coming in, and one for the short bursts at the ends of regions."""
+        return 1 << ceil_log2(-(-self.latency // self.burst_beats) + 2)
 
     @property
     def beat_activations(self) -> int:

@@ -1,7 +1,8 @@
 """Performance counters of a run: where its cycles went, and what crossed the bus.
 
-Every cycle of a run in which beats are still due is one of three: a beat came, the engine waited for memory, or memory
-waited for the engine. The rest, after the last beat, is the drain of the pipeline and the results.
+Every cycle of a run is one of five, and ``beats + starved + refresh + stalled + drain == cycles``: a beat came, the
+engine waited for memory, for memory's refresh, memory waited for the engine, or, after the last beat, the pipeline
+drained and the results were written.
 """
 
 from amaranth.hdl import Module
@@ -25,26 +26,30 @@ class Counters(wiring.Component):
         A run is under way.
     reading : In(1)
         Beats are still due.
+    refreshing : In(1)
+        The memory gives no beat as it refreshes itself.
     read_valid, read_ready, write_beat : In(1)
         Handshakes of the bus.
-    cycles, starved, stalled, beats, bytes_read, bytes_written : Out(32)
+    cycles, starved, refresh, stalled, drain, beats, bytes_read, bytes_written : Out(32)
     """
 
     def __init__(self, bus_bytes):
         self._bus_bytes = bus_bytes
-        inputs = ("start", "busy", "reading", "read_valid", "read_ready", "write_beat")
-        outputs = ("cycles", "starved", "stalled", "beats", "bytes_read", "bytes_written")
+        inputs = ("start", "busy", "reading", "refreshing", "read_valid", "read_ready", "write_beat")
+        outputs = ("cycles", "starved", "refresh", "stalled", "drain", "beats", "bytes_read", "bytes_written")
         super().__init__({**{name: In(1) for name in inputs}, **{name: Out(32) for name in outputs}})
 
     def elaborate(self, platform):
         m = Module()
-        beat = self.read_valid & self.read_ready
+        waiting = self.busy & ~self.read_valid & self.reading
         amounts = (
             (self.cycles, self.busy, 1),
-            (self.starved, self.reading & ~self.read_valid, 1),
-            (self.stalled, self.read_valid & ~self.read_ready, 1),
-            (self.beats, beat, 1),
-            (self.bytes_written, self.write_beat, self._bus_bytes),
+            (self.starved, waiting & ~self.refreshing, 1),
+            (self.refresh, waiting & self.refreshing, 1),
+            (self.stalled, self.busy & self.read_valid & ~self.read_ready, 1),
+            (self.drain, self.busy & ~self.read_valid & ~self.reading, 1),
+            (self.beats, self.busy & self.read_valid & self.read_ready, 1),
+            (self.bytes_written, self.busy & self.write_beat, self._bus_bytes),
         )
         for counter, event, amount in amounts:
             with m.If(self.start):

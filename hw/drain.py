@@ -1,22 +1,30 @@
 """Drain: finds the sums of a group of rows in the lanes and passes them on one at a time.
 
-Sums of padding rows, past the last of the matrix, are dropped.
+Sums of padding rows, past the last of the matrix, are dropped at once.
 
 Latency 1 cycle, one sum a cycle.
 """
 
-from amaranth.hdl import Assert, Module, Signal, signed
+from amaranth.hdl import Assert, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 
-__all__ = ["Drain", "sum_layout"]
+__all__ = ["FACTOR_BITS", "Drain", "matrix_layout", "sum_layout"]
+
+FACTOR_BITS = 9
+"""Bits of the exponent of a matrix's factor: that of a float32, to which that of the activations is added."""
+
+
+def matrix_layout(config: EngineConfig) -> data.StructLayout:
+    """``rows`` of a matrix, and the biased exponent of the ``factor`` by which their sums are to be multiplied."""
+    return data.StructLayout({"rows": range(config.max_rows + 1), "factor": FACTOR_BITS})
 
 
 def sum_layout(config: EngineConfig) -> data.StructLayout:
-    """One row's ``sum``, and whether it is the ``last`` of the matrix."""
-    return data.StructLayout({"sum": signed(config.sum_bits), "last": 1})
+    """One row's ``sum``, the exponent of its ``factor``, and whether it is the ``last`` of the matrix."""
+    return data.StructLayout({"sum": signed(config.sum_bits), "factor": FACTOR_BITS, "last": 1})
 
 
 class Drain(wiring.Component):
@@ -24,10 +32,8 @@ class Drain(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        A new matrix follows.
-    rows : In
-        Its rows.
+    matrices : In(stream of matrix_layout)
+        Taken one at a time, when the one before is done; its sums wait for it.
     i : In(stream of array of lanes sums)
         Offered for a cycle; the sums stay in place until ``empty``, for whoever feeds the lanes waits for it.
     o : Out(stream of sum_layout)
@@ -36,10 +42,9 @@ class Drain(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig):
-        self._lanes = config.lanes
+        self._config, self._lanes = config, config.lanes
         super().__init__({
-            "start": In(1),
-            "rows": In(range(config.max_rows + 1)),
+            "matrices": In(stream.Signature(matrix_layout(config))),
             "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
             "o": Out(stream.Signature(sum_layout(config))),
             "empty": Out(1),
@@ -49,25 +54,25 @@ class Drain(wiring.Component):
         m = Module()
         index = Signal(range(self._lanes))
         count = Signal(range(self._lanes + 1))
-        left = Signal.like(self.rows)
+        matrix = Signal(matrix_layout(self._config))
+        left = matrix.rows
+        taken, ends = Signal(), Signal()
         m.d.comb += [
+            self.matrices.ready.eq(left == 0),
             self.i.ready.eq(count == 0),
             self.o.valid.eq((count != 0) & (left != 0)),
             self.o.payload.sum.eq(self.i.payload[index]),
+            self.o.payload.factor.eq(matrix.factor),
             self.o.payload.last.eq(left == 1),
+            taken.eq(self.o.valid & self.o.ready),
+            ends.eq((count == 1) | (left == 1)),
+            self.empty.eq(taken & ends),
         ]
         m.d.sync += Assert(~self.i.valid | self.i.ready)
-        taken = self.o.valid & self.o.ready
         with m.If(self.i.valid):
             m.d.sync += [index.eq(0), count.eq(self._lanes)]
-        with m.Elif((count != 0) & (left == 0)):
-            m.d.sync += count.eq(0)
-            m.d.comb += self.empty.eq(1)
         with m.Elif(taken):
-            m.d.sync += [index.eq(index + 1), count.eq(count - 1)]
-            m.d.comb += self.empty.eq(count == 1)
-        with m.If(self.start):
-            m.d.sync += left.eq(self.rows)
-        with m.Elif(taken):
-            m.d.sync += left.eq(left - 1)
+            m.d.sync += [index.eq(index + 1), count.eq(Mux(ends, 0, count - 1)), left.eq(left - 1)]
+        with m.If(self.matrices.valid & self.matrices.ready):
+            m.d.sync += matrix.eq(self.matrices.payload)
         return m

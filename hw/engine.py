@@ -1,25 +1,27 @@
-"""The engine: a matrix-vector product out of memory, over AXI4.
+"""The engine: matrix-vector products out of memory, over AXI4.
 
-    AXI4 read --> read DMA --> router --> activation buffer --> align ---.
-                                  |                                      v
-                                  `--> unpacker -------------------> join --> lanes --> drain
-                                                                                          |
-    AXI4 write <-- write DMA <-- scale <-- normalise <------------------------------------'
+    AXI4 read --> read DMA --> activation buffer --> align ---.
+                    |  |                                      v
+                    |  `-----> unpacker -------------------> join --> lanes --> drain
+                    v                                                             |
+          descriptor reader --> registers --> sequencer                           |
+                                                                                  |
+    AXI4 write <-- write DMA <-- scale <-- normalise <----------------------------'
 
 The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
 """
 
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module, ResetInserter
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat, GroupFormat
-from hw.activation_buffer import ActivationBuffer
+from hw.activation_buffer import ActivationBuffer, job_layout
 from hw.align import Align
 from hw.axi import AXI4LiteSignature, AXI4Signature
-from hw.beat_router import BeatRouter
 from hw.config import EngineConfig
 from hw.counters import Counters
+from hw.descriptor import WORDS, DescriptorReader
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
@@ -29,7 +31,9 @@ from hw.normalise import Normalise
 from hw.read_dma import ReadDma
 from hw.registers import ADDR_BITS, ID, RegisterFile, Status, identity
 from hw.scale import Scale
-from hw.sequencer import Sequencer
+from hw.sequencer import IN_FLIGHT, Sequencer
+from hw.stream_queue import StreamQueue
+from hw.supervisor import CAUSES, Supervisor
 from hw.unpacker import Unpacker
 from hw.write_dma import WriteDma
 
@@ -54,6 +58,8 @@ class Engine(wiring.Component):
         Registers, see :mod:`hw.registers`.
     irq : Out(1)
         High from the end of a run to the start of the next.
+    refreshing : In(1)
+        Memory gives no beat as it refreshes itself; for the counters alone, and 0 where it does not tell.
     """
 
     def __init__(self, config: EngineConfig):
@@ -62,6 +68,7 @@ class Engine(wiring.Component):
             "axi": Out(AXI4Signature(config.addr_bits, config.bus_bits)),
             "axil": In(AXI4LiteSignature(ADDR_BITS)),
             "irq": Out(1),
+            "refreshing": In(1),
         })
 
     def elaborate(self, platform):
@@ -69,47 +76,97 @@ class Engine(wiring.Component):
         config = self._config
         m.submodules.registers = registers = RegisterFile()
         m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.supervisor = supervisor = Supervisor(config.addr_bits)
         m.submodules.counters = counters = Counters(config.bus_bytes)
         m.submodules.read_dma = read_dma = ReadDma(config)
-        m.submodules.router = router = BeatRouter(config)
-        m.submodules.activation_buffer = activation_buffer = ActivationBuffer(config)
-        m.submodules.unpacker = unpacker = Unpacker(config.bus_bits, config.word_bits)
-        m.submodules.join = join = Join(config)
-        m.submodules.drain = drain = Drain(config)
-        m.submodules.normalise = normalise = Normalise(config)
-        m.submodules.scale = scale = Scale(config)
         m.submodules.write_dma = write_dma = WriteDma(config)
 
-        # Memory to lanes.
+        def stage(name, component):
+            """A submodule that an error puts back to its reset state."""
+            m.submodules[name] = ResetInserter(supervisor.abort)(component)
+            return component
+
+        descriptor = stage("descriptor", DescriptorReader(config, identity(config)))
+        bases = stage("bases", StreamQueue(config.addr_bits, IN_FLIGHT))
         wiring.connect(m, sequencer.regions, read_dma.i)
-        wiring.connect(m, read_dma.o, router.i)
-        wiring.connect(m, router.activations, activation_buffer.i)
-        wiring.connect(m, router.weights, unpacker.i)
+        wiring.connect(m, read_dma.descriptor, descriptor.i)
+        wiring.connect(m, sequencer.bases, bases.i)
+        wiring.connect(m, bases.o, write_dma.bases)
+        buffer, results = self._datapath(m, stage, read_dma.weights)
+        jobs = stage("jobs", StreamQueue(job_layout(config), 2))
+        wiring.connect(m, sequencer.jobs, jobs.i)
+        wiring.connect(m, jobs.o, buffer.jobs)
+        wiring.connect(m, read_dma.activations, buffer.i)
+        wiring.connect(m, results, write_dma.i)
+
+        self._bus(m, read_dma, write_dma)
+        wiring.connect(m, wiring.flipped(self.axil), registers.axil)
+        m.d.comb += [
+            self.irq.eq(sequencer.done),
+            sequencer.request.eq(registers.start),
+            *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower()))
+              for name in WORDS if name != "FORMAT"),
+            sequencer.fetched.eq(descriptor.done),
+            sequencer.written.eq(write_dma.done),
+            sequencer.all_read.eq(read_dma.idle),
+            sequencer.abort.eq(supervisor.abort),
+            sequencer.expired.eq(supervisor.expired),
+            descriptor.enable.eq(sequencer.fetching),
+            registers.words.eq(descriptor.words),
+            registers.load.eq(descriptor.load),
+            read_dma.abort.eq(supervisor.abort),
+            write_dma.abort.eq(supervisor.abort),
+            write_dma.hurry.eq(~sequencer.reading),
+        ]
+        m.d.comb += [
+            supervisor.start.eq(sequencer.start),
+            supervisor.busy.eq(sequencer.busy),
+            supervisor.read_error.eq(read_dma.error),
+            supervisor.write_error.eq(write_dma.error),
+            supervisor.not_finite.eq(buffer.not_finite),
+            supervisor.bad_descriptor.eq(descriptor.bad),
+            supervisor.read_addr.eq(read_dma.addr),
+            supervisor.write_addr.eq(write_dma.addr),
+            supervisor.limit.eq(registers.watchdog),
+            supervisor.quiet.eq(read_dma.idle & write_dma.idle),
+        ]
+        self._observe(m, registers, sequencer, supervisor, counters)
+        return m
+
+    def _datapath(self, m, stage, weights):
+        """From weights to results, which are returned, with the buffer that activations go to."""
+        config = self._config
+        buffer = stage("activation_buffer", ActivationBuffer(config))
+        unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits))
+        join, drain = stage("join", Join(config)), stage("drain", Drain(config))
+        normalise, scale = stage("normalise", Normalise(config)), stage("scale", Scale(config))
+        wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
         if config.fmt:
-            m.submodules.align = align = Align(config)
-            wiring.connect(m, activation_buffer.o, align.i)
+            align = stage("align", Align(config))
+            wiring.connect(m, buffer.o, align.i)
             wiring.connect(m, align.o, join.activations)
-            m.d.comb += [
-                align.flush.eq(sequencer.start),
-                align.shared.eq(activation_buffer.shared),
-                scale.shared.eq(activation_buffer.shared),
-            ]
         else:
-            wiring.connect(m, activation_buffer.o, join.activations)
+            m.d.comb += [
+                join.activations.valid.eq(buffer.o.valid),
+                buffer.o.ready.eq(join.activations.ready),
+                *(getattr(join.activations.payload, name).eq(getattr(buffer.o.payload, name))
+                  for name in ("x", "first", "last")),
+            ]
 
-        # Lanes, in step with each other, to memory.
-        lanes = [_LANES[type(config.fmt)](config) for _ in range(config.lanes)]
+        # Lanes, in step with each other.
+        lanes = [stage(f"lane{i}", _LANES[type(config.fmt)](config)) for i in range(config.lanes)]
         for i, lane in enumerate(lanes):
-            m.submodules[f"lane{i}"] = lane
             wiring.connect(m, join.o[i], lane.i)
             m.d.comb += [drain.i.payload[i].eq(lane.o.payload), lane.o.ready.eq(drain.i.ready)]
         m.d.comb += [drain.i.valid.eq(lanes[0].o.valid), join.empty.eq(drain.empty)]
+        wiring.connect(m, buffer.matrices, drain.matrices)
         wiring.connect(m, drain.o, normalise.i)
         wiring.connect(m, normalise.o, scale.i)
-        wiring.connect(m, scale.o, write_dma.i)
+        return buffer, scale.o
 
-        # The bus.
+    def _bus(self, m, read_dma, write_dma):
+        """The masters' channels to the one port."""
         bus = self.axi
         for channel in ("ar", "aw", "w"):
             source = getattr(read_dma.axi if channel == "ar" else write_dma.axi, channel)
@@ -118,54 +175,29 @@ class Engine(wiring.Component):
             sink = getattr(read_dma.axi if channel == "r" else write_dma.axi, channel)
             wiring.connect(m, wiring.flipped(getattr(bus, channel)), sink)
 
-        # Control and status.
-        wiring.connect(m, wiring.flipped(self.axil), registers.axil)
-        start = sequencer.start
-        read_beat = bus.r.valid & bus.r.ready
+    def _observe(self, m, registers, sequencer, supervisor, counters):
+        """What the host can read, and what is told by the bus."""
+        bus, config = self.axi, self._config
+        m.d.comb += supervisor.progress.eq(
+            Cat(channel.valid & channel.ready for channel in (bus.ar, bus.r, bus.aw, bus.w, bus.b)).any())
         m.d.comb += [
-            sequencer.request.eq(registers.start),
-            sequencer.read_beat.eq(read_beat),
-            sequencer.write_done.eq(write_dma.done),
-            *(getattr(sequencer, name).eq(getattr(registers, name)) for name in
-              ("activation_addr", "activation_beats", "weight_addr", "weight_beats")),
-            router.start.eq(start),
-            router.beats.eq(registers.activation_beats),
-            activation_buffer.start.eq(start),
-            activation_buffer.beats.eq(registers.activation_beats),
-            activation_buffer.blocks.eq(registers.blocks),
-            unpacker.flush.eq(start),
-            join.start.eq(start),
-            drain.start.eq(start),
-            drain.rows.eq(registers.rows),
-            scale.factor_exponent.eq(registers.factor_exponent),
-            write_dma.start.eq(start),
-            write_dma.base.eq(registers.result_addr),
-            self.irq.eq(sequencer.done),
-        ]
-        m.d.comb += [
-            counters.start.eq(start),
+            counters.start.eq(sequencer.start),
             counters.busy.eq(sequencer.busy),
             counters.reading.eq(sequencer.reading),
-            counters.read_valid.eq(bus.r.valid),
+            counters.refreshing.eq(self.refreshing),
+            counters.read_valid.eq(bus.r.valid & ~supervisor.abort),
             counters.read_ready.eq(bus.r.ready),
             counters.write_beat.eq(bus.w.valid & bus.w.ready),
             *(getattr(registers, name).eq(getattr(counters, name)) for name in
-              ("cycles", "starved", "stalled", "beats", "bytes_read", "bytes_written")),
-            registers.id.eq(ID),
-            registers.format.eq(identity(config)),
-            registers.lanes.eq(config.lanes),
+              ("cycles", "starved", "refresh", "stalled", "drain", "beats", "bytes_read", "bytes_written")),
         ]
         status = Status(registers.status[:Status.size])
         m.d.comb += [
             status.busy.eq(sequencer.busy),
             status.done.eq(sequencer.done),
-            status.not_finite.eq(activation_buffer.not_finite),
+            *(status[cause].eq(supervisor.status[cause]) for cause in CAUSES),
+            registers.error_addr.eq(supervisor.error_addr),
+            registers.id.eq(ID),
+            registers.format.eq(identity(config)),
+            registers.lanes.eq(config.lanes),
         ]
-        with m.If(start):
-            m.d.sync += [status.read_error.eq(0), status.write_error.eq(0)]
-        with m.Else():
-            m.d.sync += [
-                status.read_error.eq(status.read_error | read_dma.error),
-                status.write_error.eq(status.write_error | write_dma.error),
-            ]
-        return m

@@ -20,8 +20,6 @@ class Join(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        A new matrix follows.
     blocks : In(stream of word_bits)
         The same block column of every lane, lane 0 in the lowest bits.
     activations : In(stream of config.activation_word)
@@ -33,7 +31,6 @@ class Join(wiring.Component):
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__({
-            "start": In(1),
             "blocks": In(stream.Signature(config.word_bits)),
             "activations": In(stream.Signature(config.activation_word)),
             "o": Out(stream.Signature(config.lane_word)).array(config.lanes),
@@ -51,7 +48,7 @@ class Join(wiring.Component):
             self.blocks.ready.eq(self.activations.valid & ~hold),
             self.activations.ready.eq(self.blocks.valid & ~hold),
         ]
-        with m.If(self.start | self.empty):
+        with m.If(self.empty):
             m.d.sync += occupied.eq(0)
         with m.Elif(go & last):
             m.d.sync += occupied.eq(1)

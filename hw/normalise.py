@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
-from hw.drain import sum_layout
+from hw.drain import FACTOR_BITS, sum_layout
 from hw.stream_register import StreamRegister
 
 __all__ = ["SIGNIFICAND", "Normalise", "float_layout"]
@@ -19,9 +19,11 @@ SIGNIFICAND = 24
 
 
 def float_layout(config: EngineConfig) -> data.StructLayout:
-    """``(-1)**sign * significand * 2**exponent``; the significand's top bit is set unless it is zero."""
+    """``(-1)**sign * significand * 2**exponent``; the significand's top bit is set unless it is zero. ``factor`` and
+    ``last`` as in :func:`~hw.drain.sum_layout`."""
     return data.StructLayout({
-        "sign": 1, "significand": SIGNIFICAND, "exponent": range(-SIGNIFICAND, config.sum_bits), "last": 1,
+        "sign": 1, "significand": SIGNIFICAND, "exponent": range(-SIGNIFICAND, config.sum_bits),
+        "factor": FACTOR_BITS, "last": 1,
     })
 
 
@@ -47,7 +49,8 @@ class Normalise(wiring.Component):
         width = max(self._config.sum_bits, SIGNIFICAND + 2)
         steps = range(ceil_log2(width))
         half = len(steps) // 2
-        layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps), "last": 1})
+        layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps),
+                                   "factor": FACTOR_BITS, "last": 1})
 
         m.submodules.absolute = absolute = StreamRegister(layout)
         total = self.i.payload.sum
@@ -56,6 +59,7 @@ class Normalise(wiring.Component):
             self.i.ready.eq(absolute.i.ready),
             absolute.i.payload.sign.eq(total < 0),
             absolute.i.payload.magnitude.eq(Mux(total < 0, -total, total)),
+            absolute.i.payload.factor.eq(self.i.payload.factor),
             absolute.i.payload.last.eq(self.i.payload.last),
         ]
         m.submodules.coarse = coarse = StreamRegister(layout)
@@ -76,6 +80,7 @@ class Normalise(wiring.Component):
             # A carry out leaves zeros behind it: the significand is then a power of two.
             later.significand.eq(sum_[:SIGNIFICAND] | Cat(Const(0, SIGNIFICAND - 1), sum_[SIGNIFICAND])),
             later.exponent.eq(width - SIGNIFICAND - now.shift + sum_[SIGNIFICAND]),
+            later.factor.eq(now.factor),
             later.last.eq(now.last),
         ]
         wiring.connect(m, rounded.o, wiring.flipped(self.o))

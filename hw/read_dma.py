@@ -1,24 +1,37 @@
 """Read DMA: fetches regions of memory over AXI4, one beat a cycle.
 
-Each request is cut into INCR bursts, as long as possible, that never cross a 4 KB boundary. Up to ``outstanding``
-bursts are under way at once; requests follow each other without a gap. Data return in order.
+Each request is cut into INCR bursts, as long as possible, that never cross a 4 KB boundary; so a region is read in
+order, and each of the memory's rows at one go. Up to ``outstanding`` bursts are under way at once; requests follow each
+other without a gap. Data return in order; each beat goes where its region belongs.
 
-Latency: a burst is asked for 1 cycle after its request; data pass straight through.
+After an error the DMA asks for nothing more and swallows what it has asked for.
+
+Latency: a burst is asked for 2 cycles after its request; data pass straight through.
 """
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hw.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.config import EngineConfig
+from hw.unpacker import packed_layout
 
-__all__ = ["ReadDma", "region_layout"]
+__all__ = ["Destination", "ReadDma", "region_layout"]
+
+
+class Destination(enum.Enum, shape=2):
+    """Whom a region is for."""
+
+    ACTIVATIONS = 0
+    WEIGHTS = 1
+    DESCRIPTOR = 2
 
 
 def region_layout(config: EngineConfig) -> data.StructLayout:
-    """A region of memory: byte address ``addr``, a multiple of the beat, and length in ``beats``."""
-    return data.StructLayout({"addr": config.addr_bits, "beats": range(config.max_beats + 1)})
+    """A region of memory: byte address ``addr``, a multiple of the beat, length in ``beats`` and whom it is for."""
+    return data.StructLayout({"addr": config.addr_bits, "beats": range(config.max_beats + 1), "to": Destination})
 
 
 class ReadDma(wiring.Component):
@@ -28,20 +41,31 @@ class ReadDma(wiring.Component):
     -------
     i : In(stream of region_layout)
         Regions to fetch, in order; a region of 0 beats is skipped.
-    o : Out(stream of bus_bits)
-        Their beats.
+    activations, descriptor : Out(streams of bus_bits)
+    weights : Out(stream of packed_layout)
     axi : Out(AXI4ReadSignature)
+    abort : In(1)
+        Forget the region; what has been asked for is taken and dropped.
+    idle : Out(1)
+        Nothing is under way.
     error : Out(1)
         Strobe: a beat came with a response other than OKAY.
+    addr : Out(addr_bits)
+        Address of the oldest burst under way: that of the beat on offer.
     """
 
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__({
             "i": In(stream.Signature(region_layout(config))),
-            "o": Out(stream.Signature(config.bus_bits)),
+            "activations": Out(stream.Signature(config.bus_bits)),
+            "weights": Out(stream.Signature(packed_layout(config.bus_bits))),
+            "descriptor": Out(stream.Signature(config.bus_bits)),
             "axi": Out(AXI4ReadSignature(config.addr_bits, config.bus_bits)),
+            "abort": In(1),
+            "idle": Out(1),
             "error": Out(1),
+            "addr": Out(config.addr_bits),
         })
 
     def elaborate(self, platform):
@@ -50,7 +74,7 @@ class ReadDma(wiring.Component):
         ar, r = self.axi.ar, self.axi.r
 
         # Cut: `addr` and `left` are what of the region has not been asked for.
-        addr, left = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1))
+        addr, left, to = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1)), Signal(Destination)
         page_beats = BURST_BYTES // bus_bytes
         room, length = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
         m.d.comb += [
@@ -61,7 +85,7 @@ class ReadDma(wiring.Component):
         offer = Signal()
         pending = Signal(range(outstanding + 1))
         # One burst is held at the output, so that ARVALID never waits for ARREADY nor is withdrawn.
-        m.d.comb += offer.eq((left != 0) & (~ar.valid | ar.ready) & (pending != outstanding))
+        m.d.comb += offer.eq((left != 0) & (~ar.valid | ar.ready) & (pending != outstanding) & ~self.abort)
         with m.If(ar.ready):
             m.d.sync += ar.valid.eq(0)
         with m.If(offer):
@@ -73,19 +97,38 @@ class ReadDma(wiring.Component):
                 left.eq(left - length),
             ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats)]
+            m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to)]
+        with m.If(self.abort):
+            m.d.sync += left.eq(0)
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
+        # What is known of each burst under way. An answer cannot come before its tag is through the FIFO.
+        tag_layout = data.StructLayout({"addr": self._config.addr_bits, "to": Destination, "final": 1})
+        m.submodules.tags = tags = SyncFIFOBuffered(width=tag_layout.size, depth=outstanding + 1)
+        asked, tag = Signal(tag_layout), data.View(tag_layout, tags.r_data)
+        transfer, ready = Signal(), Signal()
         m.d.comb += [
-            self.o.valid.eq(r.valid),
-            self.o.payload.eq(r.payload.data),
-            r.ready.eq(self.o.ready),
-        ]
-        transfer = Signal()
-        m.d.comb += [
+            asked.addr.eq(addr),
+            asked.to.eq(to),
+            asked.final.eq(left == length),
+            tags.w_data.eq(asked),
+            tags.w_en.eq(offer),
+            tags.r_en.eq(transfer & r.payload.last),
             transfer.eq(r.valid & r.ready),
+            r.ready.eq(tags.r_rdy & (ready | self.abort)),
+            self.activations.payload.eq(r.payload.data),
+            self.descriptor.payload.eq(r.payload.data),
+            self.weights.payload.data.eq(r.payload.data),
+            self.weights.payload.last.eq(r.payload.last & tag.final),
             self.error.eq(transfer & (r.payload.resp != Resp.OKAY)),
+            self.addr.eq(tag.addr),
+            self.idle.eq((left == 0) & (pending == 0)),
         ]
+        with m.Switch(tag.to):
+            for to, sink in ((Destination.ACTIVATIONS, self.activations), (Destination.WEIGHTS, self.weights),
+                             (Destination.DESCRIPTOR, self.descriptor)):
+                with m.Case(to):
+                    m.d.comb += [sink.valid.eq(tags.r_rdy & r.valid & ~self.abort), ready.eq(sink.ready)]
         m.d.sync += pending.eq(pending + offer - (transfer & r.payload.last))
         return m
 

@@ -13,13 +13,15 @@ from amaranth.lib.wiring import In, Out
 from golden.spec import BlockFormat, GroupFormat
 from hw.axi import AXI4LiteSignature, Resp
 from hw.config import EngineConfig
+from hw.descriptor import WORDS
+from hw.supervisor import CAUSES
 
 __all__ = ["ADDR_BITS", "ID", "OFFSETS", "REGISTERS", "START", "Control", "Identity", "Register", "RegisterFile",
            "Status", "identity"]
 
 ADDR_BITS = 8
 """Width of a register address."""
-ID = 0x5EED_0001
+ID = 0x5EED_0002
 """What the first register reads: the design and the version of its register map."""
 
 Identity = data.StructLayout({"c": 9, "p": 4, "k": 5, "coef_bits": 3, "bus_log2": 4, "act_bits": 5})
@@ -29,22 +31,23 @@ Control = data.StructLayout({"start": 1})
 """CONTROL register."""
 START: int = Control.const({"start": 1}).as_bits()
 """What to write to CONTROL to start a run."""
-Status = data.StructLayout({"busy": 1, "done": 1, "read_error": 1, "write_error": 1, "not_finite": 1})
+Status = data.StructLayout({"busy": 1, "done": 1, **dict.fromkeys(CAUSES, 1)})
 """STATUS register."""
 
 
 @dataclass(frozen=True)
 class Register:
-    """One register: byte ``offset``, ``access`` ("ro" or "rw") and what it means."""
+    """One register: byte ``offset``, ``access`` ("ro" or "rw"), what it means, its value after reset."""
 
     name: str
     offset: int
     access: str
     doc: str
+    init: int = 0
 
 
 def _map(*rows):
-    return tuple(Register(name, 4 * i, access, doc) for i, (name, access, doc) in enumerate(rows))
+    return tuple(Register(name, 4 * i, *rest) for i, (name, *rest) in enumerate(rows))
 
 
 REGISTERS = _map(
@@ -52,19 +55,27 @@ REGISTERS = _map(
     ("FORMAT", "ro", "what the engine was built for: c, p, k, coef_bits, log2 of bus bits, bits of an activation"),
     ("LANES", "ro", "rows computed side by side"),
     ("CONTROL", "rw", "bit 0: write 1 to start a run; reads 0"),
-    ("STATUS", "ro", "bit 0 busy, 1 done, 2 read error, 3 write error, 4 activation NaN or infinite"),
+    ("STATUS", "ro", "bit 0 busy, 1 done, 2 read error, 3 write error, 4 activation NaN or infinite, "
+     "5 descriptor of another engine or not aligned, 6 memory silent"),
+    ("NEXT", "rw", "byte address of the next matrix' descriptor, a multiple of 64 and of a beat; 0 for none. From "
+     "here to FACTOR_EXPONENT: the descriptor of the first matrix; a run overwrites it with those that follow"),
     ("ACTIVATION_ADDR", "rw", "byte address of the FP16 activations, a multiple of a beat"),
     ("WEIGHT_ADDR", "rw", "byte address of the weight image, a multiple of a beat"),
     ("RESULT_ADDR", "rw", "byte address of the float32 results, a multiple of a beat"),
     ("ROWS", "rw", "rows of the matrix"),
     ("BLOCKS", "rw", "blocks of a row: ceil(columns / c), for int4 to a multiple of 16"),
-    ("ACTIVATION_BEATS", "rw", "beats of activations; zeros follow the last column, to the end of its block"),
+    ("ACTIVATION_BEATS", "rw", "beats of activations; zeros follow the last column, to the end of its block; "
+     "0 for those of the matrix before"),
     ("WEIGHT_BEATS", "rw", "beats of the weight image"),
     ("FACTOR_EXPONENT", "rw", "biased exponent, 1 to 254, of the float32 by which row sums are multiplied; the format "
      "has its significand"),
-    ("CYCLES", "ro", "cycles from start to done"),
+    ("WATCHDOG", "rw", "cycles without a transfer on the memory bus after which a run ends; 0 for never", 1 << 16),
+    ("ERROR_ADDR", "ro", "byte address of the burst that ended the run"),
+    ("CYCLES", "ro", "cycles from start to done: BEATS + STARVED + REFRESH + STALLED + DRAIN"),
     ("STARVED", "ro", "cycles in which the engine waited for memory"),
+    ("REFRESH", "ro", "cycles in which it waited for memory's refresh; 0 where memory does not tell"),
     ("STALLED", "ro", "cycles in which memory waited for the engine"),
+    ("DRAIN", "ro", "cycles after the last beat"),
     ("BEATS", "ro", "beats read"),
     ("BYTES_READ", "ro", "bytes read, modulo 2**32"),
     ("BYTES_WRITTEN", "ro", "bytes written"),
@@ -85,7 +96,7 @@ def identity(config: EngineConfig) -> int:
 
 
 class RegisterFile(wiring.Component):
-    """AXI4-Lite slave over the register map.
+    """AXI4-Lite slave over the register map, whose descriptor can be overwritten from memory.
 
     One access at a time; reads and writes take 2 cycles. Write strobes are not looked at: writes are of whole
     registers. Unmapped addresses read as 0 and ignore writes, with response SLVERR.
@@ -96,13 +107,17 @@ class RegisterFile(wiring.Component):
     <name> : Out(32) for each "rw" register, In(32) for each "ro" register, in lower case
     start : Out(1)
         Strobe: CONTROL.start was written.
+    words : In(array of 32 bits)
+    load : In(bits)
+        Values for the registers of a descriptor, and which of them to set.
     """
 
     def __init__(self):
-        members = {"axil": In(AXI4LiteSignature(ADDR_BITS)), "start": Out(1)}
+        members = {"axil": In(AXI4LiteSignature(ADDR_BITS)), "start": Out(1),
+                   "words": In(data.ArrayLayout(32, len(WORDS))), "load": In(len(WORDS))}
         for register in REGISTERS:
             if register.name != "CONTROL":
-                members[register.name.lower()] = (Out if register.access == "rw" else In)(32)
+                members[register.name.lower()] = Out(32, init=register.init) if register.access == "rw" else In(32)
         super().__init__(members)
 
     def elaborate(self, platform):
@@ -130,6 +145,11 @@ class RegisterFile(wiring.Component):
                             m.d.comb += self.start.eq(data.View(Control, w.payload.data[:Control.size]).start)
                         else:
                             m.d.sync += getattr(self, register.name.lower()).eq(w.payload.data)
+
+        for n, name in enumerate(WORDS):
+            if name != "FORMAT":
+                with m.If(self.load[n]):
+                    m.d.sync += getattr(self, name.lower()).eq(self.words[n])
 
         read = Signal()
         m.d.comb += [read.eq(ar.valid & (~r.valid | r.ready)), ar.ready.eq(read)]

@@ -1,11 +1,11 @@
 """Scale: the one multiplication by a constant, and the assembly of a float32.
 
-result = significand * factor * 2**(exponent + shared), rounded to 24 bits, ties to even; above the largest float32 it
+result = significand * factor * 2**exponent, rounded to 24 bits, ties to even; above the largest float32 it
 saturates to that number. It cannot underflow: a sum that is not zero is at least 1, and the factor is normal.
 
 The significand of the factor is that of 1 / (2**(k-1) - 1), the unit of the states, and so a constant of the format;
-of the other formats it is 1. What differs between matrices is its power of two. The product therefore takes an adder
-or a few: for k = 16 the significand is 1 + 2**-15.
+of the other formats it is 1. What differs between matrices is its power of two, which comes with each sum. The product
+therefore takes an adder or a few: for k = 16 the significand is 1 + 2**-15.
 
 Latency 2 cycles, one result a cycle.
 """
@@ -46,10 +46,6 @@ class Scale(wiring.Component):
 
     Members
     -------
-    factor_exponent : In(8)
-        Biased exponent of the factor as a float32, 1 to 254.
-    shared : In(5)
-        Added to the exponent: that of the activations, or 0.
     i : In(stream of float_layout)
     o : Out(stream of result_layout)
     """
@@ -58,8 +54,6 @@ class Scale(wiring.Component):
         self._config = config
         self._unit = unit_significand(config)
         super().__init__({
-            "factor_exponent": In(8),
-            "shared": In(5),
             "i": In(stream.Signature(float_layout(config))),
             "o": Out(stream.Signature(result_layout())),
         })
@@ -76,7 +70,7 @@ class Scale(wiring.Component):
             later.sign.eq(now.sign),
             later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
             # Biased exponent of the result when the product is in [1, 2) * 2**46.
-            later.exponent.eq(now.exponent + self.factor_exponent + self.shared + _FRACTION),
+            later.exponent.eq(now.exponent + now.factor + _FRACTION),
             later.last.eq(now.last),
         ]
 

@@ -1,17 +1,26 @@
-"""Sequencer: runs one matrix-vector product from the start strobe to the last result in memory.
+"""Sequencer: runs a chain of matrices from the start strobe to the last result in memory.
 
-A run asks the read DMA for the activations and, right behind them, for the weights; everything else follows from the
-data. It ends when the write DMA reports the last result.
+The registers hold the descriptor of the matrix whose regions are being asked for. In the order of the bus, those are
+its activations, the descriptor of the next matrix if there is one, and its weights; the next descriptor overwrites the
+registers. Nothing waits for the datapath, so that the read DMA has work all the time: the next matrix' words are on
+their way while this one's are being multiplied, and while its results are being written.
+
+Latency 1 cycle from the start to the first region; as long again from a descriptor.
 """
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.activation_buffer import job_layout
 from hw.config import EngineConfig
-from hw.read_dma import region_layout
+from hw.descriptor import WORDS, descriptor_beats
+from hw.read_dma import Destination, region_layout
 
-__all__ = ["Sequencer"]
+__all__ = ["IN_FLIGHT", "Sequencer"]
+
+IN_FLIGHT = 4
+"""Matrices that may wait for their results' turn."""
 
 
 class Sequencer(wiring.Component):
@@ -21,53 +30,121 @@ class Sequencer(wiring.Component):
     -------
     request : In(1)
         Strobe: start a run; ignored during one.
-    activation_addr, activation_beats, weight_addr, weight_beats : In(32)
-        The two regions.
-    read_beat, write_done : In(1)
-        Strobes from the DMAs: a beat came; the last result is in memory.
+    next, activation_addr, weight_addr, ... : In(32)
+        The descriptor's words, FORMAT apart.
+    regions : Out(stream of region_layout)
+        To the read DMA.
+    jobs : Out(stream of job_layout)
+        To the activation buffer.
+    bases : Out(stream of addr_bits)
+        To the write DMA.
+    fetching : Out(1)
+        The next descriptor may come.
+    fetched, written : In(1)
+        Strobes: it has come; the results of a matrix are in memory.
+    all_read : In(1)
+        The read DMA has nothing under way.
+    abort, expired : In(1)
+        The run has failed; and there is nothing to wait for.
     start : Out(1)
         Strobe: a run starts.
-    regions : Out(stream of region_layout)
     busy, done, reading : Out(1)
         A run is under way; the last run has ended; beats are still due.
     """
 
     def __init__(self, config: EngineConfig):
         self._config = config
+        strobes = ("request", "fetched", "written", "all_read", "abort", "expired")
         super().__init__({
-            "request": In(1),
-            "activation_addr": In(32), "activation_beats": In(32), "weight_addr": In(32), "weight_beats": In(32),
-            "read_beat": In(1),
-            "write_done": In(1),
-            "start": Out(1),
+            **{name: In(1) for name in strobes},
+            **{name.lower(): In(32) for name in WORDS if name != "FORMAT"},
             "regions": Out(stream.Signature(region_layout(config))),
-            "busy": Out(1), "done": Out(1), "reading": Out(1),
+            "jobs": Out(stream.Signature(job_layout(config))),
+            "bases": Out(stream.Signature(config.addr_bits)),
+            "fetching": Out(1), "start": Out(1), "busy": Out(1), "done": Out(1), "reading": Out(1),
         })
 
     def elaborate(self, platform):
         m = Module()
-        due = Signal(32)
-        m.d.comb += self.reading.eq(due != 0)
-        with m.If(self.read_beat):
-            m.d.sync += due.eq(due - 1)
+        region, job = self.regions.payload, self.jobs.payload
+        begin, more = Signal(), Signal()
+        m.d.comb += [
+            more.eq(self.next != 0),
+            self.jobs.valid.eq(begin),
+            job.beats.eq(self.activation_beats),
+            job.blocks.eq(self.blocks),
+            job.rows.eq(self.rows),
+            job.factor.eq(self.factor_exponent),
+            self.bases.valid.eq(begin),
+            self.bases.payload.eq(self.result_addr),
+        ]
+        unwritten = Signal(range(2 * IN_FLIGHT))
+        m.d.sync += unwritten.eq(unwritten + begin - self.written)
 
-        region = self.regions.payload
+        def ask(to, addr, beats):
+            m.d.comb += [region.to.eq(to), region.addr.eq(addr), region.beats.eq(beats)]
+
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.start.eq(self.request)
+                m.d.sync += unwritten.eq(0)
                 with m.If(self.request):
-                    m.d.sync += [self.done.eq(0), due.eq(self.activation_beats + self.weight_beats)]
+                    m.d.sync += self.done.eq(0)
                     m.next = "ACTIVATIONS"
-            for state, addr, beats, following in (
-                ("ACTIVATIONS", self.activation_addr, self.activation_beats, "WEIGHTS"),
-                ("WEIGHTS", self.weight_addr, self.weight_beats, "RUN"),
-            ):
-                with m.State(state):
-                    m.d.comb += [self.regions.valid.eq(1), region.addr.eq(addr), region.beats.eq(beats)]
-                    with m.If(self.regions.ready):
-                        m.next = following
-            with m.State("RUN"), m.If(self.write_done):
+                    with m.If(self.abort):
+                        m.next = "SETTLE"
+            # The run before has left something under way on the bus.
+            with m.State("SETTLE"):
+                with m.If(self.expired):
+                    m.next = "ABORT"
+                with m.Elif(~self.abort):
+                    m.next = "ACTIVATIONS"
+            with m.State("ACTIVATIONS"):
+                ask(Destination.ACTIVATIONS, self.activation_addr, self.activation_beats)
+                m.d.comb += [
+                    self.regions.valid.eq(self.jobs.ready & self.bases.ready),
+                    begin.eq(self.regions.valid & self.regions.ready),
+                ]
+                with m.If(self.abort):
+                    m.next = "ABORT"
+                with m.Elif(begin & more):
+                    m.next = "DESCRIPTOR"
+                with m.Elif(begin):
+                    m.next = "WEIGHTS"
+            with m.State("DESCRIPTOR"):
+                ask(Destination.DESCRIPTOR, self.next, descriptor_beats(self._config))
+                m.d.comb += self.regions.valid.eq(1)
+                with m.If(self.abort):
+                    m.next = "ABORT"
+                with m.Elif(self.regions.ready):
+                    m.next = "WEIGHTS"
+            with m.State("WEIGHTS"):
+                ask(Destination.WEIGHTS, self.weight_addr, self.weight_beats)
+                m.d.comb += self.regions.valid.eq(1)
+                with m.If(self.abort):
+                    m.next = "ABORT"
+                with m.Elif(self.regions.ready & more):
+                    m.next = "FETCH"
+                with m.Elif(self.regions.ready):
+                    m.next = "FINISH"
+            with m.State("FETCH"):
+                m.d.comb += self.fetching.eq(1)
+                with m.If(self.abort):
+                    m.next = "ABORT"
+                with m.Elif(self.fetched):
+                    m.next = "ACTIVATIONS"
+            with m.State("FINISH"):
+                with m.If(self.abort):
+                    m.next = "ABORT"
+                with m.Elif(unwritten == 0):
+                    m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+            # Only the bus is waited for.
+            with m.State("ABORT"), m.If(~self.abort | self.expired):
                 m.d.sync += self.done.eq(1)
                 m.next = "IDLE"
-        m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("IDLE")),
+                self.reading.eq(~(fsm.ongoing("ABORT") | (fsm.ongoing("FINISH") & self.all_read))),
+            ]
         return m

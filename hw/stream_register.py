@@ -21,18 +21,14 @@ class StreamRegister(wiring.Component):
     Members
     -------
     i, o : streams of ``shape``
-    flush : In(1)
-        Forget the payload held.
     """
 
     def __init__(self, shape):
-        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "flush": In(1)})
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform):
         m = Module()
         m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
         with m.If(self.i.ready):
             m.d.sync += [self.o.valid.eq(self.i.valid), self.o.payload.eq(self.i.payload)]
-        with m.If(self.flush):
-            m.d.sync += self.o.valid.eq(0)
         return m

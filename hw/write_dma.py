@@ -1,23 +1,28 @@
 """Write DMA: packs float32 results into beats and writes them to memory over AXI4.
 
-Results lie one after another from the base address on. Bursts of up to ``write_beats`` beats start when all their data
-are at hand and never cross a 4 KB boundary; a last beat that is not full has its missing bytes' strobes clear.
+Results of a matrix lie one after another from its base address on. Bursts of up to ``write_beats`` beats start when all
+their data are at hand and never cross a 4 KB boundary; a last beat that is not full has its missing bytes' strobes
+clear. Short bursts make the memory turn round more often: they are for the last of a matrix, and for times in which
+nothing is read. Up to :data:`PENDING` bursts wait for their response.
 
-Latency: gathered into bursts; one result a cycle.
+Latency: gathered into bursts, or 3 cycles from a beat's last result to its request; one result a cycle. The next matrix
+waits for the last data of the one before to leave.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hw.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
 from hw.config import EngineConfig
 from hw.scale import result_layout
+from hw.stream_queue import StreamQueue
 
-__all__ = ["WriteDma"]
+__all__ = ["PENDING", "WriteDma"]
 
 _RESULT_BYTES = 4
+PENDING = 4
+"""Bursts without a response yet."""
 
 
 class WriteDma(wiring.Component):
@@ -25,27 +30,36 @@ class WriteDma(wiring.Component):
 
     Members
     -------
-    start : In(1)
-        A new matrix follows; its results go to ``base``.
-    base : In(addr_bits)
-        Byte address, a multiple of the beat.
+    bases : In(stream of addr_bits)
+        For each matrix, where its results go: byte address, a multiple of the beat.
     i : In(stream of result_layout)
+    hurry : In(1)
+        Nothing is read: write what there is.
+    abort : In(1)
+        Forget everything but the burst under way.
+    idle : Out(1)
+        No burst is under way.
     axi : Out(AXI4WriteSignature)
     done : Out(1)
-        Strobe: the last result is in memory (its write response has come).
+        Strobe: the last result of a matrix is in memory (its write response has come).
     error : Out(1)
         Strobe: a write response other than OKAY.
+    addr : Out(addr_bits)
+        Address of the oldest burst under way.
     """
 
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__({
-            "start": In(1),
-            "base": In(config.addr_bits),
+            "bases": In(stream.Signature(config.addr_bits)),
             "i": In(stream.Signature(result_layout())),
+            "hurry": In(1),
+            "abort": In(1),
+            "idle": Out(1),
             "axi": Out(AXI4WriteSignature(config.addr_bits, config.bus_bits)),
             "done": Out(1),
             "error": Out(1),
+            "addr": Out(config.addr_bits),
         })
 
     def elaborate(self, platform):
@@ -53,14 +67,16 @@ class WriteDma(wiring.Component):
         bus_bytes, depth = self._config.bus_bytes, self._config.write_beats
         slots = bus_bytes // _RESULT_BYTES
         beat_layout = data.StructLayout({"data": self._config.bus_bits, "slots": slots})
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=beat_layout.size, depth=depth + 1)
+        queue, clear = StreamQueue(beat_layout, depth), Signal()
+        m.submodules.queue = ResetInserter(clear)(queue)
+        m.d.comb += clear.eq(self.abort & self.idle)
 
-        # Pack: results fill the slots of `beat`; a full or last beat moves to the FIFO.
+        # Pack: results fill the slots of a beat; a full or last beat moves to the queue.
         # One bit at least: a part selected by an index without bits is not assigned at all.
         slot = Signal(range(max(slots, 2)))
-        beat, full, finished = Signal(beat_layout), Signal(), Signal()
-        m.d.comb += [fifo.w_data.eq(beat), fifo.w_en.eq(full), self.i.ready.eq(~full | fifo.w_rdy)]
-        with m.If(full & fifo.w_rdy):
+        beat, full, active, finished = queue.i.payload, queue.i.valid, Signal(), Signal()
+        m.d.comb += self.i.ready.eq(active & ~finished & (~full | queue.i.ready))
+        with m.If(full & queue.i.ready):
             m.d.sync += [full.eq(0), beat.slots.eq(0)]
         with m.If(self.i.valid & self.i.ready):
             with m.If(slot == 0):
@@ -69,56 +85,72 @@ class WriteDma(wiring.Component):
                 beat.data.word_select(slot, 32).eq(self.i.payload.result),
                 beat.slots.bit_select(slot, 1).eq(1),
                 slot.eq(slot + 1),
+                finished.eq(self.i.payload.last),
             ]
             with m.If(self.i.payload.last | (slot == slots - 1)):
                 m.d.sync += [full.eq(1), slot.eq(0)]
-            with m.If(self.i.payload.last):
-                m.d.sync += finished.eq(1)
 
-        # Send: a burst of what the FIFO holds, once that is a whole burst or all there is.
-        addr, length, left = Signal.like(self.base), Signal(range(depth + 1)), Signal(range(depth + 1))
+        # Send: a burst of what the queue holds, once that is a whole burst, all there is, or wanted now.
+        addr = Signal(self._config.addr_bits)
+        length, left, asked = Signal(range(depth + 1)), Signal(range(depth + 1)), Signal()
         page_beats = BURST_BYTES // bus_bytes
-        room = Signal(range(page_beats + 1))
+        room, ready = Signal(range(page_beats + 1)), Signal.like(length)
         aw, w, b = self.axi.aw, self.axi.w, self.axi.b
         m.d.comb += [
             room.eq(page_beats - addr[beat_size(self._config.bus_bits):12]),
+            ready.eq(Mux(room < queue.level, room, queue.level)),
             aw.payload.addr.eq(addr),
             aw.payload.len.eq(length - 1),
             aw.payload.size.eq(beat_size(self._config.bus_bits)),
             aw.payload.burst.eq(Burst.INCR),
+            w.payload.data.eq(queue.o.payload.data),
+            w.payload.last.eq(left == 1),
         ]
-        head = data.View(beat_layout, fifo.r_data)
-        m.d.comb += [w.payload.data.eq(head.data), w.payload.last.eq(left == 1)]
         for i in range(slots):
-            m.d.comb += w.payload.strb.word_select(i, _RESULT_BYTES).eq(head.slots[i].replicate(_RESULT_BYTES))
+            m.d.comb += w.payload.strb.word_select(i, _RESULT_BYTES).eq(
+                queue.o.payload.slots[i].replicate(_RESULT_BYTES))
 
-        final = finished & ~full
-        available = Signal(range(depth + 1))
-        m.d.comb += available.eq(Mux(fifo.r_level > depth, depth, fifo.r_level))
-        with m.FSM():
-            with m.State("GATHER"), m.If((available == depth) | (final & (available != 0))):
-                m.d.sync += length.eq(Mux(room < available, room, available))
-                m.next = "ADDRESS"
-            with m.State("ADDRESS"):
-                m.d.comb += aw.valid.eq(1)
-                m.d.sync += left.eq(length)
+        # What is known of the bursts that wait for their response.
+        burst = data.StructLayout({"addr": self._config.addr_bits, "final": 1})
+        m.submodules.pending = pending = StreamQueue(burst, PENDING)
+        m.d.comb += [
+            pending.i.payload.addr.eq(addr),
+            b.ready.eq(pending.o.valid),
+            pending.o.ready.eq(b.valid),
+            self.addr.eq(pending.o.payload.addr),
+            self.error.eq(b.valid & b.ready & (b.payload.resp != Resp.OKAY)),
+            self.done.eq(b.valid & b.ready & pending.o.payload.final),
+        ]
+
+        complete, final = Signal(), Signal()
+        m.d.comb += complete.eq(finished & ~full)
+        with m.FSM() as fsm:
+            with m.State("GATHER"):
+                m.d.comb += self.bases.ready.eq(~active & ~self.abort)
+                m.d.sync += [length.eq(ready), left.eq(ready), asked.eq(0), final.eq(pending.i.payload.final)]
+                m.d.comb += pending.i.payload.final.eq(complete & (ready == queue.level))
+                with m.If(self.bases.valid & self.bases.ready):
+                    m.d.sync += [addr.eq(self.bases.payload), active.eq(1)]
+                with m.If(((queue.level == depth) | ((complete | self.hurry) & queue.o.valid)) & pending.i.ready
+                          & ~self.abort):
+                    m.d.comb += pending.i.valid.eq(1)
+                    m.next = "SEND"
+            with m.State("SEND"):
+                m.d.comb += [
+                    aw.valid.eq(~asked),
+                    w.valid.eq(left != 0),
+                    queue.o.ready.eq(w.valid & w.ready),
+                ]
                 with m.If(aw.ready):
-                    m.next = "DATA"
-            with m.State("DATA"):
-                m.d.comb += [w.valid.eq(fifo.r_rdy), fifo.r_en.eq(w.ready)]
+                    m.d.sync += asked.eq(1)
                 with m.If(w.valid & w.ready):
                     m.d.sync += left.eq(left - 1)
-                    with m.If(w.payload.last):
-                        m.next = "RESPONSE"
-            with m.State("RESPONSE"):
-                m.d.comb += b.ready.eq(1)
-                with m.If(b.valid):
+                with m.If((asked | aw.ready) & ((left == 0) | (w.payload.last & w.ready))):
                     m.d.sync += addr.eq(addr + length * bus_bytes)
-                    m.d.comb += [
-                        self.error.eq(b.payload.resp != Resp.OKAY),
-                        self.done.eq(final & (fifo.r_level == 0)),
-                    ]
+                    with m.If(final):
+                        m.d.sync += [active.eq(0), finished.eq(0)]
                     m.next = "GATHER"
-        with m.If(self.start):
-            m.d.sync += [addr.eq(self.base), finished.eq(0)]
+        m.d.comb += self.idle.eq(fsm.ongoing("GATHER") & ~pending.o.valid)
+        with m.If(clear):
+            m.d.sync += [full.eq(0), slot.eq(0), beat.slots.eq(0), active.eq(0), finished.eq(0)]
         return m

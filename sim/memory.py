@@ -23,6 +23,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from hw.axi import BURST_BEATS, BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
+from hw.delay import delayed
 from sim.dram import Dram
 from sim.scheduler import Scheduler, segment_bits
 from sim.times import TIME
@@ -65,6 +66,8 @@ class MemoryModel(wiring.Component):
     Members
     -------
     axi : In(AXI4Signature(addr_bits, data_bits))
+    refreshing : Out(1)
+        A refresh of all banks keeps words read from coming.
     host : In(HostSignature())
         Tie to 0 when not used. Not to be used while transactions are under way.
     """
@@ -79,13 +82,16 @@ class MemoryModel(wiring.Component):
         self._words = size_bytes * 8 // data_bits
         self._read_words = (dram.read_latency(data_bits)
                             + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits))
-        super().__init__({"axi": In(AXI4Signature(addr_bits, data_bits)), "host": In(HostSignature())})
+        super().__init__({"axi": In(AXI4Signature(addr_bits, data_bits)), "refreshing": Out(1),
+                          "host": In(HostSignature())})
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.scheduler = scheduler = Scheduler(self._dram, self._data_bits, self._words)
         self._front_end(m, scheduler)
         self._data(m, scheduler)
+        m.d.comb += self.refreshing.eq(
+            delayed(m, scheduler.refreshing, self._dram.read_latency(self._data_bits), "refreshing"))
         return m
 
     def _request(self, m, channel, name, depth):

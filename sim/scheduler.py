@@ -79,6 +79,8 @@ class Scheduler(wiring.Component):
         It is the last of its burst.
     data_at : Out(TIME)
         When the word is in, if it is read.
+    refreshing : Out(1)
+        No word can be accessed for a refresh of all banks, until a row can have been opened again.
     """
 
     def __init__(self, dram: Dram, data_bits: int, words: int):
@@ -88,7 +90,7 @@ class Scheduler(wiring.Component):
             "segment": In(stream.Signature(segment_layout(self._word))),
             "read_credit": In(1), "write_credit": In(1), "now": Out(TIME, init=START),
             "access": Out(1), "word": Out(self._word), "write": Out(1), "resp": Out(Resp), "last": Out(1),
-            "data_at": Out(TIME),
+            "data_at": Out(TIME), "refreshing": Out(1),
         })
 
     def elaborate(self, platform):
@@ -133,6 +135,11 @@ class Scheduler(wiring.Component):
         ]
         with m.If(self.access):
             m.d.sync += [offset.eq(Mux(finish, 0, offset + 1)), done.eq(done + finish)]
+
+        until = Signal(TIME)
+        m.d.comb += self.refreshing.eq(refresh.all | (until > self.now))
+        with m.If(refresh.all):
+            m.d.sync += until.eq(columns.stop_until + dram.t_rcd)
 
         if dram.banks:
             self._rows(m, columns, refresh, queue.read_port(domain="comb"), (taken, done, offset), ready, finish)

@@ -45,5 +45,5 @@ class System(wiring.Component):
         wiring.connect(m, engine.axi, memory.axi)
         wiring.connect(m, wiring.flipped(self.axil), engine.axil)
         wiring.connect(m, wiring.flipped(self.host), memory.host)
-        m.d.comb += self.irq.eq(engine.irq)
+        m.d.comb += [self.irq.eq(engine.irq), engine.refreshing.eq(memory.refreshing)]
         return m

@@ -4,9 +4,11 @@ import random
 
 import cocotb
 import numpy as np
+from cocotb.triggers import RisingEdge
 
 from golden.activations import to_block_floating_point
-from hw.activation_buffer import raw_word
+from hw.activation_buffer import job_layout, raw_word
+from hw.drain import matrix_layout
 from sim.data import beats_of, finite_halves
 from sim.runner import arguments
 from sim.streams import Stream, cycles, receive, send, start
@@ -14,48 +16,73 @@ from sim.streams import Stream, cycles, receive, send, start
 RNG = np.random.default_rng(random.getrandbits(32))
 
 
-async def _load(dut, config, x):
+def _job(config, x, rows, reuse=False):
+    """Bits of a job, the beats of its vector and the words that are to come out."""
     blocks = -(-len(x) // config.c)
     padded = np.pad(x, (0, blocks * config.c - len(x)))
-    beats = beats_of(padded.tobytes(), config.bus_bytes)
-    dut.beats.value, dut.blocks.value = len(beats), blocks
-    dut.start.value = 1
-    await cycles(dut, 1)
-    dut.start.value = 0
-    return beats, blocks
+    beats = [] if reuse else beats_of(padded.tobytes(), config.bus_bytes)
+    factor = random.getrandbits(8)
+    job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
+    shared = to_block_floating_point(x)[1]
+    words = [(list(row), n == 0, n == blocks - 1, shared)
+             for n, row in enumerate(padded.view(np.uint16).reshape(blocks, config.c).tolist())]
+    matrix = rows, factor + (shared if config.fmt else 0)
+    return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
 
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def vectors_repeat(dut, idle, stall):
+async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
     (config,) = arguments()
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    await start(dut, i.valid, o.ready, dut.start)
-    lengths = [1, config.c, config.max_cols, *(random.randrange(1, config.max_cols) for _ in range(4))]
-    for length in lengths:
+    i, o, jobs, matrices = (Stream(dut, name) for name in ("i", "o", "jobs", "matrices"))
+    await start(dut, i.valid, o.ready, jobs.valid, matrices.ready)
+    lengths = [1, config.c, config.max_cols, *(random.randrange(1, config.max_cols) for _ in range(4)), 1, 1]
+    todo = []
+    for n, length in enumerate(lengths):
         x = finite_halves(RNG, length)
-        beats, blocks = await _load(dut, config, x)
-        cocotb.start_soon(send(i, beats, idle))
-        o.ready.value = 0
-        padded = np.pad(x.view(np.uint16), (0, blocks * config.c - length)).reshape(blocks, config.c)
-        words = await receive(o, 3 * blocks, stall, more=True)
-        for n, bits in enumerate(words):
-            word = raw_word(config).from_bits(bits)
-            assert list(word.x) == padded[n % blocks].tolist(), f"word {n} of {length} activations"
-            assert (word.first, word.last) == (n % blocks == 0, n % blocks == blocks - 1)
-        assert int(dut.shared.value) == to_block_floating_point(x)[1]
-        assert not dut.not_finite.value
+        rows = random.choice((1, config.lanes, config.lanes + 1, 3 * config.lanes))
+        todo.append(_job(config, x, rows))
+        if n % 2:
+            todo.append(_job(config, x, random.randrange(1, 2 * config.lanes), reuse=True))
+    job_bits, beats, words, announced = zip(*todo, strict=True)
+    cocotb.start_soon(send(jobs, job_bits, idle))
+    cocotb.start_soon(send(i, [beat for vector in beats for beat in vector], idle))
+    told = cocotb.start_soon(receive(matrices, len(todo), stall))
+    wanted = [word for vector in words for word in vector]
+    found = [raw_word(config).from_bits(bits) for bits in await receive(o, len(wanted), stall)]
+    assert [(list(word.x), word.first, word.last, word.shared) for word in found] == wanted
+    assert [(matrix.rows, matrix.factor) for matrix in
+            map(matrix_layout(config).from_bits, await told)] == list(announced)
 
 
 @cocotb.test()
-async def infinity_and_nan_are_reported(dut):
+async def infinity_and_nan_are_reported_with_their_beat(dut):
     (config,) = arguments()
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    await start(dut, i.valid, o.ready, dut.start)
+    i, o, jobs, matrices = (Stream(dut, name) for name in ("i", "o", "jobs", "matrices"))
+    await start(dut, i.valid, o.ready, jobs.valid, matrices.ready)
+    o.ready.value = matrices.ready.value = 1
+    taken, told = [], []
+
+    async def watch():
+        cycle = 0
+        while True:
+            await RisingEdge(dut.clk)
+            cycle += 1
+            if i.valid.value and i.ready.value:
+                taken.append(cycle)
+            if dut.not_finite.value:
+                told.append(cycle)
+
+    cocotb.start_soon(watch())
     for bad in (np.inf, -np.inf, np.nan):
         x = finite_halves(RNG, config.max_cols)
-        x[random.randrange(len(x))] = bad
-        beats, _ = await _load(dut, config, x)
+        place = random.randrange(len(x))
+        x[place] = bad
+        padded = np.pad(x, (0, -len(x) % config.c))
+        beats = beats_of(padded.tobytes(), config.bus_bytes)
+        job = job_layout(config).const({"beats": len(beats), "blocks": len(padded) // config.c, "rows": 1})
+        taken.clear(), told.clear()
+        cocotb.start_soon(send(jobs, [job.as_bits()]))
         await send(i, beats)
-        await cycles(dut, 3)
-        assert dut.not_finite.value
+        await cycles(dut, len(padded) // config.c + 8)
+        assert told == [taken[place // config.beat_activations] + 2]

@@ -1,36 +1,36 @@
-"""Drain: sums leave in row order, padding rows are dropped."""
+"""Drain: sums leave in row order with the factor of their matrix, padding rows are dropped."""
 
 import random
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
+from hw.drain import matrix_layout, sum_layout
 from sim.runner import arguments
-from sim.streams import Stream, cycles, receive, send, start
+from sim.streams import Stream, receive, send, start
 
 
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
 async def rows_in_order(dut, stall):
     (config,) = arguments()
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    await start(dut, i.valid, o.ready, dut.start)
-    for rows in (1, config.lanes, 3 * config.lanes - 1, 5 * config.lanes + 1):
-        dut.rows.value = rows
-        dut.start.value = 1
-        await cycles(dut, 1)
-        dut.start.value = 0
-        groups = -(-rows // config.lanes)
-        sums = [random.getrandbits(config.sum_bits) for _ in range(groups * config.lanes)]
+    i, o, matrices = Stream(dut, "i"), Stream(dut, "o"), Stream(dut, "matrices")
+    await start(dut, i.valid, o.ready, matrices.valid)
+    announced, groups, wanted = [], [], []
+    for rows in (1, config.lanes, 1, 3 * config.lanes - 1, 5 * config.lanes + 1, 2):
+        factor = random.getrandbits(9)
+        announced.append(matrix_layout(config).const({"rows": rows, "factor": factor}).as_bits())
+        sums = [random.getrandbits(config.sum_bits) for _ in range(-(-rows // config.lanes) * config.lanes)]
+        groups += [sums[n:n + config.lanes] for n in range(0, len(sums), config.lanes)]
+        wanted += [sum_layout(config).const({"factor": factor, "last": n == rows - 1}).as_bits() | value
+                   for n, value in enumerate(sums[:rows])]
 
-        async def feed(sums=sums):
-            for n in range(0, len(sums), config.lanes):
-                group = sums[n:n + config.lanes]
-                await send(i, [sum(value << k * config.sum_bits for k, value in enumerate(group))])
-                while not dut.empty.value:
-                    await RisingEdge(dut.clk)
+    async def feed():
+        for group in groups:
+            await send(i, [sum(value << k * config.sum_bits for k, value in enumerate(group))])
+            while not dut.empty.value:
+                await RisingEdge(dut.clk)
 
-        feeder = cocotb.start_soon(feed())
-        found = await receive(o, rows, stall)
-        await feeder
-        assert found == [value | (n == rows - 1) << config.sum_bits for n, value in enumerate(sums[:rows])]
+    cocotb.start_soon(send(matrices, announced, stall))
+    cocotb.start_soon(feed())
+    assert await receive(o, len(wanted), stall) == wanted

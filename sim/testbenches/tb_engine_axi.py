@@ -1,60 +1,228 @@
 """The engine on an AXI4 memory and behind an AXI4-Lite master that are not ours: cocotbext-axi's.
 
-Every channel pauses at random; so the engine is seen to keep to AXI4 whatever the other side does.
+Every channel pauses at random, beats fail, the memory falls silent, the reset comes in the middle: the engine keeps to
+AXI4 whatever the other side does, ends every run, tells what went wrong where, and the run after that is exact.
 """
 
 import itertools
 import random
 
 import cocotb
-import numpy as np
 from cocotb.triggers import RisingEdge, with_timeout
-from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam
+from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
-from golden.product import factor, product
-from hw.registers import OFFSETS, REGISTERS, Status
+from hw.registers import OFFSETS, Status
+from hw.supervisor import CAUSES
 from sim.runner import arguments
-from sim.streams import start
+from sim.streams import cycles, start
 
 MEMORY = 1 << 16
+WATCHDOG = 400
+CHANNELS = ("ar", "r", "aw", "w", "b")
 
 
-def _pauses(share):
-    return itertools.cycle([random.random() < share for _ in range(997)])
+class Bench:
+    """The device under test with ``chain``: the memory's content, the first descriptor's words, the results wanted
+    (address, bytes), and all regions (name, address, bytes)."""
+
+    def __init__(self, dut):
+        self.dut = dut
+        self.config, self.content, self.words, self.results, self.regions = arguments()
+        self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY)
+        self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
+        reads, writes = self.ram.read_if, self.ram.write_if
+        self.channels = {"ar": reads.ar_channel, "r": reads.r_channel, "aw": writes.aw_channel,
+                         "w": writes.w_channel, "b": writes.b_channel}
+        self.failing, self.resp, self.bursts = set(), AxiResp.SLVERR, []
+        self._make_fail(reads, "_read", self.channels["r"], "rresp")
+        self._make_fail(writes, "_write", self.channels["b"], "bresp")
+
+    def _make_fail(self, side, access, channel, resp):
+        """Accesses to the addresses in ``failing`` end with ``resp``."""
+        inner, send = getattr(side, access), channel.send
+
+        async def checked(address, *rest):
+            if address in self.failing:
+                raise ValueError("this address fails")
+            return await inner(address, *rest)
+
+        async def answer(item):
+            if getattr(item, resp, AxiResp.OKAY) == AxiResp.SLVERR:
+                setattr(item, resp, self.resp)
+            await send(item)
+
+        setattr(side, access, checked)
+        channel.send = answer
+
+    async def begin(self, pause=0.0):
+        """Reset, with channels that pause for a share ``pause`` of cycles."""
+        await start(self.dut)
+        for channel in self.channels.values():
+            pattern = [random.random() < pause for _ in range(997)]
+            channel.set_pause_generator(itertools.cycle(pattern))
+        cocotb.start_soon(self._watch())
+        await RisingEdge(self.dut.clk)
+        for name in ("m_axi_ar", "m_axi_aw", "m_axi_w", "s_axil_b", "s_axil_r"):
+            assert not getattr(self.dut, f"{name}valid").value, f"{name} is valid in the first cycle after reset"
+        assert not self.dut.irq.value
+
+    async def _watch(self):
+        """What is offered stays until it is taken; requests are noted as (channel, address, bytes)."""
+        dut, held = self.dut, {}
+        fields = {"ar": ("addr", "len"), "aw": ("addr", "len"), "w": ("data", "strb", "last")}
+        while True:
+            await RisingEdge(dut.clk)
+            if dut.rst.value:
+                held.clear()
+                continue
+            for name, parts in fields.items():
+                valid, ready = (bool(getattr(dut, f"m_axi_{name}{part}").value) for part in ("valid", "ready"))
+                offered = tuple(int(getattr(dut, f"m_axi_{name}{part}").value) for part in parts) if valid else None
+                assert held.get(name) in (None, offered), f"{name} withdrew or changed what it offered"
+                held[name] = None if ready else offered
+                if valid and ready and name != "w":
+                    self.bursts.append((name, offered[0], (offered[1] + 1) * self.config.bus_bytes))
+
+    def load(self):
+        """Fill the memory; results are then something else than what is wanted."""
+        self.ram.write(0, self.content.ljust(MEMORY, b"\xA5"))
+
+    async def launch(self):
+        """Write the registers and start."""
+        self.bursts.clear()
+        for name, value in {**self.words, "WATCHDOG": WATCHDOG, "CONTROL": 1}.items():
+            if name != "FORMAT":
+                await self.registers.write_dword(OFFSETS[name], value)
+
+    async def ended(self):
+        """Wait for the end; the set of causes."""
+        if not self.dut.irq.value:
+            await with_timeout(RisingEdge(self.dut.irq), 1, "ms")
+        status = Status.from_bits(await self.registers.read_dword(OFFSETS["STATUS"]))
+        assert (status.busy, status.done) == (0, 1)
+        return {cause for cause in CAUSES if status[cause]}
+
+    async def check_exact(self):
+        """A run from fresh memory is exact, and nothing but results is written."""
+        self.load()
+        await self.launch()
+        assert await self.ended() == set()
+        wanted = bytearray(self.content.ljust(MEMORY, b"\xA5"))
+        for address, content in self.results:
+            wanted[address:address + len(content)] = content
+        assert self.ram.read(0, MEMORY) == bytes(wanted)
+        parts = ("BEATS", "STARVED", "REFRESH", "STALLED", "DRAIN")
+        found = {name: await self.registers.read_dword(OFFSETS[name])
+                 for name in ("CYCLES", *parts, "BYTES_READ", "BYTES_WRITTEN")}
+        assert sum(found[name] for name in parts) == found["CYCLES"]
+        size = self.config.bus_bytes
+        assert found["BYTES_READ"] == sum(count for name, _, count in self.regions if name != "results")
+        assert found["BYTES_WRITTEN"] == sum(-(-len(content) // size) * size for _, content in self.results)
+
+    def burst_of(self, channel, address):
+        """Address of the burst that took in ``address``."""
+        return next(first for name, first, count in self.bursts if name == channel and first <= address < first + count)
 
 
 @cocotb.test()
-@cocotb.parametrize(pause=[0.0, 0.3])
-async def products_are_exact(dut, pause):
-    config, cases = arguments()
-    ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY)
-    registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
-    await start(dut)
-    if pause:
-        for channel in (ram.read_if.ar_channel, ram.read_if.r_channel, ram.write_if.aw_channel,
-                        ram.write_if.w_channel, ram.write_if.b_channel):
-            channel.set_pause_generator(_pauses(pause))
-    for weights, image, activations, x in cases:
-        rows, cols = weights.shape
-        weight_addr, result_addr = 0x1000, 0xC000
-        ram.write(0, activations)
-        ram.write(weight_addr, image)
-        ram.write(result_addr, bytes([0xA5]) * 1024)
-        exponent = int(factor(weights, config.act_bits).view(np.uint32)) >> 23
-        for name, value in {
-            "ACTIVATION_ADDR": 0, "WEIGHT_ADDR": weight_addr, "RESULT_ADDR": result_addr, "ROWS": rows,
-            "BLOCKS": config.blocks(cols), "ACTIVATION_BEATS": len(activations) // config.bus_bytes,
-            "WEIGHT_BEATS": len(image) // config.bus_bytes, "FACTOR_EXPONENT": exponent, "CONTROL": 1,
-        }.items():
-            await registers.write_dword(OFFSETS[name], value)
-        await with_timeout(RisingEdge(dut.irq), 1, "ms")
-        status = Status.from_bits(await registers.read_dword(OFFSETS["STATUS"]))
-        assert (status.busy, status.done, status.read_error, status.write_error, status.not_finite) == (0, 1, 0, 0, 0)
-        expected = product(weights, x, config.act_bits)
-        assert ram.read(result_addr, 4 * rows) == expected.tobytes()
-        assert ram.read(result_addr + 4 * rows, 8) == bytes([0xA5]) * 8, "more was written than the results"
-        counted = {name: await registers.read_dword(OFFSETS[name]) for name in
-                   (register.name for register in REGISTERS[-6:])}
-        assert counted["BEATS"] * config.bus_bytes == counted["BYTES_READ"] == len(activations) + len(image)
-        assert counted["BYTES_WRITTEN"] == -(-4 * rows // config.bus_bytes) * config.bus_bytes
-        assert counted["BEATS"] + counted["STARVED"] + counted["STALLED"] <= counted["CYCLES"]
+@cocotb.parametrize(pause=[0.0, 0.3, 0.7])
+async def chains_are_exact(dut, pause):
+    bench = Bench(dut)
+    await bench.begin(pause)
+    for _ in range(2):
+        await bench.check_exact()
+
+
+@cocotb.test()
+async def a_reset_in_the_middle_leaves_nothing_behind(dut):
+    bench = Bench(dut)
+    await bench.begin(0.2)
+    for _ in range(8):
+        bench.load()
+        await bench.launch()
+        await cycles(dut, random.randrange(1, 900))
+        dut.rst.value = 1
+        await cycles(dut, 2)
+        dut.rst.value = 0
+        await cycles(dut, 2)
+        assert not dut.irq.value
+        await bench.check_exact()
+
+
+@cocotb.test()
+@cocotb.parametrize(resp=[AxiResp.SLVERR, AxiResp.DECERR])
+async def an_error_on_any_beat_ends_the_run(dut, resp):
+    bench = Bench(dut)
+    bench.resp = resp
+    await bench.begin(0.2)
+    size = bench.config.bus_bytes
+    for name, first, count in bench.regions:
+        beats = -(-count // size)
+        for beat in {0, random.randrange(beats), beats - 1}:
+            address = first + beat * size
+            bench.load()
+            bench.failing = {address}
+            await bench.launch()
+            causes = await bench.ended()
+            assert causes == {"write_error" if name == "results" else "read_error"}, (name, beat)
+            found = await bench.registers.read_dword(OFFSETS["ERROR_ADDR"])
+            assert found == bench.burst_of("aw" if name == "results" else "ar", address), (name, beat)
+            bench.failing = set()
+    await bench.check_exact()
+
+
+@cocotb.test()
+@cocotb.parametrize(channel=list(CHANNELS))
+async def silence_ends_the_run(dut, channel):
+    bench = Bench(dut)
+    await bench.begin()
+    silent = bench.channels[channel]
+    for before in (0, 30, 120, 400):
+        bench.load()
+        cocotb.start_soon(_fall_silent(dut, silent, before))
+        await bench.launch()
+        causes = await bench.ended()
+        assert causes == {"timeout"} or (before and not causes), "unless the silence came too late"
+        # As long as the memory is silent, so ends every run.
+        await bench.launch()
+        assert await bench.ended() == {"timeout"}
+        silent.clear_pause_generator()
+        silent.pause = False
+        await bench.check_exact()
+
+
+async def _fall_silent(dut, channel, before):
+    await cycles(dut, before)
+    channel.clear_pause_generator()
+    channel.pause = True
+
+
+@cocotb.test()
+async def activations_that_are_not_finite_are_found(dut):
+    bench = Bench(dut)
+    await bench.begin(0.1)
+    size = bench.config.bus_bytes
+    for name, first, count in bench.regions:
+        if name == "activations":
+            bench.load()
+            place = first + random.randrange(count // size) * size
+            bench.ram.write(place, b"\x00\x7C")
+            await bench.launch()
+            assert await bench.ended() == {"not_finite"}
+            found = await bench.registers.read_dword(OFFSETS["ERROR_ADDR"])
+            assert found == bench.burst_of("ar", place)
+    await bench.check_exact()
+
+
+@cocotb.test()
+async def descriptors_of_another_engine_are_refused(dut):
+    bench = Bench(dut)
+    await bench.begin()
+    for name, first, _ in bench.regions:
+        if name == "the descriptor":
+            bench.load()
+            bench.ram.write(first + 4, bytes([bench.content[first + 4] ^ 1]))
+            await bench.launch()
+            assert await bench.ended() == {"bad_descriptor"}
+            assert await bench.registers.read_dword(OFFSETS["ERROR_ADDR"]) == first
+    await bench.check_exact()

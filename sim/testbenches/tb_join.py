@@ -15,7 +15,7 @@ from sim.streams import Stream, cycles, send, start
 async def words_meet_their_activations(dut, idle, delay):
     (config,) = arguments()
     blocks, activations = Stream(dut, "blocks"), Stream(dut, "activations")
-    await start(dut, blocks.valid, activations.valid, dut.start, dut.empty)
+    await start(dut, blocks.valid, activations.valid, dut.empty)
     lanes = [Stream(dut, f"o__{n}") for n in range(config.lanes)]
     groups, per_group = 12, 5
     words, shared, wanted = [], [], []

@@ -7,9 +7,10 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
-from hw.read_dma import region_layout
+from hw.read_dma import Destination, region_layout
+from hw.unpacker import packed_layout
 from sim.runner import arguments
-from sim.streams import Stream, cycles, receive, send, start
+from sim.streams import Stream, cycles, send, start
 
 
 class Slave:
@@ -52,43 +53,109 @@ class Slave:
                 self.most = max(self.most, len(self.bursts))
 
 
-@cocotb.test()
+class Sinks:
+    """What comes out, as (number of the beat, its destination), and which weights were the last of their region."""
+
+    def __init__(self, dut, config, stall):
+        self.config, self.stall, self.found, self.last = config, stall, [], []
+        self._streams = {to: Stream(dut, to.name.lower()) for to in Destination}
+        self._dut = dut
+        self.readies = [sink.ready for sink in self._streams.values()]
+
+    async def run(self):
+        while True:
+            ready = random.random() >= self.stall
+            for handle in self.readies:
+                handle.value = ready
+            await RisingEdge(self._dut.clk)
+            for to, sink in self._streams.items():
+                if ready and sink.valid.value:
+                    word = int(sink.payload.value)
+                    if to == Destination.WEIGHTS:
+                        beat = packed_layout(self.config.bus_bits).from_bits(word)
+                        word = beat.data
+                        if beat.last:
+                            self.last.append(word)
+                    self.found.append((word, to))
+
+    async def receive(self, count):
+        """Wait for so many beats, and a little more."""
+        while len(self.found) < count:
+            await RisingEdge(self._dut.clk)
+        await cycles(self._dut, 20)
+        found, self.found = self.found, []
+        return found
+
+
+async def _connect(dut, latency, idle, stall, failing=()):
+    (config,) = arguments()
+    slave, sinks = Slave(dut, config, latency, idle, failing), Sinks(dut, config, stall)
+    await start(dut, dut.i__valid, *sinks.readies, slave.ar.ready, slave.r.valid, dut.abort)
+    cocotb.start_soon(slave.run())
+    cocotb.start_soon(sinks.run())
+    return config, slave, sinks
+
+
+def _region(config, first, beats, to):
+    return region_layout(config).const({"addr": first * config.bus_bytes, "beats": beats, "to": to}).as_bits()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(idle=[0.0, 0.4], stall=[0.0, 0.4])
 async def regions_are_read_once_and_in_order(dut, idle, stall):
-    (config,) = arguments()
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    slave = Slave(dut, config, 40, idle)
-    await start(dut, i.valid, o.ready, slave.ar.ready, slave.r.valid)
-    cocotb.start_soon(slave.run())
+    config, slave, sinks = await _connect(dut, 40, idle, stall)
     pages = BURST_BYTES // config.bus_bytes
-    regions = [(0, 1), (pages - 1, 2), (pages, pages), (5, 3 * pages + 7), (9, 0), (2 * pages - 3, 3), (100, 17)]
-    payloads = [region_layout(config).const({"addr": first * config.bus_bytes, "beats": beats}).as_bits()
-                for first, beats in regions]
-    cocotb.start_soon(send(i, payloads))
-    wanted = [beat for first, beats in regions for beat in range(first, first + beats)]
-    assert await receive(o, len(wanted), stall) == wanted
+    regions = [(first, beats, random.choice(list(Destination))) for first, beats in
+               ((0, 1), (pages - 1, 2), (pages, pages), (5, 3 * pages + 7), (9, 0), (2 * pages - 3, 3), (100, 17))]
+    cocotb.start_soon(send(Stream(dut, "i"), [_region(config, *region) for region in regions]))
+    wanted = [(beat, to) for first, beats, to in regions for beat in range(first, first + beats)]
+    assert await sinks.receive(len(wanted)) == wanted
+    assert sinks.last == [first + beats - 1 for first, beats, to in regions if beats and to == Destination.WEIGHTS]
+    assert dut.idle.value
     assert slave.most <= config.outstanding
     if idle == stall == 0:
         assert slave.most == config.outstanding, "fewer bursts under way than allowed"
     assert max(slave.lengths) == config.burst_beats
 
 
-@cocotb.test()
-async def errors_are_reported(dut):
-    (config,) = arguments()
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    slave = Slave(dut, config, 3, 0.0, failing={7})
-    await start(dut, i.valid, o.ready, slave.ar.ready, slave.r.valid)
-    cocotb.start_soon(slave.run())
-    strobes = []
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(idle=[0.0, 0.4])
+async def what_was_asked_for_is_swallowed(dut, idle):
+    """An abort in the middle of a region, wherever that may be; the next region is then whole."""
+    config, slave, sinks = await _connect(dut, 25, idle, 0.5)
+    i = Stream(dut, "i")
+    for before in (1, 2, 3, 10, 26, 27, 28, 40, 50):
+        await send(i, [_region(config, 3, config.max_beats, Destination.WEIGHTS)])
+        await cycles(dut, before)
+        assert not dut.idle.value
+        dut.abort.value = 1
+        await RisingEdge(dut.clk)
+        sinks.found.clear()
+        await RisingEdge(dut.clk)
+        while not dut.idle.value:
+            await RisingEdge(dut.clk)
+        assert not sinks.found, "a beat came out during an abort"
+        dut.abort.value = 0
+        assert not slave.bursts
+        cocotb.start_soon(send(i, [_region(config, 7, 5, Destination.ACTIVATIONS)]))
+        assert await sinks.receive(5) == [(beat, Destination.ACTIVATIONS) for beat in range(7, 12)]
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def errors_are_reported_with_their_burst(dut):
+    failing = 9
+    config, _, sinks = await _connect(dut, 3, 0.0, 0.3, {failing})
+    failed = []
 
     async def watch():
         while True:
             await RisingEdge(dut.clk)
-            strobes.append(int(dut.error.value))
+            if dut.error.value:
+                failed.append(int(dut.addr.value) // config.bus_bytes)
 
     cocotb.start_soon(watch())
-    cocotb.start_soon(send(i, [region_layout(config).const({"addr": 0, "beats": 20}).as_bits()]))
-    await receive(o, 20)
-    await cycles(dut, 2)
-    assert sum(strobes) == 1
+    pages = BURST_BYTES // config.bus_bytes
+    cocotb.start_soon(send(Stream(dut, "i"), [_region(config, first, beats, Destination.WEIGHTS) for first, beats in
+                                              ((pages, 3), (failing - 3, 20), (2 * pages, 2))]))
+    await sinks.receive(25)
+    assert failed == [failing - 3]

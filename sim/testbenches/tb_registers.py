@@ -6,6 +6,7 @@ import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
 
+from hw.descriptor import WORDS
 from hw.registers import ADDR_BITS, OFFSETS, REGISTERS
 from sim.register_bus import BusError, RegisterBus
 from sim.streams import start
@@ -15,7 +16,8 @@ from sim.streams import start
 async def registers_behave_as_mapped(dut):
     bus = RegisterBus(dut, ADDR_BITS)
     read_only = [register for register in REGISTERS if register.access == "ro"]
-    await start(dut, *bus.inputs, *(getattr(dut, register.name.lower()) for register in read_only))
+    await start(dut, *bus.inputs, dut.load,
+                *(getattr(dut, register.name.lower()) for register in read_only))
     starts = []
 
     async def watch():
@@ -48,9 +50,28 @@ async def registers_behave_as_mapped(dut):
 
 
 @cocotb.test()
+async def descriptors_overwrite_registers(dut):
+    bus = RegisterBus(dut, ADDR_BITS)
+    await start(dut, *bus.inputs, dut.load)
+    for register in REGISTERS:
+        if register.access == "rw" and register.name != "CONTROL":
+            assert await bus.read(register.offset) == register.init, f"{register.name} after reset"
+    values = {name: random.getrandbits(32) for name in WORDS if name != "FORMAT"}
+    held = dict.fromkeys(values, 0)
+    for chosen in (["NEXT", "ROWS"], list(values)):
+        dut.words.value = sum(value << 32 * WORDS.index(name) for name, value in values.items())
+        dut.load.value = sum(1 << WORDS.index(name) for name in chosen)
+        await RisingEdge(dut.clk)
+        dut.load.value = 0
+        held |= {name: values[name] for name in chosen}
+        for name, value in held.items():
+            assert await bus.read(OFFSETS[name]) == value, name
+
+
+@cocotb.test()
 async def unmapped_addresses_are_errors(dut):
     bus = RegisterBus(dut, ADDR_BITS)
-    await start(dut, *bus.inputs)
+    await start(dut, *bus.inputs, dut.load)
     address = REGISTERS[-1].offset + 4
     with pytest.raises(BusError, match=f"{address:#x}"):
         await bus.read(address)

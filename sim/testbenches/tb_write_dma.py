@@ -52,50 +52,86 @@ async def _connect(dut, idle, resp=Resp.OKAY):
     """Reset the design and let a slave answer it."""
     (config,) = arguments()
     slave = Slave(dut, config, idle, resp)
-    await start(dut, dut.i__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.start)
+    await start(dut, dut.i__valid, dut.bases__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.hurry, dut.abort)
     cocotb.start_soon(slave.run())
     return slave
 
 
-async def _write(dut, slave, base, count):
-    """Write ``count`` random results to ``base``; the bytes that memory should hold, and the error strobes seen."""
+async def _write(dut, slave, regions):
+    """Write random results to each ``(base, count)``, one behind the other; the bytes that memory should hold, and the
+    addresses of bursts that failed."""
     slave.memory.clear()
-    dut.base.value, dut.start.value = base, 1
-    await cycles(dut, 1)
-    dut.start.value = 0
-    results = [random.getrandbits(32) for _ in range(count)]
-    payloads = [result_layout().const({"result": value, "last": n == count - 1}).as_bits()
-                for n, value in enumerate(results)]
+    payloads, wanted, failed = [], {}, []
+    for base, count in regions:
+        results = [random.getrandbits(32) for _ in range(count)]
+        payloads += [result_layout().const({"result": value, "last": n == count - 1}).as_bits()
+                     for n, value in enumerate(results)]
+        content = b"".join(value.to_bytes(4, "little") for value in results)
+        wanted |= {base + n: byte for n, byte in enumerate(content)}
+    cocotb.start_soon(send(Stream(dut, "bases"), [base for base, _ in regions]))
     cocotb.start_soon(send(Stream(dut, "i"), payloads, slave.idle))
-    errors = 0
 
     async def until_done():
-        nonlocal errors
-        done = False
-        while not done:
+        done = 0
+        while done < len(regions):
             await RisingEdge(dut.clk)
-            done = bool(dut.done.value)
-            errors += int(dut.error.value)
+            done += int(dut.done.value)
+            if dut.error.value:
+                failed.append(int(dut.addr.value))
 
     await with_timeout(until_done(), 200, "us")
-    content = b"".join(value.to_bytes(4, "little") for value in results)
-    return {base + n: byte for n, byte in enumerate(content)}, errors
+    return wanted, failed
 
 
 @cocotb.test()
-@cocotb.parametrize(idle=[0.0, 0.4])
-async def results_land_in_place(dut, idle):
+@cocotb.parametrize(idle=[0.0, 0.4], hurry=[0, 1])
+async def results_land_in_place(dut, idle, hurry):
     slave = await _connect(dut, idle)
+    dut.hurry.value = hurry
     size = slave.config.bus_bytes
-    for base, count in ((0, 1), (BURST_BYTES - 2 * size, 100), (3 * size, 2 * size // 4), (0, 16 * size // 4 + 1)):
-        wanted, errors = await _write(dut, slave, base, count)
-        assert slave.memory == wanted
-        assert errors == 0
+    regions = [(0, 1), (BURST_BYTES - 2 * size, 100), (BURST_BYTES // 2 + 3 * size, 2 * size // 4),
+               (4 * BURST_BYTES, 1), (2 * BURST_BYTES, 16 * size // 4 + 1)]
+    wanted, failed = await _write(dut, slave, regions)
+    assert slave.memory == wanted
+    assert not failed
     assert max(slave.lengths) <= slave.config.write_beats
+    if not hurry:
+        assert max(slave.lengths) == slave.config.write_beats
+        assert len(slave.lengths) <= sum(-(-4 * count // size) // slave.config.write_beats + 2 for _, count in regions)
+    await cycles(dut, 3)
+    assert dut.idle.value
 
 
 @cocotb.test()
 async def errors_are_reported(dut):
     slave = await _connect(dut, 0.0, Resp.SLVERR)
-    _, errors = await _write(dut, slave, 0, 40)
-    assert errors == len(slave.lengths)
+    _, failed = await _write(dut, slave, [(0, 40)])
+    assert len(failed) == len(slave.lengths)
+    assert failed == [sum(slave.lengths[:n]) * slave.config.bus_bytes for n in range(len(failed))]
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.4])
+async def an_abort_ends_the_burst_under_way_and_no_more(dut, idle):
+    slave = await _connect(dut, idle)
+    size, results = slave.config.bus_bytes, Stream(dut, "i")
+    for before in range(0, 6 * size, 5):
+        feeder = cocotb.start_soon(send(results, [result_layout().const({"result": n}).as_bits()
+                                                  for n in range(10 * size)]))
+        await send(Stream(dut, "bases"), [0])
+        await cycles(dut, before)
+        feeder.cancel()
+        results.valid.value = 0
+        dut.abort.value = 1
+        bursts = len(slave.lengths)
+        await RisingEdge(dut.clk)
+        for _ in range(200):
+            await RisingEdge(dut.clk)
+            if dut.idle.value:
+                break
+        assert dut.idle.value
+        await RisingEdge(dut.clk)
+        dut.abort.value = 0
+        assert len(slave.lengths) <= bursts + 1
+        wanted, _ = await _write(dut, slave, [(BURST_BYTES, 3)])
+        assert slave.memory == wanted, "something was left of the run before"

@@ -1,7 +1,9 @@
 """The driver against a device that is a dictionary of registers and a bytearray."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,13 +15,15 @@ from host.device import DeviceError
 from host.driver import Counters, Driver
 from host.errors import UserError
 from host.image import activation_image, weight_image
+from host.layout import memory_needed
 from hw.config import EngineConfig
+from hw.descriptor import WORDS, descriptor_image
 from hw.registers import OFFSETS
 from sim.random_matrix import random_group_matrix, random_matrix
 
 FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25, "fp16": 1 | 9 << 21,
               "int4": 8 | 4 << 18 | 9 << 21 | 16 << 25}
-DONE, READ_ERROR, WRITE_ERROR, NOT_FINITE = 2, 4, 8, 16
+DONE, READ_ERROR, WRITE_ERROR, NOT_FINITE, BAD_DESCRIPTOR, TIMEOUT = 2, 4, 8, 16, 32, 64
 
 
 class FakeDevice:
@@ -27,9 +31,10 @@ class FakeDevice:
 
     def __init__(self, identity: int, status: int = DONE, interrupt: bool = True, memory_bytes: int = 1 << 16):
         self.memory_bytes, self.memory = memory_bytes, bytearray(b"\xAA" * memory_bytes)
-        self.registers = {"ID": 0x5EED0001, "FORMAT": identity, "STATUS": 0}
+        self.registers = {"ID": 0x5EED0002, "FORMAT": identity, "STATUS": 0}
         self.registers |= {name: 100 + i for i, name in
-                           enumerate(("CYCLES", "STARVED", "STALLED", "BEATS", "BYTES_READ", "BYTES_WRITTEN"))}
+                           enumerate(("CYCLES", "STARVED", "REFRESH", "STALLED", "DRAIN", "BEATS", "BYTES_READ",
+                                      "BYTES_WRITTEN"))}
         self.status, self.interrupt, self.result, self.limits = status, interrupt, b"", []
         self.written: list[str] = []
 
@@ -81,11 +86,11 @@ def test_a_compressed_product() -> None:
     product = driver(device).multiply(weights, x)
     assert product.y.dtype == np.float32
     assert np.array_equal(product.y, matvec.matvec(weights, x))
-    assert product.counters == Counters(cycles=100, starved=101, stalled=102, beats=103, bytes_read=104,
-                                        bytes_written=105)
+    assert product.counters == Counters(cycles=100, starved=101, refresh=102, stalled=103, drain=104, beats=105,
+                                        bytes_read=106, bytes_written=107)
     config, registers = EngineConfig(SEEDLM4), device.registers
     activations, image = activation_image(x, config), weight_image(weights, config)
-    assert (registers["ROWS"], registers["BLOCKS"]) == (20, 3)
+    assert (registers["NEXT"], registers["ROWS"], registers["BLOCKS"]) == (0, 20, 3)
     assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (1, 6)
     assert registers["FACTOR_EXPONENT"] == 127 - 8 - 4 - 29 - 15  # shifts, bias, activations, and just above 2**-15
     assert device.read_memory(registers["ACTIVATION_ADDR"], len(activations)) == activations
@@ -129,14 +134,14 @@ def test_an_int4_product(act_bits: int, unit: int) -> None:
 
 def test_narrow_activations() -> None:
     device, weights, x = FakeDevice(FORMAT_512["seedlm4"] - (8 << 25)), matrix(), ones()
-    driver(device, act_bits=8).load(weights, x)
-    assert device.registers["FACTOR_EXPONENT"] == 127 - 8 - 4 - 21 - 15
+    loaded = driver(device, act_bits=8).load((weights, x))
+    assert loaded.matrices[0].words["FACTOR_EXPONENT"] == 127 - 8 - 4 - 21 - 15
 
 
 def test_a_wrong_design() -> None:
     device = FakeDevice(FORMAT_512["seedlm4"])
     device.registers["ID"] = 0xDEADBEEF
-    with pytest.raises(DeviceError, match="ID register reads 0xdeadbeef where a seedlm-fpga engine has 0x5eed0001"):
+    with pytest.raises(DeviceError, match="ID register reads 0xdeadbeef where a seedlm-fpga engine has 0x5eed0002"):
         driver(device)
 
 
@@ -202,12 +207,63 @@ def with_status(status: int) -> Callable[[], FakeDevice]:
     return lambda: FakeDevice(FORMAT_512["seedlm4"], status)
 
 
-@pytest.mark.parametrize(("make", "message"), [
-    (no_interrupt, "did not end"), (with_status(1), "did not end"), (with_status(0), "did not end"),
-    (with_status(DONE | READ_ERROR), "failed: memory answered a read with an error"),
-    (with_status(DONE | WRITE_ERROR), "failed: memory answered a write with an error"),
-    (with_status(DONE | NOT_FINITE), "failed: the device met an activation that is NaN or infinite"),
-    (with_status(DONE | READ_ERROR | NOT_FINITE), "failed: memory answered a read with an error")])
-def test_runs_that_fail(make: Callable[[], FakeDevice], message: str) -> None:
-    with pytest.raises(DeviceError, match=f"the product of 20 x 24 in seedlm4 {message}"):
+@pytest.mark.parametrize("make", [no_interrupt, with_status(1), with_status(0)])
+def test_runs_that_do_not_end(make: Callable[[], FakeDevice]) -> None:
+    with pytest.raises(DeviceError, match="the product of 20 x 24 in seedlm4 did not end"):
         driver(make()).multiply(matrix(), ones())
+    target = driver(make())
+    loaded = target.load((matrix(), ones()), (matrix(), ones()))
+    with pytest.raises(DeviceError, match="the chain of 2 products in seedlm4 did not end"):
+        target.run(loaded)
+
+
+@pytest.mark.parametrize(("status", "address", "message"), [
+    (READ_ERROR, 0x1000, "memory answered a read with an error at address 0x1000 (weights)"),
+    (WRITE_ERROR, 0x2000, "memory answered a write with an error at address 0x2000 (results)"),
+    (NOT_FINITE, 0, "the device met an activation that is NaN or infinite at address 0x0 (activations)"),
+    (TIMEOUT, 0x9000, "memory gave no answer at address 0x9000"),
+    (READ_ERROR | TIMEOUT, 0x1000, "memory answered a read with an error at address 0x1000 (weights)")])
+def test_runs_that_fail(status: int, address: int, message: str) -> None:
+    device = FakeDevice(FORMAT_512["seedlm4"], DONE | status)
+    device.registers["ERROR_ADDR"] = address
+    with pytest.raises(DeviceError, match=re.escape(f"the product of 20 x 24 in seedlm4 failed: {message}") + "$"):
+        driver(device).multiply(matrix(), ones())
+
+
+def test_chains_that_fail() -> None:
+    device = FakeDevice(FORMAT_512["seedlm4"], DONE | BAD_DESCRIPTOR)
+    target = driver(device)
+    loaded = target.load((matrix(), ones()), (matrix(40), ones()))
+    device.registers["ERROR_ADDR"] = loaded.matrices[1].descriptor_addr
+    with pytest.raises(DeviceError, match=re.escape(
+            "the product of 40 x 24 in seedlm4, number 2 of 2 in a chain, failed: the device met a descriptor that is "
+            f"not for it at address {loaded.matrices[0].words['NEXT']:#x} (the descriptor)")):
+        target.run(loaded)
+
+
+def test_a_chain_in_memory() -> None:
+    """The second product has the vector of the first; each descriptor leads to the next."""
+    device, x = FakeDevice(FORMAT_512["seedlm4"]), ones()
+    target, weights = driver(device), [matrix(20), matrix(40), matrix(16)]
+    loaded = target.load((weights[0], x), (weights[1], x), (weights[2], ones()))
+    product = target.run(loaded)
+    assert [result.shape for result in product.results] == [(20,), (40,), (16,)]
+    first, *others = loaded.matrices
+    assert [placed.words["ACTIVATION_BEATS"] for placed in loaded.matrices] == [1, 0, 1]
+    assert {name: device.registers[name] for name in WORDS} == first.words
+    for before, placed in zip(loaded.matrices, others, strict=False):
+        assert before.words["NEXT"] == placed.descriptor_addr != 0
+        assert device.read_memory(placed.descriptor_addr, 64) == descriptor_image(placed.words)
+    assert others[-1].words["NEXT"] == 0
+    for placed, matrix_ in zip(loaded.matrices, weights, strict=True):
+        image = weight_image(matrix_, EngineConfig(SEEDLM4))
+        assert device.read_memory(placed.words["WEIGHT_ADDR"], len(image)) == image
+    regions = sorted((start, size) for placed in loaded.matrices for _, start, size in placed.regions(64) if size)
+    assert all(start + size <= following for (start, size), (following, _) in pairwise(regions))
+    assert memory_needed(EngineConfig(SEEDLM4), [matrix_.shape for matrix_ in weights]) >= sum(regions[-1])
+
+
+def test_a_chain_that_is_too_long() -> None:
+    device = FakeDevice(FORMAT_512["seedlm4"], memory_bytes=6 * 4096)
+    with pytest.raises(UserError, match="a chain of 2 matrices needs 28672 bytes of memory; the device has 24576"):
+        driver(device).load((matrix(), ones()), (matrix(), ones()))

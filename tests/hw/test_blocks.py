@@ -7,9 +7,9 @@ import pytest
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
 from hw.activation_buffer import ActivationBuffer
 from hw.align import Align
-from hw.beat_router import BeatRouter
 from hw.config import EngineConfig
 from hw.counters import Counters
+from hw.descriptor import DescriptorReader
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
@@ -20,6 +20,8 @@ from hw.normalise import Normalise
 from hw.read_dma import ReadDma
 from hw.registers import RegisterFile
 from hw.scale import Scale
+from hw.stream_queue import StreamQueue
+from hw.supervisor import Supervisor
 from hw.unpacker import Unpacker
 from hw.write_dma import WriteDma
 from sim.runner import build, run
@@ -36,7 +38,7 @@ ECP5 = {"multiplier_bits": 18, "copy_activations": True}
 
 
 def _small(fmt, bus_bits=64, act_bits=16):
-    return EngineConfig(fmt, bus_bits, max_rows=64, max_cols=256, outstanding=4, write_beats=4, act_bits=act_bits)
+    return EngineConfig(fmt, bus_bits, max_rows=64, max_cols=256, latency=64, write_beats=4, act_bits=act_bits)
 
 
 CASES = [
@@ -56,7 +58,9 @@ CASES = [
     *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
     (RegisterFile,),
     (Join, _small(SEEDLM4, 128)),
-    (BeatRouter, _small(SEEDLM4)),
+    *((DescriptorReader, _small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
+    *((StreamQueue, width, depth) for width, depth in ((7, 1), (33, 4), (5, 6))),
+    (Supervisor, 32),
     (Counters, 8),
 ]
 

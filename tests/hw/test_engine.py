@@ -6,9 +6,10 @@ import pytest
 from golden.product import product
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat
 from host.driver import Driver
-from host.image import activation_image, weight_image
 from hw.config import EngineConfig
+from hw.descriptor import DESCRIPTOR_BYTES
 from hw.engine_pins import EnginePins
+from hw.registers import ID, OFFSETS, identity
 from sim.data import finite_halves
 from sim.device import SimDevice
 from sim.random_matrix import random_matrix, random_weights
@@ -21,7 +22,7 @@ SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 
 
 def _small(fmt, bus_bits, act_bits=16):
-    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, outstanding=4, write_beats=4, act_bits=act_bits)
+    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, latency=64, write_beats=4, act_bits=act_bits)
 
 
 def _ids(value):
@@ -51,19 +52,45 @@ def test_products_are_bit_exact(config, memory, simulator):
             done = driver.multiply(weights, x)
             assert done.y.tobytes() == product(weights, x, config.act_bits).tobytes(), f"{rows} x {cols}"
             counters = done.counters
-            assert counters.beats + counters.starved + counters.stalled <= counters.cycles
+            assert (counters.beats + counters.starved + counters.refresh + counters.stalled + counters.drain
+                    == counters.cycles)
             assert counters.bytes_read == counters.beats * config.bus_bytes
 
 
+class Recorder:
+    """A device that keeps what is written to it."""
+
+    memory_bytes = 1 << 16
+
+    def __init__(self, config):
+        self._registers = {OFFSETS["ID"]: ID, OFFSETS["FORMAT"]: identity(config)}
+        self.memory = bytearray()
+
+    def read_register(self, offset):
+        return self._registers[offset]
+
+    def write_memory(self, address, content):
+        assert address >= len(self.memory)
+        self.memory += bytes(address - len(self.memory)) + content
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(INT4, 64), _small(None, 64)], ids=_ids)
+@pytest.mark.parametrize("config", [_small(SEEDLM4, 64), _small(INT4, 64), _small(None, 64), _small(SEEDLM3, 128)],
+                         ids=_ids)
 def test_axi_as_others_see_it(config, simulator):
-    rng = np.random.default_rng(7)
-    cases = []
-    for rows, cols in ((1, 1), (7, 30), (40, 20)):
-        weights, x = random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)
-        cases.append((weights, weight_image(weights, config), activation_image(x, config), x))
-    run(build(EnginePins, config, simulator=simulator), "sim.testbenches.tb_engine_axi", (config, cases))
+    """Chains of matrices, the second with the vector of the first."""
+    rng, products, x = np.random.default_rng(7), [], None
+    for rows, cols, shared in ((1, 30, False), (7, 30, True), (40, 20, False), (5, 1, False)):
+        x = x if shared else finite_halves(rng, cols)
+        products.append((random_weights(config.fmt, rows, cols, rng), x))
+    device = Recorder(config)
+    matrices = Driver(device, config).load(*products).matrices
+    results = [(placed.words["RESULT_ADDR"], product(weights, x, config.act_bits).tobytes())
+               for placed, (weights, x) in zip(matrices, products, strict=True)]
+    regions = [(name, address, DESCRIPTOR_BYTES if name == "the descriptor" else size) for placed in matrices
+               for name, address, size in placed.regions(config.bus_bytes) if size]
+    run(build(EnginePins, config, simulator=simulator), "sim.testbenches.tb_engine_axi",
+        (config, bytes(device.memory), matrices[0].words, results, regions))
 
 
 def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch):

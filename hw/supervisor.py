@@ -1,0 +1,86 @@
+"""Supervisor: ends a run that has gone wrong.
+
+An error, or a memory that has not moved a word for as long as the WATCHDOG register says, raises ``abort``: the DMAs
+let go of the bus as AXI4 has it, the datapath is reset, and cause and address are kept. ``abort`` lasts until the bus
+is quiet, into the next run if need be, so that no late answer can be mistaken for that run's.
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["CAUSES", "Supervisor"]
+
+CAUSES = ("read_error", "write_error", "not_finite", "bad_descriptor", "timeout")
+"""What ends a run, as in the STATUS register."""
+
+
+class Supervisor(wiring.Component):
+    """Causes, the watchdog and the state of emergency.
+
+    Parameters
+    ----------
+    addr_bits : int
+
+    Members
+    -------
+    start, busy : In(1)
+        A run starts; is under way.
+    read_error, write_error, not_finite, bad_descriptor : In(1)
+        Strobes.
+    read_addr, write_addr : In(addr_bits)
+        Of the bursts under way.
+    progress : In(1)
+        Something was transferred.
+    limit : In(32)
+        Cycles without progress after which a run ends; 0 for never.
+    quiet : In(1)
+        Nothing is under way on the bus.
+    abort : Out(1)
+    expired : Out(1)
+        The watchdog has.
+    status : Out
+        A bit for each cause met.
+    error_addr : Out(addr_bits)
+        Of the burst that was the first to fail.
+    """
+
+    def __init__(self, addr_bits):
+        address = In(addr_bits)
+        super().__init__({
+            "start": In(1), "busy": In(1),
+            "read_error": In(1), "write_error": In(1), "not_finite": In(1), "bad_descriptor": In(1),
+            "read_addr": address, "write_addr": address,
+            "progress": In(1), "limit": In(32), "quiet": In(1),
+            "abort": Out(1), "expired": Out(1),
+            "status": Out(data.StructLayout(dict.fromkeys(CAUSES, 1))), "error_addr": Out(addr_bits),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        idle = Signal.like(self.limit)
+        m.d.comb += self.expired.eq((self.limit != 0) & (idle == self.limit))
+        with m.If(self.start | self.progress):
+            m.d.sync += idle.eq(0)
+        with m.Elif(self.busy & ~self.expired):
+            m.d.sync += idle.eq(idle + 1)
+
+        # Not finite is known 2 cycles after the beat.
+        before, earlier = (Signal.like(self.read_addr, name=name, reset_less=True) for name in ("before", "earlier"))
+        m.d.sync += [before.eq(self.read_addr), earlier.eq(before)]
+
+        # What comes with an error is no descriptor.
+        errors = Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor & ~self.read_error)
+        with m.If(self.abort & self.quiet):
+            m.d.sync += self.abort.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.status.eq(0)
+        with m.Elif(self.busy & (self.expired | ~self.abort & errors.any())):
+            m.d.sync += [
+                self.abort.eq(1),
+                self.status.eq(self.status.as_value() | Cat(Mux(self.abort, 0, errors), self.expired)),
+            ]
+            with m.If(~self.status.as_value().any()):
+                m.d.sync += self.error_addr.eq(Mux(self.not_finite, earlier,
+                                                   Mux(self.write_error, self.write_addr, self.read_addr)))
+        return m

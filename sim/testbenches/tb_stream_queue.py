@@ -1,0 +1,34 @@
+"""Queue: what goes in comes out in order; it holds as much as it says; a payload is there the cycle after."""
+
+import random
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from sim.runner import arguments
+from sim.streams import Stream, receive, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def order_is_kept(dut, idle, stall):
+    width, _ = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready)
+    payloads = [random.getrandbits(width) for _ in range(200)]
+    cocotb.start_soon(send(i, payloads, idle))
+    assert await receive(o, len(payloads), stall) == payloads
+
+
+@cocotb.test()
+async def it_fills_up(dut):
+    width, depth = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready)
+    i.valid.value = 1
+    for n in range(depth + 3):
+        i.payload.value = n % (1 << width)
+        await RisingEdge(dut.clk)
+        assert bool(i.ready.value) == (n < depth)
+        assert bool(o.valid.value) == (n > 0), "a payload is offered the cycle after it was taken"
+        assert int(dut.level.value) == min(n, depth)
