@@ -17,8 +17,8 @@ __all__ = ["accumulate", "factor", "matvec"]
 def factor(fmt: BlockFormat, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
     """The constant by which a row sum is multiplied, but for 2**(shared activation exponent), which is added later.
 
-    2**(EXP_MIN + bias) undoes the shift of the exponents, 2**lsb_exponent(0, act_bits) gives activations their unit, and
-    1 / (2**(k-1) - 1) turns numerators into weights. Rounded to float32 once.
+    2**(EXP_MIN + bias) undoes the shift of the exponents, 2**lsb_exponent(0, act_bits) gives activations their unit,
+    and 1 / (2**(k-1) - 1) turns numerators into weights. Rounded to float32 once.
 
     Raises
     ------

@@ -1,9 +1,10 @@
 """Coefficient decode: the few numbers, the same for all weights of a block, from which its numerators are made.
 
 Bit ``j`` of the window above the first state of a weight enters that weight's numerator as
-``sum over p of q[p] * 2**(j - p)`` (0 <= j - p < k). Bits ``p_count - 1`` to ``k - 1``, the core, belong to every state,
-so that they share one factor, ``gain * 2**(j - p_count + 1)`` with ``gain = sum of q[p] * 2**(p_count - 1 - p)``. The
-bits below and above, the edges, are few: what any combination of them adds is looked up in two tables.
+``sum over p of q[p] * 2**(j - p)`` (0 <= j - p < k). Bits ``p_count - 1`` to ``k - 1``, the core, belong to every
+state, so that they share one factor, ``gain * 2**(j - p_count + 1)`` with
+``gain = sum of q[p] * 2**(p_count - 1 - p)``. The bits below and above, the edges, are few: what any combination of
+them adds is looked up in two tables; so are small multiples of the gain.
 
 Combinational.
 """
@@ -50,8 +51,8 @@ class Edges:
         Bits from the first of the core on that are multiplied by the gain. It may be more than the core has: the high
         table then takes off what is too much.
 
-    ``low`` and ``high`` are the bits that select; entry ``s`` of a table is the form ``low_forms[s]``, or
-    ``high_forms[s] * 2**high_shift``, in which the centring of the states is contained.
+    ``low`` and ``high`` are the bits that select an entry of the table of that name; those of the high one, in which
+    the centring of the states is contained, count for ``2**high_shift``.
     """
 
     fmt: BlockFormat
@@ -84,39 +85,35 @@ class Edges:
         return forms
 
     @property
-    def low_forms(self) -> list[Form]:
-        """Entries of the low table."""
-        return self._table(self.low, 0)
-
-    @property
     def high_shift(self) -> int:
         """Power of two in all entries of the high table."""
         factors = [factor for form in self._table(self.high, -self.fmt.offset) for factor in form if factor]
         return min((factor & -factor).bit_length() - 1 for factor in factors)
 
     @property
-    def high_forms(self) -> list[Form]:
-        """Entries of the high table."""
-        return [tuple(factor >> self.high_shift for factor in form)
-                for form in self._table(self.high, -self.fmt.offset)]
+    def tables(self) -> dict[str, list[Form]]:
+        """Entries of all tables by name."""
+        gain = gain_form(self.fmt)
+        return {
+            "gain": [tuple(multiple * factor for factor in gain) for multiple in range(4)],
+            "low": self._table(self.low, 0),
+            "high": [tuple(factor >> self.high_shift for factor in form)
+                     for form in self._table(self.high, -self.fmt.offset)],
+        }
 
 
 def coefficient_layout(edges: Edges) -> data.StructLayout:
-    """``gain`` and the tables ``low`` and ``high``; all signed integers."""
-    fmt = edges.fmt
+    """The multiples 0 to 3 of the ``gain`` and the tables ``low`` and ``high``; all signed integers."""
 
     def widest(forms):
-        return signed(max(form_shape(fmt, form).width for form in forms))
+        return signed(max(form_shape(edges.fmt, form).width for form in forms))
 
-    return data.StructLayout({
-        "gain": form_shape(fmt, gain_form(fmt)),
-        "low": data.ArrayLayout(widest(edges.low_forms), len(edges.low_forms)),
-        "high": data.ArrayLayout(widest(edges.high_forms), len(edges.high_forms)),
-    })
+    return data.StructLayout({name: data.ArrayLayout(widest(forms), len(forms))
+                              for name, forms in edges.tables.items()})
 
 
 class Coefficients(wiring.Component):
-    """Gain and tables from the ``p`` stored coefficients.
+    """Tables from the ``p`` stored coefficients.
 
     Members
     -------
@@ -134,10 +131,8 @@ class Coefficients(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        edges = self._edges
-        m.d.comb += self.o.gain.eq(self._value(gain_form(edges.fmt)))
-        for table, forms in ((self.o.low, edges.low_forms), (self.o.high, edges.high_forms)):
-            m.d.comb += [table[i].eq(self._value(form)) for i, form in enumerate(forms)]
+        for name, forms in self._edges.tables.items():
+            m.d.comb += [self.o[name][i].eq(self._value(form)) for i, form in enumerate(forms)]
         return m
 
     def _value(self, form):

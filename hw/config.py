@@ -46,9 +46,9 @@ class EngineConfig:
         Signed width of the wider operand of the device's multipliers: 25 for a DSP48E1, 18 for a MULT18X18D.
     narrow_products : str
         What multiplies coefficients: "dsp" or "lut".
-    copy_activations : bool
-        Whether each lane has activation registers of its own. It costs ``lanes * c * act_bits`` of them, and spares
-        the wires that cross the device from one set.
+    fast : bool
+        Whether flip-flops are spent on the clock: each lane then has activation registers of its own, which spares the
+        wires that cross the device from one set, and pipelines are a stage longer.
 
     Raises
     ------
@@ -65,7 +65,7 @@ class EngineConfig:
     act_bits: int = ACT_BITS
     multiplier_bits: int = 25
     narrow_products: str = "lut"
-    copy_activations: bool = False
+    fast: bool = False
 
     def __post_init__(self):
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),
@@ -152,7 +152,7 @@ class EngineConfig:
 
     @property
     def _weight_bound(self) -> int:
-        """Greatest magnitude of the integer that a weight is a multiple of. LFSR states are from 1 to 2 * offset - 1."""
+        """Greatest magnitude of the integer that a weight is a multiple of; LFSR states are never 0."""
         fmt = self.fmt
         return -fmt.code_min if isinstance(fmt, GroupFormat) else fmt.p * -fmt.coef_min * (fmt.offset - 1)
 

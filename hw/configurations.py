@@ -53,7 +53,7 @@ XC7 = Xc7()
 
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
-    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, copy_activations=True)
+    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, fast=True)
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 

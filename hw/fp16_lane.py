@@ -40,28 +40,29 @@ class Fp16Lane(wiring.Component):
         m.submodules.accumulator = accumulator = Accumulator(self._config)
         m.d.comb += self.i.ready.eq(1)
 
-        # 1: registers.
-        word, valid = Signal.like(self.i.payload), Signal()
-        activation = Signal(16, attrs={"keep": 1} if self._config.copy_activations else {})
-        m.d.sync += [valid.eq(self.i.valid), word.eq(self.i.payload), activation.eq(self.i.payload.activations.x[0])]
+        # 1: both factors taken apart.
+        word = self.i.payload
+        factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
+        weight, limits = Signal(factor), Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
+        activation = Signal(factor, attrs={"keep": 1} if self._config.fast else {})
+        m.d.sync += [
+            weight.eq(Cat(*split_fp16(word.block))),
+            activation.eq(Cat(*split_fp16(word.activations.x[0]))),
+            limits.eq(Cat(self.i.valid, word.activations.first, word.activations.last)),
+        ]
 
         # 2: the product of the significands.
-        weight_sign, weight, weight_exponent = split_fp16(word.block)
-        x_sign, x, x_exponent = split_fp16(activation)
         magnitude, negative, shift = Signal(22), Signal(), Signal(6)
         m.d.sync += [
-            magnitude.eq(weight * x),
-            negative.eq(weight_sign ^ x_sign),
-            shift.eq(weight_exponent + x_exponent - 2),
+            magnitude.eq(weight.significand * activation.significand),
+            negative.eq(weight.sign ^ activation.sign),
+            shift.eq(weight.exponent + activation.exponent - 2),
         ]
 
         # 3 and 4: sign and shift, in two steps.
         product, coarse = Signal(signed(23 + 7)), Signal(3)
         m.d.sync += [product.eq(Mux(negative, -magnitude, magnitude) << shift[:3]), coarse.eq(shift[3:])]
         value = accumulator.i
-        limits = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
-        m.d.comb += [limits.valid.eq(valid), limits.first.eq(word.activations.first),
-                     limits.last.eq(word.activations.last)]
         limits = delayed(m, limits, 3, "limits")
         m.d.comb += [value.valid.eq(limits.valid), value.payload.first.eq(limits.first),
                      value.payload.last.eq(limits.last)]

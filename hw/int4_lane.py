@@ -48,7 +48,7 @@ class Int4Lane(wiring.Component):
 
         # Activations as in the SeedLM lane; the row's limits and the scale travel beside the multiplication.
         word = self.i.payload
-        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.copy_activations else {})
+        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.fast else {})
         codes = Signal(data.ArrayLayout(signed(fmt.bits), fmt.c))
         side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "scale_bit": 1}))
         m.d.sync += [x.eq(word.activations.x), codes.eq(word.block)]

@@ -14,14 +14,15 @@ from hw.config import EngineConfig
 from hw.delay import delayed
 from hw.lfsr_bank import LfsrBank
 from hw.mac import MacArray, mac_latency
-from hw.numerators import Numerators
+from hw.numerators import Numerators, numerators_latency
 
 __all__ = ["SeedlmLane", "lane_latency"]
 
 
 def lane_latency(config: EngineConfig) -> int:
-    """Cycles from the last block of a row to its sum: numerators, dot product, two shifts, accumulator."""
-    return Numerators.latency + mac_latency(config) + 2 + 1
+    """Cycles from the last block of a row to its sum: input register, numerators, dot product, two shifts,
+    accumulator."""
+    return 1 + numerators_latency(config) + mac_latency(config) + 2 + 1
 
 
 class SeedlmLane(wiring.Component):
@@ -39,7 +40,8 @@ class SeedlmLane(wiring.Component):
         m.submodules.mac = mac = MacArray(config)
         m.submodules.accumulator = accumulator = Accumulator(config)
 
-        word = self.i.payload
+        word, valid = Signal.like(self.i.payload), Signal()
+        m.d.sync += [word.eq(self.i.payload), valid.eq(self.i.valid)]
         seed, exponent = (word.block[low:low + width] for low, width in (fmt.fields["seed"], fmt.fields["exponent"]))
         m.d.comb += [
             self.i.ready.eq(1),
@@ -49,8 +51,8 @@ class SeedlmLane(wiring.Component):
             mac.numerators.eq(numerators.o),
         ]
         # The copies of a lane's activations must not be merged with those of others when they are to be near.
-        waiting = delayed(m, word.activations.x, Numerators.latency - 1, "x")
-        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.copy_activations else {})
+        waiting = delayed(m, word.activations.x, numerators_latency(config) - 1, "x")
+        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.fast else {})
         m.d.sync += x.eq(waiting)
         m.d.comb += mac.x.eq(x)
 
@@ -58,12 +60,12 @@ class SeedlmLane(wiring.Component):
         # e + 8, which is e with its sign bit turned round.
         side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "shift": EXP_BITS}))
         m.d.comb += [
-            side.valid.eq(self.i.valid),
+            side.valid.eq(valid),
             side.first.eq(word.activations.first),
             side.last.eq(word.activations.last),
             side.shift.eq(exponent ^ (1 << (EXP_BITS - 1))),
         ]
-        side = delayed(m, side, Numerators.latency + mac_latency(config), "side")
+        side = delayed(m, side, numerators_latency(config) + mac_latency(config), "side")
         coarse, fine = Cat(Const(0, EXP_BITS // 2), side.shift[EXP_BITS // 2:]), side.shift[:EXP_BITS // 2]
         shifted = Signal((mac.dot << coarse).shape())
         value = accumulator.i

@@ -7,7 +7,7 @@ for each weight, which either is a multiplier's (``config.narrow_products == "ds
 ("lut"): the window is cut into digits of ``p`` bits, each multiplied by the gain once, and as weight ``c + 1`` starts
 one digit behind weight ``c``, they share all but one of them, and sums of neighbours too.
 
-Latency 3 cycles, one block a cycle; never stalls.
+Latency :func:`numerators_latency` cycles, one block a cycle; never stalls.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -18,7 +18,12 @@ from hw.adder_tree import aligned_sum
 from hw.coefficients import Coefficients, Edges, coefficient_layout, core_bits
 from hw.config import EngineConfig
 
-__all__ = ["Numerators"]
+__all__ = ["Numerators", "numerators_latency"]
+
+
+def numerators_latency(config: EngineConfig) -> int:
+    """Cycles from window and coefficients to numerators: tables; (when fast) edges and digits; halves; sums."""
+    return 4 if config.fast else 3
 
 
 class Numerators(wiring.Component):
@@ -30,14 +35,14 @@ class Numerators(wiring.Component):
         Output of the LFSR bank.
     q : In(array of p signed(coef_bits))
     o : Out(array of c signed(numerator_bits))
-        ``latency`` cycles after the inputs.
+        :func:`numerators_latency` cycles after the inputs.
     """
-
-    latency = 3
 
     def __init__(self, config: EngineConfig):
         fmt = config.fmt
         self._fmt, self._in_luts = fmt, config.narrow_products == "lut"
+        # What ends a sum that others are built on: a register where clock speed is worth it.
+        self._ended = self._registered if config.fast else self._kept
         core = len(core_bits(fmt))
         self._digits = -(-core // fmt.p)
         self._edges = Edges(fmt, self._digits * fmt.p if self._in_luts else core)
@@ -57,22 +62,21 @@ class Numerators(wiring.Component):
         window, factors = Signal.like(self.window), Signal(coefficient_layout(edges))
         m.d.sync += [window.eq(self.window), factors.eq(coefficients.o)]
 
-        # 2: what the edges add.
+        # 2: what the edges add, and most of what the core does; last, their sum.
         edge = []
         for c in range(fmt.c):
             low_bits, high_bits = (window[c * fmt.p + bits.start:c * fmt.p + bits.stop]
                                    for bits in (edges.low, edges.high))
             low = factors.low[low_bits] if len(edges.low) else factors.low[0]
             high = factors.high[high_bits] if len(edges.high) else factors.high[0]
-            edge.append((low, high))
-
-        # 3: and what the core does.
+            edge.append(self._ended(m, aligned_sum(low, 0, high, edges.high_shift), f"edge{c}"))
         if not core_bits(fmt):
-            m.d.sync += [o.eq(total) for o, total in zip(self.o, self._sums(m, edge), strict=True)]
+            m.d.sync += [o.eq(self._registered(m, total, f"edge{c}_2"))
+                         for c, (o, total) in enumerate(zip(self.o, edge, strict=True))]
         elif self._in_luts:
             self._from_digits(m, window, factors.gain, edge)
         else:
-            self._from_products(m, window, factors.gain, edge)
+            self._from_products(m, window, factors.gain[1], edge)
         return m
 
     @staticmethod
@@ -82,49 +86,51 @@ class Numerators(wiring.Component):
         m.d.comb += kept.eq(value)
         return kept
 
-    def _sums(self, m, edge):
-        """The two parts of the edges added, a register behind them."""
-        totals = []
-        for c, (low, high) in enumerate(edge):
-            value = aligned_sum(low, 0, high, self._edges.high_shift)
-            total = Signal(value.shape(), name=f"edge{c}")
-            m.d.sync += total.eq(value)
-            totals.append(total)
-        return totals
+    @staticmethod
+    def _registered(m, value, name):
+        later = Signal(value.shape(), name=name)
+        m.d.sync += later.eq(value)
+        return later
 
     def _from_products(self, m, window, gain, edge):
         core = core_bits(self._fmt)
-        for c, total in enumerate(self._sums(m, edge)):
+        for c, total in enumerate(edge):
             first = c * self._fmt.p
-            product = Signal(signed(gain.shape().width + len(core)), name=f"product{c}")
-            m.d.sync += [
-                product.eq(gain * window[first + core.start:first + core.stop]),
-                self.o[c].eq(product + total),
-            ]
+            product = self._ended(m, gain * window[first + core.start:first + core.stop], f"product{c}")
+            later = self._registered(m, product, f"product{c}_2")
+            m.d.sync += self.o[c].eq(later + self._registered(m, total, f"edge{c}_2"))
 
-    def _from_digits(self, m, window, gain, edge):
+    def _from_digits(self, m, window, multiples, edge):
         p, start, main = self._fmt.p, core_bits(self._fmt).start, 1 << (self._digits.bit_length() - 1)
-        partial = {}
+        sums = {}
         for i in range(self._fmt.c - 1 + self._digits):
+            # Two bits at a time pick a multiple of the gain; a last odd one gates it.
             bits = window[start + i * p:start + (i + 1) * p]
-            value = Mux(bits[0], gain, 0)
-            for j in range(1, p):
-                value = self._kept(m, aligned_sum(value, 0, Mux(bits[j], gain, 0), j), f"digit{i}_{j}")
-            digit = Signal(value.shape(), name=f"digit{i}")
-            m.d.sync += digit.eq(value)
-            partial[i, 1] = digit
+            parts = [multiples[bits[j:j + 2]] if j + 1 < p else Mux(bits[j], multiples[1], 0) for j in range(0, p, 2)]
+            value = parts[0]
+            for j, part in enumerate(parts[1:], 1):
+                value = self._kept(m, aligned_sum(value, 0, part, 2 * j), f"digit{i}_{j}")
+            sums[i, 1] = self._ended(m, value, f"digit{i}")
 
         def digits(i, count):
-            """``count`` digits from the ``i``-th on."""
-            if (i, count) not in partial:
+            """``count`` digits from the ``i``-th on, put together from sums that neighbours share."""
+            if (i, count) not in sums:
                 half = 1 << ((count - 1).bit_length() - 1)
-                partial[i, count] = self._kept(
-                    m, aligned_sum(digits(i, half), 0, digits(i + half, count - half), half * p),
-                    f"digits{i}_{count}")
-            return partial[i, count]
+                sums[i, count] = self._kept(
+                    m, aligned_sum(digits(i, half), 0, digits(i + half, count - half), half * p), f"digits{i}_{count}")
+            return sums[i, count]
 
-        for c, total in enumerate(self._sums(m, edge)):
-            rest = total
+        # Half of the digits that make a power of two, and the rest with the edges.
+        half = max(main // 2, 1)
+        halves = {}
+        for i in sorted({i for c in range(self._fmt.c) for i in range(c, c + main, half)}):
+            halves[i] = self._registered(m, digits(i, half), f"half{i}")
+        for c, total in enumerate(edge):
             if self._digits > main:
-                rest = self._kept(m, aligned_sum(total, 0, digits(c + main, self._digits - main), main * p), f"rest{c}")
-            m.d.sync += self.o[c].eq(digits(c, main) + rest)
+                total = aligned_sum(total, 0, digits(c + main, self._digits - main), main * p)
+            total = self._registered(m, total, f"rest{c}")
+            # Last, both halves and the rest.
+            value = halves[c]
+            if main > 1:
+                value = self._kept(m, aligned_sum(value, 0, halves[c + half], half * p), f"core{c}")
+            m.d.sync += self.o[c].eq(value + total)

@@ -7,7 +7,7 @@ The significand of the factor is that of 1 / (2**(k-1) - 1), the unit of the sta
 of the other formats it is 1. What differs between matrices is its power of two, which comes with each sum. The product
 therefore takes an adder or a few: for k = 16 the significand is 1 + 2**-15.
 
-Latency 2 cycles, one result a cycle.
+Latency 3 cycles, one result a cycle.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from golden.spec import BlockFormat
 from hw.config import EngineConfig
 from hw.normalise import SIGNIFICAND, float_layout
-from hw.stream_register import StreamRegister
+from hw.pipeline import pipeline
 
 __all__ = ["Scale", "result_layout", "unit_significand"]
 
@@ -60,39 +60,42 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        product_layout = data.StructLayout(
-            {"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
-        m.submodules.product = product = StreamRegister(product_layout)
-        now, later = self.i.payload, product.i.payload
-        m.d.comb += [
-            product.i.valid.eq(self.i.valid),
-            self.i.ready.eq(product.i.ready),
-            later.sign.eq(now.sign),
-            later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
-            # Biased exponent of the result when the product is in [1, 2) * 2**46.
-            later.exponent.eq(now.exponent + now.factor + _FRACTION),
-            later.last.eq(now.last),
-        ]
+        product = data.StructLayout({"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
+        rounded = data.StructLayout({"sign": 1, "zero": 1, "significand": SIGNIFICAND + 1, "exponent": _EXPONENT,
+                                     "last": 1})
 
-        m.submodules.result = result = StreamRegister(result_layout())
-        now, later = product.o.payload, result.i.payload
-        high = now.product[-1]
-        normal = Signal(2 * SIGNIFICAND)
-        m.d.comb += normal.eq(Mux(high, now.product, now.product << 1))
-        kept, guard, rest = normal[SIGNIFICAND:], normal[SIGNIFICAND - 1], normal[:SIGNIFICAND - 1]
-        rounded, exponent = Signal(SIGNIFICAND + 1), Signal(_EXPONENT)
-        m.d.comb += [
-            rounded.eq(kept + (guard & (rest.any() | kept[0]))),
-            exponent.eq(now.exponent + high + rounded[SIGNIFICAND]),
-            result.i.valid.eq(product.o.valid),
-            product.o.ready.eq(result.i.ready),
-            later.last.eq(now.last),
-        ]
-        with m.If(~normal[-1]):
-            m.d.comb += later.result.eq(0)
-        with m.Elif(exponent > 2 * _BIAS):
-            m.d.comb += later.result.eq(Cat(Const((2 * _BIAS << _FRACTION) | ((1 << _FRACTION) - 1), 31), now.sign))
-        with m.Else():
-            m.d.comb += later.result.eq(Cat(rounded[:_FRACTION], exponent[:8], now.sign))
-        wiring.connect(m, result.o, wiring.flipped(self.o))
+        def multiply(now, later):
+            m.d.comb += [
+                later.sign.eq(now.sign),
+                later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
+                # Biased exponent of the result when the product is in [1, 2) * 2**46.
+                later.exponent.eq(now.exponent + now.factor + _FRACTION),
+                later.last.eq(now.last),
+            ]
+
+        def round_(now, later):
+            high, normal = now.product[-1], Signal(2 * SIGNIFICAND)
+            kept, guard, rest = normal[SIGNIFICAND:], normal[SIGNIFICAND - 1], normal[:SIGNIFICAND - 1]
+            m.d.comb += [
+                normal.eq(Mux(high, now.product, now.product << 1)),
+                later.sign.eq(now.sign),
+                later.zero.eq(~normal[-1]),
+                later.significand.eq(kept + (guard & (rest.any() | kept[0]))),
+                later.exponent.eq(now.exponent + high),
+                later.last.eq(now.last),
+            ]
+
+        def assemble(now, later):
+            # A carry out of the significand leaves a fraction of zeros.
+            exponent = Signal(_EXPONENT)
+            m.d.comb += [exponent.eq(now.exponent + now.significand[SIGNIFICAND]), later.last.eq(now.last)]
+            with m.If(now.zero):
+                m.d.comb += later.result.eq(0)
+            with m.Elif(exponent > 2 * _BIAS):
+                m.d.comb += later.result.eq(
+                    Cat(Const((2 * _BIAS << _FRACTION) | ((1 << _FRACTION) - 1), 31), now.sign))
+            with m.Else():
+                m.d.comb += later.result.eq(Cat(now.significand[:_FRACTION], exponent[:8], now.sign))
+
+        pipeline(m, self.i, self.o, [(product, multiply), (rounded, round_), (result_layout(), assemble)])
         return m

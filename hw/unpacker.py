@@ -2,17 +2,22 @@
 
 Words of ``word_bits`` follow each other in memory with no padding, least significant bit first; the last beat of a
 matrix is padded. Any word at least as wide as a beat is served by this one gearbox: both widths are multiples of a
-granule, and a beat is shifted by a whole number of granules behind what is already held. 36-bit blocks, 16 to a word,
-on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one beat a cycle for ever. Equal widths need no logic.
+granule, and the beat that completes a word is shifted, with those before it, by a whole number of granules, in steps
+of two binary digits each. 36-bit blocks, 16 to a word, on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one
+beat a cycle for ever. Equal widths need no logic.
 
-Latency 0 when the widths are equal, else 1 cycle; one beat a cycle, and a cycle's pause between matrices.
+Latency 0 when the widths are equal, else a cycle for each step; one beat a cycle.
 """
 
+from functools import partial
 from math import gcd
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from hw.pipeline import pipeline
 
 __all__ = ["Unpacker", "packed_layout"]
 
@@ -54,31 +59,42 @@ class Unpacker(wiring.Component):
 
         granule = gcd(self._beat_bits, self._word_bits)
         beat, word = self._beat_bits // granule, self._word_bits // granule
-        capacity = beat + word - 1
-        held, level = Signal(capacity * granule), Signal(range(capacity + 1))
+        # Beats before the last of a word that can hold parts of it.
+        before = -(-(word - 1) // beat)
 
-        # From the last beat of a matrix until its last word is gone, and the padding with it.
-        ending = Signal()
-        full, kept, rest = Signal(), Signal(range(capacity + 1)), Signal(capacity * granule)
-        taken = self.o.valid & self.o.ready
+        # `missing`: granules of the word under way that have not come.
+        missing, held = Signal(range(1, word + 1), init=word), Signal(before * self._beat_bits)
+        complete, arrived = Signal(), Signal()
+        m.d.comb += [complete.eq(missing <= beat), arrived.eq(self.i.valid & self.i.ready)]
+        with m.If(arrived):
+            m.d.sync += [
+                held.eq(Cat(held, self.i.payload.data)[self._beat_bits:]),
+                missing.eq(Mux(self.i.payload.last, word, Mux(complete, missing + (word - beat), missing - beat))),
+            ]
+
+        # A word that ends in the first granule of the newest beat starts at `lowest`.
+        digits, lowest = ceil_log2(beat), before * beat + 1 - word
+        window = Cat(held, self.i.payload.data)[lowest * granule:]
+        whole = stream.Signature(data.StructLayout({"bits": len(window), "places": digits})).create()
         m.d.comb += [
-            full.eq(level >= word),
-            self.o.valid.eq(full),
-            self.o.payload.eq(held),
-            kept.eq(level),
-            rest.eq(held),
-            self.i.ready.eq(~ending & (kept <= capacity - beat)),
+            whole.valid.eq(self.i.valid & complete),
+            whole.payload.bits.eq(window),
+            whole.payload.places.eq(missing - 1),
+            self.i.ready.eq(whole.ready),
         ]
-        with m.If(taken):
-            m.d.comb += [kept.eq(level - word), rest.eq(held >> self._word_bits)]
-        m.d.sync += [held.eq(rest), level.eq(kept)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [level.eq(kept + beat), ending.eq(self.i.payload.last)]
-            with m.Switch(kept):
-                for position in range(capacity - beat + 1):
-                    with m.Case(position):
-                        m.d.sync += held[position * granule:(position + beat) * granule].eq(self.i.payload.data)
-        # It was one word at most.
-        with m.If(ending & (taken | ~full)):
-            m.d.sync += [level.eq(0), ending.eq(0)]
+        steps = []
+        for left in reversed(range(0, max(digits, 1), 2)):
+            bits = (word + (1 << left) - 1) * granule
+            shape = data.StructLayout({"bits": bits, "places": left}) if left else self._word_bits
+            steps.append((shape, partial(self._shift, m, granule << left, left)))
+        pipeline(m, whole, self.o, steps)
         return m
+
+    @staticmethod
+    def _shift(m, unit, left, now, later):
+        """Shift by the upper binary digits of the places, worth ``unit`` bits each; ``left`` digits remain."""
+        shifted = now.bits >> Cat(Const(0, exact_log2(unit)), now.places[left:])
+        if left:
+            m.d.comb += [later.bits.eq(shifted), later.places.eq(now.places)]
+        else:
+            m.d.comb += later.eq(shifted)

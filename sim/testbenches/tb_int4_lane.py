@@ -25,21 +25,34 @@ def _row(config, groups, kind):
     return int4.GroupMatrix(fmt, codes, np.full((1, groups), scale, np.uint16).view(np.float16)), 0 * x + sign * limit
 
 
-@cocotb.test()
-@cocotb.parametrize(idle=[0.0, 0.5])
-async def sums_are_exact(dut, idle):
-    (config,) = arguments()
+async def _check(dut, config, rows, idle):
+    """Send rows through the lane and compare the sums; returns them."""
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     payloads, wanted = [], []
-    bounds = [(sign, scale) for scale in (0x7BFF, 0x7800, 0x0400, 0x03FF, 0x0001, 0) for sign in (1, -1)]
-    for kind in bounds + [None] * 30:
-        matrix, x = _row(config, random.randint(1, config.max_blocks // config.group_blocks), kind)
+    for matrix, x in rows:
         wanted += int4.accumulate(matrix, x).tolist()
         words = matrix.packed()[0]
         for j, word in enumerate(words):
             payloads.append(lane_word(config, int(word), x[j * config.c:(j + 1) * config.c].tolist(),
                                       j == 0, j == len(words) - 1))
     cocotb.start_soon(send(i, payloads, idle))
-    sums = await receive(o, len(wanted))
+    sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)
     assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
+    return wanted
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5])
+async def sums_are_exact(dut, idle):
+    (config,) = arguments()
+    bounds = [(sign, scale) for scale in (0x7BFF, 0x7800, 0x0400, 0x03FF, 0x0001, 0) for sign in (1, -1)]
+    await _check(dut, config, [_row(config, random.randint(1, 2), kind) for kind in bounds + [None] * 30], idle)
+
+
+@cocotb.test()
+async def widest_rows_fill_the_accumulator(dut):
+    (config,) = arguments()
+    groups = config.max_blocks // config.group_blocks
+    sums = await _check(dut, config, [_row(config, groups, (sign, 0x7BFF)) for sign in (1, -1)], 0.0)
+    assert all(abs(total).bit_length() >= config.sum_bits - 2 for total in sums)

@@ -6,40 +6,63 @@ import cocotb
 import numpy as np
 
 from golden import block, matvec
+from golden.projection import centred
 from golden.spec import EXP_MAX, EXP_MIN
 from sim.data import lane_word, to_signed
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 
 
-def _row(config, blocks, extreme):
-    """Random fields of one row and its activations; ``extreme`` ones are all at a bound."""
+def _row(config, blocks):
+    """Random fields of one row and its activations."""
     rng = np.random.default_rng(random.getrandbits(32))
     fmt, limit = config.fmt, (1 << (config.act_bits - 1)) - 1
-    if extreme:
-        coefs = np.full((1, blocks, fmt.p), fmt.coef_min)
-        fields = (np.full((1, blocks), fmt.seeds), np.full((1, blocks), EXP_MAX), coefs)
-        return block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields), np.full(blocks * fmt.c, extreme * limit)
     fields = (rng.integers(1, fmt.seeds + 1, (1, blocks)), rng.integers(EXP_MIN, EXP_MAX + 1, (1, blocks)),
               rng.integers(fmt.coef_min, fmt.coef_max + 1, (1, blocks, fmt.p)))
     return (block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields),
             rng.integers(-limit, limit + 1, blocks * fmt.c))
 
 
-@cocotb.test()
-@cocotb.parametrize(idle=[0.0, 0.5])
-async def sums_are_exact(dut, idle):
-    (config,) = arguments()
+def _widest_row(config, blocks, sign):
+    """The row of greatest sum, or least: every field at its bound, the seed whose numerators are largest, activations
+    of their signs."""
+    fmt, limit = config.fmt, (1 << (config.act_bits - 1)) - 1
+    seeds = np.arange(1, min(fmt.seeds, 1 << 16) + 1)
+    best = seeds[np.abs(centred(seeds, fmt).sum(axis=-1)).sum(axis=-1).argmax()]
+    matrix = block.CompressedMatrix(
+        fmt, (1, blocks * fmt.c), np.full((1, blocks), best), np.full((1, blocks), EXP_MAX),
+        np.full((1, blocks, fmt.p), fmt.coef_min))
+    return matrix, sign * limit * np.sign(matrix.numerators().reshape(-1))
+
+
+async def _check(dut, config, rows, idle):
+    """Send rows through the lane and compare the sums; returns them."""
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     payloads, wanted = [], []
-    for n in range(60):
-        matrix, x = _row(config, random.randint(1, 6), {0: 1, 1: -1}.get(n, 0))
+    for matrix, x in rows:
         wanted += matvec.accumulate(matrix, x).tolist()
         words = matrix.packed()[0]
         for j, word in enumerate(words):
             payloads.append(lane_word(config, int(word), x[j * config.c:(j + 1) * config.c].tolist(),
                                       j == 0, j == len(words) - 1))
     cocotb.start_soon(send(i, payloads, idle))
-    sums = await receive(o, len(wanted))
+    sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)
     assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
+    return wanted
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5])
+async def sums_are_exact(dut, idle):
+    (config,) = arguments()
+    rows = [_widest_row(config, random.randint(1, 6), sign) for sign in (1, -1)]
+    await _check(dut, config, rows + [_row(config, random.randint(1, 6)) for _ in range(60)], idle)
+
+
+@cocotb.test()
+async def widest_rows_fill_the_accumulator(dut):
+    (config,) = arguments()
+    sums = await _check(dut, config, [_widest_row(config, config.max_blocks, sign) for sign in (1, -1)], 0.0)
+    # No seed has all its states at the bound that the width allows for.
+    assert all(abs(total).bit_length() >= config.sum_bits - 3 for total in sums)
