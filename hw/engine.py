@@ -116,7 +116,7 @@ class Engine(wiring.Component):
             registers.load.eq(descriptor.load),
             read_dma.abort.eq(supervisor.abort),
             write_dma.abort.eq(supervisor.abort),
-            write_dma.hurry.eq(~sequencer.reading),
+            write_dma.hurry.eq(sequencer.asked & read_dma.ending),
         ]
         m.d.comb += [
             supervisor.start.eq(sequencer.start),

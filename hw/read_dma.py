@@ -48,6 +48,8 @@ class ReadDma(wiring.Component):
         Forget the region; what has been asked for is taken and dropped.
     idle : Out(1)
         Nothing is under way.
+    ending : Out(1)
+        At most one burst is under way, and none is to follow of this region.
     error : Out(1)
         Strobe: a beat came with a response other than OKAY.
     addr : Out(addr_bits)
@@ -64,6 +66,7 @@ class ReadDma(wiring.Component):
             "axi": Out(AXI4ReadSignature(config.addr_bits, config.bus_bits)),
             "abort": In(1),
             "idle": Out(1),
+            "ending": Out(1),
             "error": Out(1),
             "addr": Out(config.addr_bits),
         })
@@ -123,6 +126,7 @@ class ReadDma(wiring.Component):
             self.error.eq(transfer & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(tag.addr),
             self.idle.eq((left == 0) & (pending == 0)),
+            self.ending.eq((left == 0) & (pending <= 1)),
         ]
         with m.Switch(tag.to):
             for to, sink in ((Destination.ACTIVATIONS, self.activations), (Destination.WEIGHTS, self.weights),

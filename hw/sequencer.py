@@ -50,6 +50,8 @@ class Sequencer(wiring.Component):
         Strobe: a run starts.
     busy, done, reading : Out(1)
         A run is under way; the last run has ended; beats are still due.
+    asked : Out(1)
+        The run's last region has been asked for.
     """
 
     def __init__(self, config: EngineConfig):
@@ -61,7 +63,7 @@ class Sequencer(wiring.Component):
             "regions": Out(stream.Signature(region_layout(config))),
             "jobs": Out(stream.Signature(job_layout(config))),
             "bases": Out(stream.Signature(config.addr_bits)),
-            "fetching": Out(1), "start": Out(1), "busy": Out(1), "done": Out(1), "reading": Out(1),
+            "fetching": Out(1), "start": Out(1), "busy": Out(1), "done": Out(1), "reading": Out(1), "asked": Out(1),
         })
 
     def elaborate(self, platform):
@@ -145,6 +147,7 @@ class Sequencer(wiring.Component):
                 m.next = "IDLE"
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
+                self.asked.eq(fsm.ongoing("FINISH")),
                 self.reading.eq(~(fsm.ongoing("ABORT") | (fsm.ongoing("FINISH") & self.all_read))),
             ]
         return m

@@ -2,8 +2,8 @@
 
 Results of a matrix lie one after another from its base address on. Bursts of up to ``write_beats`` beats start when all
 their data are at hand and never cross a 4 KB boundary; a last beat that is not full has its missing bytes' strobes
-clear. Short bursts make the memory turn round more often: they are for the last of a matrix, and for times in which
-nothing is read. Up to :data:`PENDING` bursts wait for their response.
+clear. Short bursts make the memory turn round more often: they are for the last of a matrix, and for the end of a run.
+Up to :data:`PENDING` bursts wait for their response.
 
 Latency: gathered into bursts, or 3 cycles from a beat's last result to its request; one result a cycle. The next matrix
 waits for the last data of the one before to leave.
@@ -34,7 +34,7 @@ class WriteDma(wiring.Component):
         For each matrix, where its results go: byte address, a multiple of the beat.
     i : In(stream of result_layout)
     hurry : In(1)
-        Nothing is read: write what there is.
+        No more than one burst is left to read: what is written now does not make the memory turn round once more.
     abort : In(1)
         Forget everything but the burst under way.
     idle : Out(1)

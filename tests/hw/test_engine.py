@@ -1,5 +1,7 @@
 """The whole engine: exact results for every format, shape and memory, on both simulators."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from hw.engine_pins import EnginePins
 from hw.registers import ID, OFFSETS, identity
 from sim.data import finite_halves
 from sim.device import SimDevice
+from sim.memory import QUEUE_LATENCY
 from sim.random_matrix import random_matrix, random_weights
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
@@ -23,6 +26,10 @@ SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 
 def _small(fmt, bus_bits, act_bits=16):
     return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, latency=64, write_beats=4, act_bits=act_bits)
+
+
+def _explained(counters):
+    return counters.beats + counters.starved + counters.refresh + counters.stalled + counters.drain
 
 
 def _ids(value):
@@ -46,15 +53,44 @@ def test_products_are_bit_exact(config, memory, simulator):
     rng = np.random.default_rng(2024)
     with SimDevice(config, memory, 1 << 18, simulator) as device:
         driver = Driver(device, config)
-        for rows, cols in SHAPES:
-            weights = random_weights(config.fmt, rows, cols, rng)
-            x = finite_halves(rng, cols)
-            done = driver.multiply(weights, x)
-            assert done.y.tobytes() == product(weights, x, config.act_bits).tobytes(), f"{rows} x {cols}"
-            counters = done.counters
-            assert (counters.beats + counters.starved + counters.refresh + counters.stalled + counters.drain
-                    == counters.cycles)
-            assert counters.bytes_read == counters.beats * config.bus_bytes
+        products = [(random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)) for rows, cols in SHAPES]
+        # In a chain too small ones follow large ones and each other, and two have the vector of the one before.
+        chain = [*products, products[0], products[-1], (random_weights(config.fmt, 3, 256, rng), products[-1][1]),
+                 (random_weights(config.fmt, 70, 256, rng), products[-1][1]), products[0], products[0], products[1]]
+        for runs in (*([one] for one in products), chain, chain[::-1]):
+            done = driver.run(driver.load(*runs))
+            for (weights, x), y in zip(runs, done.results, strict=True):
+                assert y.tobytes() == product(weights, x, config.act_bits).tobytes(), weights.shape
+            assert _explained(done.counters) == done.counters.cycles
+            assert done.counters.bytes_read == done.counters.beats * config.bus_bytes
+
+
+START_UP = 32
+"""Cycles at most, beyond the memory's own latency, from the start to the first weight."""
+BETWEEN = 20
+"""Cycles at most that are lost between one matrix of a chain and the next."""
+
+
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, None], ids=lambda fmt: EngineConfig(fmt).name)
+def test_little_is_lost_at_the_start_and_between_matrices(fmt):
+    """On a memory that gives a word every cycle, reads and writes together."""
+    config, rng = replace(_small(fmt, 64), max_cols=512), np.random.default_rng(5)
+    with SimDevice(config, "ideal", 1 << 20, "verilator") as device:
+        driver = Driver(device, config)
+
+        def run(matrices, rows, cols):
+            """Counters of a chain, and its words read and written."""
+            counters = driver.run(driver.load(*((random_weights(fmt, rows, cols, rng), finite_halves(rng, cols))
+                                                for _ in range(matrices)))).counters
+            assert _explained(counters) == counters.cycles
+            return counters, counters.beats + counters.bytes_written // config.bus_bytes
+
+        # One group of rows: all that is waited for is waited for before the first weight.
+        counters, _ = run(1, 1, 128)
+        latency = QUEUE_LATENCY + device.dram.read_latency(config.bus_bits)
+        assert counters.starved + counters.stalled <= latency + START_UP
+        (few, few_words), (many, many_words) = (run(count, 48, 512) for count in (2, 5))
+        assert (many.cycles - few.cycles) - (many_words - few_words) <= 3 * BETWEEN
 
 
 class Recorder:
