@@ -7,7 +7,7 @@ fills neighbouring banks, a word starts in some bank and goes on into the next, 
 The greatest exponent field is found while the vector arrives. Reading starts when it is complete, and the next vector
 is taken when the last word has been read; a matrix without beats uses the vector that is there.
 
-Latency 3 cycles from the last beat to the first word (behind a register), one beat a cycle in, one word a cycle out.
+Latency 4 cycles from the last beat to the first word (behind two registers), one beat a cycle in, one word a cycle out.
 """
 
 from math import gcd
@@ -21,6 +21,7 @@ from amaranth.utils import ceil_log2
 from golden.spec import FP16_FRACTION
 from hw.config import EngineConfig
 from hw.drain import matrix_layout
+from hw.pipeline import pipeline
 
 __all__ = ["ActivationBuffer", "job_layout", "raw_word"]
 
@@ -78,11 +79,12 @@ class ActivationBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        word = stream.Signature(raw_word(self._config)).create()
         job, opening = Signal(job_layout(self._config)), Signal()
         write, reading, advance = Signal(), Signal(), Signal()
         is_last = Signal()
         matrix = self.matrices
-        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        m.d.comb += advance.eq(~word.valid | word.ready)
 
         # One job after the other. What follows of a matrix is told with its first word.
         with m.If(matrix.ready):
@@ -117,14 +119,20 @@ class ActivationBuffer(wiring.Component):
             m.d.sync += matrix.payload.factor.eq(job.factor + shared if self._config.fmt else job.factor)
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(reading),
-                self.o.payload.last.eq(is_last),
-                self.o.payload.shared.eq(shared),
+                word.valid.eq(reading),
+                word.payload.last.eq(is_last),
+                word.payload.shared.eq(shared),
             ]
-        self._store(m, write, reading & advance, advance, is_last, job.blocks)
+        self._store(m, word.payload, write, reading & advance, advance, is_last, job.blocks)
+
+        # Block RAMs are slow to answer: a register between them and what works on the words.
+        def registered(now, later):
+            m.d.comb += later.eq(now)
+
+        pipeline(m, word, self.o, [(raw_word(self._config), registered)])
         return m
 
-    def _store(self, m, write, issue, advance, is_last, blocks):
+    def _store(self, m, word, write, issue, advance, is_last, blocks):
         """Where beats go to and words come from."""
         banks, bank_bits = self._row // self._bank, self._bank * _ELEMENT
         beat_banks, word_banks = self._elements // self._bank, self._config.c // self._bank
@@ -167,13 +175,13 @@ class ActivationBuffer(wiring.Component):
 
         turn = Signal.like(position)
         with m.If(advance):
-            m.d.sync += [self.o.payload.first.eq(index == 0), turn.eq(position)]
+            m.d.sync += [word.first.eq(index == 0), turn.eq(position)]
         # Only these banks ever start a word; the multiplexers need no other inputs.
         starts = sorted({n * word_banks % banks for n in range(banks)})
         with m.Switch(turn):
             for start in starts:
                 with m.Case(start):
-                    m.d.comb += self.o.payload.x.as_value().eq(
+                    m.d.comb += word.x.as_value().eq(
                         Cat(outputs[(start + i) % banks] for i in range(word_banks)))
 
     def _find_exponent(self, m, write, fresh):

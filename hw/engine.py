@@ -39,6 +39,9 @@ from hw.write_dma import WriteDma
 
 __all__ = ["Engine"]
 
+AHEAD = 16
+"""Words of activations that wait for their weights."""
+
 _LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, type(None): Fp16Lane}
 """By type of the weight format."""
 
@@ -142,16 +145,18 @@ class Engine(wiring.Component):
         normalise, scale = stage("normalise", Normalise(config)), stage("scale", Scale(config))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
+        # So few words as the queue holds spare the activations' pipeline the wait for the weights, in one long path.
+        ahead = stage("ahead", StreamQueue(config.activation_word, AHEAD))
+        wiring.connect(m, ahead.o, join.activations)
         if config.fmt:
             align = stage("align", Align(config))
             wiring.connect(m, buffer.o, align.i)
-            wiring.connect(m, align.o, join.activations)
+            wiring.connect(m, align.o, ahead.i)
         else:
             m.d.comb += [
-                join.activations.valid.eq(buffer.o.valid),
-                buffer.o.ready.eq(join.activations.ready),
-                *(getattr(join.activations.payload, name).eq(getattr(buffer.o.payload, name))
-                  for name in ("x", "first", "last")),
+                ahead.i.valid.eq(buffer.o.valid),
+                buffer.o.ready.eq(ahead.i.ready),
+                *(ahead.i.payload[name].eq(buffer.o.payload[name]) for name in ("x", "first", "last")),
             ]
 
         # Lanes, in step with each other.

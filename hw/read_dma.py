@@ -6,10 +6,10 @@ other without a gap. Data return in order; each beat goes where its region belon
 
 After an error the DMA asks for nothing more and swallows what it has asked for.
 
-Latency: a burst is asked for 2 cycles after its request; data pass straight through.
+Latency: a burst is asked for 4 cycles after its request; data pass straight through.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -79,16 +79,25 @@ class ReadDma(wiring.Component):
         # Cut: `addr` and `left` are what of the region has not been asked for.
         addr, left, to = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1)), Signal(Destination)
         page_beats = BURST_BYTES // bus_bytes
-        room, length = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
+        room, most = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
+        length, final, measured = Signal.like(most), Signal(), Signal(2)
+        few = left[:len(most)]
+        last = (left[len(most):] == 0) & (few <= most)
         m.d.comb += [
             room.eq(page_beats - addr[beat_size(self._config.bus_bits):12]),
-            length.eq(_least(left, room, self._config.burst_beats)),
             self.i.ready.eq(left == 0),
+        ]
+        # Two cycles to measure a burst and one to ask for it: it has more beats than that, but for a region's end.
+        m.d.sync += [
+            most.eq(Mux(room < self._config.burst_beats, room, self._config.burst_beats)),
+            length.eq(Mux(last, few, most)),
+            final.eq(last),
+            measured.eq(Cat(left != 0, measured[0])),
         ]
         offer = Signal()
         pending = Signal(range(outstanding + 1))
         # One burst is held at the output, so that ARVALID never waits for ARREADY nor is withdrawn.
-        m.d.comb += offer.eq((left != 0) & (~ar.valid | ar.ready) & (pending != outstanding) & ~self.abort)
+        m.d.comb += offer.eq(measured[1] & (~ar.valid | ar.ready) & (pending != outstanding) & ~self.abort)
         with m.If(ar.ready):
             m.d.sync += ar.valid.eq(0)
         with m.If(offer):
@@ -98,11 +107,12 @@ class ReadDma(wiring.Component):
                 ar.payload.len.eq(length - 1),
                 addr.eq(addr + length * bus_bytes),
                 left.eq(left - length),
+                measured.eq(0),
             ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to)]
         with m.If(self.abort):
-            m.d.sync += left.eq(0)
+            m.d.sync += [left.eq(0), measured.eq(0)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
         # What is known of each burst under way. An answer cannot come before its tag is through the FIFO.
@@ -113,7 +123,7 @@ class ReadDma(wiring.Component):
         m.d.comb += [
             asked.addr.eq(addr),
             asked.to.eq(to),
-            asked.final.eq(left == length),
+            asked.final.eq(final),
             tags.w_data.eq(asked),
             tags.w_en.eq(offer),
             tags.r_en.eq(transfer & r.payload.last),
@@ -135,9 +145,3 @@ class ReadDma(wiring.Component):
                     m.d.comb += [sink.valid.eq(tags.r_rdy & r.valid & ~self.abort), ready.eq(sink.ready)]
         m.d.sync += pending.eq(pending + offer - (transfer & r.payload.last))
         return m
-
-
-def _least(left, room, longest):
-    """The least of three beat counts."""
-    bounded = Mux(room < longest, room, longest)
-    return Mux(left < bounded, left, bounded)
