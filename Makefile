@@ -23,7 +23,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode quality explore area pnr test lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode quality explore roofline area pnr test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -84,6 +84,9 @@ quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block flo
 
 explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
+
+roofline: $(VENV)/.base ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
+	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
 
 area: $(VENV)/.base ## area of the engines on 7-series, block by block: CONFIGS="name ..."
 	@$(BIN)/python -m host area $(if $(CONFIGS),--configs $(call quoted,$(CONFIGS))) $(ARGS)

@@ -26,12 +26,13 @@ BLOCKS = {
     "decode": r"lane\d+\.numerators",
     "accumulate": r"lane\d+\.accumulator",
     "MAC": r"lane\d+(\.mac)?",
-    "activations": r"activation_buffer|align",
+    "activations": r"activation_buffer|align|ahead",
     "result": r"drain|normalise|scale",
     "DMA": r"read_dma|write_dma",
+    "unpacker": r"unpacker",
 }
 """Modules of each block, by their names below the engine. A lane's own pipeline registers count as MAC; what is in no
-block (registers, sequencer, counters, router, unpacker, join) as control."""
+block (registers, sequencer, descriptor, supervisor, counters, join) as control."""
 CONTROL = "control"
 PUBLISHED = {"engine": "paper, 4 bits", "bus_bits": 512, "block": "total", "lut": 67_000, "ff": 45_400, "dsp": 128,
              "bram": 144.0, "luts_per_weight": 67_000 / 128, "source": "published"}

@@ -12,7 +12,10 @@ from host.checkpoint import default_model
 from host.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
 from host.plot import speedup_chart
+from host.progress import work_progress
 from host.results import Column, Row, markdown, report_folder, show, write
+from host.roofline import COLUMNS as ROOFLINE
+from host.roofline import roofline as measure_roofline
 from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from hw.config import ConfigError, EngineConfig
 from hw.engine_pins import EnginePins
@@ -20,7 +23,7 @@ from hw.nextpnr import NextpnrError
 from hw.registers import REGISTERS
 from hw.verilog import emit
 from hw.yosys import YosysError
-from sim.dram import preset
+from sim.dram import PRESETS, preset
 from sim.runner import SimulationError
 from sim.toolchain import ToolError, require
 
@@ -111,6 +114,30 @@ def sim_paper(formats: Formats = _FORMATS, memory: Memory = "paper", bus: Bus = 
                ("published_speedup", "paper speed-up", ".2f"), _COLUMNS[-1])
     _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},
             columns, extra, False)
+
+
+@app.command()
+def roofline(formats: Formats = _FORMATS,
+             memories: Annotated[str, typer.Option(help="Memory presets, separated by blanks.")] = " ".join(PRESETS),
+             bus: Bus = 64, simulator: Simulator = "verilator") -> None:
+    """What every memory gives at most, and what each engine takes of it in steady state."""
+    names = tuple(memories.split())
+    for name in names:
+        preset(name)
+    job = _job(formats, names[0] if names else "", bus, simulator, ACT_BITS)
+    folder = report_folder("roofline")
+    settings = {"formats": job.formats, "memories": names, "bus_bits": bus, "simulator": simulator}
+    rows: list[Row] = []
+    with work_progress() as progress:
+        for row in measure_roofline(job.formats, names, bus, simulator, progress):
+            rows.append(row)
+            path = write(folder, settings, rows)
+            (folder / "report.md").write_text(markdown(ROOFLINE, rows))
+    show(f"roofline; {bus}-bit bus; RTL simulated by {simulator}", ROOFLINE,
+         [{**row, "section": row["format"] == job.formats[-1]} for row in rows])
+    print(f"report: {path}, and beside it report.md")
+    if wrong := [f"{row['memory']} {row['format']}" for row in rows if not row["bit_exact"]]:
+        raise DeviceError(f"results differ from golden: {', '.join(wrong)}")
 
 
 @app.command()
