@@ -23,7 +23,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode quality explore roofline area pnr test lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline area pnr test lint registers \
+	verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -78,6 +79,10 @@ compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=s
 
 bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's floating-point peak
 	@$(BIN)/python -m host bench-encode $(ARGS)
+
+bench-sim: FORMATS := fp16 seedlm4
+bench-sim: $(VENV)/.base ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
+	@$(BIN)/python -m host bench-sim --formats $(call quoted,$(FORMATS)) --bus $(BUS) --memory $(MEMORY) $(ARGS)
 
 quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block floating point: MODEL=path
 	@$(BIN)/python -m host quality $(ARGS) $(if $(MODEL),$(call quoted,$(MODEL)))

@@ -161,7 +161,7 @@ def verilog(formats: Formats = _FORMATS, bus: Bus = 512, act_bits: ActBits = ACT
 
 
 for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
-                 cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr):
+                 cli_measure.bench_sim, cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr):
     app.command()(_command)
 
 

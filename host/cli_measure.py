@@ -1,22 +1,29 @@
-"""Commands that measure the encoder."""
+"""Commands that measure the encoder and the simulators."""
 
+import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
-from golden.spec import parse_seedlm
+from golden.spec import parse_format, parse_seedlm
 from host import bench_encode as bench
+from host import bench_sim as simulators
 from host import explore as design
 from host import quality as compare
 from host.checkpoint import Checkpoint, default_model, open_checkpoint, packaged_model
+from host.driver import check_shape
 from host.encoder import Mode
-from host.errors import UserError
+from host.errors import CheckError, UserError
 from host.plot_error import explore_chart, quality_chart
-from host.progress import work_progress
+from host.progress import stage_progress, work_progress
 from host.results import Column, Row, markdown, report_folder, show, write
+from hw.config import EngineConfig
+from sim.dram import preset
+from sim.toolchain import require
 
-__all__ = ["bench_encode", "explore", "quality"]
+__all__ = ["bench_encode", "bench_sim", "explore", "quality"]
 
 Formats = Annotated[str, typer.Option(help="Formats: seedlm4, seedlm3 or C,P,K; separated by blanks.")]
 
@@ -46,6 +53,36 @@ def bench_encode(formats: Formats = "seedlm4 seedlm3",
          bench.COLUMNS, rows)
     _leave(folder, {"formats": [fmt.name for fmt in chosen], "blocks": blocks, "numpy_blocks": numpy_blocks,
                     "sigma": 0.02, "peak_gflops": greatest / 1e9}, bench.COLUMNS, rows, "")
+
+
+def bench_sim(formats: Annotated[str, typer.Option(help="Formats: fp16, int4, seedlm4, seedlm3 or C,P,K; separated by "
+                                                   "blanks.")] = "fp16 seedlm4",
+              memory: Annotated[str, typer.Option(help="Memory preset.")] = "ddr4-2400",
+              bus: Annotated[int, typer.Option(help="Bus width in bits, a power of two from 32 to 1024.")] = 512,
+              rows: Annotated[int, typer.Option(help="Rows of the matrix.")] = 2048,
+              cols: Annotated[int, typer.Option(help="Columns of the matrix.")] = 2048,
+              seconds: Annotated[float, typer.Option(min=0, help="How long each is measured at least.")] = 3.0) -> None:
+    """Simulated cycles and weights a second, of the native simulator and of cocotb, on the same work."""
+    configs = [EngineConfig(parse_format(name), bus) for name in formats.split()]
+    if not configs:
+        raise UserError("no formats given: name some, for example --formats 'fp16 seedlm4'")
+    for config in configs:
+        check_shape(config, (rows, cols))
+    preset(memory)
+    require("verilator")
+    folder, work = report_folder("bench-sim"), simulators.Work(rows, cols, memory, bus, seconds)
+    results: list[Row] = []
+    with stage_progress("build and run") as progress:
+        for config in configs:
+            progress(config.name)
+            results += simulators.bench_sim(config.name, work)
+    load = os.getloadavg()[0]
+    show(f"{rows} x {cols}, {memory} memory, {bus}-bit bus; simulated in RTL by Verilator; load average {load:.1f}",
+         simulators.COLUMNS, results)
+    _leave(folder, {**asdict(work), "formats": [config.name for config in configs], "load_average": load},
+           simulators.COLUMNS, results, "")
+    if wrong := [f"{row['format']} ({row['path']})" for row in results if not row["bit_exact"]]:
+        raise CheckError(f"results differ from golden: {', '.join(wrong)}")
 
 
 def _opened(models: list[str]) -> list[tuple[str, Checkpoint]]:

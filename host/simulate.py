@@ -21,7 +21,7 @@ from host.layout import Loaded, memory_needed
 from host.results import Row
 from host.store import compressed
 from hw.config import EngineConfig
-from sim.device import SimDevice
+from sim.device import SimulatedDevice, open_device
 from sim.dram import Dram
 
 __all__ = ["Job", "Matrix", "gaussian_matrices", "layer_matrices", "simulate"]
@@ -96,7 +96,7 @@ def _prepare(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
     return quantise(matrix.weights, fmt) if isinstance(fmt, GroupFormat) else matrix.weights.astype(np.float16)
 
 
-def _products(device: SimDevice, driver: Driver, loaded: Loaded) -> list[Product]:
+def _products(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
     """One run, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
     device.align(0)
     products = [driver.run(loaded)]
@@ -161,7 +161,7 @@ def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, progress:
     progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
     parts = [shapes] if chain else [[shape] for shape in shapes]
     memory_bytes = max(memory_needed(config, part) for part in parts)
-    with SimDevice(config, job.memory, memory_bytes, job.simulator) as device:
+    with open_device(config, job.memory, memory_bytes, job.simulator) as device:
         driver, rows, expected = Driver(device, config), [], []
         for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
             progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done,

@@ -1,6 +1,7 @@
 """The simulated system as a device: registers, memory and an interrupt, like a board's.
 
-The simulator is a process of its own that runs :mod:`sim.testbenches.serve`; this end sends it commands.
+:class:`SimDevice` is for Icarus and for waveforms: cocotb in a simulator that is a process of its own and runs
+:mod:`sim.testbenches.serve`; this end sends it commands. All else runs on :class:`~sim.native.NativeDevice`.
 """
 
 import multiprocessing
@@ -13,17 +14,18 @@ from typing import Any
 
 from hw.config import EngineConfig
 from sim.dram import preset
-from sim.runner import BUILD, ROOT, SimulationError, build, run
+from sim.native import NativeDevice
+from sim.runner import BUILD, ROOT, SimulationError, build, run, waves_wanted
 from sim.system import System
 
-__all__ = ["SimDevice"]
+__all__ = ["SimDevice", "SimulatedDevice", "open_device"]
 
 _RAM = ROOT / "sim" / "ram.v"
 _MIN_MEMORY = 1 << 20
 
 
 class SimDevice:
-    """An engine and its memory in a simulator.
+    """An engine and its memory in a simulator under cocotb.
 
     Parameters
     ----------
@@ -132,3 +134,16 @@ class SimDevice:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+SimulatedDevice = SimDevice | NativeDevice
+
+
+def open_device(config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> SimulatedDevice:
+    """The fastest device that there is for a simulator: a native one under Verilator, unless waveforms are wanted.
+
+    Parameters and errors are those of :class:`SimDevice`; a native device has memory at all addresses.
+    """
+    if simulator == "verilator" and not waves_wanted():
+        return NativeDevice(config, memory)
+    return SimDevice(config, memory, memory_bytes, simulator)

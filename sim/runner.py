@@ -11,6 +11,7 @@ import pickle
 import random
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,15 +24,16 @@ from hw import verilog
 from sim import toolchain
 from sim.toolchain import ToolError, unwritable
 
-__all__ = ["BUILD", "ROOT", "Build", "SimulationError", "arguments", "build", "run"]
+__all__ = ["BUILD", "ROOT", "Build", "SimulationError", "arguments", "build", "run", "waves_wanted"]
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = Path(os.environ.get("SEEDLM_BUILD") or ROOT / "build").resolve()  # tools run in folders of their own
+_VERILATOR = ["--assert", "-Wno-fatal", "-Wno-lint", "-O3", "--output-split", "20000"]
 _OPTIONS = {
     # Ports stay visible; cocotb's --public-flat-rw would make every signal so, at a quarter of the speed.
-    "verilator": ["--no-public-flat-rw", "--public-depth", "1", "--assert", "-Wno-fatal", "-Wno-lint", "-O3",
-                  "--output-split", "20000"],
+    "verilator": ["--no-public-flat-rw", "--public-depth", "1", *_VERILATOR],
     "icarus": ["-g2012"],
+    "native": ["--cc", "--exe", "--build", "--prefix", "Vtop", "--top-module", "top", "-o", "top", *_VERILATOR],
 }
 _ARGUMENTS = "SEEDLM_TESTBENCH_ARGUMENTS"
 _FUTURE = 4_000_000_000
@@ -110,7 +112,20 @@ def _copy_objects(source: Path, target: Path) -> None:
             part.rename(target / path.name)
 
 
-def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast: bool = False) -> Build:
+def _compile_native(directory: Path, sources: list[Path], log: Path) -> None:
+    """Run Verilator, make and the compiler."""
+    command = ["verilator", *_OPTIONS["native"], "-Mdir", directory, "-j", str(len(os.sched_getaffinity(0))), *sources]
+    with open(log, "w") as output:
+        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
+
+
+def waves_wanted() -> bool:
+    """Whether the environment variable ``WAVES`` asks for waveforms."""
+    return os.environ.get("WAVES", "0") not in ("", "0")
+
+
+def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast: bool = False,
+          harness: Path | None = None) -> Build:
     """Emit ``component(*args)`` and compile it for ``simulator``; both steps are skipped when already done.
 
     Parameters
@@ -121,8 +136,12 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
         Verilog files to compile along, for Instances in the design.
     fast : bool
         Optimise for long runs (slower build). Without, for a short build.
+    harness : Path
+        A main program in C++ around Verilator's model, called ``top`` in the build's directory; without, the build is
+        for cocotb and :func:`run`.
 
-    The environment variable ``WAVES=1`` makes builds that dump ``dump.vcd`` (Verilator) or ``top.fst`` (Icarus).
+    The environment variable ``WAVES=1`` makes builds that dump ``dump.vcd`` (Verilator) or ``top.fst`` (Icarus)
+    for cocotb.
 
     Raises
     ------
@@ -130,24 +149,28 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
         When the simulator is missing or its build fails; the message ends in the path of the log.
     """
     toolchain.require(simulator)
-    waves = os.environ.get("WAVES", "0") not in ("", "0")
-    path = _emit(component, args)
-    texts = [file.read_bytes() for file in (path, *sources)]
-    key = _digest(*texts, simulator, fast, waves, _OPTIONS[simulator], *toolchain.python_versions())
-    directory = BUILD / "simulators" / f"{component.__name__}-{simulator}-{key}"
+    waves, kind = waves_wanted() and not harness, "native" if harness else simulator
+    files = [_emit(component, args), *sources, *([harness] if harness else [])]
+    texts = [file.read_bytes() for file in files]
+    key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions())
+    directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"
     with _locked(directory):
         done = directory / ".done"
         if not done.exists():
             optimise = "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1" if fast else \
                 "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
             # MAKEFLAGS replaces that of a calling make, whose job server is not ours to use.
-            runtime = BUILD / "simulators" / f"runtime-{_digest(optimise, waves, *toolchain.versions().values())}"
+            runtime = BUILD / "simulators" / f"runtime-{_digest(kind, optimise, waves, *toolchain.versions().values())}"
             with _environ({**toolchain.environment(BUILD / "tools"), "MAKEFLAGS": toolchain.make_flags(optimise)}):
                 _copy_objects(runtime, directory)
-                runner, log = get_runner(simulator), directory / "build.log"
+                log = directory / "build.log"
                 try:
-                    runner.build(sources=[path, *sources], hdl_toplevel="top", build_dir=directory, always=True,
-                                 build_args=_OPTIONS[simulator], timescale=_TIMESCALE, waves=waves, log_file=log)
+                    if harness:
+                        _compile_native(directory, files, log)
+                    else:
+                        get_runner(simulator).build(
+                            sources=files, hdl_toplevel="top", build_dir=directory, always=True,
+                            build_args=_OPTIONS[simulator], timescale=_TIMESCALE, waves=waves, log_file=log)
                 except Exception as error:
                     tail = "\n".join(log.read_text().splitlines()[-8:]) if log.exists() else str(error)
                     raise ToolError(f"{simulator} could not build {component.__name__}:\n{tail}\nlog: {log}") from None

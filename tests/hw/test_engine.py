@@ -13,7 +13,7 @@ from hw.descriptor import DESCRIPTOR_BYTES
 from hw.engine_pins import EnginePins
 from hw.registers import ID, OFFSETS, identity
 from sim.data import finite_halves
-from sim.device import SimDevice
+from sim.device import open_device
 from sim.memory import QUEUE_LATENCY
 from sim.random_matrix import random_matrix, random_weights
 from sim.runner import build, run
@@ -51,7 +51,7 @@ def _ids(value):
 ], ids=_ids)
 def test_products_are_bit_exact(config, memory, simulator):
     rng = np.random.default_rng(2024)
-    with SimDevice(config, memory, 1 << 18, simulator) as device:
+    with open_device(config, memory, 1 << 18, simulator) as device:
         driver = Driver(device, config)
         products = [(random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)) for rows, cols in SHAPES]
         # In a chain too small ones follow large ones and each other, and two have the vector of the one before.
@@ -75,7 +75,7 @@ BETWEEN = 20
 def test_little_is_lost_at_the_start_and_between_matrices(fmt):
     """On a memory that gives a word every cycle, reads and writes together."""
     config, rng = replace(_small(fmt, 64), max_cols=512), np.random.default_rng(5)
-    with SimDevice(config, "ideal", 1 << 20, "verilator") as device:
+    with open_device(config, "ideal", 1 << 20, "verilator") as device:
         driver = Driver(device, config)
 
         def run(matrices, rows, cols):
@@ -132,7 +132,7 @@ def test_axi_as_others_see_it(config, simulator):
 def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch):
     config = _small(SEEDLM4, 64)
     monkeypatch.setattr("host.driver.require_finite", lambda values, what: values)
-    with SimDevice(config, "ddr4-2400", 1 << 18, "verilator") as device:
+    with open_device(config, "ddr4-2400", 1 << 18, "verilator") as device:
         weights = random_matrix(SEEDLM4, 4, 16, np.random.default_rng(1))
         with pytest.raises(Exception, match="NaN or infinite"):
             Driver(device, config).multiply(weights, np.full(16, np.inf, dtype=np.float16))

@@ -1,0 +1,202 @@
+"""The native simulator: the results and the cycles of cocotb's, memory at all addresses, and how it fails."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+
+from golden.product import product
+from golden.spec import INT4, SEEDLM3, SEEDLM4
+from host.driver import Driver
+from hw.config import EngineConfig
+from hw.registers import ID, OFFSETS
+from sim import runner
+from sim.data import finite_halves
+from sim.device import SimDevice, open_device
+from sim.native import NativeDevice
+from sim.random_matrix import random_weights
+from sim.runner import ROOT, Build, SimulationError
+from sim.toolchain import ToolError
+
+MEMORY = "ddr4-2400"
+SHAPES = ((5, 30), (64, 128))
+
+
+def small(fmt, bus_bits=64):
+    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256)
+
+
+@pytest.fixture
+def device():
+    with NativeDevice(small(SEEDLM4), MEMORY) as opened:
+        yield opened
+
+
+def measured(device):
+    """Counters of two products, from everywhere in the refresh interval and cycle by cycle about its end."""
+    interval, rng, found = device.dram.refresh_interval, np.random.default_rng(1), []
+    with device:
+        driver = Driver(device, device.config)
+        for rows, cols in SHAPES:
+            weights, x = random_weights(device.config.fmt, rows, cols, rng), finite_halves(rng, cols)
+            loaded = driver.load((weights, x))
+            phases = [n / 16 for n in range(16)] + [(interval - n - 0.5) / interval for n in range(20)]
+            for phase in phases if interval else [0]:
+                device.align(phase)
+                done = driver.run(loaded)
+                assert done.y.tobytes() == product(weights, x, device.config.act_bits).tobytes()
+                found.append(done.counters)
+    return found
+
+
+@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [
+    (None, MEMORY, 64), (INT4, MEMORY, 64), (SEEDLM4, MEMORY, 64), (SEEDLM3, MEMORY, 64), (SEEDLM4, "paper", 32)],
+    ids=str)
+def test_cycles_are_those_under_cocotb(fmt, memory, bus_bits):
+    config = small(fmt, bus_bits)
+    found = measured(NativeDevice(config, memory))
+    assert found == measured(SimDevice(config, memory, 1 << 18, "verilator"))
+    if memory == MEMORY:
+        assert len({counters.cycles for counters in found}) > 10  # so that a cycle's difference in phase would show
+
+
+def test_which_simulator_is_used(monkeypatch):
+    config = small(SEEDLM4)
+    with open_device(config, MEMORY, 1 << 18, "verilator") as device:
+        assert isinstance(device, NativeDevice)
+    monkeypatch.setenv("WAVES", "1")
+    monkeypatch.setattr("sim.device.SimDevice", lambda *arguments: arguments)
+    assert open_device(config, MEMORY, 1 << 18, "verilator") == (config, MEMORY, 1 << 18, "verilator")
+    monkeypatch.delenv("WAVES")
+    assert open_device(config, MEMORY, 1 << 18, "icarus")[3] == "icarus"
+
+
+def test_registers(device):
+    assert device.read_register(OFFSETS["ID"]) == ID
+    device.write_register(OFFSETS["ROWS"], 0xDEAD_BEEF)
+    assert device.read_register(OFFSETS["ROWS"]) == 0xDEAD_BEEF
+    with pytest.raises(SimulationError, match="register 0xfc: SLVERR"):
+        device.read_register(0xFC)
+    with pytest.raises(SimulationError, match="register 0x0: SLVERR"):
+        device.write_register(OFFSETS["ID"], 1)
+    assert device.read_register(OFFSETS["ID"]) == ID
+
+
+def test_a_wait_for_an_interrupt_that_does_not_come(device):
+    assert device.wait(100) is False
+
+
+def test_memory_spans_all_addresses_and_takes_no_room(device):
+    """The last bytes of 4 GB are as good as the first, and what was never written is zero."""
+    assert device.memory_bytes == 1 << 32
+    for address in (0, 4096, device.memory_bytes - 11):
+        device.write_memory(address, b"hello world")
+        assert device.read_memory(address, 11) == b"hello world"
+    assert device.read_memory(1 << 31, 8192) == bytes(8192)
+    assert os.fstat(device._memory.fileno()).st_blocks * 512 < 1 << 20
+
+
+@pytest.mark.parametrize(("address", "count"), [((1 << 32) - 3, 4), (1 << 32, 1), (-1, 1), (1 << 40, 8)])
+def test_memory_beyond_its_end(device, address, count):
+    message = f"{count} bytes at {address:#x} leave the memory of 4294967296 bytes"
+    with pytest.raises(SimulationError, match=message):
+        device.write_memory(address, bytes(count))
+    with pytest.raises(SimulationError, match=message):
+        device.read_memory(address, count)
+
+
+def died(raised):
+    """The lines of the message of a simulator that died, and the content of its log, which is removed."""
+    lines = str(raised.value).splitlines()
+    log = Path(lines.pop().removeprefix("log: "))
+    content = log.read_text()
+    log.unlink()
+    return lines, content
+
+
+def test_a_simulator_that_is_killed(device):
+    os.kill(device._process.pid, signal.SIGKILL)
+    with pytest.raises(SimulationError) as first:
+        device.read_register(OFFSETS["ID"])
+    with pytest.raises(SimulationError) as second:
+        device.wait(1)
+    assert str(first.value) == str(second.value)
+    device.close()
+    assert died(first) == (["the simulator ended before its work was done (SIGKILL); its last lines:"], "")
+
+
+def test_a_failed_check_of_the_design_is_told(tmp_path, monkeypatch):
+    """A program that prints and ends stands in for the compiled design, whose checks do the same."""
+    (tmp_path / "top").write_text("#!/bin/sh\necho '%Error: top.sv:7: Assertion failed' >&2\nexit 3\n")
+    (tmp_path / "top").chmod(0o755)
+    monkeypatch.setattr("sim.native.build", lambda *_, **__: Build("verilator", tmp_path, False))
+    with NativeDevice(small(SEEDLM4), MEMORY) as device, pytest.raises(SimulationError) as raised:
+        device.read_register(0)
+    last = "%Error: top.sv:7: Assertion failed"
+    assert died(raised) == (["the simulator ended before its work was done (exit status 3); its last lines:", last],
+                            last + "\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["top"]
+
+
+def running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_no_simulator_outlives_its_host(number, device):
+    """The host of a run without an end is interrupted, or killed: then the simulator has to notice by itself."""
+    program = device._process.args[0]
+    code = f"""
+from sim.native import NativeDevice
+from sim.runner import Build
+from pathlib import Path
+import sim.native
+from hw.config import EngineConfig
+sim.native.build = lambda *_, **__: Build("verilator", Path({str(program.parent)!r}), False)
+with NativeDevice(EngineConfig(None), {MEMORY!r}) as device:
+    print(device._process.pid, device._log, flush=True)
+    device.wait(1 << 60)
+"""
+    host = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                            text=True)
+    pid, log = host.stdout.readline().split()
+    assert running(pid)
+    host.send_signal(number)
+    host.communicate(timeout=60)
+    deadline = monotonic() + 60
+    while running(pid):
+        assert monotonic() < deadline
+        sleep(0.05)
+    assert Path(log).exists() == (number == signal.SIGKILL)
+    Path(log).unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("missing", ["g++", "make"])
+def test_a_tool_that_is_missing(missing, tmp_path, monkeypatch):
+    for tool in {"g++", "make"} - {missing}:
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ToolError, match=f"^{missing.replace('+', '[+]')} is not installed: run `apt-get install"):
+        NativeDevice(small(SEEDLM4), MEMORY)
+
+
+def test_a_compiler_that_fails(tmp_path, monkeypatch):
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\necho 'g++: out of memory' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(runner, "BUILD", tmp_path / "build")
+    with pytest.raises(ToolError, match=r"(?s)^verilator could not build System:\n.*out of memory.*\nlog: ") as raised:
+        NativeDevice(small(SEEDLM4, 32), "ideal")
+    log = Path(str(raised.value).splitlines()[-1].removeprefix("log: "))
+    assert log.is_relative_to(tmp_path)
+    assert "out of memory" in log.read_text()
