@@ -58,7 +58,7 @@ def bench_sim(name: str, work: Work) -> list[Row]:
             device.align(0)
             counters.append(driver.run(loaded).counters)
             runs, cycles, seconds, exact = 0, 0, 0.0, True
-            while seconds < work.seconds:
+            while not runs or seconds < work.seconds:
                 start = perf_counter()
                 done = driver.run(loaded)
                 seconds += perf_counter() - start

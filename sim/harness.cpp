@@ -107,8 +107,7 @@ static bool wait(uint64_t limit) {
 }
 
 static void align(uint64_t offset, uint64_t interval) {
-  do cycle();
-  while (now % interval != offset);
+  while (now % interval != offset) cycle();
 }
 
 int main(int count, char** arguments) {

@@ -45,8 +45,9 @@ class Server:
     async def align(self, offset, interval):
         """Let time pass until it is ``offset`` cycles past a multiple of ``interval``."""
         now = round(get_sim_time("ns")) // 10
-        await Timer((offset - now) % interval * 10 or 10, "ns")
-        await cycles(self._dut, 1)
+        if left := (offset - now) % interval:
+            await Timer(left * 10, "ns")
+            await cycles(self._dut, 1)
 
     async def wait(self, limit):
         """True when the interrupt came within ``limit`` cycles."""

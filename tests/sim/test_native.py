@@ -49,6 +49,7 @@ def measured(device):
             phases = [n / 16 for n in range(16)] + [(interval - n - 0.5) / interval for n in range(20)]
             for phase in phases if interval else [0]:
                 device.align(phase)
+                device.align(phase)  # once more changes nothing
                 done = driver.run(loaded)
                 assert done.y.tobytes() == product(weights, x, device.config.act_bits).tobytes()
                 found.append(done.counters)
