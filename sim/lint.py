@@ -30,13 +30,15 @@ def main() -> None:
         sys.exit(2)
     clean = True
     designs = {name: EnginePins(EngineConfig(fmt, 128)) for name, fmt in FORMATS.items()}
-    designs["system"] = System(EngineConfig(FORMATS["seedlm4"], 128), preset("ddr4-2400"), 1 << 20)
+    rams = {"system": "ram.v", "native system": "mapped_ram.sv"}
+    for name in rams:
+        designs[name] = System(EngineConfig(FORMATS["seedlm4"], 128), preset("ddr4-2400"), 1 << 20)
     for name, design in designs.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "top.sv"
             emit(design, path)
             command = ["verilator", "--lint-only", "-Wall", *(f"-Wno-{rule}" for rule in _ACCEPTED),
-                       "--top-module", "top", str(path), *([str(ROOT / "sim" / "ram.v")] if name == "system" else [])]
+                       "--top-module", "top", str(path), *([str(ROOT / "sim" / rams[name])] if name in rams else [])]
             done = subprocess.run(command, env={**os.environ, **environment(BUILD / "tools")}, capture_output=True,
                                   text=True, check=False)
             print(f"verilator --lint-only {name}: {'clean' if done.returncode == 0 else 'warnings'}")

@@ -4,6 +4,7 @@
 
 module ram #(
     parameter WIDTH = 64,
+    /* verilator lint_off UNUSEDPARAM */
     parameter DEPTH = 1024,
     parameter ADDR_BITS = 10
 ) (
