@@ -17,7 +17,7 @@ from host.progress import Update
 from host.results import Column, Row
 from hw.config import EngineConfig
 from sim.data import finite_halves
-from sim.device import SimDevice
+from sim.device import open_device
 from sim.dram import Dram, preset
 from sim.measure import sequential_rate
 from sim.random_matrix import random_weights
@@ -51,8 +51,8 @@ def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, floa
     group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
     more = _INTERVALS * dram.refresh_interval * dram.word_rate(config.bus_bits) or _BEATS
     rows = [config.lanes * -(-int(more) // group) * times for times in (1, 2)]
-    with SimDevice(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
-                   simulator) as device:
+    with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
+                     simulator) as device:
         driver = Driver(device, config)
         (short, short_exact), (long, long_exact) = (_run(driver, config, count) for count in rows)
     cycles = long.cycles - short.cycles
