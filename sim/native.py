@@ -139,7 +139,7 @@ class NativeDevice:
                 stream.close()
         self._memory.close()
         if not self._failed:
-            self._log.unlink()
+            self._log.unlink(missing_ok=True)  # as after `make clean` while it ran
 
     def __enter__(self) -> "NativeDevice":
         return self
