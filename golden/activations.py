@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.spec import ACT_BITS, FP16_EXP_BIAS, FP16_FRACTION
 
-__all__ = ["fp16_fields", "lsb_exponent", "require_finite", "to_block_floating_point"]
+__all__ = ["column_integers", "fp16_fields", "lsb_exponent", "require_finite", "to_block_floating_point"]
 
 
 def require_finite(values: np.ndarray, what: str) -> np.ndarray:
@@ -39,6 +39,19 @@ def fp16_fields(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def lsb_exponent(shared: int, bits: int = ACT_BITS) -> int:
     """Power of two that one unit of a converted element stands for, given the shared biased exponent."""
     return shared - FP16_EXP_BIAS - FP16_FRACTION - (bits - 2 - FP16_FRACTION)
+
+
+def column_integers(x: np.ndarray, cols: int, bits: int = ACT_BITS) -> tuple[np.ndarray, int]:
+    """:func:`to_block_floating_point` of one element for each of ``cols`` columns.
+
+    Raises
+    ------
+    ValueError
+        When ``x`` has the wrong length or type, or is not finite.
+    """
+    if x.shape != (cols,):
+        raise ValueError(f"activations must have shape ({cols},), not {x.shape}")
+    return to_block_floating_point(x, bits)
 
 
 def to_block_floating_point(x: np.ndarray, bits: int = ACT_BITS) -> tuple[np.ndarray, int]:

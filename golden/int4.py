@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.activations import fp16_fields, lsb_exponent, require_finite, to_block_floating_point
+from golden.activations import column_integers, fp16_fields, lsb_exponent, require_finite
 from golden.float32 import scaled
 from golden.spec import ACT_BITS, FP16_EXP_BIAS, FP16_FRACTION, SCALE_BITS, GroupFormat
 
@@ -136,7 +136,5 @@ def matvec(matrix: GroupMatrix, x: np.ndarray, act_bits: int = ACT_BITS) -> np.n
     ValueError
         When ``x`` has the wrong length or type, or is not finite.
     """
-    if x.shape != (matrix.shape[1],):
-        raise ValueError(f"activations must have shape ({matrix.shape[1]},), not {x.shape}")
-    elements, shared = to_block_floating_point(x, act_bits)
+    elements, shared = column_integers(x, matrix.shape[1], act_bits)
     return scaled(accumulate(matrix, elements), factor(act_bits), shared)

@@ -6,7 +6,7 @@ order of summation cannot matter. It becomes a float32 once, and the constants f
 
 import numpy as np
 
-from golden.activations import lsb_exponent, to_block_floating_point
+from golden.activations import column_integers, lsb_exponent
 from golden.block import CompressedMatrix
 from golden.float32 import scaled
 from golden.spec import ACT_BITS, EXP_MAX, EXP_MIN, BlockFormat
@@ -52,7 +52,5 @@ def matvec(matrix: CompressedMatrix, x: np.ndarray, act_bits: int = ACT_BITS) ->
     ValueError
         When ``x`` has the wrong length or type, or is not finite.
     """
-    if x.shape != (matrix.shape[1],):
-        raise ValueError(f"activations must have shape ({matrix.shape[1]},), not {x.shape}")
-    elements, shared = to_block_floating_point(x, act_bits)
+    elements, shared = column_integers(x, matrix.shape[1], act_bits)
     return scaled(accumulate(matrix, elements), factor(matrix.fmt, matrix.exponent_bias, act_bits), shared)

@@ -13,7 +13,7 @@ from host.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
 from host.plot import speedup_chart
 from host.progress import work_progress
-from host.results import Column, Row, markdown, report_folder, show, write
+from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from host.roofline import COLUMNS as ROOFLINE
 from host.roofline import roofline as measure_roofline
 from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
@@ -78,9 +78,7 @@ def _report(name: str, title: str, job: Job, matrices: list[Matrix], configurati
         speedup_chart(rows, f"{title}\n{job.memory} memory, {job.bus_bits}-bit bus; simulated in RTL",
                       folder / "speedup.png")
     print(f"report: {path}, and beside it report.md and speedup.png")
-    wrong = [f"{row['matrix']} {row['format']}" for row in rows if not row["bit_exact"]]
-    if wrong:
-        raise DeviceError(f"results differ from golden: {', '.join(wrong)}")
+    require_exact(rows, "{matrix} {format}")
 
 
 @app.command()
@@ -136,8 +134,7 @@ def roofline(formats: Formats = _FORMATS,
     show(f"roofline; {bus}-bit bus; RTL simulated by {simulator}", ROOFLINE,
          [{**row, "section": row["format"] == job.formats[-1]} for row in rows])
     print(f"report: {path}, and beside it report.md")
-    if wrong := [f"{row['memory']} {row['format']}" for row in rows if not row["bit_exact"]]:
-        raise DeviceError(f"results differ from golden: {', '.join(wrong)}")
+    require_exact(rows, "{memory} {format}")
 
 
 @app.command()

@@ -15,10 +15,10 @@ from host import quality as compare
 from host.checkpoint import Checkpoint, default_model, open_checkpoint, packaged_model
 from host.driver import check_shape
 from host.encoder import Mode
-from host.errors import CheckError, UserError
+from host.errors import UserError
 from host.plot_error import explore_chart, quality_chart
 from host.progress import stage_progress, work_progress
-from host.results import Column, Row, markdown, report_folder, show, write
+from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from hw.config import EngineConfig
 from sim.dram import preset
 from sim.toolchain import require
@@ -81,8 +81,7 @@ def bench_sim(formats: Annotated[str, typer.Option(help="Formats: fp16, int4, se
          simulators.COLUMNS, results)
     _leave(folder, {**asdict(work), "formats": [config.name for config in configs], "load_average": load},
            simulators.COLUMNS, results, "")
-    if wrong := [f"{row['format']} ({row['path']})" for row in results if not row["bit_exact"]]:
-        raise CheckError(f"results differ from golden: {', '.join(wrong)}")
+    require_exact(results, "{format} ({path})")
 
 
 def _opened(models: list[str]) -> list[tuple[str, Checkpoint]]:

@@ -12,7 +12,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from host.errors import UserError
+from host.errors import CheckError, UserError
 from sim.runner import BUILD, ROOT
 from sim.toolchain import versions
 
@@ -67,6 +67,17 @@ def environment() -> Row:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit + ("-dirty" if commit and git("status", "--porcelain") else ""),
     }
+
+
+def require_exact(rows: list[Row], name: str) -> None:
+    """Refuse results that are not golden's; ``name`` is a format string that names a row by its keys.
+
+    Raises
+    ------
+    CheckError
+    """
+    if wrong := [name.format_map(row) for row in rows if not row["bit_exact"]]:
+        raise CheckError(f"results differ from golden: {', '.join(wrong)}")
 
 
 def write(folder: Path, configuration: Row, rows: list[Row]) -> Path:

@@ -43,10 +43,9 @@ def adder_tree(m, terms):
         level += 1
         sums = []
         for i in range(0, len(terms), 2):
-            value, power = terms[i]
-            if i + 1 < len(terms):
-                odd = terms[i + 1]
-                value, power = aligned_sum(value, power, *odd), min(power, odd[1])
+            (value, power), *neighbours = terms[i:i + 2]
+            for neighbour in neighbours:
+                value, power = aligned_sum(value, power, *neighbour), min(power, neighbour[1])
             total = Signal(value.shape(), name=f"sum{level}_{i // 2}")
             m.d.sync += total.eq(value)
             sums.append((total, power))

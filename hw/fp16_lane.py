@@ -14,7 +14,7 @@ from amaranth.lib import data, wiring
 from golden.spec import FP16_FRACTION
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, lane_copy
 
 __all__ = ["Fp16Lane", "split_fp16"]
 
@@ -29,8 +29,6 @@ def split_fp16(bits):
 class Fp16Lane(wiring.Component):
     """Multiply and accumulate the weights of one row. Members: :func:`~hw.accumulator.lane_signature`."""
 
-    latency = 5
-
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__(lane_signature(config))
@@ -44,10 +42,9 @@ class Fp16Lane(wiring.Component):
         word = self.i.payload
         factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
         weight, limits = Signal(factor), Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
-        activation = Signal(factor, attrs={"keep": 1} if self._config.fast else {})
+        activation = lane_copy(m, self._config, factor, Cat(*split_fp16(word.activations.x[0])), "activation")
         m.d.sync += [
             weight.eq(Cat(*split_fp16(word.block))),
-            activation.eq(Cat(*split_fp16(word.activations.x[0]))),
             limits.eq(Cat(self.i.valid, word.activations.first, word.activations.last)),
         ]
 

@@ -6,7 +6,8 @@ A group's scale comes one bit with each of its blocks. A group takes as many cyc
 that the product with the scale's significand can take one bit a cycle and the shift by its exponent two places a cycle,
 in two units that work on one group each.
 
-Latency :func:`int4_latency` cycles from the last block of a row to its sum, one block a cycle; never stalls.
+Latency from the last block of a row to its sum: that of the MAC array and 30 cycles for the input, the group, the
+product, the shift and the accumulator. One block a cycle; never stalls.
 """
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
@@ -15,20 +16,15 @@ from amaranth.lib import data, wiring
 from golden.spec import FP16_FRACTION, SCALE_BITS
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, lane_copy
 from hw.fp16_lane import split_fp16
 from hw.mac import MacArray, mac_latency
 
-__all__ = ["Int4Lane", "int4_latency"]
+__all__ = ["Int4Lane"]
 
 _SIGNIFICAND = FP16_FRACTION + 1
 _SHIFT_STEPS = 14
 """Shifts by two places that the greatest exponent field, 30, needs after a first one by 1."""
-
-
-def int4_latency(config: EngineConfig) -> int:
-    """Cycles from the last block of a row to its sum: codes, dot product, group, product, shift, accumulator."""
-    return 1 + mac_latency(config) + 1 + (1 + _SIGNIFICAND) + (1 + _SHIFT_STEPS) + 1
 
 
 class Int4Lane(wiring.Component):
@@ -48,12 +44,11 @@ class Int4Lane(wiring.Component):
 
         # Activations as in the SeedLM lane; the row's limits and the scale travel beside the multiplication.
         word = self.i.payload
-        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.fast else {})
         codes = Signal(data.ArrayLayout(signed(fmt.bits), fmt.c))
         side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "scale_bit": 1}))
-        m.d.sync += [x.eq(word.activations.x), codes.eq(word.block)]
+        m.d.sync += codes.eq(word.block)
         m.d.comb += [
-            mac.x.eq(x),
+            mac.x.eq(lane_copy(m, config, word.activations.x.shape(), word.activations.x, "x")),
             *(mac.numerators[c].eq(codes[c]) for c in range(fmt.c)),
             side.valid.eq(self.i.valid),
             side.first.eq(word.activations.first),

@@ -2,7 +2,8 @@
 
     block --> LFSR bank --> numerators --> MAC array --> exponent shift --> accumulator
 
-Latency :func:`lane_latency` cycles from the last block of a row to its sum, one block a cycle; never stalls.
+Latency from the last block of a row to its sum: those of the numerators and of the MAC array, and 4 cycles for the
+input, two shifts and the accumulator. One block a cycle; never stalls.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal
@@ -11,18 +12,12 @@ from amaranth.lib import data, wiring
 from golden.spec import EXP_BITS
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, lane_copy
 from hw.lfsr_bank import LfsrBank
 from hw.mac import MacArray, mac_latency
 from hw.numerators import Numerators, numerators_latency
 
-__all__ = ["SeedlmLane", "lane_latency"]
-
-
-def lane_latency(config: EngineConfig) -> int:
-    """Cycles from the last block of a row to its sum: input register, numerators, dot product, two shifts,
-    accumulator."""
-    return 1 + numerators_latency(config) + mac_latency(config) + 2 + 1
+__all__ = ["SeedlmLane"]
 
 
 class SeedlmLane(wiring.Component):
@@ -50,11 +45,8 @@ class SeedlmLane(wiring.Component):
             numerators.q.eq(word.block[fmt.fields["q0"][0]:]),
             mac.numerators.eq(numerators.o),
         ]
-        # The copies of a lane's activations must not be merged with those of others when they are to be near.
         waiting = delayed(m, word.activations.x, numerators_latency(config) - 1, "x")
-        x = Signal(word.activations.x.shape(), attrs={"keep": 1} if config.fast else {})
-        m.d.sync += x.eq(waiting)
-        m.d.comb += mac.x.eq(x)
+        m.d.comb += mac.x.eq(lane_copy(m, config, waiting.shape(), waiting, "x"))
 
         # The exponent and the row's limits travel beside the multiplication. The shift that stands for exponent e is
         # e + 8, which is e with its sign bit turned round.
@@ -66,16 +58,15 @@ class SeedlmLane(wiring.Component):
             side.shift.eq(exponent ^ (1 << (EXP_BITS - 1))),
         ]
         side = delayed(m, side, numerators_latency(config) + mac_latency(config), "side")
-        coarse, fine = Cat(Const(0, EXP_BITS // 2), side.shift[EXP_BITS // 2:]), side.shift[:EXP_BITS // 2]
-        shifted = Signal((mac.dot << coarse).shape())
-        value = accumulator.i
-        later = delayed(m, side, 2, "shift")
-        m.d.comb += [
-            value.valid.eq(later.valid),
-            value.payload.first.eq(later.first),
-            value.payload.last.eq(later.last),
+        coarse = mac.dot << Cat(Const(0, EXP_BITS // 2), side.shift[EXP_BITS // 2:])
+        shifted, value = Signal(coarse.shape()), accumulator.i
+        side = delayed(m, side, 1, "shifted")
+        m.d.sync += [
+            shifted.eq(coarse),
+            value.valid.eq(side.valid),
+            value.payload.first.eq(side.first),
+            value.payload.last.eq(side.last),
+            value.payload.value.eq(shifted << side.shift[:EXP_BITS // 2]),
         ]
-        m.d.sync += shifted.eq(mac.dot << coarse)
-        m.d.sync += value.payload.value.eq(shifted << delayed(m, fine, 1, "fine"))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         return m

@@ -65,10 +65,8 @@ class Numerators(wiring.Component):
         # 2: what the edges add, and most of what the core does; last, their sum.
         edge = []
         for c in range(fmt.c):
-            low_bits, high_bits = (window[c * fmt.p + bits.start:c * fmt.p + bits.stop]
-                                   for bits in (edges.low, edges.high))
-            low = factors.low[low_bits] if len(edges.low) else factors.low[0]
-            high = factors.high[high_bits] if len(edges.high) else factors.high[0]
+            low, high = (table[window[c * fmt.p + bits.start:c * fmt.p + bits.stop]] if bits else table[0]
+                         for table, bits in ((factors.low, edges.low), (factors.high, edges.high)))
             edge.append(self._ended(m, aligned_sum(low, 0, high, edges.high_shift), f"edge{c}"))
         if not core_bits(fmt):
             m.d.sync += [o.eq(self._registered(m, total, f"edge{c}_2"))

@@ -15,7 +15,7 @@ from sim.runner import arguments
 from sim.scheduler import word_layout
 from sim.streams import start
 
-__all__ = ["Master", "sequential_rate"]
+__all__ = ["Master", "refreshes", "sequential_rate", "started"]
 
 
 class Master:
@@ -139,3 +139,17 @@ async def sequential_rate(master, intervals):
     assert came[-1] >= first + span
     words = sum(first <= cycle < first + span for cycle in came)
     return words / span / peak
+
+
+async def started(dut):
+    """A master, with the memory out of reset and filled."""
+    master = Master(dut)
+    await master.start()
+    return master
+
+
+def refreshes(dram, took):
+    """Refreshes that may fall into ``took`` cycles, and the cycles that they cost a stream."""
+    count = took // dram.refresh_interval + 1 if dram.refresh_interval and dram.refresh_gap else 0
+    settle = dram.t_rtp + dram.groups * max(dram.t_rrd_s, dram.t_rrd_l)  # the last read; the first rows
+    return count, count * dram.cycles(dram.refresh_gap + settle)

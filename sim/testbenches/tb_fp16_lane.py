@@ -6,27 +6,16 @@ import cocotb
 import numpy as np
 
 from golden import fp16
-from sim.data import finite_halves, lane_word, to_signed
+from sim.data import finite_halves
+from sim.lanes import check_sums
 from sim.runner import arguments
-from sim.streams import Stream, receive, send, start
 
 RNG = np.random.default_rng(random.getrandbits(32))
 
 
 async def _check(dut, config, rows, idle):
-    """Send rows of weights and activations through the lane and compare the sums; returns them."""
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    await start(dut, i.valid, o.ready)
-    payloads, wanted = [], []
-    for w, x in rows:
-        wanted += fp16.accumulate(w[None], x).tolist()
-        bits = [array.view(np.uint16).tolist() for array in (w, x)]
-        payloads += [lane_word(config, wj, [xj], j == 0, j == len(w) - 1)
-                     for j, (wj, xj) in enumerate(zip(*bits, strict=True))]
-    cocotb.start_soon(send(i, payloads, idle))
-    sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)
-    assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
-    return wanted
+    return await check_sums(dut, config, [
+        (w.view(np.uint16), x.view(np.uint16).tolist(), *fp16.accumulate(w[None], x).tolist()) for w, x in rows], idle)
 
 
 def _largest(count, w_sign, x_sign):

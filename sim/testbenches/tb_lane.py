@@ -8,9 +8,8 @@ import numpy as np
 from golden import block, matvec
 from golden.projection import centred
 from golden.spec import EXP_MAX, EXP_MIN
-from sim.data import lane_word, to_signed
+from sim.lanes import check_sums
 from sim.runner import arguments
-from sim.streams import Stream, receive, send, start
 
 
 def _row(config, blocks):
@@ -36,20 +35,8 @@ def _widest_row(config, blocks, sign):
 
 
 async def _check(dut, config, rows, idle):
-    """Send rows through the lane and compare the sums; returns them."""
-    i, o = Stream(dut, "i"), Stream(dut, "o")
-    await start(dut, i.valid, o.ready)
-    payloads, wanted = [], []
-    for matrix, x in rows:
-        wanted += matvec.accumulate(matrix, x).tolist()
-        words = matrix.packed()[0]
-        for j, word in enumerate(words):
-            payloads.append(lane_word(config, int(word), x[j * config.c:(j + 1) * config.c].tolist(),
-                                      j == 0, j == len(words) - 1))
-    cocotb.start_soon(send(i, payloads, idle))
-    sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)
-    assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
-    return wanted
+    return await check_sums(dut, config, [(matrix.packed()[0], x.tolist(), *matvec.accumulate(matrix, x).tolist())
+                                          for matrix, x in rows], idle)
 
 
 @cocotb.test()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import cocotb
 
-from sim.testbenches.memory_master import Master, sequential_rate
+from sim.testbenches.memory_master import sequential_rate, started
 
 INTERVALS = 10
 """Refresh intervals to measure."""
@@ -13,6 +13,4 @@ INTERVALS = 10
 
 @cocotb.test()
 async def rate(dut):
-    master = Master(dut)
-    await master.start()
-    Path("rate.json").write_text(json.dumps(await sequential_rate(master, INTERVALS)))
+    Path("rate.json").write_text(json.dumps(await sequential_rate(await started(dut), INTERVALS)))

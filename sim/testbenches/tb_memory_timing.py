@@ -8,31 +8,16 @@ import random
 from itertools import pairwise
 
 import cocotb
-from cocotb.triggers import RisingEdge
 
-from sim.memory import QUEUE_LATENCY, READS, SPARE_BURSTS, WRITES
-from sim.scheduler import SEGMENTS
+from sim.memory import QUEUE_LATENCY, READS, SPARE_BURSTS
 from sim.streams import cycles
-from sim.testbenches.memory_master import Master
-
-
-async def _master(dut):
-    master = Master(dut)
-    await master.start()
-    return master
-
-
-def _refreshes(dram, took):
-    """Refreshes that may fall into ``took`` cycles, and the cycles that they cost a stream."""
-    count = took // dram.refresh_interval + 1 if dram.refresh_interval and dram.refresh_gap else 0
-    settle = dram.t_rtp + dram.groups * max(dram.t_rrd_s, dram.t_rrd_l)  # the last read; the first rows
-    return count, count * dram.cycles(dram.refresh_gap + settle)
+from sim.testbenches.memory_master import refreshes, started
 
 
 @cocotb.test()
 async def refreshes_interrupt_the_stream(dut):
     """Gaps of the right length at the right distance; single banks are refreshed unseen."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     step = dram.word_ck(master.data_bits) / dram.ratio
     words = int(5 * dram.refresh_interval / max(1, step)) or 1000
@@ -55,20 +40,20 @@ async def refreshes_interrupt_the_stream(dut):
 @cocotb.test()
 async def short_bursts_follow_without_a_gap(dut):
     """Bursts of 4 words, through more rows than there are banks."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     words = (max(dram.banks, 1) + 3) * dram.row_words(master.data_bits) * dram.groups
     _, came = await master.read(master.sequential(min(words, 4096), 4))
     took = came[-1] - came[0]
     needed = len(came) / dram.word_rate(master.data_bits)
     settle = dram.groups * dram.cycles(dram.t_rrd_l) + dram.cycles(dram.t_rfc_bank)  # one refresh may be in the way
-    assert took <= needed + settle + _refreshes(dram, took)[1], f"{len(came)} words in {took} cycles"
+    assert took <= needed + settle + refreshes(dram, took)[1], f"{len(came)} words in {took} cycles"
 
 
 @cocotb.test()
 async def latencies(dut):
     """First words of reads from closed, open and wrong rows; the shortest time between two rows of one bank."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     word = dram.word_ck(master.data_bits)
     if not dram.banks:
@@ -105,7 +90,7 @@ async def latencies(dut):
 @cocotb.test()
 async def rows_close_after_their_words(dut):
     """A row that is long open is closed tRTP after a read and tWR after the data of a write, for another row."""
-    master = await _master(dut)
+    master = await started(dut)
     dram, word = master.dram, master.dram.word_ck(master.data_bits)
     read = word - dram.t_bl + dram.t_rtp
     for written, close in ((False, max(dram.ratio, read)), (True, dram.t_cwl + word + dram.t_wr)) if dram.banks else ():
@@ -127,7 +112,7 @@ async def rows_close_after_their_words(dut):
 @cocotb.test()
 async def activates_and_columns_keep_their_distance(dut):
     """Words of many closed banks, then of the rows that are open: tRRD_S, tRRD_L, tFAW, tCCD_S and tCCD_L."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     word = dram.word_ck(master.data_bits)
     if not dram.banks:
@@ -159,7 +144,7 @@ async def activates_and_columns_keep_their_distance(dut):
 @cocotb.test()
 async def outstanding_reads_hide_the_latency(dut):
     """So many reads of one word under way get so many words in the time of one, until the pins are busy."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     round_trip = QUEUE_LATENCY + dram.read_latency(master.data_bits) + 1
     rates = {}
@@ -178,7 +163,7 @@ async def outstanding_reads_hide_the_latency(dut):
 @cocotb.test()
 async def random_reads(dut):
     """Scattered bursts with stalls: all data, in order; twice the same cycles from reset."""
-    master = await _master(dut)
+    master = await started(dut)
     requests = []
     for _ in range(60):
         word = random.randrange(master.words)
@@ -195,7 +180,7 @@ async def random_reads(dut):
 @cocotb.test()
 async def stalled_reads_resume_at_full_rate(dut):
     """A master that takes nothing for long stops its reads, not its writes; then a word comes every cycle."""
-    master = await _master(dut)
+    master = await started(dut)
     dram, beats = master.dram, 16
     room = dram.read_latency(master.data_bits) + SPARE_BURSTS * min(4096 // master.width, 256)
     hold = int(room / dram.word_rate(master.data_bits)) + 600
@@ -210,81 +195,13 @@ async def stalled_reads_resume_at_full_rate(dut):
     assert came[room - 1 - beats] - came[0] == room - 1 - beats
     left = (len(came) - room) / dram.word_rate(master.data_bits)
     start_up = dram.cycles(dram.t_rp + dram.t_rcd + dram.t_cl) + QUEUE_LATENCY + dram.groups * dram.cycles(dram.t_rrd_l)
-    assert took <= left + start_up + _refreshes(dram, took)[1]
-
-
-@cocotb.test()
-async def writes_and_reads_share_the_bus(dut):
-    """Both at once, in other banks: bursts in turn, together as fast as the pins can turn round."""
-    master = await _master(dut)
-    dram, bursts, bits = master.dram, 3 * SEGMENTS, master.data_bits
-    half = dram.banks // 2 * dram.row_words(bits) * dram.groups or 512
-    beats = min(16, half // bursts)
-    reads = master.sequential(bursts * beats, beats)
-    writes = [(word + half, beats) for word, beats in reads]
-    writing = cocotb.start_soon(master.write(writes))
-    _, came = await master.read(reads)
-    _, responses = await writing
-    words, took = 2 * bursts * beats, max(came[-1], responses[-1])
-    turn = 0
-    if dram.banks:
-        turn = dram.cycles(dram.t_cl + dram.t_turn + 2 * dram.word_ck(bits) + max(dram.t_wtr_s, dram.t_wtr_l))
-    dut._log.info(f"{dram.name}: {words} words read and written in {took} cycles, turn {turn}")
-    start_up = QUEUE_LATENCY + dram.cycles(dram.t_rcd) + dram.read_latency(bits)
-    needed = words / dram.word_rate(bits) + bursts * turn
-    assert took <= needed + start_up + _refreshes(dram, took)[1] + 16
-    # In turn: between two writes there is one burst read, once the reads queued before the first write are done.
-    middle = [b - a for a, b in pairwise(responses[2:bursts // 3])]
-    pair = 2 * beats / dram.word_rate(bits)
-    assert all(pair <= distance <= pair + turn + 16 + dram.cycles(dram.refresh_gap) for distance in middle), responses
-    await master.read(writes)
-
-
-@cocotb.test()
-async def the_pins_turn_round(dut):
-    """A read of what has just been written waits for the write's data and tWTR."""
-    master = await _master(dut)
-    dram, word, after = master.dram, master.dram.word_ck(master.data_bits), 2
-    for column, wtr in ((0, dram.t_wtr_l), (1, dram.t_wtr_s)) if dram.banks and dram.groups > 1 else ():
-        await master.reset()
-        await master.read([(0, 8)])  # opens the rows
-        await cycles(dut, 30)
-        writing = cocotb.start_soon(master.write([(0, 1)]))
-        await cycles(dut, after)
-        _, came = await master.read([(column, 1)])
-        _, (response,) = await writing
-        # The write is a cycle before its response.
-        assert after + came[0] - (response - 1) == dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word)
-
-
-@cocotb.test()
-async def refreshes_go_on_under_a_write_that_is_stuck(dut):
-    """Responses that nobody takes hold up a write, but not the refresh of its bank, which closes its row."""
-    master = await _master(dut)
-    hold = 2 * master.dram.refresh_interval + 500
-    went, came = await master.write([(2 * i, 2) for i in range(WRITES + 3)], hold=hold)
-    assert went[-1] < hold <= came[0]
-    assert len(came) == WRITES + 3
-    await master.read([(0, 2 * WRITES + 6)])
-
-
-@cocotb.test()
-async def writes_wait_for_their_data(dut):
-    """A write request without data holds up nothing."""
-    master = await _master(dut)
-    dram = master.dram
-    dut.s_axi_awaddr.value, dut.s_axi_awlen.value, dut.s_axi_awvalid.value = 0, 3, 1
-    await RisingEdge(dut.clk)
-    dut.s_axi_awvalid.value = 0
-    taken, came = await master.read(master.sequential(32, 16))
-    assert came[0] - taken[0] == QUEUE_LATENCY + dram.cycles(dram.t_rcd + dram.t_cl + dram.word_ck(master.data_bits))
-    assert came[-1] - came[0] <= 31 / dram.word_rate(master.data_bits) + dram.groups * dram.cycles(dram.t_rrd_l)
+    assert took <= left + start_up + refreshes(dram, took)[1]
 
 
 @cocotb.test()
 async def refreshes_of_single_banks_take_place(dut):
     """Reads of one bank, a row each time, meet its refresh once a round, and wait for no more than its length."""
-    master = await _master(dut)
+    master = await started(dut)
     dram = master.dram
     if not dram.t_refi_bank:
         return
@@ -301,7 +218,7 @@ async def refreshes_of_single_banks_take_place(dut):
 @cocotb.test()
 async def published_run(dut):
     """``paper``: T = 1.0399 beats + 255 cycles from the request to the last word."""
-    master = await _master(dut)
+    master = await started(dut)
     if master.dram.name != "paper":
         return
     for beats in (2048, 8192):
