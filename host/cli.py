@@ -7,11 +7,12 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.spec import ACT_BITS, FORMATS, FormatError, parse_format
-from host import cli_measure, cli_model, cli_synth
+from host import cli_measure, cli_model, cli_synth, published
 from host.checkpoint import default_model
 from host.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
 from host.plot import speedup_chart
+from host.plot_style import save
 from host.progress import work_progress
 from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from host.roofline import COLUMNS as ROOFLINE
@@ -46,10 +47,6 @@ _COLUMNS: tuple[Column, ...] = (
     ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
     ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
 )
-PUBLISHED_CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
-"""arXiv 2410.10714, the FPGA experiment."""
-PUBLISHED_SPEEDUP = {"512x512": 3.67, "1024x1024": 3.92, "2048x2048": 3.98}
-"""Same source, 4-bit."""
 
 
 def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> Job:
@@ -75,8 +72,8 @@ def _report(name: str, title: str, job: Job, matrices: list[Matrix], configurati
     show(f"{title}; {job.memory} memory, {job.bus_bits}-bit bus; RTL simulated by {job.simulator}", columns,
          [{**row, "section": row["format"] == last} for row in rows])
     if "fp16" in job.formats and len(job.formats) > 1:
-        speedup_chart(rows, f"{title}\n{job.memory} memory, {job.bus_bits}-bit bus; simulated in RTL",
-                      folder / "speedup.png")
+        save(speedup_chart(rows, f"{title}\n{job.memory} memory, {job.bus_bits}-bit bus; simulated in RTL"), folder,
+             "speedup")
     print(f"report: {path}, and beside it report.md and speedup.png")
     require_exact(rows, "{matrix} {format}")
 
@@ -106,8 +103,8 @@ def sim_paper(formats: Formats = _FORMATS, memory: Memory = "paper", bus: Bus = 
     for size in sizes:
         for name in job.formats:
             key = (f"{size}x{size}", name)
-            extra[key] = {"published_cycles": PUBLISHED_CYCLES.get(key),
-                          "published_speedup": PUBLISHED_SPEEDUP[key[0]] if name == "seedlm4" else None}
+            extra[key] = {"published_cycles": published.CYCLES.get(key),
+                          "published_speedup": published.SPEEDUP[key[0]] if name == "seedlm4" else None}
     columns = (*_COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
                ("published_speedup", "paper speed-up", ".2f"), _COLUMNS[-1])
     _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},

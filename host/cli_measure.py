@@ -17,6 +17,7 @@ from host.driver import check_shape
 from host.encoder import Mode
 from host.errors import UserError
 from host.plot_error import explore_chart, quality_chart
+from host.plot_style import save
 from host.progress import stage_progress, work_progress
 from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from hw.config import EngineConfig
@@ -105,7 +106,7 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; default: t
             results += compare.quality(checkpoint, name, chosen[name], rows, progress)
     totals = [row for row in results if row["tensor"] == "total"]
     show(f"relative error in total, {rows or 'all'} rows of each tensor", compare.COLUMNS, totals)
-    quality_chart(results, folder / "quality.png")
+    save(quality_chart(results), folder, "quality")
     _leave(folder, {"models": [name for name, _ in opened], "rows_of_each_tensor": rows or None, "include": include,
                     "exclude": exclude, "mode": "exact"}, compare.COLUMNS, results, " and quality.png")
 
@@ -135,7 +136,7 @@ def explore(model: Annotated[str, typer.Option(help="Model of the real weights; 
         results = design.explore(sources, widths, least_k, greatest_k, greatest_p, known[mode], progress)
     show(f"best formats of each width, {weights:,} weights, K {least_k} to {greatest_k}, P up to {greatest_p}",
          design.COLUMNS, [row for row in results if row["best"]])
-    explore_chart(results, f"Formats of 4-bit coefficients, K {least_k} to {greatest_k}, P up to {greatest_p}, "
-                  f"{mode} codes", folder / "explore.png")
+    save(explore_chart(results, f"Formats of 4-bit coefficients, K {least_k} to {greatest_k}, P up to {greatest_p}, "
+                       f"{mode} codes"), folder, "explore")
     _leave(folder, {"bits": widths, "min_k": least_k, "max_k": greatest_k, "max_p": greatest_p, "weights": weights,
                     "mode": mode, "model": checkpoint.path.stem}, design.COLUMNS, results, " and explore.png")

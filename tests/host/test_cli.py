@@ -172,7 +172,8 @@ def test_a_result_that_differs_from_golden(tmp_path: Path, monkeypatch: pytest.M
     assert ended.value.code == 1
     assert printed.err == "failed: results differ from golden: q_proj seedlm4\n"
     assert "NO" in printed.out
-    assert {path.name for path in (tmp_path / "sim").iterdir()} == {"report.json", "report.md", "speedup.png"}
+    assert {path.name for path in (tmp_path / "sim").iterdir()} == {"report.json", "report.md", "speedup.png",
+                                                                    "speedup.svg"}
 
 
 @pytest.mark.parametrize(("name", "fmt"), [("simulators", "fp16"), ("verilog", "fp16"), ("tools", "fp16"),

@@ -1,0 +1,78 @@
+"""What all charts share: how designs and memories are told apart, in colour and in print, and how charts are saved."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from golden.spec import parse_format
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLOURS", "HATCHES", "LINES", "MARKERS", "Style", "byte_limit", "clean", "new_figure", "numbered", "save",
+           "styles"]
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
+"""Okabe and Ito's, distinct in every kind of colour vision."""
+MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", ">")
+HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
+LINES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (5, 3)))
+_GREY = "#7f7f7f"
+_DPI = 150
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series looks; no two differ in colour alone."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+_OWN = {"fp16": Style(_GREY, "o", ""), "int4": Style("#e69f00", "s", "////"), "seedlm4": Style("#0072b2", "^", "...."),
+        "seedlm3": Style("#009e73", "D", "xxxx")}
+_FREE = (Style("#cc79a7", "v", "----"), Style("#56b4e9", "P", "\\\\\\\\"), Style("#d55e00", "X", "||||"))
+
+
+def styles(formats: list[str]) -> dict[str, Style]:
+    """Looks of formats, the same in every chart for those that have a name."""
+    others = [name for name in formats if name not in _OWN]
+    return {name: _OWN[name] if name in _OWN else _FREE[others.index(name) % len(_FREE)] for name in formats}
+
+
+def numbered(index: int) -> Style:
+    """The look of the series of that number, for series without a look of their own."""
+    return Style(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], HATCHES[index % len(HATCHES)])
+
+
+def byte_limit(name: str) -> float:
+    """Speed-up over FP16 that the bytes alone allow a format."""
+    fmt = parse_format(name)
+    return 16 / fmt.bits_per_weight if fmt else 1.0
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, inches."""
+    from matplotlib.figure import Figure  # takes half a second, and most commands draw nothing
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def clean(axes: "Axes", grid: str = "y") -> None:
+    """Thin grid lines along ``grid``, behind everything; no frame."""
+    axes.grid(axis=grid, which="both", linewidth=0.3)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
+    """The figure as SVG and as PNG: their paths. The same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    paths = [folder / f"{name}.svg", folder / f"{name}.png"]
+    with rc_context({"svg.hashsalt": name}):
+        figure.savefig(paths[0], metadata={"Date": None})
+        figure.savefig(paths[1], dpi=_DPI)
+    return paths

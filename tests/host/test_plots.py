@@ -1,0 +1,162 @@
+"""Charts, by what is on their axes: the right points, told apart in print, and nothing where there is no row."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from host import published
+from host.plot import speedup_chart
+from host.plot_roofline import measured_roofline, sweep_roofline
+from host.plot_style import byte_limit, numbered, styles
+from host.plot_sweep import cycles_by_cause, draw, speedup_by_model, tokens_by_model
+
+Row = dict[str, Any]
+WHITE = "#ffffff"
+
+
+def marks(axes: Any) -> list[tuple[float, float, str, str, bool]]:
+    """(x, y, marker, colour, filled) of every mark that there is."""
+    return [(float(x), float(y), line.get_marker(), to_hex(line.get_color()),
+             to_hex(line.get_markerfacecolor()) != WHITE)
+            for line in axes.lines if line.get_linestyle() == "None" for x, y in zip(*line.get_data(), strict=True)]
+
+
+def labels(axes: Any) -> list[str]:
+    return [tick.get_text() for tick in axes.get_xticklabels()]
+
+
+def test_series_differ_in_more_than_colour() -> None:
+    many = styles(["fp16", "int4", "seedlm4", "seedlm3", "8,2,12", "2,1,2", "4,1,4"])
+    assert len({look.colour for look in many.values()}) == len({look.marker for look in many.values()}) == len(many)
+    assert len({look.hatch for look in many.values()}) == len(many)
+    assert len({(numbered(i).colour, numbered(i).marker) for i in range(9)}) == 9
+    assert styles(["seedlm4"])["seedlm4"] == many["seedlm4"]
+
+
+def test_limits_by_bytes() -> None:
+    assert [byte_limit(name) for name in ("fp16", "seedlm4", "seedlm3", "int4")] == [1, 4, 16 / 3, 16 / 4.125]
+
+
+def test_speedup_by_model(sweep_rows: list[Row]) -> None:
+    figure = speedup_by_model(sweep_rows)
+    assert figure is not None
+    panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
+    assert list(panels) == ["int4", "seedlm4", "seedlm3"]
+    assert labels(figure.axes[-1]) == ["paper\n512²", "paper\n1024²", "paper\n2048²", "tiny-1B", "middle-7B",
+                                       "large-70B"]
+    at = {"tiny-1B": 3, "middle-7B": 4, "large-70B": 5}
+    for name, axes in panels.items():
+        found = marks(axes)
+        for memory, filled in (("ddr4-2400", True), ("hbm2", False)):
+            wanted = {(at[row["model"]], row["speedup"]) for row in sweep_rows if row["matrix"] == "layer"
+                      and row["format"] == name and row["memory"] == memory}
+            assert {(round(x), y) for x, y, marker, _, of in found if of == filled and marker != "*"} == wanted
+        assert len({(marker, colour) for _, _, marker, colour, _ in found if marker != "*"}) == 2
+        limit = next(line for line in axes.lines if line.get_linestyle() == "--")
+        assert set(limit.get_ydata()) == {byte_limit(name)}
+        assert axes.get_ylim()[0] < min(y for _, y, *_ in found) < limit.get_ydata()[0] < axes.get_ylim()[1]
+    stars = [(x, y) for x, y, marker, *_ in marks(panels["seedlm4"]) if marker == "*"]
+    assert stars == list(enumerate(published.SPEEDUP.values()))
+
+
+def test_cycles_add_up(sweep_rows: list[Row]) -> None:
+    rows = [row for row in sweep_rows if row["memory"] == "ddr4-2400"]
+    figure = cycles_by_cause(rows)
+    assert figure is not None
+    whole, rest = figure.axes
+    lines = [text.get_text().split() for text in whole.get_yticklabels()]
+    assert lines == [[model, name] for model in ("tiny-1B", "middle-7B", "large-70B")
+                     for name in ("fp16", "int4", "seedlm4", "seedlm3")]
+    by_key = {(row["model"], row["format"]): row for row in rows if row["matrix"] == "layer"}
+    for axes, causes in ((whole, 5), (rest, 4)):
+        assert len(axes.containers) == causes
+        assert len({(bars[0].get_facecolor(), bars[0].get_hatch()) for bars in axes.containers}) == causes
+        for i, (model, name) in enumerate(lines):
+            row = by_key[model, name]
+            end = axes.containers[-1][i].get_x() + axes.containers[-1][i].get_width()
+            wanted = (row["cycles"] / by_key[model, "fp16"]["cycles"] if axes is whole
+                      else 1 - row["beats"] / row["cycles"])
+            assert end == pytest.approx(100 * wanted)
+
+
+def test_cycles_of_the_model_are_marked(sweep_rows: list[Row]) -> None:
+    figure = cycles_by_cause([row for row in sweep_rows if row["memory"] == "hbm2"])
+    assert figure is not None
+    assert all("(cycle model)" in text.get_text() for text in figure.axes[0].get_yticklabels())
+
+
+def test_tokens_by_model(sweep_rows: list[Row]) -> None:
+    """A panel for each memory whose clock is known."""
+    for row in sweep_rows:
+        if row["memory"] == "hbm2":
+            row["tokens_per_s"] = None
+    figure = tokens_by_model(sweep_rows)
+    assert figure is not None
+    axes, = figure.axes
+    assert axes.get_title(loc="left") == "ddr4-2400"
+    assert labels(axes) == ["tiny-1B", "middle-7B", "large-70B"]
+    wanted = sorted(row["tokens_per_s"] for row in sweep_rows if row["matrix"] == "model" and row["tokens_per_s"])
+    found = marks(axes)
+    assert sorted(y for _, y, *_ in found) == wanted
+    assert not any(filled for *_, filled in found)
+
+
+def test_roofline_of_a_sweep(sweep_rows: list[Row]) -> None:
+    figure = sweep_roofline(sweep_rows)
+    assert figure is not None
+    roof, share = figure.axes
+    rows = [row for row in sweep_rows if row["matrix"] == "layer" and row["model"] == "large-70B"]
+    assert {(x, y, filled) for x, y, _, _, filled in marks(roof)} == {
+        (row["bytes_per_weight"], row["weights_per_cycle"], row["source"] == "rtl") for row in rows}
+    assert sorted(y for _, y, *_ in marks(share)) == sorted(100 * row["limit_fraction"] for row in rows)
+    assert len({x for x, *_ in marks(share)}) == len(rows)
+    # 64 bytes a cycle less the refreshes: no point is above the line of its memory.
+    lines = {str(line.get_label()): line for line in roof.lines}
+    assert [name.split(":")[0] for name in lines if not name.startswith("_")] == ["bus", "ddr4-2400", "hbm2"]
+    for line in list(lines.values())[:3]:
+        (left, right), (high, low) = line.get_data()
+        assert left * high == pytest.approx(right * low)
+        assert 58 < left * high <= 64
+
+
+def test_roofline_measured() -> None:
+    rows = [{"memory": "ideal", "format": name, "bus_bits": 64, "weights_per_cycle": 3.9, "achieved_fraction": 0.99,
+             "source": "rtl"} for name in ("fp16", "seedlm4")]
+    figure = measured_roofline(rows)
+    assert figure is not None
+    assert {x for x, *_ in marks(figure.axes[0])} == {2, 0.5}
+
+
+def test_speedup_of_a_layer() -> None:
+    rows = [{"matrix": matrix, "format": name, "speedup": speedup} for matrix in ("q_proj", "layer")
+            for name, speedup in (("fp16", 1.0), ("seedlm4", 3.9), ("8,2,12", 3.1))]
+    axes, = speedup_chart(rows, "title").axes
+    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[3.9, 3.9], [3.1, 3.1]]
+    assert {line.get_ydata()[0] for line in axes.lines} == {1, 4, 16 / 3}
+
+
+def test_drawing(sweep_rows: list[Row], tmp_path: Path) -> None:
+    paths = draw(sweep_rows, tmp_path)
+    names = ["speedup", "roofline", "cycles-ddr4-2400", "cycles-hbm2", "tokens"]
+    assert [path.name for path in paths] == [f"{name}.{kind}" for name in names for kind in ("svg", "png")]
+    for path in paths:
+        if path.suffix == ".svg":
+            assert ET.parse(path).getroot().tag.endswith("svg")
+        else:
+            assert len(np.unique(np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3), axis=0)) > 20
+    drawn = paths[0].read_bytes()
+    draw(sweep_rows, tmp_path)
+    assert paths[0].read_bytes() == drawn
+
+
+def test_nothing_to_draw(tmp_path: Path) -> None:
+    assert draw([], tmp_path) == []
+    alone = {"model": "tiny-1B", "matrix": "layer", "format": "fp16", "memory": "paper", "bus_bits": 512, "cycles": 5,
+             "weights": 9, "speedup": None, "limit_fraction": None, "source": "rtl"}
+    assert draw([alone], tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
