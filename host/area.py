@@ -26,8 +26,8 @@ BLOCKS = {
     "decode": r"lane\d+\.numerators",
     "accumulate": r"lane\d+\.accumulator",
     "MAC": r"lane\d+(\.mac)?",
-    "activations": r"activation_buffer|align|ahead",
-    "result": r"drain|normalise|scale",
+    "activations": r"activation_\w+|align",
+    "result": r"drain|normalise|scale|result_\w+",
     "DMA": r"read_dma|write_dma",
     "unpacker": r"unpacker",
 }

@@ -7,7 +7,8 @@ fills neighbouring banks, a word starts in some bank and goes on into the next, 
 The greatest exponent field is found while the vector arrives. Reading starts when it is complete, and the next vector
 is taken when the last word has been read; a matrix without beats uses the vector that is there.
 
-Latency 4 cycles from the last beat to the first word (behind two registers), one beat a cycle in, one word a cycle out.
+Latency 4 cycles from the last beat to the first word (behind two registers), 5 in a fast engine, where each bank has
+address and data registers of its own; one beat a cycle in, one word a cycle out.
 """
 
 from math import gcd
@@ -82,7 +83,9 @@ class ActivationBuffer(wiring.Component):
         word = stream.Signature(raw_word(self._config)).create()
         job, opening = Signal(job_layout(self._config)), Signal()
         write, reading, advance = Signal(), Signal(), Signal()
-        is_last = Signal()
+        pending = Signal()
+        # What is asked of the store.
+        asked = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "shared": 5}))
         matrix = self.matrices
         m.d.comb += advance.eq(~word.valid | word.ready)
 
@@ -98,7 +101,7 @@ class ActivationBuffer(wiring.Component):
                     with m.If(self.jobs.payload.beats == 0):
                         m.next = "READ"
             with m.State("LOAD"):
-                m.d.comb += [self.i.ready.eq(job.beats != 0), write.eq(self.i.valid & self.i.ready)]
+                m.d.comb += [self.i.ready.eq((job.beats != 0) & ~pending), write.eq(self.i.valid & self.i.ready)]
                 with m.If(write):
                     m.d.sync += job.beats.eq(job.beats - 1)
                 with m.If(job.beats == 0):
@@ -109,7 +112,7 @@ class ActivationBuffer(wiring.Component):
                     m.d.sync += opening.eq(0)
                     with m.If(opening):
                         m.d.sync += [matrix.valid.eq(1), matrix.payload.rows.eq(job.rows)]
-                    with m.If(is_last):
+                    with m.If(asked.last):
                         m.d.sync += job.rows.eq(job.rows - self._config.lanes)
                         with m.If(job.rows <= self._config.lanes):
                             m.next = "IDLE"
@@ -117,22 +120,31 @@ class ActivationBuffer(wiring.Component):
         shared = self._find_exponent(m, write, self.jobs.ready & self.jobs.valid & (self.jobs.payload.beats != 0))
         with m.If(opening & reading & advance):
             m.d.sync += matrix.payload.factor.eq(job.factor + shared if self._config.fmt else job.factor)
+        m.d.comb += [asked.valid.eq(reading), asked.shared.eq(shared)]
+        answered = self._copy(m, asked, "answered", advance)
+        if self._config.fast:
+            m.d.comb += pending.eq(answered.valid)
         with m.If(advance):
             m.d.sync += [
-                word.valid.eq(reading),
-                word.payload.last.eq(is_last),
-                word.payload.shared.eq(shared),
+                word.valid.eq(answered.valid),
+                *(word.payload[name].eq(answered[name]) for name in ("first", "last", "shared")),
             ]
-        self._store(m, word.payload, write, reading & advance, advance, is_last, job.blocks)
+        self._store(m, word.payload, write, reading & advance, advance, asked, job.blocks)
 
         # Block RAMs are slow to answer: a register between them and what works on the words.
-        def registered(now, later):
-            m.d.comb += later.eq(now)
-
-        pipeline(m, word, self.o, [(raw_word(self._config), registered)])
+        pipeline(m, word, self.o, [(raw_word(self._config), None)])
         return m
 
-    def _store(self, m, word, write, issue, advance, is_last, blocks):
+    def _copy(self, m, value, name, enable=1):
+        """``value``, in a fast engine in a register, which is never merged with others."""
+        if not self._config.fast:
+            return value
+        copy = Signal.like(value, name=name, attrs={"keep": 1})
+        with m.If(enable):
+            m.d.sync += copy.eq(value)
+        return copy
+
+    def _store(self, m, word, write, issue, advance, asked, blocks):
         """Where beats go to and words come from."""
         banks, bank_bits = self._row // self._bank, self._bank * _ELEMENT
         beat_banks, word_banks = self._elements // self._bank, self._config.c // self._bank
@@ -149,12 +161,16 @@ class ActivationBuffer(wiring.Component):
         # Word n starts in bank word_banks * n; `position` counts banks, `row` whole rows.
         index, row, position = Signal.like(blocks), Signal(range(self._depth)), Signal(range(max(banks, 2)))
         next_position = Signal(range(banks + word_banks))
-        m.d.comb += [is_last.eq(index + 1 == blocks), next_position.eq(position + word_banks)]
+        m.d.comb += [
+            asked.first.eq(index == 0),
+            asked.last.eq(index + 1 == blocks),
+            next_position.eq(position + word_banks),
+        ]
         with m.If(issue):
             m.d.sync += [index.eq(index + 1), position.eq(next_position)]
             with m.If(next_position >= banks):
                 m.d.sync += [row.eq(row + 1), position.eq(next_position - banks)]
-            with m.If(is_last):
+            with m.If(asked.last):
                 m.d.sync += [index.eq(0), row.eq(0), position.eq(0)]
 
         outputs = []
@@ -163,19 +179,25 @@ class ActivationBuffer(wiring.Component):
             m.submodules[f"bank{number}"] = memory
             write_port, read_port = memory.write_port(), memory.read_port()
             part, slot = divmod(number, beat_banks)
+            place, beat_part, enable = Signal.like(row), Signal(bank_bits), Signal()
+            read_row = Signal.like(row)
             m.d.comb += [
-                write_port.addr.eq(write_row),
-                write_port.data.eq(self.i.payload.word_select(slot, bank_bits)),
-                write_port.en.eq(write & (write_part == part)),
+                place.eq(write_row),
+                beat_part.eq(self.i.payload.word_select(slot, bank_bits)),
+                enable.eq(write & (write_part == part)),
                 # Banks before the first of the word belong to the next row.
-                read_port.addr.eq(row + (position > number) if number < banks - 1 else row),
+                read_row.eq(row + (position > number) if number < banks - 1 else row),
+                write_port.addr.eq(self._copy(m, place, f"write_row{number}")),
+                write_port.data.eq(self._copy(m, beat_part, f"beat_part{number}")),
+                write_port.en.eq(self._copy(m, enable, f"write{number}")),
+                read_port.addr.eq(self._copy(m, read_row, f"read_row{number}", advance)),
                 read_port.en.eq(advance),
             ]
             outputs.append(read_port.data)
 
-        turn = Signal.like(position)
+        turn, turned = Signal.like(position), self._copy(m, position, "turned", advance)
         with m.If(advance):
-            m.d.sync += [word.first.eq(index == 0), turn.eq(position)]
+            m.d.sync += turn.eq(turned)
         # Only these banks ever start a word; the multiplexers need no other inputs.
         starts = sorted({n * word_banks % banks for n in range(banks)})
         with m.Switch(turn):

@@ -1,28 +1,29 @@
 """The engine: matrix-vector products out of memory, over AXI4.
 
-    AXI4 read --> read DMA --> activation buffer --> align ---.
-                    |  |                                      v
-                    |  `-----> unpacker -------------------> join --> lanes --> drain
-                    v                                                             |
-          descriptor reader --> registers --> sequencer                           |
-                                                                                  |
-    AXI4 write <-- write DMA <-- scale <-- normalise <----------------------------'
+    AXI4 read --> read DMA --> activation buffer --> gate --> align --> queue
+                    |  |                                                  v
+                    |  `-----> unpacker -------------------------------> join --> lanes --> drain
+                    v                                                                         |
+          descriptor reader --> registers --> sequencer                                       |
+                                                                                              |
+    AXI4 write <-- write DMA <-- queue <-- scale <-- normalise <-- gate <---------------------'
 
 The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
 """
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Assert, Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat, GroupFormat
-from hw.activation_buffer import ActivationBuffer, job_layout
+from hw.activation_buffer import ActivationBuffer, job_layout, raw_word
 from hw.align import Align
 from hw.axi import AXI4LiteSignature, AXI4Signature
 from hw.config import EngineConfig
 from hw.counters import Counters
+from hw.credit_gate import CreditGate
 from hw.descriptor import WORDS, DescriptorReader
-from hw.drain import Drain
+from hw.drain import Drain, sum_layout
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
 from hw.join import Join
@@ -30,7 +31,7 @@ from hw.lane import SeedlmLane
 from hw.normalise import Normalise
 from hw.read_dma import ReadDma
 from hw.registers import ADDR_BITS, ID, RegisterFile, Status, identity
-from hw.scale import Scale
+from hw.scale import Scale, result_layout
 from hw.sequencer import IN_FLIGHT, Sequencer
 from hw.stream_queue import StreamQueue
 from hw.supervisor import CAUSES, Supervisor
@@ -39,8 +40,8 @@ from hw.write_dma import WriteDma
 
 __all__ = ["Engine"]
 
-AHEAD = 16
-"""Words of activations that wait for their weights."""
+_QUEUE = 16
+"""Payloads of the queues behind credit gates: more than the pipelines between take cycles."""
 
 _LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, type(None): Fp16Lane}
 """By type of the weight format."""
@@ -85,8 +86,13 @@ class Engine(wiring.Component):
         m.submodules.write_dma = write_dma = WriteDma(config)
 
         def stage(name, component):
-            """A submodule that an error puts back to its reset state."""
-            m.submodules[name] = ResetInserter(supervisor.abort)(component)
+            """A submodule that an error puts back to its reset state, by a register of its own: one net to them all
+            would be the slowest of the engine."""
+            reset = Signal(name=f"reset_{name}", reset_less=True, attrs={"keep": 1})
+            m.d.sync += reset.eq(ResetSignal() | supervisor.abort)
+            m.domains += ClockDomain(name, local=True)
+            m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
+            m.submodules[name] = DomainRenamer(name)(component)
             return component
 
         descriptor = stage("descriptor", DescriptorReader(config, identity(config)))
@@ -129,6 +135,7 @@ class Engine(wiring.Component):
             supervisor.not_finite.eq(buffer.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
             supervisor.read_addr.eq(read_dma.addr),
+            supervisor.beat_addr.eq(read_dma.beat_addr),
             supervisor.write_addr.eq(write_dma.addr),
             supervisor.limit.eq(registers.watchdog),
             supervisor.quiet.eq(read_dma.idle & write_dma.idle),
@@ -142,22 +149,13 @@ class Engine(wiring.Component):
         buffer = stage("activation_buffer", ActivationBuffer(config))
         unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits))
         join, drain = stage("join", Join(config)), stage("drain", Drain(config))
-        normalise, scale = stage("normalise", Normalise(config)), stage("scale", Scale(config))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
-        # So few words as the queue holds spare the activations' pipeline the wait for the weights, in one long path.
-        ahead = stage("ahead", StreamQueue(config.activation_word, AHEAD))
-        wiring.connect(m, ahead.o, join.activations)
-        if config.fmt:
-            align = stage("align", Align(config))
-            wiring.connect(m, buffer.o, align.i)
-            wiring.connect(m, align.o, ahead.i)
-        else:
-            m.d.comb += [
-                ahead.i.valid.eq(buffer.o.valid),
-                buffer.o.ready.eq(ahead.i.ready),
-                *(ahead.i.payload[name].eq(buffer.o.payload[name]) for name in ("x", "first", "last")),
-            ]
+
+        align = [stage("align", Align(config))] if config.fmt else []
+        gate, queue = self._free_running(m, stage, "activation", raw_word(config), align, config.activation_word)
+        wiring.connect(m, buffer.o, gate.i)
+        wiring.connect(m, queue.o, join.activations)
 
         # Lanes, in step with each other.
         lanes = [stage(f"lane{i}", _LANES[type(config.fmt)](config)) for i in range(config.lanes)]
@@ -166,9 +164,32 @@ class Engine(wiring.Component):
             m.d.comb += [drain.i.payload[i].eq(lane.o.payload), lane.o.ready.eq(drain.i.ready)]
         m.d.comb += [drain.i.valid.eq(lanes[0].o.valid), join.empty.eq(drain.empty)]
         wiring.connect(m, buffer.matrices, drain.matrices)
-        wiring.connect(m, drain.o, normalise.i)
-        wiring.connect(m, normalise.o, scale.i)
-        return buffer, scale.o
+
+        numbers = [stage("normalise", Normalise(config)), stage("scale", Scale(config))]
+        gate, queue = self._free_running(m, stage, "result", sum_layout(config), numbers, result_layout())
+        wiring.connect(m, drain.o, gate.i)
+        return buffer, queue.o
+
+    @staticmethod
+    def _free_running(m, stage, name, shape, stages, result):
+        """Stages between a gate, which takes ``shape``, and a queue of ``result``, so that they never have to stop.
+
+        Where there is no stage, the queue takes the fields of the same names.
+        """
+        gate = stage(f"{name}_gate", CreditGate(shape, _QUEUE))
+        queue = stage(f"{name}_queue", StreamQueue(result, _QUEUE))
+        last = gate
+        for each in stages:
+            wiring.connect(m, last.o, each.i)
+            last = each
+        m.d.comb += [
+            last.o.ready.eq(1),
+            queue.i.valid.eq(last.o.valid),
+            *(queue.i.payload[field].eq(last.o.payload[field]) for field, _ in result),
+            gate.returned.eq(queue.o.valid & queue.o.ready),
+        ]
+        m.d.sync += Assert(~queue.i.valid | queue.i.ready)
+        return gate, queue
 
     def _bus(self, m, read_dma, write_dma):
         """The masters' channels to the one port."""

@@ -18,15 +18,20 @@ def pipeline(m, i, o, steps):
         As seen by the module that holds the pipeline: ``i.ready``, ``o.valid`` and ``o.payload`` are driven.
     steps : list of (shape, function)
         Payload behind each step, the last one's being that of ``o``; and ``function(now, later)``, which adds to ``m``
-        what makes the payload ``later`` of the one before.
+        what makes the payload ``later`` of the one before, or None where there is nothing to it but the register.
+        Without steps, wires.
     """
     advance = Signal(name="advance")
     valid, now = i.valid, i.payload
     for n, (shape, step) in enumerate(steps, 1):
         later, register, filled = (Signal(shape, name=f"later{n}"), Signal(shape, name=f"step{n}"),
                                    Signal(name=f"filled{n}"))
-        step(now, later)
+        if step:
+            step(now, later)
+        else:
+            m.d.comb += later.eq(now)
         with m.If(advance):
             m.d.sync += [register.eq(later), filled.eq(valid)]
         valid, now = filled, register
-    m.d.comb += [o.valid.eq(valid), o.payload.eq(now), advance.eq(~valid | o.ready), i.ready.eq(advance)]
+    m.d.comb += [o.valid.eq(valid), o.payload.eq(now), advance.eq(~valid | o.ready if steps else o.ready),
+                 i.ready.eq(advance)]

@@ -6,7 +6,8 @@ other without a gap. Data return in order; each beat goes where its region belon
 
 After an error the DMA asks for nothing more and swallows what it has asked for.
 
-Latency: a burst is asked for 4 cycles after its request; data pass straight through.
+Latency: a burst is asked for 4 cycles after its request; data pass straight through, or, in a fast engine,
+through one register.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -16,6 +17,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.config import EngineConfig
+from hw.pipeline import pipeline
 from hw.unpacker import packed_layout
 
 __all__ = ["Destination", "ReadDma", "region_layout"]
@@ -53,7 +55,9 @@ class ReadDma(wiring.Component):
     error : Out(1)
         Strobe: a beat came with a response other than OKAY.
     addr : Out(addr_bits)
-        Address of the oldest burst under way: that of the beat on offer.
+        Address of the oldest burst under way: that of the beat on offer by the bus.
+    beat_addr : Out(addr_bits)
+        Address of the burst of the beat on offer to its stream.
     """
 
     def __init__(self, config: EngineConfig):
@@ -69,6 +73,7 @@ class ReadDma(wiring.Component):
             "ending": Out(1),
             "error": Out(1),
             "addr": Out(config.addr_bits),
+            "beat_addr": Out(config.addr_bits),
         })
 
     def elaborate(self, platform):
@@ -119,7 +124,10 @@ class ReadDma(wiring.Component):
         tag_layout = data.StructLayout({"addr": self._config.addr_bits, "to": Destination, "final": 1})
         m.submodules.tags = tags = SyncFIFOBuffered(width=tag_layout.size, depth=outstanding + 1)
         asked, tag = Signal(tag_layout), data.View(tag_layout, tags.r_data)
-        transfer, ready = Signal(), Signal()
+        transfer = Signal()
+        layout = data.StructLayout({"data": self._config.bus_bits, "last": 1, "to": Destination,
+                                    "addr": self._config.addr_bits})
+        arriving, beat = (stream.Signature(layout).create() for _ in range(2))
         m.d.comb += [
             asked.addr.eq(addr),
             asked.to.eq(to),
@@ -128,20 +136,30 @@ class ReadDma(wiring.Component):
             tags.w_en.eq(offer),
             tags.r_en.eq(transfer & r.payload.last),
             transfer.eq(r.valid & r.ready),
-            r.ready.eq(tags.r_rdy & (ready | self.abort)),
-            self.activations.payload.eq(r.payload.data),
-            self.descriptor.payload.eq(r.payload.data),
-            self.weights.payload.data.eq(r.payload.data),
-            self.weights.payload.last.eq(r.payload.last & tag.final),
+            r.ready.eq(tags.r_rdy & (arriving.ready | self.abort)),
+            arriving.valid.eq(tags.r_rdy & r.valid & ~self.abort),
+            arriving.payload.data.eq(r.payload.data),
+            arriving.payload.last.eq(r.payload.last & tag.final),
+            arriving.payload.to.eq(tag.to),
+            arriving.payload.addr.eq(tag.addr),
             self.error.eq(transfer & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(tag.addr),
             self.idle.eq((left == 0) & (pending == 0)),
             self.ending.eq((left == 0) & (pending <= 1)),
         ]
-        with m.Switch(tag.to):
+        # In a fast engine a beat rests once on its way from the bus to all over the device.
+        pipeline(m, arriving, beat, [(layout, None)] * self._config.fast)
+        m.d.comb += [
+            self.activations.payload.eq(beat.payload.data),
+            self.descriptor.payload.eq(beat.payload.data),
+            self.weights.payload.data.eq(beat.payload.data),
+            self.weights.payload.last.eq(beat.payload.last),
+            self.beat_addr.eq(beat.payload.addr),
+        ]
+        with m.Switch(beat.payload.to):
             for to, sink in ((Destination.ACTIVATIONS, self.activations), (Destination.WEIGHTS, self.weights),
                              (Destination.DESCRIPTOR, self.descriptor)):
                 with m.Case(to):
-                    m.d.comb += [sink.valid.eq(tags.r_rdy & r.valid & ~self.abort), ready.eq(sink.ready)]
+                    m.d.comb += [sink.valid.eq(beat.valid & ~self.abort), beat.ready.eq(sink.ready | self.abort)]
         m.d.sync += pending.eq(pending + offer - (transfer & r.payload.last))
         return m

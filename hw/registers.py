@@ -6,7 +6,7 @@ table is printed from it. All registers are 32 bits wide.
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -80,6 +80,8 @@ REGISTERS = _map(
     ("BYTES_READ", "ro", "bytes read, modulo 2**32"),
     ("BYTES_WRITTEN", "ro", "bytes written"),
 )
+_NEAR = 4
+"""Registers to choose from in one step."""
 OFFSETS = {register.name: register.offset for register in REGISTERS}
 """Byte offset by name."""
 
@@ -98,7 +100,7 @@ def identity(config: EngineConfig) -> int:
 class RegisterFile(wiring.Component):
     """AXI4-Lite slave over the register map, whose descriptor can be overwritten from memory.
 
-    One access at a time; reads and writes take 2 cycles. Write strobes are not looked at: writes are of whole
+    One access at a time; writes take 2 cycles, reads 4. Write strobes are not looked at: writes are of whole
     registers. Unmapped addresses read as 0 and ignore writes, with response SLVERR.
 
     Members
@@ -151,16 +153,25 @@ class RegisterFile(wiring.Component):
                 with m.If(self.load[n]):
                     m.d.sync += getattr(self, name.lower()).eq(self.words[n])
 
-        read = Signal()
-        m.d.comb += [read.eq(ar.valid & (~r.valid | r.ready)), ar.ready.eq(read)]
+        # One read at a time. So many registers, all over the device, are chosen from in two steps.
+        index, asked = Signal(ADDR_BITS - 2), Signal(2)
+        m.d.comb += ar.ready.eq(~r.valid & ~asked.any())
+        m.d.sync += asked.eq(Cat(ar.valid & ar.ready, asked[0]))
+        with m.If(ar.ready):
+            m.d.sync += index.eq(ar.payload.addr[2:])
+        values = [Const(0, 32) if register.name == "CONTROL" else getattr(self, register.name.lower())
+                  for register in REGISTERS]
+        parts = []
+        for i in range(0, len(values), _NEAR):
+            parts.append(Signal(32, name=f"part{i}"))
+            m.d.sync += parts[-1].eq(Array(values[i:i + _NEAR])[index[:_NEAR.bit_length() - 1]])
         with m.If(r.ready):
             m.d.sync += r.valid.eq(0)
-        with m.If(read):
-            m.d.sync += [r.valid.eq(1), r.payload.data.eq(0), r.payload.resp.eq(Resp.SLVERR)]
-            with m.Switch(ar.payload.addr[2:]):
-                for register in REGISTERS:
-                    with m.Case(register.offset // 4):
-                        m.d.sync += r.payload.resp.eq(Resp.OKAY)
-                        if register.name != "CONTROL":
-                            m.d.sync += r.payload.data.eq(getattr(self, register.name.lower()))
+        with m.If(asked[1]):
+            known = index < len(values)
+            m.d.sync += [
+                r.valid.eq(1),
+                r.payload.data.eq(Mux(known, Array(parts)[index[_NEAR.bit_length() - 1:]], 0)),
+                r.payload.resp.eq(Mux(known, Resp.OKAY, Resp.SLVERR)),
+            ]
         return m

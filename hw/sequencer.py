@@ -126,11 +126,13 @@ class Sequencer(wiring.Component):
                 with m.If(self.abort):
                     m.next = "ABORT"
                 with m.Elif(self.regions.ready & more):
+                    m.d.sync += self.fetching.eq(1)
                     m.next = "FETCH"
                 with m.Elif(self.regions.ready):
                     m.next = "FINISH"
             with m.State("FETCH"):
-                m.d.comb += self.fetching.eq(1)
+                with m.If(self.abort | self.fetched):
+                    m.d.sync += self.fetching.eq(0)
                 with m.If(self.abort):
                     m.next = "ABORT"
                 with m.Elif(self.fetched):

@@ -2,7 +2,8 @@
 
 An error, or a memory that has not moved a word for as long as the WATCHDOG register says, raises ``abort``: the DMAs
 let go of the bus as AXI4 has it, the datapath is reset, and cause and address are kept. ``abort`` lasts until the bus
-is quiet, into the next run if need be, so that no late answer can be mistaken for that run's.
+is quiet, into the next run if need be, so that no late answer can be mistaken for that run's; and at least
+:data:`_LEAST` cycles, so that it outlasts what the datapath, whose reset is a cycle later, still sends.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
@@ -13,6 +14,7 @@ __all__ = ["CAUSES", "Supervisor"]
 
 CAUSES = ("read_error", "write_error", "not_finite", "bad_descriptor", "timeout")
 """What ends a run, as in the STATUS register."""
+_LEAST = 4
 
 
 class Supervisor(wiring.Component):
@@ -30,6 +32,8 @@ class Supervisor(wiring.Component):
         Strobes.
     read_addr, write_addr : In(addr_bits)
         Of the bursts under way.
+    beat_addr : In(addr_bits)
+        Of the burst whose beat the engine looks at.
     progress : In(1)
         Something was transferred.
     limit : In(32)
@@ -50,7 +54,7 @@ class Supervisor(wiring.Component):
         super().__init__({
             "start": In(1), "busy": In(1),
             "read_error": In(1), "write_error": In(1), "not_finite": In(1), "bad_descriptor": In(1),
-            "read_addr": address, "write_addr": address,
+            "read_addr": address, "write_addr": address, "beat_addr": address,
             "progress": In(1), "limit": In(32), "quiet": In(1),
             "abort": Out(1), "expired": Out(1),
             "status": Out(data.StructLayout(dict.fromkeys(CAUSES, 1))), "error_addr": Out(addr_bits),
@@ -67,11 +71,14 @@ class Supervisor(wiring.Component):
 
         # Not finite is known 2 cycles after the beat.
         before, earlier = (Signal.like(self.read_addr, name=name, reset_less=True) for name in ("before", "earlier"))
-        m.d.sync += [before.eq(self.read_addr), earlier.eq(before)]
+        m.d.sync += [before.eq(self.beat_addr), earlier.eq(before)]
 
         # What comes with an error is no descriptor.
-        errors = Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor & ~self.read_error)
-        with m.If(self.abort & self.quiet):
+        bad = self.bad_descriptor & ~self.read_error
+        errors = Cat(self.read_error, self.write_error, self.not_finite, bad)
+        lasted = Signal(_LEAST - 1)
+        m.d.sync += lasted.eq(Mux(self.abort, Cat(self.abort, lasted), 0))
+        with m.If(lasted[-1] & self.quiet):
             m.d.sync += self.abort.eq(0)
         with m.If(self.start):
             m.d.sync += self.status.eq(0)
@@ -81,6 +88,6 @@ class Supervisor(wiring.Component):
                 self.status.eq(self.status.as_value() | Cat(Mux(self.abort, 0, errors), self.expired)),
             ]
             with m.If(~self.status.as_value().any()):
-                m.d.sync += self.error_addr.eq(Mux(self.not_finite, earlier,
-                                                   Mux(self.write_error, self.write_addr, self.read_addr)))
+                m.d.sync += self.error_addr.eq(Mux(self.not_finite, earlier, Mux(
+                    self.write_error, self.write_addr, Mux(bad, self.beat_addr, self.read_addr))))
         return m

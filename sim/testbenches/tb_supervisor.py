@@ -16,7 +16,7 @@ def _status(dut):
 async def _run(dut, limit=0):
     """Reset, and start a run."""
     await start(dut, dut.start, dut.busy, dut.progress, dut.quiet, *(getattr(dut, name) for name in STROBES))
-    dut.limit.value, dut.read_addr.value, dut.write_addr.value = limit, 0x1000, 0x2000
+    dut.limit.value, dut.read_addr.value, dut.write_addr.value, dut.beat_addr.value = limit, 0x1000, 0x2000, 0x1800
     dut.start.value = 1
     await cycles(dut, 1)
     dut.start.value, dut.busy.value = 0, 1
@@ -35,16 +35,17 @@ async def errors_abort_until_the_bus_is_quiet(dut, cause):
     await _run(dut)
     assert not dut.abort.value
     if cause == "not_finite":  # told two cycles late; another burst has its turn by then
-        dut.read_addr.value = 0x1040
+        dut.beat_addr.value = 0x1040
         await cycles(dut, 1)
-        dut.read_addr.value = 0x1080
+        dut.beat_addr.value = 0x1080
         await cycles(dut, 1)
     await _strobe(dut, cause)
     await RisingEdge(dut.clk)
     assert dut.abort.value
     assert _status(dut) == {cause}
-    assert int(dut.error_addr.value) == {"write_error": 0x2000, "not_finite": 0x1040}.get(cause, 0x1000)
-    dut.read_addr.value = dut.write_addr.value = 0x3000
+    assert int(dut.error_addr.value) == {
+        "read_error": 0x1000, "write_error": 0x2000, "not_finite": 0x1040, "bad_descriptor": 0x1800}[cause]
+    dut.read_addr.value = dut.write_addr.value = dut.beat_addr.value = 0x3000
     for later in STROBES:  # the first is what counts
         await _strobe(dut, later)
     await cycles(dut, 10)

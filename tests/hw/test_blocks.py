@@ -9,6 +9,7 @@ from hw.activation_buffer import ActivationBuffer
 from hw.align import Align
 from hw.config import EngineConfig
 from hw.counters import Counters
+from hw.credit_gate import CreditGate
 from hw.descriptor import DescriptorReader
 from hw.drain import Drain
 from hw.fp16_lane import Fp16Lane
@@ -45,6 +46,7 @@ CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
     *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62))),
     *((ActivationBuffer, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
+    *((ActivationBuffer, replace(_small(*args), **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, _small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
     *((SeedlmLane, replace(_small(fmt), **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
@@ -55,11 +57,13 @@ CASES = [
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
     *((ReadDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
+    (ReadDma, replace(_small(SEEDLM4, 256), **ECP5)),
     *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
     (RegisterFile,),
     (Join, _small(SEEDLM4, 128)),
     *((DescriptorReader, _small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
     *((StreamQueue, width, depth) for width, depth in ((7, 1), (33, 4), (5, 6))),
+    *((CreditGate, 20, depth) for depth in (3, 16)),
     (Supervisor, 32),
     (Counters, 8),
 ]

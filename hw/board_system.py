@@ -1,0 +1,81 @@
+"""What every board holds: the engine, the SDRAM that it works on, and the serial link through which a host drives both.
+
+    rx, tx --> link --> registers of the engine (AXI4-Lite)
+                 |
+                 `----> arbiter --> SDRAM controller --> pads
+    engine (AXI4) --------^
+"""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.spec import BlockFormat, GroupFormat
+from hw.axi_arbiter import AxiArbiter
+from hw.config import EngineConfig
+from hw.engine import Engine
+from hw.link import Link
+from hw.sdram import SdramController
+from hw.sdram_columns import WORD_BITS
+from hw.sdram_part import SdramPart
+from hw.sdram_pins import SdramPinsSignature
+
+__all__ = ["BAUD", "LEDS", "BoardSystem", "engine_config"]
+
+BAUD = 3_000_000
+"""Bits a second on the serial line."""
+LEDS = ("the link carries out a request", "the engine runs", "the last run has ended", "alive: blinks")
+"""What the LEDs say, least significant first."""
+
+
+def engine_config(fmt: BlockFormat | GroupFormat | None, part: SdramPart) -> EngineConfig:
+    """The engine of a board: as wide as two transfers of its SDRAM, for the multipliers and the clock of an ECP5."""
+    return EngineConfig(fmt, WORD_BITS, addr_bits=part.address_bits, max_rows=1 << 16, max_cols=1 << 13, latency=32,
+                        multiplier_bits=18, fast=True)
+
+
+class BoardSystem(wiring.Component):
+    """Everything but clocks and pads.
+
+    Parameters
+    ----------
+    fmt : BlockFormat, GroupFormat or None
+        Of the weights.
+    part : SdramPart
+    clock_hz : int
+    baud : int
+
+    Members
+    -------
+    rx, tx : In(1), Out(1)
+    sdram : Out(SdramPinsSignature)
+    leds : Out(4)
+        See :data:`LEDS`.
+    """
+
+    def __init__(self, fmt, part: SdramPart, clock_hz: int, baud: int):
+        self._config, self._part, self._clock_hz, self._baud = engine_config(fmt, part), part, clock_hz, baud
+        super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "sdram": Out(SdramPinsSignature(part)),
+                          "leds": Out(len(LEDS))})
+
+    def elaborate(self, platform):
+        m = Module()
+        addr_bits = self._part.address_bits
+        m.submodules.link = link = Link(round(self._clock_hz / self._baud), addr_bits, self._clock_hz)
+        m.submodules.engine = engine = Engine(self._config)
+        m.submodules.arbiter = arbiter = AxiArbiter(addr_bits, WORD_BITS)
+        m.submodules.sdram = sdram = SdramController(self._part, self._clock_hz / 1e6)
+        wiring.connect(m, link.axil, engine.axil)
+        wiring.connect(m, engine.axi, arbiter.first)
+        wiring.connect(m, link.axi, arbiter.second)
+        wiring.connect(m, arbiter.axi, sdram.axi)
+        wiring.connect(m, sdram.pins, wiring.flipped(self.sdram))
+        blink, busy = Signal(range(self._clock_hz)), Signal()
+        m.d.sync += [blink.eq(blink + 1), busy.eq(engine.axi.r.valid)]
+        m.d.comb += [
+            link.rx.eq(self.rx),
+            self.tx.eq(link.tx),
+            engine.refreshing.eq(sdram.refreshing),
+            self.leds.eq(Cat(link.active, busy, engine.irq, blink[-1])),
+        ]
+        return m

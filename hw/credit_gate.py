@@ -1,0 +1,51 @@
+"""Credit gate: lets no more payloads into a pipeline than the queue at its end has room for.
+
+So what lies between gate and queue never has to stop, and no wire runs back through it. Each payload is a credit spent,
+which comes back when it leaves the queue.
+
+Combinational from input to output; ready is a register. One payload a cycle as long as a credit comes back within
+``depth`` cycles, of which the gate itself takes two.
+"""
+
+from amaranth.hdl import Module, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+__all__ = ["CreditGate"]
+
+
+class CreditGate(wiring.Component):
+    """Gate at the head of a pipeline.
+
+    Parameters
+    ----------
+    shape : ShapeLike
+        Payload.
+    depth : int
+        Payloads that the queue holds.
+
+    Members
+    -------
+    i : In(stream of ``shape``)
+    o : Out(stream of ``shape``)
+        ``ready`` is not looked at.
+    returned : In(1)
+        Strobe: a payload has left the queue.
+    """
+
+    def __init__(self, shape, depth):
+        self._depth = depth
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "returned": In(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        # One less than the credits left, so that the sign tells that there are none.
+        left, returned = Signal(signed(ceil_log2(self._depth) + 1), init=self._depth - 1), Signal()
+        m.d.comb += [
+            self.i.ready.eq(left >= 0),
+            self.o.valid.eq(self.i.valid & self.i.ready),
+            self.o.payload.eq(self.i.payload),
+        ]
+        m.d.sync += [returned.eq(self.returned), left.eq(left - self.o.valid + returned)]
+        return m
