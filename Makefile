@@ -23,8 +23,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline area pnr test lint registers \
-	verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline area pnr report test lint \
+	registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -100,8 +100,11 @@ pnr: $(VENV)/.pnr ## place and route on ECP5: Fmax and utilisation: CONFIG=name 
 	@$(if $(CONFIG),,echo 'error: give CONFIG=name, for example CONFIG=seedlm4-128-g6' >&2; exit 2)
 	@$(BIN)/python -m host pnr --config $(call quoted,$(CONFIG)) --seed $(SEED) $(ARGS)
 
+report: $(VENV)/.base ## every report that there is as one page, build/report/index.html
+	@$(BIN)/python -m host report
+
 test: $(VENV)/.test ## every test, on both simulators: TESTS=path
-	@$(BIN)/python -m sim.setup icarus
+	@$(BIN)/python -m sim.setup icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted design

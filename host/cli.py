@@ -12,12 +12,14 @@ from host.checkpoint import default_model
 from host.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
 from host.plot import speedup_chart
+from host.plot_roofline import measured_roofline
 from host.plot_style import save
 from host.progress import work_progress
+from host.report import report
 from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from host.roofline import COLUMNS as ROOFLINE
 from host.roofline import roofline as measure_roofline
-from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
+from host.simulate import COLUMNS, PAPER_COLUMNS, Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from hw.config import ConfigError, EngineConfig
 from hw.engine_pins import EnginePins
 from hw.nextpnr import NextpnrError
@@ -40,13 +42,6 @@ ActBits = Annotated[int, typer.Option("--act-bits", help="Width of an activation
 Simulator = Annotated[str, typer.Option("--sim", help="verilator, or icarus (slow: use with --rows and a narrow bus).")]
 
 _FORMATS = " ".join(FORMATS)
-_COLUMNS: tuple[Column, ...] = (
-    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
-    ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
-    ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"),
-    ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
-    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
-)
 
 
 def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> Job:
@@ -90,7 +85,7 @@ def sim(model: Annotated[str, typer.Option(help="GGUF file, .safetensors or Hugg
     matrices = layer_matrices(path, layer, rows or None)
     name = path.rstrip("/").rpartition("/")[2]
     _report("sim", f"{name}, layer {layer}", job, matrices, {"model": name, "layer": layer, "first_rows": rows or None},
-            _COLUMNS, {}, True)
+            COLUMNS, {}, True)
 
 
 @app.command()
@@ -105,10 +100,8 @@ def sim_paper(formats: Formats = _FORMATS, memory: Memory = "paper", bus: Bus = 
             key = (f"{size}x{size}", name)
             extra[key] = {"published_cycles": published.CYCLES.get(key),
                           "published_speedup": published.SPEEDUP[key[0]] if name == "seedlm4" else None}
-    columns = (*_COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
-               ("published_speedup", "paper speed-up", ".2f"), _COLUMNS[-1])
     _report("sim-paper", "the paper's matrices", job, gaussian_matrices(sizes), {"sizes": sizes, "sigma": 0.02},
-            columns, extra, False)
+            PAPER_COLUMNS, extra, False)
 
 
 @app.command()
@@ -130,7 +123,9 @@ def roofline(formats: Formats = _FORMATS,
             (folder / "report.md").write_text(markdown(ROOFLINE, rows))
     show(f"roofline; {bus}-bit bus; RTL simulated by {simulator}", ROOFLINE,
          [{**row, "section": row["format"] == job.formats[-1]} for row in rows])
-    print(f"report: {path}, and beside it report.md")
+    if figure := measured_roofline(rows):
+        save(figure, folder, "roofline")
+    print(f"report: {path}, and beside it report.md and roofline.png")
     require_exact(rows, "{memory} {format}")
 
 
@@ -155,7 +150,8 @@ def verilog(formats: Formats = _FORMATS, bus: Bus = 512, act_bits: ActBits = ACT
 
 
 for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
-                 cli_measure.bench_sim, cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr):
+                 cli_measure.bench_sim, cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr,
+                 report):
     app.command()(_command)
 
 

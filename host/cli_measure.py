@@ -106,9 +106,9 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; default: t
             results += compare.quality(checkpoint, name, chosen[name], rows, progress)
     totals = [row for row in results if row["tensor"] == "total"]
     show(f"relative error in total, {rows or 'all'} rows of each tensor", compare.COLUMNS, totals)
-    save(quality_chart(results), folder, "quality")
     _leave(folder, {"models": [name for name, _ in opened], "rows_of_each_tensor": rows or None, "include": include,
                     "exclude": exclude, "mode": "exact"}, compare.COLUMNS, results, " and quality.png")
+    save(quality_chart(results), folder, "quality")
 
 
 def explore(model: Annotated[str, typer.Option(help="Model of the real weights; default: the packaged one.")] = "",
@@ -136,7 +136,7 @@ def explore(model: Annotated[str, typer.Option(help="Model of the real weights; 
         results = design.explore(sources, widths, least_k, greatest_k, greatest_p, known[mode], progress)
     show(f"best formats of each width, {weights:,} weights, K {least_k} to {greatest_k}, P up to {greatest_p}",
          design.COLUMNS, [row for row in results if row["best"]])
-    save(explore_chart(results, f"Formats of 4-bit coefficients, K {least_k} to {greatest_k}, P up to {greatest_p}, "
-                       f"{mode} codes"), folder, "explore")
     _leave(folder, {"bits": widths, "min_k": least_k, "max_k": greatest_k, "max_p": greatest_p, "weights": weights,
                     "mode": mode, "model": checkpoint.path.stem}, design.COLUMNS, results, " and explore.png")
+    save(explore_chart(results, f"Formats of 4-bit coefficients, K {least_k} to {greatest_k}, P up to {greatest_p}, "
+                       f"{mode} codes"), folder, "explore")

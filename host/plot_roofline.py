@@ -31,6 +31,8 @@ class _Point:
 def _figure(points: list[_Point], bus_bits: int, title: str) -> "Figure | None":
     if not points:
         return None
+    from matplotlib.ticker import LogFormatter
+
     formats, memories = (list(dict.fromkeys(getattr(point, key) for point in points)) for key in ("name", "memory"))
     marks = styles(formats)
     looks = {memory: numbered(i) for i, memory in enumerate(memories)}
@@ -62,6 +64,8 @@ def _figure(points: list[_Point], bus_bits: int, title: str) -> "Figure | None":
     ticks = [tick for tick in _TICKS if ends[0] <= tick <= ends[1]]
     roof.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     roof.set_xticks([], minor=True)
+    roof.yaxis.set_major_formatter(LogFormatter())
+    roof.yaxis.set_minor_formatter(LogFormatter())
     share.axhline(100, color="black", linestyle="--", linewidth=1)
     share.set_xticks(range(len(memories)), memories, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
     share.set_xlim(-0.6, len(memories) - 0.4)

@@ -16,7 +16,7 @@ __all__ = ["COLOURS", "HATCHES", "LINES", "MARKERS", "Style", "byte_limit", "cle
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Okabe and Ito's, distinct in every kind of colour vision."""
 MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", ">")
-HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\")
+HATCHES = ("", "//", "..", "xx", "--", "\\\\")
 LINES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (5, 3)))
 _GREY = "#7f7f7f"
 _DPI = 150
@@ -31,9 +31,9 @@ class Style:
     hatch: str
 
 
-_OWN = {"fp16": Style(_GREY, "o", ""), "int4": Style("#e69f00", "s", "////"), "seedlm4": Style("#0072b2", "^", "...."),
-        "seedlm3": Style("#009e73", "D", "xxxx")}
-_FREE = (Style("#cc79a7", "v", "----"), Style("#56b4e9", "P", "\\\\\\\\"), Style("#d55e00", "X", "||||"))
+_OWN = {"fp16": Style(_GREY, "o", ""), "int4": Style("#e69f00", "s", "//"), "seedlm4": Style("#0072b2", "^", ".."),
+        "seedlm3": Style("#009e73", "D", "xx")}
+_FREE = (Style("#cc79a7", "v", "--"), Style("#56b4e9", "P", "\\\\"), Style("#d55e00", "X", "||"))
 
 
 def styles(formats: list[str]) -> dict[str, Style]:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["charts", "cycles_by_cause", "draw", "speedup_by_model", "tokens_by_model"]
 
-_CAUSES = (("beats", "a beat came", "#0072b2", ""), ("starved", "memory's latency", "#e69f00", "////"),
-           ("refresh", "memory's refresh", "#009e73", "...."), ("stalled", "engine held the memory", "#cc79a7", "xxxx"),
-           ("drain", "draining", "#56b4e9", "\\\\\\\\"))
+_CAUSES = (("beats", "a beat came", "#0072b2", ""), ("starved", "memory's latency", "#e69f00", "//"),
+           ("refresh", "memory's refresh", "#009e73", ".."), ("stalled", "engine held the memory", "#cc79a7", "xx"),
+           ("drain", "draining", "#56b4e9", "\\\\"))
 _SOURCES = {"rtl": "simulated in RTL", "model": "cycle model"}
 _PAPER = {name: f"paper\n{name.split('x')[0]}²" for name in SPEEDUP}
 _HOLLOW = "#ffffff"

@@ -1,9 +1,11 @@
-"""What every measuring command leaves behind: ``build/<name>/report.json`` and the same rows as a table."""
+"""What every measuring command leaves behind: ``build/<name>/report.json``, the same rows as a table, and charts."""
 
 import json
 import os
 import platform
+import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from host.errors import CheckError, UserError
 from sim.runner import BUILD, ROOT
 from sim.toolchain import versions
 
-__all__ = ["Column", "environment", "markdown", "report_folder", "show", "write"]
+__all__ = ["Column", "Row", "cells", "environment", "markdown", "report_folder", "show", "write"]
 
 Row = dict[str, Any]
 Column = tuple[str, str, str]
@@ -52,7 +54,7 @@ def _processor() -> str:
 
 
 def environment() -> Row:
-    """Tool versions, machine, date (UTC) and commit, for a report."""
+    """Tool versions, machine, date (UTC), commit and command, for a report."""
     def git(*args: str) -> str:
         try:
             done = subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, text=True, check=True)
@@ -66,6 +68,7 @@ def environment() -> Row:
         "machine": _processor(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit + ("-dirty" if commit and git("status", "--porcelain") else ""),
+        "command": shlex.join(["python", "-m", "host", *sys.argv[1:]]),
     }
 
 
@@ -81,7 +84,9 @@ def require_exact(rows: list[Row], name: str) -> None:
 
 
 def write(folder: Path, configuration: Row, rows: list[Row]) -> Path:
-    """Write ``report.json`` into ``folder``; its path."""
+    """Write ``report.json`` into ``folder`` and remove charts, which show older rows; its path."""
+    for chart in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        chart.unlink()
     path = folder / "report.json"
     part = folder / "report.json.part"
     part.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": rows},
@@ -90,7 +95,8 @@ def write(folder: Path, configuration: Row, rows: list[Row]) -> Path:
     return path
 
 
-def _cells(row: Row, columns: tuple[Column, ...]) -> list[str]:
+def cells(row: Row, columns: tuple[Column, ...]) -> list[str]:
+    """Values of a row as text, one for each column."""
     def cell(value: Any, spec: str) -> str:
         if value is None:
             return "-"
@@ -107,7 +113,7 @@ def show(title: str, columns: tuple[Column, ...], rows: list[Row]) -> None:
     for _, heading, spec in columns:
         table.add_column(heading, justify="right" if spec else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*_cells(row, columns), end_section=bool(row.get("section")))
+        table.add_row(*cells(row, columns), end_section=bool(row.get("section")))
     Console(width=None if os.isatty(1) else 140).print(table)
 
 
@@ -115,5 +121,5 @@ def markdown(columns: tuple[Column, ...], rows: list[Row]) -> str:
     """Rows as a Markdown table."""
     lines = ["| " + " | ".join(heading for _, heading, _ in columns) + " |",
              "|" + "|".join("---:" if spec else "---" for _, _, spec in columns) + "|"]
-    lines += ["| " + " | ".join(_cells(row, columns)) + " |" for row in rows]
+    lines += ["| " + " | ".join(cells(row, columns)) + " |" for row in rows]
     return "\n".join(lines) + "\n"

@@ -18,14 +18,24 @@ from host.driver import Driver, Product, check_shape
 from host.errors import UserError
 from host.image import StoredMatrix
 from host.layout import Loaded, memory_needed
-from host.results import Row
+from host.results import Column, Row
 from host.store import compressed
 from hw.config import EngineConfig
 from sim.device import SimulatedDevice, open_device
 from sim.dram import Dram
 
-__all__ = ["Job", "Matrix", "gaussian_matrices", "layer_matrices", "simulate"]
+__all__ = ["COLUMNS", "PAPER_COLUMNS", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "simulate"]
 
+COLUMNS: tuple[Column, ...] = (
+    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
+    ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
+    ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"),
+    ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
+    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
+)
+PAPER_COLUMNS = (*COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
+                 ("published_speedup", "paper speed-up", ".2f"), COLUMNS[-1])
+"""The same beside what the paper published."""
 _PHASES = 16
 """A run shorter than this many refresh intervals is repeated so often, from as many points of the interval, and its
 cycles averaged: whether a refresh falls into it would otherwise be luck."""

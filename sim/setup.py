@@ -1,4 +1,5 @@
-"""Set-up of what pip does not bring: ``python -m sim.setup TOOL...``, with TOOL ``libpython`` or ``icarus``.
+"""Set-up of what pip does not bring: ``python -m sim.setup TOOL...``, with TOOL ``libpython``, ``icarus`` or
+``chromium``.
 
 Each is left alone when it is there, got from Debian's packages when that is possible, and asked for in one sentence
 when it is not.
@@ -27,10 +28,10 @@ def _apt(*arguments: str, cwd: str | None = None) -> bool:
                           env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False).returncode == 0
 
 
-def _install(package: str) -> bool:
-    """Install a Debian package, as root."""
-    return os.geteuid() == 0 and (_apt("install", "-y", package)
-                                  or (_apt("update") and _apt("install", "-y", package)))
+def _install(*packages: str) -> bool:
+    """Install Debian packages, as root."""
+    install = ("install", "-y", "--no-install-recommends", *packages)
+    return os.geteuid() == 0 and (_apt(*install) or (_apt("update") and _apt(*install)))
 
 
 def libpython() -> None:
@@ -63,11 +64,24 @@ def icarus() -> None:
         raise ToolError("Icarus Verilog is not installed: run `apt-get install iverilog` as root")
 
 
+def chromium() -> None:
+    """A browser and its driver; tests do without, except of the report page."""
+    def there() -> bool:
+        return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+    if there():
+        return
+    print("installing chromium and chromium-driver", flush=True)
+    if not (_install("chromium", "chromium-driver") and there()):
+        print("note: Chromium is not installed, so the report page will not be looked at in a browser: run `apt-get "
+              "install chromium chromium-driver` as root", file=sys.stderr)
+
+
 def main() -> None:
     """Set up the tools named on the command line; exit status 2 when one cannot be had."""
     try:
         for name in sys.argv[1:]:
-            {"libpython": libpython, "icarus": icarus}[name]()
+            {"libpython": libpython, "icarus": icarus, "chromium": chromium}[name]()
     except ToolError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

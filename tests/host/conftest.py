@@ -1,10 +1,15 @@
 """Made-up reports, for tests of charts and of the report page; none of their figures was measured."""
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from golden.spec import parse_format
+from host.plot_style import save
+from host.plot_sweep import cycles_by_cause, speedup_by_model
 from sim.dram import preset
 
 MODELS = {"tiny-1B": (44_000_000, 22), "large-70B": (855_000_000, 80), "middle-7B": (202_000_000, 32)}
@@ -23,14 +28,62 @@ def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> d
     return {"model": model, "matrix": matrix, "format": name, "memory": memory, "bus_bits": 512, "cycles": cycles,
             "beats": cycles - sum(causes.values()), **causes, "bytes": weights * bits / 8, "bytes_per_weight": bits / 8,
             "weights_per_cycle": weights / cycles, "speedup": 16 / bits / (1 + 100_000 / layer) * (1 + 10_000 / layer),
-            "limit_fraction": 0.99 / loss, "tokens_per_s": (dram.fabric_mhz or 0) * 1e6 / cycles or None,
+            "limit_fraction": 0.99 / loss,
+            "tokens_per_s": dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz and matrix == "model" else None,
             "clock_mhz": dram.fabric_mhz, "model_cycles": cycles + 7, "model_deviation": 7 / cycles, "bit_exact": True,
             "source": source, "weights": weights}
+
+
+def rows_of_a_sweep() -> list[dict[str, Any]]:
+    return [sweep_row(model, matrix, name, memory, "model" if matrix == "model" else source)
+            for memory, source in (("ddr4-2400", "rtl"), ("hbm2", "model")) for model in MODELS
+            for matrix in ("q_proj", "layer", "model") for name in ("fp16", "int4", "seedlm4", "seedlm3")]
 
 
 @pytest.fixture
 def sweep_rows() -> list[dict[str, Any]]:
     """A sweep of three models, not in the order of their sizes, over two memories: one from RTL, one from the model."""
-    return [sweep_row(model, matrix, name, memory, "model" if matrix == "model" else source)
-            for memory, source in (("ddr4-2400", "rtl"), ("hbm2", "model")) for model in MODELS
-            for matrix in ("q_proj", "layer", "model") for name in ("fp16", "int4", "seedlm4", "seedlm3")]
+    return rows_of_a_sweep()
+
+
+@pytest.fixture(scope="session")
+def sweep_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two charts of that sweep."""
+    folder = tmp_path_factory.mktemp("charts")
+    for name, chart in (("speedup", speedup_by_model), ("cycles-ddr4-2400", cycles_by_cause)):
+        figure = chart([row for row in rows_of_a_sweep() if row["memory"] == "ddr4-2400"])
+        assert figure is not None
+        save(figure, folder, name)
+    return folder
+
+
+def environment(commit: str = "0123abc") -> dict[str, Any]:
+    return {"versions": {"python": "3.11"}, "machine": "a machine", "date": "2026-01-02T03:04:05+00:00",
+            "commit": commit, "command": "python -m host made-up --option"}
+
+
+def leave(build: Path, name: str, rows: list[dict[str, Any]], configuration: dict[str, Any]) -> Path:
+    """A report as a command leaves it."""
+    path = build / name / "report.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": rows}))
+    return path
+
+
+@pytest.fixture
+def reports(tmp_path: Path, sweep_rows: list[dict[str, Any]], sweep_charts: Path) -> Path:
+    """A build folder with a sweep and its charts, an area, two of place and route, and one of no known kind."""
+    build = tmp_path / "build"
+    leave(build, "sweep", sweep_rows, {"memory": "ddr4-2400", "formats": ["fp16", "seedlm4"], "nested": {"bits": 3}})
+    shutil.copytree(sweep_charts, build / "sweep", dirs_exist_ok=True)
+    area = {"bus_bits": 512, "ff": 9, "dsp": 8, "bram": 7.5, "luts_per_weight": 100.4}
+    leave(build, "area", [{**area, "engine": "seedlm4-lean", "block": block, "lut": lut, "source": "synthesised"}
+                          for block, lut in (("MAC", 900), ("total", 12_800))]
+          + [{**area, "engine": "paper, 4 bits", "block": "total", "lut": 67_000, "source": "published"}], {})
+    for name, fmax in (("seedlm4-512", 101.25), ("fp16-512", 70.5)):
+        leave(build, f"pnr/{name}", [{"config": name, "target_mhz": 100, "fmax_mhz": fmax, "lut4": 61_000, "ff": 40_000,
+                                      "dsp": 128, "bram": 60, "lut4_fraction": 0.73, "seed": 1, "routed": True,
+                                      "met": fmax >= 100, "critical_path": {"start": "a"}}], {"config": name})
+    leave(build, "board", [{"part": "<script>alert(1)</script> & \"quotes\"", "volts": 3.3, "pins": 48, "odd": None}],
+          {"name": "<b>bold</b>"})
+    return build

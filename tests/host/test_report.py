@@ -1,0 +1,174 @@
+"""The report page as text: what it says, that nothing escapes into it, and bad input."""
+
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from host import results
+from host.cli import main
+from host.errors import UserError
+from host.report import write_page
+from host.report_kinds import KINDS
+
+
+class Outline(HTMLParser):
+    """Text by the element it is in, attributes of elements, and whether every element that opens closes."""
+
+    VOID = ("meta", "input", "br")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.texts: list[tuple[str, str]] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+        assert not self.stack
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.stack and data.strip():
+            self.texts.append((self.stack[-1], " ".join(data.split())))
+
+    def of(self, tag: str) -> list[str]:
+        return [text for element, text in self.texts if element == tag]
+
+
+def made(build: Path, folder: Path) -> Outline:
+    return Outline(write_page(build, folder).read_text())
+
+
+def test_the_page(reports: Path, tmp_path: Path) -> None:
+    page = made(reports, tmp_path)
+    assert page.of("h2") == ["Sweep over models", "Area", "Place and route", "board", "Not made yet"]
+    assert page.of("caption") == ["Layers and whole models", "Single matrices", "Whole engines",
+                                  "Block by block, each synthesised apart", "Configurations", "Rows"]
+    cells = page.of("td")
+    for text in ("101.2", "70.5", "12,800", "67,000", "large-70B", "hbm2", "0.3750", "48", "3.3"):
+        assert text in cells
+    assert page.of("strong") == ["4.000 times", "5.333 times", "12,800 LUTs", "70.5 MHz", "101.2 MHz", "72 of 72"]
+    assert {"RTL", "cycle model", "synthesised", "published"} == {
+        text for element, text in page.texts if element == "span" and text in ("RTL", "cycle model", "synthesised",
+                                                                                 "published")}
+    assert [attributes["aria-label"].partition(":")[0] for tag, attributes in page.seen if tag == "svg"] == [
+        "chart speedup", "chart cycles-ddr4-2400"]
+
+
+def test_how_numbers_were_obtained(reports: Path, tmp_path: Path) -> None:
+    page = made(reports, tmp_path)
+    said = page.of("dd") + page.of("code")
+    for text in ("python -m host made-up --option", "2026-01-02T03:04:05+00:00", "0123abc", "(not this page's)",
+                 "python 3.11", "bits 3", "fp16, seedlm4", str(reports / "pnr" / "seedlm4-512" / "report.json")):
+        assert text in said
+    for kind in KINDS:
+        assert kind.command in said
+    there = {"sweep", "area", "pnr"}
+    assert page.of("dt")[-len(KINDS) + len(there):] == [kind.title for kind in KINDS if kind.name not in there]
+
+
+def test_text_is_escaped(reports: Path, tmp_path: Path) -> None:
+    page = made(reports, tmp_path)
+    assert "<script>alert(1)</script> & \"quotes\"" in page.of("td")
+    assert "<b>bold</b>" in page.of("dd")
+    assert sum(tag == "script" for tag, _ in page.seen) == 1
+
+
+def test_the_page_needs_nothing_else(reports: Path, tmp_path: Path) -> None:
+    page = made(reports, tmp_path)
+    links = [attributes[key] for _, attributes in page.seen for key in ("href", "src", "xlink:href", "action", "srcset")
+             if key in attributes]
+    assert links
+    assert all(link is not None and link.startswith("#") for link in links)
+    text = (tmp_path / "index.html").read_text()
+    assert set(re.findall(r"https?://[^\"'<> ]*", text)) <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "@import" not in text
+    names = [attributes["id"] for _, attributes in page.seen if "id" in attributes]
+    assert len(names) == len(set(names))
+    assert {link[1:] for link in links if link} <= set(names)
+
+
+def test_a_result_that_differs_stands_out(reports: Path, tmp_path: Path) -> None:
+    path = reports / "sweep" / "report.json"
+    report = json.loads(path.read_text())
+    report["results"][3]["bit_exact"] = False
+    path.write_text(json.dumps(report))
+    text = write_page(reports, tmp_path).read_text()
+    assert re.findall(r'<li class="bad"><strong>(.*?)<', text) == ["70.5 MHz", "71 of 72"]
+    assert re.search(r'<td data-sort="NO" class="bad">NO</td>', text)
+
+
+def test_a_report_without_rows(reports: Path, tmp_path: Path) -> None:
+    path = reports / "sweep" / "report.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"results": []}))
+    assert any("ended before its first" in text for text in made(reports, tmp_path).of("p"))
+
+
+def run(monkeypatch: pytest.MonkeyPatch, build: Path) -> object:
+    monkeypatch.setattr(results, "BUILD", build)
+    monkeypatch.setattr(sys, "argv", ["host", "report"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_the_command(reports: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run(monkeypatch, reports)
+    assert capsys.readouterr().out == f"page: {reports}/report/index.html\n"
+    assert [path.name for path in (reports / "report").iterdir()] == ["index.html"]
+
+
+def test_no_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, tmp_path) == 2
+    assert capsys.readouterr().err == (f"error: there is no report in {tmp_path}: make one first, for example with "
+                                       "`make sim`\n")
+
+
+@pytest.mark.parametrize(("content", "why"), [
+    (b'{"environment": {}, ', "Expecting property name"), (b"\xff\xfe", "codec can't decode"),
+    (b"[]", "no environment"), (b'{"environment": {}, "configuration": {}}', "no results"),
+    (b'{"environment": {}, "configuration": [], "results": []}', "no configuration"),
+    (b'{"environment": {}, "configuration": {}, "results": [1]}', "results are not rows")])
+def test_a_broken_report(content: bytes, why: str, reports: Path, monkeypatch: pytest.MonkeyPatch,
+                         capsys: pytest.CaptureFixture[str]) -> None:
+    path = reports / "pnr" / "fp16-512" / "report.json"
+    path.write_bytes(content)
+    assert run(monkeypatch, reports) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"error: {path} is not a report (")
+    assert why in message
+    assert message.endswith("): delete it, and make it again\n")
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize(("change", "why"), [({"block": None}, None), ({"lut": "many"}, "ValueError"),
+                                             ({"engine": None}, "AttributeError"), ({"lut": {}}, "TypeError")])
+def test_a_report_of_another_version(change: dict[str, object], why: str | None, reports: Path, tmp_path: Path) -> None:
+    """Rows that cannot be shown; a block without a name can."""
+    path = reports / "area" / "report.json"
+    report = json.loads(path.read_text())
+    report["results"][1].update(change)
+    path.write_text(json.dumps(report))
+    if why is None:
+        made(reports, tmp_path)
+        return
+    with pytest.raises(UserError, match=rf"^cannot show {path} \({why}: .*\): run `make area` again, or delete it$"):
+        write_page(reports, tmp_path)
+
+
+def test_a_report_that_lacks_a_key(reports: Path, tmp_path: Path) -> None:
+    path = reports / "area" / "report.json"
+    report = json.loads(path.read_text())
+    del report["results"][0]["block"]
+    path.write_text(json.dumps(report))
+    with pytest.raises(UserError, match=rf"^cannot show {path} \(KeyError: 'block'\): run `make area` again"):
+        write_page(reports, tmp_path)

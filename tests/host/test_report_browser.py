@@ -1,0 +1,119 @@
+"""The report page in a real browser: Chromium, without a window."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+
+from host.report import write_page
+
+_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+          "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        if os.environ.get("CI"):
+            pytest.fail("there is no chromium or no chromedriver: `make test` installs both as root on Debian")
+        pytest.skip("there is no chromium or no chromedriver: `apt-get install chromium chromium-driver`")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*_FLAGS, "--window-size=1200,900", f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+def column(table: WebElement, heading: str) -> int:
+    return [head.text for head in table.find_elements(By.TAG_NAME, "th")].index(heading)
+
+
+def shown(browser: webdriver.Chrome, table: WebElement, heading: str) -> list[str]:
+    """Texts of a column, of the rows that are not hidden."""
+    return browser.execute_script("return [...arguments[0].tBodies[0].rows].filter(row => !row.hidden)"
+                                  ".map(row => row.cells[arguments[1]].textContent)", table, column(table, heading))
+
+
+def emulate(browser: webdriver.Chrome, scheme: str) -> None:
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia",
+                            {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+
+
+def test_the_page_in_a_browser(reports: Path, tmp_path: Path, browser: webdriver.Chrome) -> None:
+    """One page and one browser for all of it: a browser takes seconds to start."""
+    path = write_page(reports, tmp_path)
+    browser.get(path.as_uri())
+    assert browser.title == "seedlm-fpga: report"
+
+    # Charts have a size, are drawn, and follow the theme.
+    charts = browser.find_elements(By.CSS_SELECTOR, "figure svg")
+    assert len(charts) == 2
+    for chart in charts:
+        assert chart.size["width"] > 500
+        assert chart.size["height"] > 300
+    background = {}
+    for scheme in ("light", "dark"):
+        emulate(browser, scheme)
+        charts[0].screenshot(str(tmp_path / f"{scheme}.png"))
+        pixels = np.asarray(Image.open(tmp_path / f"{scheme}.png").convert("RGB")).reshape(-1, 3)
+        colours, counts = np.unique(pixels, axis=0, return_counts=True)
+        assert len(colours) > 50
+        background[scheme] = colours[counts.argmax()].mean()
+    assert background["light"] > 250
+    assert background["dark"] < 50
+    emulate(browser, "light")
+
+    # A click sorts by value, not by text; another one the other way round; what is not known stays last.
+    table = browser.find_element(By.CSS_SELECTOR, "#sweep table")
+    unsorted = shown(browser, table, "cycles")
+    heads = table.find_elements(By.TAG_NAME, "th")
+    cycles = heads[column(table, "cycles")]
+    assert cycles.get_attribute("aria-sort") is None
+    by_value = sorted(unsorted, key=lambda text: int(text.replace(",", "")))
+    assert by_value not in (unsorted, sorted(unsorted))
+    button = cycles.find_element(By.TAG_NAME, "button")
+    button.click()
+    assert (shown(browser, table, "cycles"), cycles.get_attribute("aria-sort")) == (by_value, "ascending")
+    button.click()
+    assert (shown(browser, table, "cycles"), cycles.get_attribute("aria-sort")) == (by_value[::-1], "descending")
+
+    # The same by keyboard, on text; only one heading is marked.
+    model = heads[column(table, "model")]
+    model.find_element(By.TAG_NAME, "button").send_keys(Keys.ENTER)
+    names = shown(browser, table, "model")
+    assert names == sorted(names)
+    assert len(set(names)) == 3
+    assert (model.get_attribute("aria-sort"), cycles.get_attribute("aria-sort")) == ("ascending", None)
+    tokens = heads[column(table, "tokens/s")].find_element(By.TAG_NAME, "button")
+    for _ in range(2):
+        tokens.click()
+        assert shown(browser, table, "tokens/s")[-1] == "-"
+
+    # The field above a long table hides rows.
+    browser.find_element(By.CSS_SELECTOR, "#sweep .filter input").send_keys("LAYER hbm2 seedlm")
+    assert set(zip(*(shown(browser, table, name) for name in ("matrix", "memory", "format")), strict=True)) == {
+        ("layer", "hbm2", "seedlm3"), ("layer", "hbm2", "seedlm4")}
+
+    # A narrow screen scrolls charts and tables, never the page.
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1,
+                                                                   "mobile": True})
+    assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
+
+    assert browser.get_log("browser") == []
+    events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    assert [request["request"]["url"] for request in asked if request["documentURL"] == path.as_uri()] == [
+        path.as_uri()]
