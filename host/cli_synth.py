@@ -9,6 +9,8 @@ import typer
 from host import area as measure
 from host import place as placing
 from host.errors import TargetError
+from host.plot_area import area_chart
+from host.plot_style import save
 from host.progress import stage_progress, work_progress
 from host.results import markdown, report_folder, show, write
 from hw import nextpnr
@@ -30,7 +32,9 @@ def area(configs: Annotated[str, typer.Option(help="Named configurations, see hw
                                           "family": CONFIGURATIONS[name].target.family} for name in names}}
     path = write(folder, settings, rows)
     (folder / "report.md").write_text(markdown(measure.COLUMNS, rows))
-    print(f"report: {path}, and beside it report.md")
+    if figure := area_chart(rows):
+        save(figure, folder, "area")
+    print(f"report: {path}, and beside it report.md and area.png")
 
 
 def pnr(config: Annotated[str, typer.Option(help="Named configuration, see hw/configurations.py.")],

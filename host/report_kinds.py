@@ -37,12 +37,12 @@ class Kind:
 
 _SWEEP: tuple[Column, ...] = (
     ("model", "model", ""), ("matrix", "matrix", ""), ("format", "format", ""), ("memory", "memory", ""),
-    ("bus_bits", "bus", "d"), ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".4f"),
+    ("source", "source", ""), ("bus_bits", "bus", "d"), ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".4f"),
     ("limit_fraction", "of limit", ".2%"), ("tokens_per_s", "tokens/s", ",.4g"),
     ("bytes_per_weight", "bytes/weight", ".4f"), ("weights_per_cycle", "weights/cycle", ",.2f"),
     ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"), ("stalled", "stalled", ",d"),
     ("drain", "drain", ",d"), ("model_cycles", "model's cycles", ",d"), ("model_deviation", "deviation", ".3%"),
-    ("bit_exact", "exact", ""), ("source", "source", ""),
+    ("bit_exact", "exact", ""),
 )
 
 KINDS = (
@@ -62,8 +62,8 @@ KINDS = (
          "What a master that only reads gets of every memory, and what each engine takes of it in steady state: both "
          f"simulated in RTL. {_EXACT}", roofline.COLUMNS, (Part("Engines and memories"),)),
     Kind("area", "Area", "make area",
-         "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The paper's authors "
-         "published the paper's row.", area.COLUMNS,
+         "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The row “paper” was "
+         "published by its authors.", area.COLUMNS,
          (Part("Whole engines", lambda row: row["block"] == "total"),
           Part("Block by block, each synthesised apart", lambda row: row["block"] != "total", True))),
     Kind("pnr", "Place and route", "make pnr CONFIG=name",

@@ -11,6 +11,7 @@ from PIL import Image
 
 from host import published
 from host.plot import speedup_chart
+from host.plot_area import area_chart
 from host.plot_roofline import measured_roofline, sweep_roofline
 from host.plot_style import byte_limit, numbered, save, styles
 from host.plot_sweep import cycles_by_cause, draw, speedup_by_model, tokens_by_model
@@ -138,6 +139,21 @@ def test_speedup_of_a_layer() -> None:
     axes, = speedup_chart(rows, "title").axes
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[3.9, 3.9], [3.1, 3.1]]
     assert {line.get_ydata()[0] for line in axes.lines} == {1, 4, 16 / 3}
+
+
+def test_area() -> None:
+    rows = [{"engine": engine, "bus_bits": 512, "block": block, "lut": lut, "ff": 2, "dsp": 3, "bram": 4.5,
+             "source": "published" if "paper" in engine else "synthesised"}
+            for engine, block, lut in (("seedlm4-lean", "MAC", 5), ("seedlm4-lean", "total", 12_833),
+                                       ("fp16", "total", 14_952), ("paper, 4 bits", "total", 67_000))]
+    figure = area_chart(rows)
+    assert figure is not None
+    assert [[bar.get_width() for bar in axes.patches] for axes in figure.axes] == [
+        [12_833, 14_952, 67_000], [2] * 3, [3] * 3, [4.5] * 3]
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == ["seedlm4-lean, 512 bits", "fp16, 512 bits", "paper, 4 bits, 512 bits (published)"]
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}) == 3
+    assert area_chart(rows[:1]) is None
 
 
 def test_drawing(sweep_rows: list[Row], tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_how_numbers_were_obtained(reports: Path, tmp_path: Path) -> None:
     page = made(reports, tmp_path)
     said = page.of("dd") + page.of("code")
     for text in ("python -m host made-up --option", "2026-01-02T03:04:05+00:00", "0123abc", "(not this page's)",
-                 "python 3.11", "bits 3", "fp16, seedlm4", str(reports / "pnr" / "seedlm4-512" / "report.json")):
+                 "python 3.11", "bits 3", "fp16, seedlm4", "build/pnr/seedlm4-512/report.json"):
         assert text in said
     for kind in KINDS:
         assert kind.command in said
