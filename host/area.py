@@ -26,8 +26,8 @@ BLOCKS = {
     "decode": r"lane\d+\.numerators",
     "accumulate": r"lane\d+\.accumulator",
     "MAC": r"lane\d+(\.mac)?",
-    "activations": r"activation_\w+|align",
-    "result": r"drain|normalise|scale|result_\w+",
+    "activations": r"activations(\..*)?",
+    "result": r"results(\..*)?",
     "DMA": r"read_dma|write_dma",
     "unpacker": r"unpacker",
 }

@@ -11,7 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import FP16_FRACTION
-from hw.activation_buffer import raw_word
+from hw.activation_store import raw_word
 from hw.config import EngineConfig
 from hw.fp16_lane import split_fp16
 from hw.pipeline import pipeline

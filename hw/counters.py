@@ -2,10 +2,10 @@
 
 Every cycle of a run is one of five, and ``beats + starved + refresh + stalled + drain == cycles``: a beat came, the
 engine waited for memory, for memory's refresh, memory waited for the engine, or, after the last beat, the pipeline
-drained and the results were written.
+drained and the results were written. Counts are a cycle late.
 """
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,9 +52,11 @@ class Counters(wiring.Component):
             (self.bytes_written, self.busy & self.write_beat, self._bus_bytes),
         )
         for counter, event, amount in amounts:
+            happened = Signal(name=f"{counter.name}_event")
+            m.d.sync += happened.eq(event)
             with m.If(self.start):
                 m.d.sync += counter.eq(0)
-            with m.Elif(event):
+            with m.Elif(happened):
                 m.d.sync += counter.eq(counter + amount)
         m.d.comb += self.bytes_read.eq(self.beats * self._bus_bytes)
         return m

@@ -1,37 +1,34 @@
 """The engine: matrix-vector products out of memory, over AXI4.
 
-    AXI4 read --> read DMA --> activation buffer --> gate --> align --> queue
-                    |  |                                                  v
-                    |  `-----> unpacker -------------------------------> join --> lanes --> drain
-                    v                                                                         |
-          descriptor reader --> registers --> sequencer                                       |
-                                                                                              |
-    AXI4 write <-- write DMA <-- queue <-- scale <-- normalise <-- gate <---------------------'
+    AXI4 read --> read DMA --> activations
+                    |  |            v
+                    |  `-----> unpacker --> join --> lanes --> results
+                    v                                            |
+          descriptor reader --> registers --> sequencer          |
+                                                                 |
+    AXI4 write <-- write DMA <-----------------------------------'
 
 The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
 """
 
-from amaranth.hdl import Assert, Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat, GroupFormat
-from hw.activation_buffer import ActivationBuffer, job_layout, raw_word
-from hw.align import Align
+from hw.activation_buffer import job_layout
+from hw.activations import Activations
 from hw.axi import AXI4LiteSignature, AXI4Signature
 from hw.config import EngineConfig
 from hw.counters import Counters
-from hw.credit_gate import CreditGate
 from hw.descriptor import WORDS, DescriptorReader
-from hw.drain import Drain, sum_layout
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
 from hw.join import Join
 from hw.lane import SeedlmLane
-from hw.normalise import Normalise
 from hw.read_dma import ReadDma
 from hw.registers import ADDR_BITS, ID, RegisterFile, Status, identity
-from hw.scale import Scale, result_layout
+from hw.results import Results
 from hw.sequencer import IN_FLIGHT, Sequencer
 from hw.stream_queue import StreamQueue
 from hw.supervisor import CAUSES, Supervisor
@@ -39,9 +36,6 @@ from hw.unpacker import Unpacker
 from hw.write_dma import WriteDma
 
 __all__ = ["Engine"]
-
-_QUEUE = 16
-"""Payloads of the queues behind credit gates: more than the pipelines between take cycles."""
 
 _LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, type(None): Fp16Lane}
 """By type of the weight format."""
@@ -101,12 +95,12 @@ class Engine(wiring.Component):
         wiring.connect(m, read_dma.descriptor, descriptor.i)
         wiring.connect(m, sequencer.bases, bases.i)
         wiring.connect(m, bases.o, write_dma.bases)
-        buffer, results = self._datapath(m, stage, read_dma.weights)
+        activations, results = self._datapath(m, stage, read_dma.weights)
         jobs = stage("jobs", StreamQueue(job_layout(config), 2))
         wiring.connect(m, sequencer.jobs, jobs.i)
-        wiring.connect(m, jobs.o, buffer.jobs)
-        wiring.connect(m, read_dma.activations, buffer.i)
-        wiring.connect(m, results, write_dma.i)
+        wiring.connect(m, jobs.o, activations.jobs)
+        wiring.connect(m, read_dma.activations, activations.i)
+        wiring.connect(m, results.o, write_dma.i)
 
         self._bus(m, read_dma, write_dma)
         wiring.connect(m, wiring.flipped(self.axil), registers.axil)
@@ -132,7 +126,7 @@ class Engine(wiring.Component):
             supervisor.busy.eq(sequencer.busy),
             supervisor.read_error.eq(read_dma.error),
             supervisor.write_error.eq(write_dma.error),
-            supervisor.not_finite.eq(buffer.not_finite),
+            supervisor.not_finite.eq(activations.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
             supervisor.read_addr.eq(read_dma.addr),
             supervisor.beat_addr.eq(read_dma.beat_addr),
@@ -144,52 +138,22 @@ class Engine(wiring.Component):
         return m
 
     def _datapath(self, m, stage, weights):
-        """From weights to results, which are returned, with the buffer that activations go to."""
+        """From weights to results, which are returned, with the path of the activations."""
         config = self._config
-        buffer = stage("activation_buffer", ActivationBuffer(config))
-        unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits))
-        join, drain = stage("join", Join(config)), stage("drain", Drain(config))
+        activations, results = stage("activations", Activations(config)), stage("results", Results(config))
+        unpacker, join = stage("unpacker", Unpacker(config.bus_bits, config.word_bits)), stage("join", Join(config))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
-
-        align = [stage("align", Align(config))] if config.fmt else []
-        gate, queue = self._free_running(m, stage, "activation", raw_word(config), align, config.activation_word)
-        wiring.connect(m, buffer.o, gate.i)
-        wiring.connect(m, queue.o, join.activations)
+        wiring.connect(m, activations.o, join.activations)
+        wiring.connect(m, activations.matrices, results.matrices)
 
         # Lanes, in step with each other.
         lanes = [stage(f"lane{i}", _LANES[type(config.fmt)](config)) for i in range(config.lanes)]
         for i, lane in enumerate(lanes):
             wiring.connect(m, join.o[i], lane.i)
-            m.d.comb += [drain.i.payload[i].eq(lane.o.payload), lane.o.ready.eq(drain.i.ready)]
-        m.d.comb += [drain.i.valid.eq(lanes[0].o.valid), join.empty.eq(drain.empty)]
-        wiring.connect(m, buffer.matrices, drain.matrices)
-
-        numbers = [stage("normalise", Normalise(config)), stage("scale", Scale(config))]
-        gate, queue = self._free_running(m, stage, "result", sum_layout(config), numbers, result_layout())
-        wiring.connect(m, drain.o, gate.i)
-        return buffer, queue.o
-
-    @staticmethod
-    def _free_running(m, stage, name, shape, stages, result):
-        """Stages between a gate, which takes ``shape``, and a queue of ``result``, so that they never have to stop.
-
-        Where there is no stage, the queue takes the fields of the same names.
-        """
-        gate = stage(f"{name}_gate", CreditGate(shape, _QUEUE))
-        queue = stage(f"{name}_queue", StreamQueue(result, _QUEUE))
-        last = gate
-        for each in stages:
-            wiring.connect(m, last.o, each.i)
-            last = each
-        m.d.comb += [
-            last.o.ready.eq(1),
-            queue.i.valid.eq(last.o.valid),
-            *(queue.i.payload[field].eq(last.o.payload[field]) for field, _ in result),
-            gate.returned.eq(queue.o.valid & queue.o.ready),
-        ]
-        m.d.sync += Assert(~queue.i.valid | queue.i.ready)
-        return gate, queue
+            m.d.comb += [results.i.payload[i].eq(lane.o.payload), lane.o.ready.eq(results.i.ready)]
+        m.d.comb += [results.i.valid.eq(lanes[0].o.valid), join.empty.eq(results.empty)]
+        return activations, results
 
     def _bus(self, m, read_dma, write_dma):
         """The masters' channels to the one port."""

@@ -81,7 +81,8 @@ class ReadDma(wiring.Component):
         bus_bytes, outstanding = self._config.bus_bytes, self._config.outstanding
         ar, r = self.axi.ar, self.axi.r
 
-        # Cut: `addr` and `left` are what of the region has not been asked for.
+        # Cut: `addr` and `left` are what of the region has not been asked for; `asking`: there is some.
+        asking = Signal()
         addr, left, to = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1)), Signal(Destination)
         page_beats = BURST_BYTES // bus_bytes
         room, most = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
@@ -90,14 +91,14 @@ class ReadDma(wiring.Component):
         last = (left[len(most):] == 0) & (few <= most)
         m.d.comb += [
             room.eq(page_beats - addr[beat_size(self._config.bus_bits):12]),
-            self.i.ready.eq(left == 0),
+            self.i.ready.eq(~asking),
         ]
         # Two cycles to measure a burst and one to ask for it: it has more beats than that, but for a region's end.
         m.d.sync += [
             most.eq(Mux(room < self._config.burst_beats, room, self._config.burst_beats)),
             length.eq(Mux(last, few, most)),
             final.eq(last),
-            measured.eq(Cat(left != 0, measured[0])),
+            measured.eq(Cat(asking, measured[0])),
         ]
         offer = Signal()
         pending = Signal(range(outstanding + 1))
@@ -112,12 +113,14 @@ class ReadDma(wiring.Component):
                 ar.payload.len.eq(length - 1),
                 addr.eq(addr + length * bus_bytes),
                 left.eq(left - length),
+                asking.eq(~final),
                 measured.eq(0),
             ]
         with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to)]
+            m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to),
+                         asking.eq(self.i.payload.beats != 0)]
         with m.If(self.abort):
-            m.d.sync += [left.eq(0), measured.eq(0)]
+            m.d.sync += [asking.eq(0), measured.eq(0)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
         # What is known of each burst under way. An answer cannot come before its tag is through the FIFO.
@@ -144,8 +147,8 @@ class ReadDma(wiring.Component):
             arriving.payload.addr.eq(tag.addr),
             self.error.eq(transfer & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(tag.addr),
-            self.idle.eq((left == 0) & (pending == 0)),
-            self.ending.eq((left == 0) & (pending <= 1)),
+            self.idle.eq(~asking & (pending == 0)),
+            self.ending.eq(~asking & (pending <= 1)),
         ]
         # In a fast engine a beat rests once on its way from the bus to all over the device.
         pipeline(m, arriving, beat, [(layout, None)] * self._config.fast)

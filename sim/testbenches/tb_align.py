@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 
 from golden.activations import to_block_floating_point
-from hw.activation_buffer import raw_word
+from hw.activation_store import raw_word
 from sim.data import finite_halves
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
-from hw.activation_buffer import ActivationBuffer
+from hw.activations import Activations
 from hw.align import Align
 from hw.config import EngineConfig
 from hw.counters import Counters
@@ -45,8 +45,8 @@ def _small(fmt, bus_bits=64, act_bits=16):
 CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
     *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62))),
-    *((ActivationBuffer, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
-    *((ActivationBuffer, replace(_small(*args), **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
+    *((Activations, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
+    *((Activations, replace(_small(*args), **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, _small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
     *((SeedlmLane, replace(_small(fmt), **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),

@@ -1,4 +1,4 @@
-"""Activation buffer: what went in comes out, over and over, in words of c."""
+"""Activations: what went in comes out, over and over, in words of c, as golden rounds it."""
 
 import random
 
@@ -7,7 +7,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from golden.activations import to_block_floating_point
-from hw.activation_buffer import job_layout, raw_word
+from hw.activation_buffer import job_layout
 from hw.drain import matrix_layout
 from sim.data import beats_of, finite_halves
 from sim.runner import arguments
@@ -23,9 +23,10 @@ def _job(config, x, rows, reuse=False):
     beats = [] if reuse else beats_of(padded.tobytes(), config.bus_bytes)
     factor = random.getrandbits(8)
     job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
-    shared = to_block_floating_point(x)[1]
-    words = [(list(row), n == 0, n == blocks - 1, shared)
-             for n, row in enumerate(padded.view(np.uint16).reshape(blocks, config.c).tolist())]
+    elements, shared = to_block_floating_point(padded, config.act_bits)
+    elements = elements if config.fmt else padded.view(np.uint16)
+    words = [(list(row), n == 0, n == blocks - 1)
+             for n, row in enumerate(elements.reshape(blocks, config.c).tolist())]
     matrix = rows, factor + (shared if config.fmt else 0)
     return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
 
@@ -49,8 +50,8 @@ async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
     cocotb.start_soon(send(i, [beat for vector in beats for beat in vector], idle))
     told = cocotb.start_soon(receive(matrices, len(todo), stall))
     wanted = [word for vector in words for word in vector]
-    found = [raw_word(config).from_bits(bits) for bits in await receive(o, len(wanted), stall)]
-    assert [(list(word.x), word.first, word.last, word.shared) for word in found] == wanted
+    found = [config.activation_word.from_bits(bits) for bits in await receive(o, len(wanted), stall)]
+    assert [(list(word.x), word.first, word.last) for word in found] == wanted
     assert [(matrix.rows, matrix.factor) for matrix in
             map(matrix_layout(config).from_bits, await told)] == list(announced)
 

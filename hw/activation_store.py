@@ -1,0 +1,158 @@
+"""Activation store: block RAMs that take a vector beat by beat and give it back in words of ``c`` elements.
+
+So that ``c`` need not divide a beat, the store is split into banks of gcd(c, elements of a beat) elements: a beat
+fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last.
+
+Never stalls, one beat and one word a cycle. Latency :func:`store_latency` cycles from a request to its word; a beat can
+be asked for in the cycle after it.
+"""
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.config import EngineConfig
+from hw.delay import delayed
+
+__all__ = ["ActivationStore", "StoreShape", "raw_word", "request_layout", "store_latency", "write_layout"]
+
+_ELEMENT = 16
+_RAM_BITS = 16 * 1024
+"""Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
+_NEAR = 4
+"""Block RAMs that one set of address registers drives in a fast engine."""
+_HOPS = 2
+"""Registers between a fast engine's requests and its block RAMs, which lie all over the device."""
+
+
+def raw_word(config: EngineConfig) -> data.StructLayout:
+    """``c`` FP16 activations as bits, whether the word is the first or the last of its rows, and the greatest biased
+    exponent field of the vector, subnormals counting as 1."""
+    return data.StructLayout({"x": data.ArrayLayout(_ELEMENT, config.c), "first": 1, "last": 1, "shared": 5})
+
+
+class StoreShape:
+    """How the elements of a vector lie in the banks.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Attributes
+    ----------
+    bank : int
+        Elements of a bank's row.
+    banks, depth : int
+        Number of banks, and rows of each.
+    beat_banks, word_banks : int
+        Neighbouring banks that a beat fills, and a word takes up.
+    """
+
+    def __init__(self, config):
+        self.bank = gcd(config.c, config.beat_activations)
+        # A row holds whole beats, and at least one whole word.
+        row = max(config.beat_activations, 1 << ceil_log2(config.c))
+        self.banks, self.depth = row // self.bank, -(-config.max_blocks * config.c // row)
+        self.beat_banks, self.word_banks = config.beat_activations // self.bank, config.c // self.bank
+
+
+def write_layout(config: EngineConfig) -> data.StructLayout:
+    """A beat of the vector: its ``data`` and ``number``, and whether it is there."""
+    return data.StructLayout({"valid": 1, "number": range(config.max_activation_beats + 1), "data": config.bus_bits})
+
+
+def request_layout(config: EngineConfig) -> data.StructLayout:
+    """A word to read: the ``row`` and the ``position``, the bank, that it starts in; all else as in
+    :func:`raw_word`."""
+    shape = StoreShape(config)
+    return data.StructLayout({"row": range(shape.depth), "position": range(max(shape.banks, 2)),
+                              "first": 1, "last": 1, "shared": 5})
+
+
+def store_latency(config: EngineConfig) -> int:
+    """Cycles from a request to its word: address registers, the block RAM, in a fast engine a register behind it, and
+    one behind the choice of banks."""
+    return _HOPS + 3 if config.fast else 2
+
+
+class ActivationStore(wiring.Component):
+    """Banks of memory.
+
+    Members
+    -------
+    write : In(write_layout)
+    i : In(stream of request_layout)
+        ``ready`` is always 1.
+    o : Out(stream of raw_word)
+        ``ready`` is not looked at.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        self._shape = StoreShape(config)
+        super().__init__({
+            "write": In(write_layout(config)),
+            "i": In(stream.Signature(request_layout(config))),
+            "o": Out(stream.Signature(raw_word(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, shape = self._config, self._shape
+        hops = _HOPS if config.fast else 0
+        m.d.comb += self.i.ready.eq(1)
+
+        request = delayed(m, self.i.payload, store_latency(config) - 1, "request")
+        valid = delayed(m, self.i.valid, store_latency(config), "valid")
+        outputs = [delayed(m, self._bank(m, number, hops), bool(hops), f"read{number}")
+                   for number in range(shape.banks)]
+
+        word = Signal.like(self.o.payload)
+        # Only these banks ever start a word; the multiplexers need no other inputs.
+        with m.Switch(request.position):
+            for start in sorted({n * shape.word_banks % shape.banks for n in range(shape.banks)}):
+                with m.Case(start):
+                    m.d.sync += word.x.as_value().eq(
+                        Cat(outputs[(start + i) % shape.banks] for i in range(shape.word_banks)))
+        m.d.sync += [word[name].eq(request[name]) for name in ("first", "last", "shared")]
+        m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
+        return m
+
+    def _bank(self, m, number, hops):
+        """What a bank reads, a cycle after its address registers."""
+        shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
+        part, slot = divmod(number, shape.beat_banks)
+        bits = shape.bank * _ELEMENT
+        # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
+        beat = self.write.number
+        access = Signal(data.StructLayout({"valid": 1, "to": range(shape.depth), "data": bits,
+                                           "from": range(shape.depth)}), name=f"access{number}")
+        m.d.comb += [
+            access.valid.eq(self.write.valid & (beat[:ceil_log2(beats_in_row)] == part)),
+            access.to.eq(beat[ceil_log2(beats_in_row):]),
+            access.data.eq(self.write.data.word_select(slot, bits)),
+            # Banks before the first of the word belong to the next row.
+            access["from"].eq(self.i.payload.row + (self.i.payload.position > number)),
+        ]
+        outputs = []
+        step = max(_NEAR * _RAM_BITS // shape.depth, 1) if hops else bits
+        for low in range(0, bits, step):
+            near, high = access, min(low + step, bits)
+            for hop in range(hops):
+                near, before = Signal.like(access, name=f"access{number}_{low}_{hop}", attrs={"keep": 1}), near
+                m.d.sync += near.eq(before)
+            memory = Memory(shape=high - low, depth=shape.depth, init=[])
+            m.submodules[f"bank{number}_{low}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.en.eq(near.valid),
+                write.addr.eq(near.to),
+                write.data.eq(near.data[low:high]),
+                read.addr.eq(near["from"]),
+            ]
+            outputs.append(read.data)
+        return Cat(outputs)

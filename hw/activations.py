@@ -1,0 +1,73 @@
+"""Activations: from the beats of a vector to the words that the lanes share.
+
+    activation buffer --> gate --> store --> align --> queue
+
+Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage.
+
+Latency from the last beat of a vector to its first word: 5 cycles and those of the store and of align.
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.activation_buffer import ActivationBuffer, job_layout
+from hw.activation_store import ActivationStore, request_layout
+from hw.align import Align
+from hw.config import EngineConfig
+from hw.credit_gate import CreditGate
+from hw.drain import matrix_layout
+from hw.stream_queue import StreamQueue
+
+__all__ = ["Activations"]
+
+_DEPTH = 16
+"""Words of the queue: more than the cycles from the gate to it and back."""
+
+
+class Activations(wiring.Component):
+    """Activation path.
+
+    Members
+    -------
+    jobs, i, matrices, not_finite
+        Of :class:`~hw.activation_buffer.ActivationBuffer`.
+    o : Out(stream of config.activation_word)
+        The words of the vector, once for every group of rows.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "jobs": In(stream.Signature(job_layout(config))),
+            "i": In(stream.Signature(config.bus_bits)),
+            "o": Out(stream.Signature(config.activation_word)),
+            "matrices": Out(stream.Signature(matrix_layout(config))),
+            "not_finite": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.buffer = buffer = ActivationBuffer(config)
+        m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
+        m.submodules.store = store = ActivationStore(config)
+        m.submodules.queue = queue = StreamQueue(config.activation_word, _DEPTH)
+        for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, queue.o),
+                            (self.matrices, buffer.matrices)):
+            wiring.connect(m, wiring.flipped(mine), inner)
+        wiring.connect(m, buffer.o, gate.i)
+        wiring.connect(m, gate.o, store.i)
+        last = store
+        if config.fmt:
+            m.submodules.align = last = Align(config)
+            wiring.connect(m, store.o, last.i)
+        m.d.comb += [
+            self.not_finite.eq(buffer.not_finite),
+            store.write.eq(buffer.write),
+            last.o.ready.eq(1),
+            queue.i.valid.eq(last.o.valid),
+            *(queue.i.payload[name].eq(last.o.payload[name]) for name, _ in config.activation_word),
+            gate.returned.eq(queue.o.valid & queue.o.ready),
+        ]
+        return m

@@ -1,0 +1,66 @@
+"""Results: from the lanes' sums to float32 numbers.
+
+    drain --> gate --> normalise --> scale --> queue
+
+Between the gate and the queue nothing ever stops.
+
+Latency 2 cycles and those of normalise and scale; one result a cycle, in groups of as many as the queue holds.
+"""
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+from hw.credit_gate import CreditGate
+from hw.drain import Drain, matrix_layout, sum_layout
+from hw.normalise import Normalise
+from hw.scale import Scale, result_layout
+from hw.stream_queue import StreamQueue
+
+__all__ = ["Results"]
+
+_DEPTH = 16
+"""Results of the queue: more than the cycles from the gate to it and back, but for the few of the longest shifts."""
+
+
+class Results(wiring.Component):
+    """Result path.
+
+    Members
+    -------
+    i, matrices, empty
+        Of :class:`~hw.drain.Drain`.
+    o : Out(stream of result_layout)
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "matrices": In(stream.Signature(matrix_layout(config))),
+            "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
+            "o": Out(stream.Signature(result_layout())),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.gate = gate = CreditGate(sum_layout(config), _DEPTH)
+        m.submodules.normalise = normalise = Normalise(config)
+        m.submodules.scale = scale = Scale(config)
+        m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH)
+        for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, queue.o)):
+            wiring.connect(m, wiring.flipped(mine), inner)
+        wiring.connect(m, drain.o, gate.i)
+        wiring.connect(m, gate.o, normalise.i)
+        wiring.connect(m, normalise.o, scale.i)
+        m.d.comb += [
+            self.empty.eq(drain.empty),
+            scale.o.ready.eq(1),
+            queue.i.valid.eq(scale.o.valid),
+            queue.i.payload.eq(scale.o.payload),
+            gate.returned.eq(queue.o.valid & queue.o.ready),
+        ]
+        return m
