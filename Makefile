@@ -23,8 +23,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline area pnr report test lint \
-	registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr report test \
+	lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -92,6 +92,12 @@ explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and rea
 
 roofline: $(VENV)/.base ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
 	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
+
+sweep: $(VENV)/.base ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORY="preset ...", EXACT=1
+	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --memory $(call quoted,$(MEMORY)) --bus $(BUS) \
+		--act-bits $(ACT_BITS) $(if $(MODELS),--models $(call quoted,$(MODELS))) \
+		$(if $(MATRICES),--matrices $(call quoted,$(MATRICES))) $(if $(CONTEXT),--context $(CONTEXT)) \
+		$(if $(filter-out 0,$(EXACT)),--exact) $(ARGS)
 
 area: $(VENV)/.base ## area of the engines on 7-series, block by block: CONFIGS="name ..."
 	@$(BIN)/python -m host area $(if $(CONFIGS),--configs $(call quoted,$(CONFIGS))) $(ARGS)

@@ -57,7 +57,10 @@ class CompressedMatrix:
     def numerators(self) -> np.ndarray:
         """Sum over p of q[p] * (V[c, p] - 2**(k-1)): int64, (rows, blocks, c). Weights but for their factors of two
         and the constant 1 / (2**(k-1) - 1)."""
-        return np.einsum("rbcp,rbp->rbc", centred(self.seeds, self.fmt), self.coefs.astype(np.int64))
+        # At most 2**29 for every format.
+        small = np.einsum("rbcp,rbp->rbc", centred(self.seeds, self.fmt).astype(np.int32, copy=False),
+                          self.coefs.astype(np.int32))
+        return small.astype(np.int64)
 
     def weights(self) -> np.ndarray:
         """The weights that the blocks stand for: float64, (rows, columns)."""

@@ -39,8 +39,10 @@ def accumulate(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
     dots = np.einsum("rbc,bc->rb", numerators, padded)  # at most 2**52 for every format: exact in int64
     sums = np.zeros(rows, dtype=object)
     for exponent in range(EXP_MIN, EXP_MAX + 1):
-        part = np.where(matrix.exponents == exponent, dots, 0).astype(object).sum(axis=1)
-        sums += part << (exponent - EXP_MIN)
+        part = np.where(matrix.exponents == exponent, dots, 0)
+        # So many blocks at a time, sums are exact in int64 too.
+        for block in range(0, part.shape[1], 1 << 11):
+            sums += part[:, block:block + (1 << 11)].sum(axis=1).astype(object) << (exponent - EXP_MIN)
     return sums
 
 

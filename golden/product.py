@@ -18,11 +18,11 @@ def format_of(weights: Weights) -> BlockFormat | GroupFormat | None:
     return None if isinstance(weights, np.ndarray) else weights.fmt
 
 
-def factor(weights: Weights, act_bits: int = ACT_BITS) -> np.float32:
+def factor(fmt: BlockFormat | GroupFormat | None, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
     """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one."""
-    if isinstance(weights, CompressedMatrix):
-        return matvec.factor(weights.fmt, weights.exponent_bias, act_bits)
-    return int4.factor(act_bits) if isinstance(weights, GroupMatrix) else fp16.FACTOR
+    if isinstance(fmt, BlockFormat):
+        return matvec.factor(fmt, exponent_bias, act_bits)
+    return int4.factor(act_bits) if fmt else fp16.FACTOR
 
 
 def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:

@@ -111,6 +111,20 @@ class Checkpoint:
         found = (_LAYER.match(name) for name in self.names())
         return max((int(match[1]) + 1 for match in found if match), default=0)
 
+    @property
+    def lm_head(self) -> str:
+        """Name of the matrix that gives the logits: the embedding where the two are tied.
+
+        Raises
+        ------
+        UserError
+            When there is neither.
+        """
+        for end in ("lm_head.weight", "embed_tokens.weight"):
+            if name := next((name for name in self.names() if name.endswith(end)), None):
+                return name
+        raise UserError(f"{self.path} has neither lm_head.weight nor embed_tokens.weight: give a whole model")
+
     def layer_matrices(self, layer: int) -> list[tuple[str, str]]:
         """(short name, full name) of the seven matrices of a Llama-like layer: q, k, v, o, gate, up and down_proj.
 

@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from golden.activations import require_finite
+from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
 from host.device import Device, DeviceError
 from host.errors import UserError
-from host.image import activation_image, weight_image
-from host.layout import Loaded, Operand, place
+from host.image import SlicedMatrix, activation_image, weight_image
+from host.layout import Loaded, Operand, image_bytes, place
 from hw.config import EngineConfig
 from hw.descriptor import WORDS, descriptor_image
 from hw.registers import ID, OFFSETS, START, Status, identity
@@ -91,6 +92,12 @@ class Driver:
             raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit"
                               f" bus has {wanted:#x}: load the matching bitstream")
 
+    def _check(self, weights: Weights | SlicedMatrix) -> None:
+        check_shape(self._config, weights.shape)
+        fmt = weights.fmt if isinstance(weights, SlicedMatrix) else format_of(weights)
+        if fmt != self._config.fmt:
+            raise DeviceError(f"a matrix in {EngineConfig(fmt).name} does not run on an engine for {self._config.name}")
+
     def image(self, weights: Weights) -> bytes:
         """The weight image for this engine.
 
@@ -101,14 +108,12 @@ class Driver:
         DeviceError
             When the weights are in another format than the engine's.
         """
-        check_shape(self._config, weights.shape)
-        if (fmt := format_of(weights)) != self._config.fmt:
-            raise DeviceError(f"a matrix in {EngineConfig(fmt).name} does not run on an engine for {self._config.name}")
+        self._check(weights)
         if isinstance(weights, np.ndarray):
             require_finite(weights, "weights")
         return weight_image(weights, self._config)
 
-    def load(self, *products: tuple[Weights, np.ndarray]) -> Loaded:
+    def load(self, *products: tuple[Weights | SlicedMatrix, np.ndarray]) -> Loaded:
         """Put the operands of a chain of products, and its descriptors, into the device's memory.
 
         Parameters
@@ -124,25 +129,29 @@ class Driver:
         DeviceError
             When the weights are in another format than the engine's.
         """
-        images, vectors, operands, previous = [], [], [], None
+        config, vectors, operands, previous = self._config, [], [], None
         for weights, x in products:
-            images.append(self.image(weights))
+            self._check(weights)
             rows, cols = weights.shape
             if x.shape != (cols,):
                 raise UserError(f"activations must have shape ({cols},), not {x.shape}")
-            vectors.append(b"" if x is previous else
-                           activation_image(require_finite(x, "activations"), self._config))
+            vectors.append(b"" if x is previous else activation_image(require_finite(x, "activations"), config))
             previous = x
-            exponent = int(factor(weights, self._config.act_bits).view(np.uint32)) >> 23
-            operands.append(Operand(rows, cols, len(vectors[-1]), len(images[-1]), exponent))
-        loaded, size = place(self._config, operands)
+            bias = weights.exponent_bias if isinstance(weights, CompressedMatrix) else 0
+            exponent = int(factor(config.fmt, bias, config.act_bits).view(np.uint32)) >> 23
+            operands.append(Operand(rows, cols, len(vectors[-1]), image_bytes(config, weights.shape), exponent))
+        loaded, size = place(config, operands)
         if size > self._device.memory_bytes:
             what = f"a matrix of {rows} x {cols}" if len(operands) == 1 else f"a chain of {len(operands)} matrices"
             raise UserError(f"{what} needs {size} bytes of memory; the device has {self._device.memory_bytes}")
-        for placed, image, vector in zip(loaded.matrices, images, vectors, strict=True):
+        for placed, (weights, _), vector in zip(loaded.matrices, products, vectors, strict=True):
             if vector:
                 self._device.write_memory(placed.words["ACTIVATION_ADDR"], vector)
-            self._device.write_memory(placed.words["WEIGHT_ADDR"], image)
+            addr = placed.words["WEIGHT_ADDR"]
+            for part in weights.slices() if isinstance(weights, SlicedMatrix) else (weights,):
+                image = self.image(part)
+                self._device.write_memory(addr, image)
+                addr += len(image)
             if placed.descriptor_addr:
                 self._device.write_memory(placed.descriptor_addr, descriptor_image(placed.words))
         return loaded

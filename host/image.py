@@ -6,17 +6,19 @@ beat. Rows past the last of the matrix are zero blocks. FP16 weights are blocks 
 with zero weights to whole groups of 128, which costs bits where columns are no multiple of that.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
 from golden.product import Weights
-from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS
+from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, BlockFormat, GroupFormat
 from hw.config import EngineConfig
 
-__all__ = ["StoredMatrix", "activation_image", "weight_image"]
+__all__ = ["SlicedMatrix", "StoredMatrix", "activation_image", "slice_rows", "weight_image"]
 
 _Field = tuple[np.ndarray, int, int]
 """Values (rows, blocks) or (rows, blocks, n), bits of each, and the value that rows of padding have."""
@@ -29,6 +31,21 @@ class StoredMatrix(CompressedMatrix):
 
     stream: np.ndarray | None = None
     error: float = 0.0
+
+
+@dataclass(frozen=True)
+class SlicedMatrix:
+    """A matrix that is never held as a whole: ``slices()`` makes its rows, some at a time, each slice but the last of
+    whole multiples of :func:`slice_rows`. Its exponent bias, where the format has one, is 0."""
+
+    fmt: BlockFormat | GroupFormat | None
+    shape: tuple[int, int]
+    slices: Callable[[], Iterator[Weights]]
+
+
+def slice_rows(config: EngineConfig, cols: int) -> int:
+    """Least number of rows whose image is whole beats, so that images of slices make that of the matrix."""
+    return config.lanes * (config.bus_bits // gcd(config.bus_bits, config.blocks(cols) * config.word_bits))
 
 
 def _field_bits(values: np.ndarray, width: int) -> np.ndarray:

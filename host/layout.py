@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hw.config import EngineConfig
 from hw.registers import identity
 
-__all__ = ["Loaded", "Operand", "Placed", "memory_needed", "place"]
+__all__ = ["Loaded", "Operand", "Placed", "activation_bytes", "image_bytes", "memory_needed", "place"]
 
 _PAGE = 4096
 """Everything starts on its own: bursts do not cross pages."""
@@ -58,14 +58,22 @@ def _aligned(address: int) -> int:
     return -(-address // _PAGE) * _PAGE
 
 
+def activation_bytes(config: EngineConfig, cols: int) -> int:
+    """Bytes of the image of a vector, whole beats."""
+    return -(-2 * config.blocks(cols) * config.c // config.bus_bytes) * config.bus_bytes
+
+
+def image_bytes(config: EngineConfig, shape: tuple[int, int]) -> int:
+    """Bytes of the image of a matrix, whole beats."""
+    rows, cols = shape
+    words = -(-rows // config.lanes) * config.blocks(cols)
+    return -(-words * config.word_bits // config.bus_bits) * config.bus_bytes
+
+
 def memory_needed(config: EngineConfig, shapes: list[tuple[int, int]]) -> int:
     """Bytes that a chain of matrices of these shapes needs at most."""
-    total = 0
-    for rows, cols in shapes:
-        blocks = config.blocks(cols)
-        image = -(-rows // config.lanes) * blocks * config.word_bits // 8
-        total += sum(_aligned(size + config.bus_bytes) for size in (2 * blocks * config.c, image, 4 * rows)) + _PAGE
-    return total
+    return sum(_PAGE + sum(map(_aligned, (activation_bytes(config, cols), image_bytes(config, (rows, cols)), 4 * rows)))
+               for rows, cols in shapes)
 
 
 def place(config: EngineConfig, operands: list[Operand]) -> tuple[Loaded, int]:

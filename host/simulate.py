@@ -24,7 +24,8 @@ from hw.config import EngineConfig
 from sim.device import SimulatedDevice, open_device
 from sim.dram import Dram
 
-__all__ = ["COLUMNS", "PAPER_COLUMNS", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "simulate"]
+__all__ = ["COLUMNS", "PAPER_COLUMNS", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
+           "products_over_phases", "simulate"]
 
 COLUMNS: tuple[Column, ...] = (
     ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
@@ -91,7 +92,7 @@ def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
             for size in sizes]
 
 
-def _prepare(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
+def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
     """The matrix in the format of the engine."""
     fmt = config.fmt
     if matrix.stored and matrix.stored.fmt == fmt:
@@ -106,7 +107,7 @@ def _prepare(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
     return quantise(matrix.weights, fmt) if isinstance(fmt, GroupFormat) else matrix.weights.astype(np.float16)
 
 
-def _products(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
+def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
     """One run, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
     device.align(0)
     products = [driver.run(loaded)]
@@ -163,28 +164,28 @@ def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, progress:
     for shape in shapes:
         check_shape(config, shape)
     task = progress.add_task(f"{name}: compress", total=None)
-    prepared = []
+    ready = []
     for matrix in matrices:
         progress.update(task, description=f"{name}: compress {matrix.name}")
-        prepared.append(_prepare(config, matrix, lambda done, total: progress.update(task, completed=done,
+        ready.append(prepared(config, matrix, lambda done, total: progress.update(task, completed=done,
                                                                                      total=total)))
     progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
     parts = [shapes] if chain else [[shape] for shape in shapes]
     memory_bytes = max(memory_needed(config, part) for part in parts)
     with open_device(config, job.memory, memory_bytes, job.simulator) as device:
         driver, rows, expected = Driver(device, config), [], []
-        for done, (matrix, weights) in enumerate(zip(matrices, prepared, strict=True)):
+        for done, (matrix, weights) in enumerate(zip(matrices, ready, strict=True)):
             progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done,
                             total=len(matrices) + chain)
             loaded = driver.load((weights, matrix.activations))
             expected.append(product(weights, matrix.activations, job.act_bits))
             rows.append(_row(matrix, name, weights, loaded.matrices[0].image_bytes))
-            yield rows[-1] | _timing(_products(device, driver, loaded), expected[-1:], job, device.dram)
+            yield rows[-1] | _timing(products_over_phases(device, driver, loaded), expected[-1:], job, device.dram)
         if chain:
             progress.update(task, description=f"{name}: simulate all as a chain", completed=len(matrices))
             loaded = driver.load(*((weights, matrix.activations)
-                                   for weights, matrix in zip(prepared, matrices, strict=True)))
-            yield _chain_row(rows) | _timing(_products(device, driver, loaded), expected, job, device.dram)
+                                   for weights, matrix in zip(ready, matrices, strict=True)))
+            yield _chain_row(rows) | _timing(products_over_phases(device, driver, loaded), expected, job, device.dram)
     if device.waves:
         progress.console.print(f"waveform: {device.waves}")
     progress.remove_task(task)

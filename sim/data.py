@@ -7,7 +7,8 @@ __all__ = ["beats_of", "finite_halves", "lane_word", "to_signed"]
 
 def finite_halves(rng, count):
     """``count`` float16, every finite bit pattern alike: signs, zeros, subnormals and all binades."""
-    return (rng.integers(0, 2, count) << 15 | rng.integers(0, 0x7C00, count)).astype(np.uint16).view(np.float16)
+    sign, rest = (rng.integers(0, end, count, dtype=np.uint16) for end in (2, 0x7C00))
+    return (sign << 15 | rest).view(np.float16)
 
 
 def beats_of(content, bus_bytes):

@@ -1,0 +1,79 @@
+"""The cycle model against RTL, on the simulators of tests/sim/test_native.py."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from host.cycle_model import Step, predict
+from host.driver import Counters, Driver
+from host.layout import activation_bytes
+from hw.config import EngineConfig
+from sim.data import finite_halves
+from sim.dram import PRESETS, preset
+from sim.native import NativeDevice
+from sim.random_matrix import random_weights
+
+CHAINS = (
+    [Step(256, 1024)] * 3,
+    [Step(192, 768), Step(64, 768, True), Step(64, 768, True), Step(250, 520), Step(256, 1000)] * 2,
+    [Step(256, 512), Step(130, 1024)] * 4,
+)
+PHASES = 4
+TOLERANCE = 1e-3
+
+
+def run(driver: Driver, steps: list[Step], rng: np.random.Generator, fmt: BlockFormat | GroupFormat | None,
+        ) -> list[Counters]:
+    """Counters of a chain in RTL, from everywhere in the interval between refreshes."""
+    chain, x = [], np.zeros(0, np.float16)
+    for step in steps:
+        x = x if step.shares else finite_halves(rng, step.cols)
+        chain.append((random_weights(fmt, step.rows, step.cols, rng), x))
+    loaded, counters = driver.load(*chain), []
+    for phase in range(PHASES):
+        driver._device.align(phase / PHASES)  # type: ignore[attr-defined]
+        counters.append(driver.run(loaded).counters)
+    return counters
+
+
+@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [
+    (None, "ddr4-2400", 64), (INT4, "ddr4-2400", 64), (SEEDLM4, "ddr4-2400", 64), (SEEDLM3, "ddr4-2400", 64),
+    (SEEDLM4, "paper", 32)], ids=str)
+def test_cycles_are_those_of_rtl(fmt: BlockFormat | GroupFormat | None, memory: str, bus_bits: int) -> None:
+    config, rng = EngineConfig(fmt, bus_bits, max_rows=256, max_cols=1024), np.random.default_rng(1)
+    with NativeDevice(config, memory) as device:
+        driver = Driver(device, config)
+        for steps in CHAINS:
+            counters, model = run(driver, steps, rng, fmt), predict(config, preset(memory), steps)
+            cycles = sum(each.cycles for each in counters) / PHASES
+            assert abs(model.cycles / cycles - 1) < TOLERANCE, (steps, model, counters)
+            assert (model.beats, model.bytes_read) == (counters[0].beats, counters[0].bytes_read)
+            assert model.bytes_written == counters[0].bytes_written
+            # Causes are shares of all cycles, to half a percent of these.
+            for cause in ("starved", "refresh", "stalled", "drain"):
+                found = sum(getattr(each, cause) for each in counters) / PHASES
+                assert abs(getattr(model, cause) - found) < 5e-3 * cycles, cause
+
+
+@pytest.mark.parametrize("memory", PRESETS)
+@pytest.mark.parametrize("fmt", [None, INT4, SEEDLM4, SEEDLM3], ids=str)
+def test_its_counters_add_up(fmt: BlockFormat | GroupFormat | None, memory: str) -> None:
+    config, dram = EngineConfig(fmt), preset(memory)
+    model = predict(config, dram, [Step(4096, 4096), Step(1024, 4096, True)])
+    assert model.cycles == model.beats + model.starved + model.refresh + model.stalled + model.drain
+    assert min(asdict(model).values()) >= 0
+    assert (model.refresh > 0) == bool(dram.t_refi and not dram.t_refi_bank)
+    # What the memory can give at best, and not much more than that.
+    moved = (model.bytes_read + model.bytes_written) / config.bus_bytes
+    assert 0.98 < moved / (dram.sequential_limit * dram.word_rate(config.bus_bits) * model.cycles) < 1
+    # The first matrix' vector is read once.
+    assert predict(config, dram, [Step(4096, 4096), Step(1024, 4096)]).beats - model.beats == (
+        activation_bytes(config, 4096) // config.bus_bytes)
+
+
+def test_a_longer_row_takes_its_beats_more() -> None:
+    config, dram = EngineConfig(SEEDLM4), preset("ideal")
+    short, long = (predict(config, dram, [Step(512, cols)]).cycles for cols in (4096, 8192))
+    assert long - short == 512 * 4096 * 4 / 512 + 4096 * 2 / 64
