@@ -12,7 +12,7 @@ from host.errors import CheckError, UserError
 from host.models import MATRICES, PRESETS, find_model
 from host.plot_sweep import draw
 from host.results import markdown, report_folder, require_exact, show, write
-from host.sweep import COLUMNS, Sweep, affordable, failures, points_of, run_sweep, write_csv
+from host.sweep import COLUMNS, Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
 from host.sweep_workers import cluster, processes
 from hw.config import EngineConfig
 from sim.dram import preset
@@ -88,11 +88,14 @@ def sweep(models: Annotated[str, typer.Option(help="Presets, config.json files o
     path = write(folder, settings, rows)
     write_csv(rows, folder / "report.csv")
     draw(rows, folder)
-    (folder / "report.md").write_text(markdown(COLUMNS, rows))
+    headings, layers = summary(rows)
+    (folder / "report.md").write_text(markdown(headings, layers))
     origins = ", ".join(dict.fromkeys(row["weights_from"] for row in rows if row.get("weights_from")))
     show(f"{bus}-bit bus; source rtl: simulated by Verilator, weights {origins or '-'}, results compared with golden "
          f"bit for bit; source model: cycle model; tokens/s at a context of {context}",
          COLUMNS, [{**row, "section": row["format"] == plan.formats[-1]} for row in rows])
+    if layers:
+        show("layers in short", headings, layers)
     print(f"report: {path}, and beside it report.csv, report.md and charts")
     require_exact([row for row in rows if row.get("bit_exact") is not None], "{model} {matrix} {format} on {memory}")
     if failed := failures(rows):

@@ -21,7 +21,7 @@ from host.sweep_point import Point, predicted
 from host.sweep_workers import Runner, sources
 from sim.dram import Dram, preset
 
-__all__ = ["COLUMNS", "Sweep", "affordable", "failures", "points_of", "run_sweep", "write_csv"]
+__all__ = ["COLUMNS", "Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
 
 COLUMNS: tuple[Column, ...] = (
     ("model", "model", ""), ("matrix", "matrix", ""), ("memory", "memory", ""), ("format", "format", ""),
@@ -175,6 +175,34 @@ def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runne
     order = {model: n for n, model in enumerate(sweep.models)}
     return [rows[point] for point in sorted(rows, key=lambda point: (
         sweep.memories.index(point.memory), order[point.model], point.matrix == "model"))]
+
+
+def summary(rows: Sequence[Row]) -> tuple[tuple[Column, ...], list[Row]]:
+    """Layers in short: a row for each model and memory; the columns that it has."""
+    formats = list(dict.fromkeys(row["format"] for row in rows))
+    compared = [name for name in formats if "fp16" in formats and name != "fp16"]
+    columns: tuple[Column, ...] = (
+        ("model", "model", ""), ("memory", "memory", ""), ("weights", "weights of a layer", ",d"),
+        *((f"{name} cycles", f"{name} cycles", ",d") for name in formats),
+        *((f"{name} speedup", f"{name} speed-up", ".4f") for name in compared),
+        *((f"{name} tokens", f"{name} tokens/s", ".3g") for name in formats),
+        ("source", "source", ""), ("deviation", "model off by", ".4%"), ("bit_exact", "exact", ""),
+    )
+    short: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key, name = (row["memory"], row["model"]), row["format"]
+        if row["matrix"] == "layer":
+            mine = short.setdefault(key, {"model": row["model"], "memory": row["memory"], "weights": row["weights"],
+                                          "source": row["source"], "deviation": None, "bit_exact": row["bit_exact"]})
+            mine |= {f"{name} cycles": row["cycles"], f"{name} speedup": row["speedup"]}
+            if row["source"] not in mine["source"]:
+                mine["source"] = "rtl, model"
+            if row["source"] == "rtl":
+                mine["deviation"] = max(mine["deviation"] or 0, abs(row["model_deviation"]))
+                mine["bit_exact"] = mine["bit_exact"] is not False and row["bit_exact"]
+        elif row["matrix"] == "model" and key in short:
+            short[key][f"{name} tokens"] = row["tokens_per_s"]
+    return columns, list(short.values())
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -18,7 +18,7 @@ from host.cli import main
 from host.errors import UserError
 from host.models import PRESETS, ModelShape
 from host.results import Row
-from host.sweep import Sweep, affordable, failures, points_of, run_sweep
+from host.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.sweep_point import Point, measured, predicted
 from host.sweep_workers import cluster, processes
 from sim.dram import preset
@@ -70,6 +70,16 @@ def test_rows_and_what_is_kept(tmp_path: Path) -> None:
     # A second sweep runs nothing, and gives the same.
     assert run_sweep(SWEEP, points, tmp_path, fake(counters, none := []), quiet) == rows
     assert not none
+
+
+def test_a_summary(tmp_path: Path) -> None:
+    columns, (row,) = summary(run_sweep(SWEEP, points_of(SWEEP)[1:], tmp_path, fake(counters, []), quiet))
+    assert row["source"] == "rtl, model"
+    assert row["deviation"] == pytest.approx(100 / row["seedlm4 cycles"])
+    assert row["seedlm4 speedup"] == row["fp16 cycles"] / row["seedlm4 cycles"]
+    assert row["fp16 tokens"] < row["seedlm4 tokens"]
+    assert (row["bit_exact"], row["weights"]) == (True, TINY.layer_weights)
+    assert {key for key, _, _ in columns} == set(row) - {"fp16 speedup"}
 
 
 def test_a_token() -> None:
