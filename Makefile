@@ -12,6 +12,7 @@ LAYER ?= 0
 ROWS ?= 0
 MEMORY ?= ddr4-2400
 BUS ?= 512
+BOARD ?= ulx3s_85f
 FORMAT ?= seedlm4
 FORMATS ?= fp16 int4 seedlm4 seedlm3
 ACT_BITS ?= 16
@@ -23,8 +24,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr report test \
-	lint registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr bitstream test-board report test lint \
+	registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -108,6 +109,13 @@ pnr: $(VENV)/.pnr ## place and route on ECP5: Fmax and utilisation: CONFIG=name 
 
 report: $(VENV)/.base ## every report that there is as one page, build/report/index.html
 	@$(BIN)/python -m host report
+
+bitstream: $(VENV)/.pnr ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
+	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)
+
+test-board: FORMATS := fp16 seedlm4
+test-board: $(VENV)/.base ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
+	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
 test: $(VENV)/.test ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.setup icarus chromium

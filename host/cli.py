@@ -7,7 +7,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.spec import ACT_BITS, FORMATS, FormatError, parse_format
-from host import cli_measure, cli_model, cli_sweep, cli_synth, published
+from host import cli_board, cli_measure, cli_model, cli_sweep, cli_synth, published
 from host.checkpoint import default_model
 from host.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
@@ -151,7 +151,8 @@ def verilog(formats: Formats = _FORMATS, bus: Bus = 512, act_bits: ActBits = ACT
 
 for _command in (cli_model.compress, cli_model.decompress, cli_model.inspect, cli_measure.bench_encode,
                  cli_measure.bench_sim, cli_measure.quality, cli_measure.explore, cli_synth.area, cli_synth.pnr,
-                 cli_sweep.sweep, report):
+                 cli_board.bitstream, cli_board.run, cli_board.run_simulated, cli_sweep.sweep,
+                 report):
     app.command()(_command)
 
 

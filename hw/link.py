@@ -201,7 +201,7 @@ class Link(wiring.Component):
     def _memory(self, m, frames, sender, respond, word, addr, left, place):
         """States that move words to and from memory, in bursts."""
         axi = self.axi
-        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC(_WORD_BITS).create()
+        m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(_WORD_BITS).create()
         room, beats = Signal(range(BURST_WORDS + 1)), Signal(range(BURST_WORDS + 1))
         m.d.comb += [room.eq(BURST_WORDS - addr[2:6]), beats.eq(Mux(left < room, left, room))]
         burst, under_way = Signal.like(beats), Signal.like(beats)

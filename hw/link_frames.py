@@ -49,7 +49,7 @@ class FrameReceiver(wiring.Component):
         byte, came = self.i.payload, self.i.valid
         m.submodules.payload = payload = Memory(shape=_WORD_BITS, depth=MAX_WORDS, init=[])
         write, read = payload.write_port(), payload.read_port()
-        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC().create()
+        m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC().create()
         word, place = Signal(_WORD_BITS), Signal(range(WORD_BYTES * MAX_WORDS + 1))
         header, quiet, silent = Signal(REQUEST.size), Signal(range(self._silence + 1)), Signal()
         view = REQUEST(header)
@@ -134,7 +134,7 @@ class FrameSender(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = catalog.CRC32_ISO_HDLC().create()
+        m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC().create()
         # Bytes of the header, of a word or of the CRC wait in `word`, `left` of them.
         word, left, words = Signal(_WORD_BITS), Signal(range(WORD_BYTES + 1)), Signal(16)
         sent = self.o.valid & self.o.ready
