@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["charts", "cycles_by_cause", "draw", "speedup_by_model", "tokens_by_model"]
 
-_CAUSES = (("beats", "a beat came", "#0072b2", ""), ("starved", "memory's latency", "#e69f00", "//"),
+_CAUSES = (("beats", "a beat came", "#0072b2", ""), ("starved", "waiting for memory", "#e69f00", "//"),
            ("refresh", "memory's refresh", "#009e73", ".."), ("stalled", "engine held the memory", "#cc79a7", "xx"),
            ("drain", "draining", "#56b4e9", "\\\\"))
 _SOURCES = {"rtl": "simulated in RTL", "model": "cycle model"}
@@ -137,7 +137,7 @@ def cycles_by_cause(rows: list[Row]) -> "Figure | None":
             axes.barh(at, shares, 0.8, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3,
                       label=label)
             left = [sum(pair) for pair in zip(left, shares, strict=True)]
-        axes.margins(x=0.12)
+        axes.set_xlim(0, max(left) * (1.25 if relative else 1.14))
         clean(axes, "x")
         for y, end, line in zip(at, left, lines, strict=True):
             text = f" {by_key[line]['cycles']:,}" if relative else f" {end:.2f} %"
@@ -145,7 +145,6 @@ def cycles_by_cause(rows: list[Row]) -> "Figure | None":
     whole.set_yticks(at, [f"{model}  {name}" + ("" if by_key[model, name]["source"] == "rtl" else " (cycle model)")
                           for model, name in lines], fontsize=7)
     whole.set_ylim(at[-1] + 0.8, -0.8)
-    whole.margins(x=0.2)
     whole.set_xlabel("cycles, % of FP16's", fontsize=9)
     rest.set_xlabel("cycles without a beat, % of the design's own", fontsize=9)
     _legend_below(figure, whole, 5)

@@ -4,7 +4,7 @@ come from."""
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from host import area, bench_encode, bench_sim, explore, place, quality, roofline, simulate
+from host import area, bench_encode, bench_sim, explore, place, quality, roofline, simulate, sweep
 from host.results import Column, Row
 
 __all__ = ["KINDS", "SOURCES", "Kind", "Part", "unknown_kind"]
@@ -36,20 +36,17 @@ class Kind:
 
 
 _SWEEP: tuple[Column, ...] = (
-    ("model", "model", ""), ("matrix", "matrix", ""), ("format", "format", ""), ("memory", "memory", ""),
-    ("source", "source", ""), ("bus_bits", "bus", "d"), ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".4f"),
-    ("limit_fraction", "of limit", ".2%"), ("tokens_per_s", "tokens/s", ",.4g"),
-    ("bytes_per_weight", "bytes/weight", ".4f"), ("weights_per_cycle", "weights/cycle", ",.2f"),
-    ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"), ("stalled", "stalled", ",d"),
-    ("drain", "drain", ",d"), ("model_cycles", "model's cycles", ",d"), ("model_deviation", "deviation", ".3%"),
-    ("bit_exact", "exact", ""),
+    *sweep.COLUMNS, ("bus_bits", "bus", "d"), ("bytes_per_weight", "bytes/weight", ".4f"), ("beats", "beats", ",d"),
+    ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"), ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
+    ("model_cycles", "model's cycles", ",d"), ("weights_from", "weights", ""), ("error", "error", ""),
 )
 
 KINDS = (
     Kind("sweep", "Sweep over models", "make sweep",
          "Shapes of whole decoder layers, streamed as one chain. Rows marked RTL were simulated cycle by cycle; those "
          "marked cycle model come from the closed form that tests hold against RTL, which also gives whole models "
-         f"(“model”: all layers, lm_head and KV cache as bytes). {_EXACT}",
+         "(“model”: all layers, lm_head and KV cache as bytes). Results from RTL are compared with golden bit for bit "
+         "(“exact”); weights are random but valid unless a checkpoint is named.",
          _SWEEP, (Part("Layers and whole models", lambda row: row["matrix"] in ("layer", "model")),
                   Part("Single matrices", lambda row: row["matrix"] not in ("layer", "model"), True))),
     Kind("sim", "A real layer", "make sim",

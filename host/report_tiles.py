@@ -18,12 +18,12 @@ class Tile:
 
 
 def _speedups(rows: list[Row]) -> list[Tile]:
-    """Of the greatest layer, in both of SeedLM's formats."""
+    """Of the greatest layer, from RTL if there is one, in both of SeedLM's formats."""
     found = []
     for name in ("seedlm4", "seedlm3"):
         own = [row for row in rows if row["matrix"] == "layer" and row["format"] == name and row["speedup"] is not None]
         if own:
-            best = max(own, key=lambda row: row.get("weights") or 0)
+            best = max(own, key=lambda row: (row["source"] == "rtl", row.get("weights") or 0))
             model = best.get("model") or "a checkpoint"
             found.append(Tile(f"{best['speedup']:.3f} times", f"as fast as FP16: {name}, a layer of {model}, "
                               f"{best['memory']}", best["source"]))

@@ -83,6 +83,7 @@ def test_cycles_add_up(sweep_rows: list[Row]) -> None:
             wanted = (row["cycles"] / by_key[model, "fp16"]["cycles"] if axes is whole
                       else 1 - row["beats"] / row["cycles"])
             assert end == pytest.approx(100 * wanted)
+            assert end < axes.get_xlim()[1]
 
 
 def test_cycles_of_the_model_are_marked(sweep_rows: list[Row]) -> None:
