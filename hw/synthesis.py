@@ -42,6 +42,7 @@ _CELLS = {
     "ecp5": {
         "LUT4": {"lut": 1}, "CCU2C": {"lut": 2, "carry": 1}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
         "MULT18X18D": {"dsp": 1}, "DP16KD": {"bram": 1}, "PFUMX": {}, "L6MUX21": {},
+        "TRELLIS_IO": {}, "EHXPLLL": {}, "ODDRX1F": {},
     },
 }
 _NO_HARDWARE = {"$scopeinfo"}
@@ -128,7 +129,8 @@ def synthesise(component, family, folder, apart=""):
 
     Parameters
     ----------
-    component : wiring.Component
+    component : wiring.Component or str
+        Or a design as RTLIL, whose top is :data:`TOP`, as Amaranth's platforms make it.
     family : str
         ``xc7`` or ``ecp5``.
     folder : Path
@@ -146,7 +148,7 @@ def synthesise(component, family, folder, apart=""):
     ------
     hw.yosys.YosysError
     """
-    design = rtlil.convert(component, name=TOP, emit_src=False)
+    design = component if isinstance(component, str) else rtlil.convert(component, name=TOP, emit_src=False)
     design, places = _unique(design) if apart else (design, {})
     # Amaranth numbers a submodule that is called like a signal beside it: numerators$37.
     plain = {re.sub(r"\$\d+", "", name): place for name, place in places.items()}
