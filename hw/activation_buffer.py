@@ -67,7 +67,7 @@ class ActivationBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job, opening = Signal(job_layout(self._config)), Signal()
-        write, issue = self.write.valid, Signal()
+        write, issue, due = self.write.valid, Signal(), Signal()
         request, matrix = self.o.payload, self.matrices
 
         # One job after the other. What follows of a matrix is told with its first word.
@@ -76,16 +76,16 @@ class ActivationBuffer(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.jobs.ready.eq(1)
-                m.d.sync += [job.eq(self.jobs.payload), opening.eq(1)]
+                m.d.sync += [job.eq(self.jobs.payload), opening.eq(1), due.eq(self.jobs.payload.beats != 0)]
                 with m.If(self.jobs.valid):
                     m.next = "LOAD"
                     with m.If(self.jobs.payload.beats == 0):
                         m.next = "READ"
             with m.State("LOAD"):
-                m.d.comb += [self.i.ready.eq(job.beats != 0), write.eq(self.i.valid & self.i.ready)]
+                m.d.comb += [self.i.ready.eq(due), write.eq(self.i.valid & due)]
                 with m.If(write):
-                    m.d.sync += job.beats.eq(job.beats - 1)
-                with m.If(job.beats == 0):
+                    m.d.sync += [job.beats.eq(job.beats - 1), due.eq(job.beats != 1)]
+                with m.If(~due):
                     m.next = "READ"
             with m.State("READ"):
                 m.d.comb += self.o.valid.eq(~opening | ~matrix.valid)
@@ -132,7 +132,8 @@ class ActivationBuffer(wiring.Component):
 
     def _find_exponent(self, m, write, fresh):
         """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat."""
-        fields = [self.i.payload.word_select(i, _ELEMENT)[FP16_FRACTION:15] for i in range(self._config.beat_activations)]
+        fields = [self.i.payload.word_select(i, _ELEMENT)[FP16_FRACTION:15]
+                  for i in range(self._config.beat_activations)]
         levels = ceil_log2(len(fields))
         for level in range(levels):
             merged = []

@@ -23,10 +23,9 @@ __all__ = ["ActivationStore", "StoreShape", "raw_word", "request_layout", "store
 _ELEMENT = 16
 _RAM_BITS = 16 * 1024
 """Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
-_NEAR = 4
-"""Block RAMs that one set of address registers drives in a fast engine."""
 _HOPS = 2
-"""Registers between a fast engine's requests and its block RAMs, which lie all over the device."""
+"""Registers between a fast engine's requests and its block RAMs, which lie all over the device: each bank's, and each
+block RAM's."""
 
 
 def raw_word(config: EngineConfig) -> data.StructLayout:
@@ -138,21 +137,32 @@ class ActivationStore(wiring.Component):
             # Banks before the first of the word belong to the next row.
             access["from"].eq(self.i.payload.row + (self.i.payload.position > number)),
         ]
+        if hops:
+            access = self._copy(m, access, f"access{number}")
         outputs = []
-        step = max(_NEAR * _RAM_BITS // shape.depth, 1) if hops else bits
+        step = max(_RAM_BITS // shape.depth, 1) if hops else bits
         for low in range(0, bits, step):
-            near, high = access, min(low + step, bits)
-            for hop in range(hops):
-                near, before = Signal.like(access, name=f"access{number}_{low}_{hop}", attrs={"keep": 1}), near
-                m.d.sync += near.eq(before)
-            memory = Memory(shape=high - low, depth=shape.depth, init=[])
+            high = min(low + step, bits)
+            near = self._copy(m, access, f"access{number}_{low}") if hops else access
+            # Nobody reads what is being written. Synthesis leaves out a bypass if a memory is so marked, and its
+            # register apart.
+            memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{number}_{low}"] = memory
-            write, read = memory.write_port(), memory.read_port()
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            found = Signal(high - low, name=f"found{number}_{low}", reset_less=True)
+            m.d.sync += found.eq(read.data)
             m.d.comb += [
                 write.en.eq(near.valid),
                 write.addr.eq(near.to),
                 write.data.eq(near.data[low:high]),
                 read.addr.eq(near["from"]),
             ]
-            outputs.append(read.data)
+            outputs.append(found)
         return Cat(outputs)
+
+    @staticmethod
+    def _copy(m, value, name):
+        """A register that is never merged with others of the same value."""
+        copy = Signal.like(value, name=name, attrs={"keep": 1})
+        m.d.sync += copy.eq(value)
+        return copy

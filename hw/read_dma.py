@@ -53,7 +53,7 @@ class ReadDma(wiring.Component):
     ending : Out(1)
         At most one burst is under way, and none is to follow of this region.
     error : Out(1)
-        Strobe: a beat came with a response other than OKAY.
+        The beat on offer by the bus has a response other than OKAY.
     addr : Out(addr_bits)
         Address of the oldest burst under way: that of the beat on offer by the bus.
     beat_addr : Out(addr_bits)
@@ -145,7 +145,7 @@ class ReadDma(wiring.Component):
             arriving.payload.last.eq(r.payload.last & tag.final),
             arriving.payload.to.eq(tag.to),
             arriving.payload.addr.eq(tag.addr),
-            self.error.eq(transfer & (r.payload.resp != Resp.OKAY)),
+            self.error.eq(tags.r_rdy & r.valid & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(tag.addr),
             self.idle.eq(~asking & (pending == 0)),
             self.ending.eq(~asking & (pending <= 1)),

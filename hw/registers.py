@@ -100,7 +100,7 @@ def identity(config: EngineConfig) -> int:
 class RegisterFile(wiring.Component):
     """AXI4-Lite slave over the register map, whose descriptor can be overwritten from memory.
 
-    One access at a time; writes take 2 cycles, reads 4. Write strobes are not looked at: writes are of whole
+    One access at a time; writes take 3 cycles, reads 4. Write strobes are not looked at: writes are of whole
     registers. Unmapped addresses read as 0 and ignore writes, with response SLVERR.
 
     Members
@@ -126,27 +126,29 @@ class RegisterFile(wiring.Component):
         m = Module()
         aw, w, b, ar, r = (getattr(self.axil, channel) for channel in ("aw", "w", "b", "ar", "r"))
 
-        # A write waits for both its address and its data, then for room for its response.
-        write = Signal()
+        # A write waits for both its address and its data, and for the response to the one before to be taken.
+        write, written, place, value = Signal(), Signal(), Signal(ADDR_BITS - 2), Signal(32)
+        known = Cat(place == register.offset // 4 for register in REGISTERS if register.access == "rw").any()
         m.d.comb += [
-            write.eq(aw.valid & w.valid & (~b.valid | b.ready)),
+            write.eq(aw.valid & w.valid & ~written & ~b.valid),
             aw.ready.eq(write),
             w.ready.eq(write),
         ]
+        m.d.sync += written.eq(write)
+        with m.If(write):
+            m.d.sync += [place.eq(aw.payload.addr[2:]), value.eq(w.payload.data)]
         with m.If(b.ready):
             m.d.sync += b.valid.eq(0)
-        with m.If(write):
-            m.d.sync += [b.valid.eq(1), b.payload.resp.eq(Resp.SLVERR)]
-            with m.Switch(aw.payload.addr[2:]):
-                for register in REGISTERS:
-                    if register.access != "rw":
-                        continue
+        with m.If(written):
+            m.d.sync += [b.valid.eq(1), b.payload.resp.eq(Mux(known, Resp.OKAY, Resp.SLVERR))]
+        with m.If(written), m.Switch(place):
+            for register in REGISTERS:
+                if register.access == "rw":
                     with m.Case(register.offset // 4):
-                        m.d.sync += b.payload.resp.eq(Resp.OKAY)
                         if register.name == "CONTROL":
-                            m.d.comb += self.start.eq(data.View(Control, w.payload.data[:Control.size]).start)
+                            m.d.comb += self.start.eq(data.View(Control, value[:Control.size]).start)
                         else:
-                            m.d.sync += getattr(self, register.name.lower()).eq(w.payload.data)
+                            m.d.sync += getattr(self, register.name.lower()).eq(value)
 
         for n, name in enumerate(WORDS):
             if name != "FORMAT":

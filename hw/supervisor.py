@@ -62,20 +62,29 @@ class Supervisor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        idle = Signal.like(self.limit)
-        m.d.comb += self.expired.eq((self.limit != 0) & (idle == self.limit))
-        with m.If(self.start | self.progress):
+        idle, progress, silent = Signal.like(self.limit), Signal(), Signal()
+        m.d.sync += [
+            progress.eq(self.progress),
+            silent.eq((self.limit != 0) & (idle == self.limit) & ~self.start & ~progress),
+        ]
+        m.d.comb += self.expired.eq(silent & ~progress)
+        with m.If(self.start | progress):
             m.d.sync += idle.eq(0)
-        with m.Elif(self.busy & ~self.expired):
+        with m.Elif(self.busy & (idle != self.limit)):
             m.d.sync += idle.eq(idle + 1)
 
-        # Not finite is known 2 cycles after the beat.
-        before, earlier = (Signal.like(self.read_addr, name=name, reset_less=True) for name in ("before", "earlier"))
-        m.d.sync += [before.eq(self.beat_addr), earlier.eq(before)]
-
-        # What comes with an error is no descriptor.
-        bad = self.bad_descriptor & ~self.read_error
-        errors = Cat(self.read_error, self.write_error, self.not_finite, bad)
+        # Strobes and where they come from rest for a cycle. Not finite is known 2 cycles after the beat.
+        before, earlier, place = (Signal.like(self.read_addr, name=name, reset_less=True)
+                                  for name in ("before", "earlier", "place"))
+        bad = self.bad_descriptor & ~self.read_error  # what comes with an error is no descriptor
+        errors = Signal(len(CAUSES) - 1)
+        m.d.sync += [
+            before.eq(self.beat_addr),
+            earlier.eq(before),
+            errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, bad), 0)),
+            place.eq(Mux(self.not_finite, earlier, Mux(
+                self.write_error, self.write_addr, Mux(bad, self.beat_addr, self.read_addr)))),
+        ]
         lasted = Signal(_LEAST - 1)
         m.d.sync += lasted.eq(Mux(self.abort, Cat(self.abort, lasted), 0))
         with m.If(lasted[-1] & self.quiet):
@@ -88,6 +97,5 @@ class Supervisor(wiring.Component):
                 self.status.eq(self.status.as_value() | Cat(Mux(self.abort, 0, errors), self.expired)),
             ]
             with m.If(~self.status.as_value().any()):
-                m.d.sync += self.error_addr.eq(Mux(self.not_finite, earlier, Mux(
-                    self.write_error, self.write_addr, Mux(bad, self.beat_addr, self.read_addr))))
+                m.d.sync += self.error_addr.eq(place)
         return m

@@ -40,7 +40,7 @@ async def errors_abort_until_the_bus_is_quiet(dut, cause):
         dut.beat_addr.value = 0x1080
         await cycles(dut, 1)
     await _strobe(dut, cause)
-    await RisingEdge(dut.clk)
+    await cycles(dut, 2)
     assert dut.abort.value
     assert _status(dut) == {cause}
     assert int(dut.error_addr.value) == {
@@ -82,7 +82,7 @@ async def silence_ends_a_run(dut, limit):
         await cycles(dut, limit - 1)
         assert not dut.expired.value
         await _strobe(dut, "progress")
-    await cycles(dut, limit + 2)
+    await cycles(dut, limit + 4)
     assert dut.expired.value
     assert dut.abort.value
     assert _status(dut) == {"timeout"}
@@ -95,7 +95,7 @@ async def silence_ends_a_run(dut, limit):
     await RisingEdge(dut.clk)
     assert dut.abort.value
     assert _status(dut) == set()
-    await cycles(dut, limit + 2)
+    await cycles(dut, limit + 4)
     assert _status(dut) == {"timeout"}
 
 
