@@ -25,7 +25,7 @@ __all__ = ["BAUD", "LEDS", "BoardSystem", "engine_config"]
 
 BAUD = 3_000_000
 """Bits a second on the serial line."""
-LEDS = ("the link carries out a request", "the engine runs", "the last run has ended", "alive: blinks")
+LEDS = ("the link carries out a request", "words come from memory", "the last run has ended", "alive: blinks")
 """What the LEDs say, least significant first."""
 
 

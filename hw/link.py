@@ -92,10 +92,12 @@ class Link(wiring.Component):
             m.next = then
 
         with m.FSM():
-            with m.State("IDLE"), m.If(frames.o.valid):
-                m.next = "CHECK"
+            with m.State("IDLE"):
+                m.d.sync += place.eq(0)
+                with m.If(frames.o.valid):
+                    m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [addr.eq(request.address), left.eq(request.count), told.eq(0), place.eq(0)]
+                m.d.sync += [addr.eq(request.address), left.eq(request.count), told.eq(0)]
                 m.next = "DECODE"
             with m.State("DECODE"), m.Switch(request.command):
                 with m.Case(LinkCommand.IDENTIFY.value):
@@ -253,7 +255,7 @@ class Link(wiring.Component):
             with m.If(axi.aw.ready):
                 m.d.sync += [addr.eq(addr + (burst << 2)), left.eq(left - burst)]
                 m.next = "GIVE"
-        # The payload's memory takes a cycle: every other one gives a word.
+        # The payload's memory takes 2 cycles: every third gives a word.
         with m.State("GIVE"):
             m.d.comb += axi.w.valid.eq(1)
             with m.If(axi.w.ready):
@@ -262,6 +264,8 @@ class Link(wiring.Component):
                 with m.If(axi.w.payload.last):
                     m.next = "WRITTEN"
         with m.State("FETCH"):
+            m.next = "FETCHED"
+        with m.State("FETCHED"):
             m.next = "GIVE"
         with m.State("WRITTEN"):
             m.d.comb += axi.b.ready.eq(1)

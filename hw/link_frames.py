@@ -36,7 +36,7 @@ class FrameReceiver(wiring.Component):
     o : Out(stream of REQUEST)
         Requests whose CRC is right.
     word : In, content : Out(32)
-        The payload of the request on offer: word ``word`` of it, a cycle later.
+        The payload of the request on offer: word ``word`` of it, 2 cycles later.
     """
 
     def __init__(self, silence):
@@ -55,13 +55,13 @@ class FrameReceiver(wiring.Component):
         view = REQUEST(header)
         m.d.comb += [
             read.addr.eq(self.word),
-            self.content.eq(read.data),
             write.addr.eq(place[2:]),
             write.data.eq(Cat(word[8:], byte)),
             crc.data.eq(byte),
             self.o.payload.eq(view),
             silent.eq(quiet == self._silence),
         ]
+        m.d.sync += self.content.eq(read.data)
         with m.If(came):
             m.d.sync += [word.eq(Cat(word[8:], byte)), quiet.eq(0)]
         with m.Else():

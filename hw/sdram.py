@@ -10,7 +10,7 @@ transferred. Bursts are worked off in order, reads and writes in turn when both 
 room for all of its words, so that a master that does not take them holds up no writes. A master brings a burst's data
 without waiting for any read.
 
-INCR bursts of whole words only; the chip spans all addresses. Latency: 12 cycles and the CAS latency from a read
+INCR bursts of whole words only; the chip spans all addresses. Latency: 13 cycles and the CAS latency from a read
 request to its first word when its row is open. Throughput: a word every 2 cycles but for refreshes.
 """
 
@@ -80,7 +80,7 @@ class SdramController(wiring.Component):
             columns.dq_i.eq(self.pins.dq_i),
             *(getattr(self.pins, name).eq(getattr(rows, name)) for name in ("enable", "command", "ba", "a")),
             *(getattr(self.pins, name).eq(getattr(columns, name)) for name in ("dqm", "dq_o", "dq_oe")),
-            self.refreshing.eq(delayed(m, rows.refreshing, READ_LATENCY + 1, "refreshing")),
+            self.refreshing.eq(delayed(m, rows.refreshing, READ_LATENCY + 2, "refreshing")),
         ]
         self._requests(m, rows.i)
         self._data(m, columns)
@@ -151,10 +151,11 @@ class SdramController(wiring.Component):
         m.d.comb += [
             read.w_data.eq(columns.r.payload),
             read.w_en.eq(columns.r.valid),
-            Cat(r.payload.data, r.payload.last).eq(read.r_data),
-            r.valid.eq(read.r_rdy),
-            read.r_en.eq(r.ready),
+            read.r_en.eq(~r.valid | r.ready),
         ]
+        # A block RAM takes half a cycle: whoever listens finds words in flip-flops.
+        with m.If(read.r_en):
+            m.d.sync += [r.valid.eq(read.r_rdy), Cat(r.payload.data, r.payload.last).eq(read.r_data)]
         with m.If(columns.r.valid):
             m.d.sync += Assert(read.w_rdy)
         responses = Signal.like(self._unanswered)

@@ -19,7 +19,7 @@ class UartReceiver(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Cycles of a bit, at least 4.
+        Cycles of a bit, at least 2.
 
     Members
     -------
@@ -30,8 +30,8 @@ class UartReceiver(wiring.Component):
     """
 
     def __init__(self, divisor):
-        if divisor < 4:
-            raise ValueError(f"uart: a bit must be at least 4 cycles, not {divisor}")
+        if divisor < 2:
+            raise ValueError(f"uart: a bit must be at least 2 cycles, not {divisor}")
         self._divisor = divisor
         super().__init__({"rx": In(1, init=1), "o": Out(stream.Signature(8, always_ready=True))})
 

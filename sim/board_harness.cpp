@@ -45,7 +45,7 @@ struct Receiver {
 
   bool step(int line) {
     if (!left) {
-      if (!line) left = 10, timer = divisor / 2;
+      if (!line) left = 10, timer = (divisor - 1) / 2;
       return false;
     }
     if (timer) {

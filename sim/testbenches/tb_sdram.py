@@ -125,7 +125,7 @@ async def latency(dut):
             if dut.s_axi_rvalid.value:
                 took.append(count)
                 break
-    assert min(took) == CAS_LATENCY + 12
+    assert min(took) == CAS_LATENCY + 13
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
