@@ -23,7 +23,7 @@ from host.errors import UserError
 from host.serial_device import SerialDevice, open_serial
 from hw.board_system import engine_config
 from hw.link_protocol import LinkCommand
-from hw.registers import OFFSETS
+from hw.registers import OFFSETS, START, Status
 from hw.sdram_part import MT48LC16M16A2_75
 from sim.board_device import BoardSimulation
 from sim.random_matrix import random_matrix
@@ -31,6 +31,7 @@ from sim.random_matrix import random_matrix
 PART = replace(MT48LC16M16A2_75, row_bits=6, power_up_us=5)
 CONFIG = engine_config(SEEDLM4, PART.size_bytes)
 PATIENCE = 20.0
+DONE = 2
 
 
 @pytest.fixture
@@ -109,6 +110,24 @@ def test_a_repeated_write_is_carried_out_once(board: BoardSimulation) -> None:
     assert device.read_register(OFFSETS["ROWS"]) == 2
     device._exchange(LinkCommand.WRITE_REGISTER, 0, OFFSETS["ROWS"], bytes([4, 0, 0, 0]))
     assert device.read_register(OFFSETS["ROWS"]) == 4
+
+
+def test_memory_during_a_run(board: BoardSimulation) -> None:
+    """The host reads and writes memory while the engine does, and neither disturbs the other."""
+    device = SerialDevice(open_serial(board.path, PATIENCE))
+    driver = Driver(device, CONFIG)
+    weights = random_matrix(SEEDLM4, 100, 256, np.random.default_rng(1))
+    x = np.random.default_rng(2).standard_normal(256).astype(np.float16)
+    loaded, content = driver.load((weights, x)), random.Random(4).randbytes(400)
+    driver.run(loaded)  # leaves the registers set
+    placed, free = loaded.matrices[0], PART.size_bytes - 4096
+    device.write_memory(placed.words["RESULT_ADDR"], bytes(400))
+    device.write_register(OFFSETS["CONTROL"], START)
+    device.write_memory(free, content)
+    assert device.read_memory(free, 400) == content
+    assert device.wait(100_000)
+    assert device.read_memory(placed.words["RESULT_ADDR"], 400) == product(weights, x).astype("<f4").tobytes()
+    assert Status.from_bits(device.read_register(OFFSETS["STATUS"])).as_bits() == DONE
 
 
 def test_memory_and_what_is_refused(board: BoardSimulation) -> None:
