@@ -94,9 +94,7 @@ def sweep(models: Annotated[str, typer.Option(help="Presets, config.json files o
     show(f"{bus}-bit bus; source rtl: simulated by Verilator, weights {origins or '-'}, results compared with golden "
          f"bit for bit; source model: cycle model; tokens/s at a context of {context}",
          COLUMNS, [{**row, "section": row["format"] == plan.formats[-1]} for row in rows])
-    if layers:
-        show("layers in short", headings, layers)
-    print(f"report: {path}, and beside it report.csv, report.md and charts")
+    print(f"report: {path}, and beside it report.csv, charts and, for layers in short, report.md")
     require_exact([row for row in rows if row.get("bit_exact") is not None], "{model} {matrix} {format} on {memory}")
     if failed := failures(rows):
         raise CheckError("\n".join(["some points of the sweep did not run:", *failed]))

@@ -2,12 +2,14 @@
 
 import hashlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
+from threading import Thread
 from typing import Any
 
 from host.cluster import connected
@@ -60,15 +62,23 @@ def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[t
                                              "go on" if died else f"the worker failed: {error}"}
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C is for the process that started this one."""
+def _prepare() -> None:
+    """In a process of the sweep: Ctrl-C is for the one that started it, with which it ends, however that ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Runner]:
     """A runner with ``count`` processes of this machine; they end when it is left."""
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
 
     def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
         futures: dict[Future[Row], Point] = {pool.submit(_run, point, sources()): point for point in points}

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import monotonic, sleep
 from unittest.mock import Mock
 
 import numpy as np
@@ -22,6 +24,7 @@ from host.sweep import Sweep, affordable, failures, points_of, run_sweep, summar
 from host.sweep_point import Point, measured, predicted
 from host.sweep_workers import cluster, processes
 from sim.dram import preset
+from sim.runner import ROOT
 from sim.toolchain import ToolError
 
 TINY = ModelShape("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")
@@ -184,6 +187,25 @@ def test_a_process_that_fails_tells_why() -> None:
         ((point, result),) = runner([WIDE])
     assert (point, list(result)) == (WIDE, ["error"])
     assert "needs 17180528640 bytes" in result["error"]
+
+
+def test_processes_end_with_a_sweep_that_is_killed() -> None:
+    code = f"""
+import multiprocessing, os, signal
+from pathlib import Path
+from host.models import ModelShape
+from host.sweep_point import Point
+from host.sweep_workers import processes
+with processes(1) as runner:
+    list(runner([{WIDE!r}]))
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    deadline = monotonic() + 60
+    while Path(f"/proc/{int(done.stdout)}").exists():
+        assert monotonic() < deadline
+        sleep(0.05)
 
 
 def test_workers_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
