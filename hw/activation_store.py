@@ -135,7 +135,8 @@ class ActivationStore(wiring.Component):
             access.to.eq(beat[ceil_log2(beats_in_row):]),
             access.data.eq(self.write.data.word_select(slot, bits)),
             # Banks before the first of the word belong to the next row.
-            access["from"].eq(self.i.payload.row + (self.i.payload.position > number)),
+            access["from"].eq(self.i.payload.row + (self.i.payload.position > number) if number < shape.banks - 1
+                              else self.i.payload.row),
         ]
         if hops:
             access = self._copy(m, access, f"access{number}")
