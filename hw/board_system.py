@@ -20,6 +20,7 @@ from hw.sdram import SdramController
 from hw.sdram_columns import WORD_BITS
 from hw.sdram_part import SdramPart
 from hw.sdram_pins import SdramPinsSignature
+from hw.stream_slice import slice_axi
 
 __all__ = ["BAUD", "LEDS", "BoardSystem", "engine_config"]
 
@@ -67,8 +68,9 @@ class BoardSystem(wiring.Component):
         m.submodules.engine = engine = Engine(self._config)
         m.submodules.arbiter = arbiter = AxiArbiter(addr_bits, WORD_BITS)
         m.submodules.sdram = sdram = SdramController(self._part, self._clock_hz / 1e6)
-        wiring.connect(m, link.axil, engine.axil)
-        wiring.connect(m, engine.axi, arbiter.first)
+        # Between engine and memory the logic of both would add up in one cycle.
+        slice_axi(m, "registers", link.axil, engine.axil)
+        slice_axi(m, "memory", engine.axi, arbiter.first)
         wiring.connect(m, link.axi, arbiter.second)
         wiring.connect(m, arbiter.axi, sdram.axi)
         wiring.connect(m, sdram.pins, wiring.flipped(self.sdram))

@@ -1,8 +1,9 @@
 """The pins of an SDR SDRAM: as a bundle of signals, and the flip-flops in the pads that drive them.
 
-The chip's clock is the design's, inverted: commands change half a clock before the chip takes them, and what the chip
-gives, tAC after its own edge, reaches the pads in the second half of a cycle, to be taken at the end of the next. With
-pads of 4 ns and tAC of 5.4 ns that leaves some 3 ns of a clock of 10 ns before and 2 ns after the edge.
+The chip's clock lags the design's by three quarters of a period T: commands are there 0.75 T before the chip takes
+them and stay for 0.25 T after. What the chip gives for its edge at 0.75 T comes tAC (5.4 ns) and the way through both
+pads (some 4 ns) later and stays for tOH (2.7 ns) after its next edge: taken at 2 T, it has been there for 1.25 T - 9.4
+ns and stays for 6.7 ns - 0.25 T more, 3 and 4 ns at 100 MHz, 7 and 3 ns at 75 MHz.
 
 Latency: a cycle out; data that the chip gives for a read in cycle n are there in cycle n + CAS latency + 2.
 """
@@ -13,8 +14,10 @@ from amaranth.lib.wiring import In, Out
 
 from hw.sdram_part import DATA_BITS, SdramPart
 
-__all__ = ["ALL_BANKS", "PADS", "Command", "SdramPads", "SdramPinsSignature"]
+__all__ = ["ALL_BANKS", "CLOCK_LAG", "PADS", "Command", "SdramPads", "SdramPinsSignature"]
 
+CLOCK_LAG = 0.75
+"""Of the chip's clock, in periods."""
 ALL_BANKS = 1 << 10
 """Address pin 10: a precharge is of all banks."""
 PADS = ("clk_en", "cs", "ras", "cas", "we", "ba", "a", "dqm")

@@ -8,7 +8,7 @@ from amaranth.lib.cdc import ResetSynchronizer
 
 from hw.board_system import BAUD, BoardSystem
 from hw.boards.board import Board
-from hw.sdram_pins import SdramPads
+from hw.sdram_pins import CLOCK_LAG, SdramPads
 
 __all__ = ["BoardTop", "pll_parameters"]
 
@@ -49,7 +49,7 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform):
         m = Module()
         board = self._board
-        self._clock(m, platform)
+        chip_clock = self._clocks(m, platform)
         m.submodules.system = system = BoardSystem(self._fmt, board.part, board.clock_hz, BAUD)
         uart, sdram = (platform.request(name, 0, dir="-") for name in ("uart", "sdram"))
         m.submodules.rx, m.submodules.tx = rx, tx = io.Buffer("i", uart.rx), io.FFBuffer("o", uart.tx)
@@ -57,10 +57,9 @@ class BoardTop(Elaboratable):
         wiring.connect(m, system.sdram, pads.pins)
         m.d.comb += [system.rx.eq(rx.i), tx.o.eq(system.tx), tx.oe.eq(1)]
 
-        # The SDRAM's clock: ours, inverted.
         m.submodules.clk = clk = io.Buffer("o", sdram.clk)
-        m.submodules.clk_register = Instance("ODDRX1F", i_SCLK=ClockSignal(), i_RST=Const(0), i_D0=Const(0),
-                                             i_D1=Const(1), o_Q=clk.o)
+        m.submodules.clk_register = Instance("ODDRX1F", i_SCLK=chip_clock, i_RST=Const(0), i_D0=Const(1),
+                                             i_D1=Const(0), o_Q=clk.o)
         m.d.comb += clk.oe.eq(1)
         for number, (name, index, part) in enumerate(board.leds):
             if part == "" or number == 0 or board.leds[number - 1][:2] != (name, index):
@@ -69,21 +68,26 @@ class BoardTop(Elaboratable):
             m.d.comb += [led.o.eq(system.leds[number]), led.oe.eq(1)]
         return m
 
-    def _clock(self, m, platform):
-        """The domain sync, from the board's oscillator, in reset until the PLL has locked."""
+    def _clocks(self, m, platform):
+        """The domain sync, from the board's oscillator, in reset until the PLL has locked; returns the SDRAM's clock,
+        which lags by :data:`hw.sdram_pins.CLOCK_LAG`."""
         in_mhz = Fraction(round(platform.default_clk_frequency), 1_000_000)
         out_mhz = Fraction(self._board.clock_hz, 1_000_000)
         parameters = pll_parameters(in_mhz, out_mhz)
         m.submodules.oscillator = oscillator = io.Buffer("i", platform.request(platform.default_clk, dir="-"))
         m.domains.sync = ClockDomain()
-        locked = Signal()
+        locked, chip_clock = Signal(), Signal()
+        divider = parameters["CLKOP_DIV"]
+        lag, eighths = divmod(round(CLOCK_LAG * divider * 8), 8)  # of the oscillator's clock
         m.submodules.pll = Instance(
             "EHXPLLL",
             **{f"p_{name}": value for name, value in parameters.items()},
-            p_FEEDBK_PATH="CLKOP", p_CLKOP_ENABLE="ENABLED", p_CLKOP_CPHASE=parameters["CLKOP_DIV"] - 1,
-            p_CLKOP_FPHASE=0, p_OUTDIVIDER_MUXA="DIVA",
+            p_FEEDBK_PATH="CLKOP", p_CLKOP_ENABLE="ENABLED", p_CLKOP_CPHASE=divider - 1, p_CLKOP_FPHASE=0,
+            p_CLKOS_ENABLE="ENABLED", p_CLKOS_DIV=divider, p_CLKOS_CPHASE=divider - 1 + lag, p_CLKOS_FPHASE=eighths,
+            p_OUTDIVIDER_MUXA="DIVA", p_OUTDIVIDER_MUXB="DIVB",
             a_ICP_CURRENT="12", a_LPF_RESISTOR="8", a_MFG_ENABLE_FILTEROPAMP="1", a_MFG_GMCREF_SEL="2",
-            i_CLKI=oscillator.i, i_CLKFB=ClockSignal(), o_CLKOP=ClockSignal(), o_LOCK=locked,
+            i_CLKI=oscillator.i, i_CLKFB=ClockSignal(), o_CLKOP=ClockSignal(), o_CLKOS=chip_clock, o_LOCK=locked,
             i_RST=Const(0), i_STDBY=Const(0), i_PHASESEL0=Const(0), i_PHASESEL1=Const(0), i_PHASEDIR=Const(0),
             i_PHASESTEP=Const(0), i_PHASELOADREG=Const(0), i_PLLWAKESYNC=Const(0), i_ENCLKOP=Const(0))
         m.submodules.reset = ResetSynchronizer(~locked)
+        return chip_clock

@@ -22,6 +22,7 @@ from hw.read_dma import ReadDma
 from hw.registers import RegisterFile
 from hw.scale import Scale
 from hw.stream_queue import StreamQueue
+from hw.stream_slice import StreamSlice
 from hw.supervisor import Supervisor
 from hw.unpacker import Unpacker
 from hw.write_dma import WriteDma
@@ -63,6 +64,7 @@ CASES = [
     (Join, _small(SEEDLM4, 128)),
     *((DescriptorReader, _small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
     *((StreamQueue, width, depth) for width, depth in ((7, 1), (33, 4), (5, 6))),
+    (StreamSlice, 20),
     *((CreditGate, 20, depth) for depth in (3, 16)),
     (Supervisor, 32),
     (Counters, 8),

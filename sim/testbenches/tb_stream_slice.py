@@ -1,0 +1,39 @@
+"""Slice: what goes in comes out in order, one a cycle; it holds two; a payload is there the cycle after."""
+
+import random
+
+import cocotb
+from cocotb.triggers import RisingEdge
+from cocotb.utils import get_sim_time
+
+from sim.runner import arguments
+from sim.streams import Stream, receive, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def order_is_kept(dut, idle, stall):
+    width, = arguments()
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready)
+    payloads = [random.getrandbits(width) for _ in range(200)]
+    before = get_sim_time("ns")
+    cocotb.start_soon(send(i, payloads, idle))
+    assert await receive(o, len(payloads), stall, more=True) == payloads
+    if not idle and not stall:
+        assert get_sim_time("ns") - before <= 10 * (len(payloads) + 2)
+    for _ in range(20):
+        await RisingEdge(dut.clk)
+        assert not o.valid.value
+
+
+@cocotb.test()
+async def it_fills_up(dut):
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready)
+    i.valid.value = 1
+    for n in range(5):
+        i.payload.value = n
+        await RisingEdge(dut.clk)
+        assert bool(i.ready.value) == (n < 2)
+        assert bool(o.valid.value) == (n > 0), "a payload is offered the cycle after it was taken"
