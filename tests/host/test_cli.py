@@ -89,7 +89,7 @@ def test_only_seedlm_compresses(tmp_path: Path) -> None:
 
 
 def test_a_command_that_there_is_not() -> None:
-    assert refused(host("simulate")) == "No such command 'simulate'."
+    assert refused(host("paint")) == "No such command 'paint'."
 
 
 def test_a_missing_model(tmp_path: Path) -> None:

@@ -72,8 +72,8 @@ def test_blocks_of_the_engines() -> None:
 
 def test_sums_of_blocks() -> None:
     sums = area.by_block({
-        "top": Area(1, 2), "top.lane0": Area(lut=10), "top.lane0.mac": Area(100, 0, 3), "top.lane11.mac": Area(200, 0, 4),
-        "top.results.drain": Area(ff=5), "top.results": Area(ff=6)})
+        "top": Area(1, 2), "top.lane0": Area(lut=10), "top.lane0.mac": Area(100, 0, 3),
+        "top.lane11.mac": Area(200, 0, 4), "top.results.drain": Area(ff=5), "top.results": Area(ff=6)})
     assert sums == {"MAC": Area(310, 0, 7), "result": Area(ff=11), "control": Area(1, 2)}
 
 
