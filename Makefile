@@ -24,8 +24,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr bitstream test-board report test lint \
-	registers verilog clean distclean
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr \
+	bitstream test-board report test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
 
 help: ## this list
