@@ -164,6 +164,6 @@ class ActivationStore(wiring.Component):
     @staticmethod
     def _copy(m, value, name):
         """A register that is never merged with others of the same value."""
-        copy = Signal.like(value, name=name, attrs={"keep": 1})
+        copy = Signal.like(value, name=name, reset_less=True, attrs={"keep": 1})
         m.d.sync += copy.eq(value)
         return copy

@@ -17,6 +17,6 @@ def delayed(m, value, cycles, name):
 def lane_copy(m, config, shape, value, name):
     """``value``, as ``shape``, in a register. In a fast engine it is never merged with the same of other lanes, so that
     it can lie near what it drives."""
-    copy = Signal(shape, name=name, attrs={"keep": 1} if config.fast else {})
+    copy = Signal(shape, name=name, reset_less=True, attrs={"keep": 1} if config.fast else {})
     m.d.sync += copy.eq(value)
     return copy

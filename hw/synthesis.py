@@ -153,8 +153,9 @@ def synthesise(component, family, folder, apart=""):
     # Amaranth numbers a submodule that is called like a signal beside it: numerators$37.
     plain = {re.sub(r"\$\d+", "", name): place for name, place in places.items()}
     kept = {name: place for name, place in plain.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
+    # Registers of signals to keep are kept apart from equal ones: Yosys asks that of cells, Amaranth says it of wires.
     # Names of array elements look like abc9's names of bits. Assertions are for simulation, and not to be counted.
-    commands = ["rename -hide w:*[*]", "chformal -remove",
+    commands = ["setattr -set keep 1 a:keep %ci1 t:$dff %i", "rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
                 f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
     parts = (design, *commands, importlib.metadata.version("pyosys"))
