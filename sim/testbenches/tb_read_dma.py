@@ -145,17 +145,17 @@ async def what_was_asked_for_is_swallowed(dut, idle):
 async def errors_are_reported_with_their_burst(dut):
     failing = 9
     config, _, sinks = await _connect(dut, 3, 0.0, 0.3, {failing})
-    failed = []
+    failed = set()
 
     async def watch():
         while True:
             await RisingEdge(dut.clk)
             if dut.error.value:
-                failed.append(int(dut.addr.value) // config.bus_bytes)
+                failed.add(int(dut.addr.value) // config.bus_bytes)
 
     cocotb.start_soon(watch())
     pages = BURST_BYTES // config.bus_bytes
     cocotb.start_soon(send(Stream(dut, "i"), [_region(config, first, beats, Destination.WEIGHTS) for first, beats in
                                               ((pages, 3), (failing - 3, 20), (2 * pages, 2))]))
     await sinks.receive(25)
-    assert failed == [failing - 3]
+    assert failed == {failing - 3}  # for as long as the beat is on offer
