@@ -8,6 +8,7 @@
 //   align OFFSET INTERVAL   let time pass until it is OFFSET cycles past a multiple of INTERVAL: 0 and 0
 // Simulated time stands still between commands. The end of standard input ends the program.
 
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -26,7 +27,6 @@
 
 static uint8_t* memory;
 static Vtop* top;
-static const pid_t parent = getppid();
 static uint64_t now;  // cycles, as cocotb counts them: the edge that ends the reset has number 2
 
 extern "C" void ram_read(int bytes, unsigned int word, svBit, svBitVecVal* data) {
@@ -96,11 +96,18 @@ static uint32_t read_register(unsigned offset, unsigned& response) {
   return payload;
 }
 
+// Whether nobody is left to send commands.
+static bool abandoned() {
+  pollfd commands = {STDIN_FILENO, 0, 0};
+  poll(&commands, 1, 0);
+  return commands.revents & POLLHUP;
+}
+
 static bool wait(uint64_t limit) {
   settle();
   for (; !top->irq && limit; limit--) {
     cycle();
-    if (limit % 65536 == 0 && getppid() != parent) exit(EXIT_FAILURE);  // nobody waits for this run any more
+    if (limit % 65536 == 0 && abandoned()) exit(EXIT_FAILURE);
   }
   cycle();
   return top->irq;

@@ -156,7 +156,10 @@ def running(pid):
 def test_no_simulator_outlives_its_host(number, device):
     """The host of a run without an end is interrupted, or killed: then the simulator has to notice by itself."""
     program = device._process.args[0]
+    # Whoever starts this in the background may have had interrupts ignored.
     code = f"""
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from sim.native import NativeDevice
 from sim.runner import Build
 from pathlib import Path
