@@ -14,14 +14,11 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from golden.spec import FP16_FRACTION
-from hw.activation_store import StoreShape, request_layout, write_layout
+from hw.activation_store import ELEMENT_BITS, StoreShape, request_layout, write_layout
 from hw.config import EngineConfig
 from hw.drain import matrix_layout
 
 __all__ = ["ActivationBuffer", "job_layout"]
-
-_ELEMENT = 16
-
 
 def job_layout(config: EngineConfig) -> data.StructLayout:
     """What to do for a matrix.
@@ -132,7 +129,7 @@ class ActivationBuffer(wiring.Component):
 
     def _find_exponent(self, m, write, fresh):
         """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat."""
-        fields = [self.i.payload.word_select(i, _ELEMENT)[FP16_FRACTION:15]
+        fields = [self.i.payload.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
                   for i in range(self._config.beat_activations)]
         levels = ceil_log2(len(fields))
         for level in range(levels):

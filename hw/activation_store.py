@@ -16,11 +16,13 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, own_copy
 
-__all__ = ["ActivationStore", "StoreShape", "raw_word", "request_layout", "store_latency", "write_layout"]
+__all__ = ["ELEMENT_BITS", "ActivationStore", "StoreShape", "raw_word", "request_layout", "store_latency",
+           "write_layout"]
 
-_ELEMENT = 16
+ELEMENT_BITS = 16
+"""Of an FP16 activation."""
 _RAM_BITS = 16 * 1024
 """Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
 _HOPS = 2
@@ -31,7 +33,7 @@ block RAM's."""
 def raw_word(config: EngineConfig) -> data.StructLayout:
     """``c`` FP16 activations as bits, whether the word is the first or the last of its rows, and the greatest biased
     exponent field of the vector, subnormals counting as 1."""
-    return data.StructLayout({"x": data.ArrayLayout(_ELEMENT, config.c), "first": 1, "last": 1, "shared": 5})
+    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), "first": 1, "last": 1, "shared": 5})
 
 
 class StoreShape:
@@ -125,7 +127,7 @@ class ActivationStore(wiring.Component):
         """What a bank reads, a cycle after its address registers."""
         shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
         part, slot = divmod(number, shape.beat_banks)
-        bits = shape.bank * _ELEMENT
+        bits = shape.bank * ELEMENT_BITS
         # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
         beat = self.write.number
         access = Signal(data.StructLayout({"valid": 1, "to": range(shape.depth), "data": bits,
@@ -139,12 +141,12 @@ class ActivationStore(wiring.Component):
                               else self.i.payload.row),
         ]
         if hops:
-            access = self._copy(m, access, f"access{number}")
+            access = own_copy(m, access, f"access{number}")
         outputs = []
         step = max(_RAM_BITS // shape.depth, 1) if hops else bits
         for low in range(0, bits, step):
             high = min(low + step, bits)
-            near = self._copy(m, access, f"access{number}_{low}") if hops else access
+            near = own_copy(m, access, f"access{number}_{low}") if hops else access
             # Nobody reads what is being written. Synthesis leaves out a bypass if a memory is so marked, and its
             # register apart.
             memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
@@ -160,10 +162,3 @@ class ActivationStore(wiring.Component):
             ]
             outputs.append(found)
         return Cat(outputs)
-
-    @staticmethod
-    def _copy(m, value, name):
-        """A register that is never merged with others of the same value."""
-        copy = Signal.like(value, name=name, reset_less=True, attrs={"keep": 1})
-        m.d.sync += copy.eq(value)
-        return copy

@@ -15,7 +15,7 @@ from hw.activation_buffer import ActivationBuffer, job_layout
 from hw.activation_store import ActivationStore, request_layout
 from hw.align import Align
 from hw.config import EngineConfig
-from hw.credit_gate import CreditGate
+from hw.credit_gate import CreditGate, free_running
 from hw.drain import matrix_layout
 from hw.stream_queue import StreamQueue
 
@@ -57,17 +57,10 @@ class Activations(wiring.Component):
                             (self.matrices, buffer.matrices)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, buffer.o, gate.i)
-        wiring.connect(m, gate.o, store.i)
-        last = store
+        stages = [store]
         if config.fmt:
-            m.submodules.align = last = Align(config)
-            wiring.connect(m, store.o, last.i)
-        m.d.comb += [
-            self.not_finite.eq(buffer.not_finite),
-            store.write.eq(buffer.write),
-            last.o.ready.eq(1),
-            queue.i.valid.eq(last.o.valid),
-            *(queue.i.payload[name].eq(last.o.payload[name]) for name, _ in config.activation_word),
-            gate.returned.eq(queue.o.valid & queue.o.ready),
-        ]
+            m.submodules.align = align = Align(config)
+            stages.append(align)
+        free_running(m, gate, stages, queue)
+        m.d.comb += [self.not_finite.eq(buffer.not_finite), store.write.eq(buffer.write)]
         return m

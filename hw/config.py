@@ -47,8 +47,8 @@ class EngineConfig:
     narrow_products : str
         What multiplies coefficients: "dsp" or "lut".
     fast : bool
-        Whether flip-flops are spent on the clock: each lane then has activation registers of its own, which spares the
-        wires that cross the device from one set, and pipelines are a stage longer.
+        Whether flip-flops are spent on the clock: each lane then has activation registers of its own and each block RAM
+        an address register, which spares the wires that cross the device from one set, and pipelines are longer.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["CreditGate"]
+__all__ = ["CreditGate", "free_running"]
 
 
 class CreditGate(wiring.Component):
@@ -49,3 +49,18 @@ class CreditGate(wiring.Component):
         ]
         m.d.sync += [returned.eq(self.returned), left.eq(left - self.o.valid + returned)]
         return m
+
+
+def free_running(m, gate, stages, queue):
+    """Connect a gate, stages and the queue whose depth the gate was built for, so that the stages never have to stop.
+    The queue takes those fields of the last payload that its own has."""
+    last = gate
+    for stage in stages:
+        wiring.connect(m, last.o, stage.i)
+        last = stage
+    m.d.comb += [
+        last.o.ready.eq(1),
+        queue.i.valid.eq(last.o.valid),
+        *(queue.i.payload[name].eq(last.o.payload[name]) for name, _ in queue.i.payload.shape()),
+        gate.returned.eq(queue.o.valid & queue.o.ready),
+    ]

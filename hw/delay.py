@@ -1,8 +1,8 @@
-"""Registers that carry a value on: a delay line, and a lane's own copy of what all lanes share."""
+"""Registers that carry a value on: a delay line, and a copy of one's own of what many share."""
 
 from amaranth.hdl import Signal
 
-__all__ = ["delayed", "lane_copy"]
+__all__ = ["delayed", "own_copy"]
 
 
 def delayed(m, value, cycles, name):
@@ -14,9 +14,9 @@ def delayed(m, value, cycles, name):
     return value
 
 
-def lane_copy(m, config, shape, value, name):
-    """``value``, as ``shape``, in a register. In a fast engine it is never merged with the same of other lanes, so that
-    it can lie near what it drives."""
-    copy = Signal(shape, name=name, reset_less=True, attrs={"keep": 1} if config.fast else {})
+def own_copy(m, value, name, apart=True):
+    """``value`` in a register without a reset. Kept ``apart``, it is never merged with others of the same value, so
+    that it can lie near what it drives."""
+    copy = Signal.like(value, name=name, reset_less=True, attrs={"keep": 1} if apart else {})
     m.d.sync += copy.eq(value)
     return copy

@@ -11,7 +11,7 @@
 The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
 """
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,7 @@ from hw.activations import Activations
 from hw.axi import AXI4LiteSignature, AXI4Signature
 from hw.config import EngineConfig
 from hw.counters import Counters
+from hw.delay import own_copy
 from hw.descriptor import WORDS, DescriptorReader
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
@@ -82,8 +83,7 @@ class Engine(wiring.Component):
         def stage(name, component):
             """A submodule that an error puts back to its reset state, by a register of its own: one net to them all
             would be the slowest of the engine."""
-            reset = Signal(name=f"reset_{name}", reset_less=True, attrs={"keep": 1})
-            m.d.sync += reset.eq(ResetSignal() | supervisor.abort)
+            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}")
             m.domains += ClockDomain(name, local=True)
             m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
             m.submodules[name] = DomainRenamer(name)(component)

@@ -14,7 +14,7 @@ from amaranth.lib import data, wiring
 from golden.spec import FP16_FRACTION
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed, lane_copy
+from hw.delay import delayed, own_copy
 
 __all__ = ["Fp16Lane", "split_fp16"]
 
@@ -42,7 +42,7 @@ class Fp16Lane(wiring.Component):
         word = self.i.payload
         factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
         weight, limits = Signal(factor), Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
-        activation = lane_copy(m, self._config, factor, Cat(*split_fp16(word.activations.x[0])), "activation")
+        activation = factor(own_copy(m, Cat(*split_fp16(word.activations.x[0])), "activation", self._config.fast))
         m.d.sync += [
             weight.eq(Cat(*split_fp16(word.block))),
             limits.eq(Cat(self.i.valid, word.activations.first, word.activations.last)),

@@ -12,7 +12,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
-from hw.credit_gate import CreditGate
+from hw.credit_gate import CreditGate, free_running
 from hw.drain import Drain, matrix_layout, sum_layout
 from hw.normalise import Normalise
 from hw.scale import Scale, result_layout
@@ -54,13 +54,6 @@ class Results(wiring.Component):
         for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, queue.o)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, drain.o, gate.i)
-        wiring.connect(m, gate.o, normalise.i)
-        wiring.connect(m, normalise.o, scale.i)
-        m.d.comb += [
-            self.empty.eq(drain.empty),
-            scale.o.ready.eq(1),
-            queue.i.valid.eq(scale.o.valid),
-            queue.i.payload.eq(scale.o.payload),
-            gate.returned.eq(queue.o.valid & queue.o.ready),
-        ]
+        free_running(m, gate, [normalise, scale], queue)
+        m.d.comb += self.empty.eq(drain.empty)
         return m

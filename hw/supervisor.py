@@ -15,6 +15,7 @@ __all__ = ["CAUSES", "Supervisor"]
 CAUSES = ("read_error", "write_error", "not_finite", "bad_descriptor", "timeout")
 """What ends a run, as in the STATUS register."""
 _LEAST = 4
+"""Cycles of ``abort``: two for the datapath's reset to come and go, and two to spare."""
 
 
 class Supervisor(wiring.Component):
