@@ -1,30 +1,20 @@
 """Memory model, function: an AXI master that we did not write, the files of the host, error responses, reset."""
 
-import logging
 import random
 from pathlib import Path
 
 import cocotb
 from cocotb.triggers import RisingEdge
-from cocotbext.axi import AxiBurstType, AxiBus, AxiMaster, AxiResp
+from cocotbext.axi import AxiBurstType, AxiResp
 
+from sim.axi_master import open_master
 from sim.runner import arguments
 from sim.streams import cycles, start
 
 
-def _sometimes(probability):
-    while True:
-        yield random.random() < probability
-
-
 async def _start(dut, pause=0.0):
     """Reset; returns the master, idle or stalling on every channel with probability ``pause``."""
-    logging.getLogger("cocotb.top.s_axi").setLevel(logging.WARNING)  # it would print all data
-    master = AxiMaster(AxiBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-    if pause:
-        write, read = master.write_if, master.read_if
-        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
-            channel.set_pause_generator(_sometimes(pause))
+    master = open_master(dut, pause)
     await start(dut, dut.host__load, dut.host__store, dut.host__addr, dut.host__count)
     return master
 

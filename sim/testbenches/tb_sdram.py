@@ -1,15 +1,15 @@
 """SDRAM controller on a chip that checks every command: an AXI master that we did not write, and its own rate."""
 
-import logging
 import random
 from itertools import pairwise
 
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
-from cocotbext.axi import AxiBus, AxiMaster, AxiResp
+from cocotbext.axi import AxiResp
 
 from hw.axi import Burst
 from hw.sdram_part import CAS_LATENCY
+from sim.axi_master import open_master
 from sim.runner import arguments
 from sim.streams import cycles, start
 
@@ -17,20 +17,10 @@ _WIDTH = 4
 _BEATS = 64
 
 
-def _sometimes(probability):
-    while True:
-        yield random.random() < probability
-
-
 async def _start(dut, pause=0.0):
     """Reset and wait for the chip to be initialised; the master, stalling on every channel with probability ``pause``.
     """
-    logging.getLogger("cocotb.top.s_axi").setLevel(logging.WARNING)  # it would print all data
-    master = AxiMaster(AxiBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
-    if pause:
-        write, read = master.write_if, master.read_if
-        for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
-            channel.set_pause_generator(_sometimes(pause))
+    master = open_master(dut, pause)
     await start(dut)
     return master
 
