@@ -1,12 +1,11 @@
 """A board's bitstream: Amaranth, Yosys, nextpnr, ecppack; and what of it goes into a report."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from golden.spec import BlockFormat, GroupFormat
 from host.errors import UserError
-from host.place import tool
+from host.place import outcome, tool
 from host.results import Column, Row
 from hw import ecppack, nextpnr
 from hw.boards import BOARDS
@@ -78,11 +77,5 @@ def bitstream(board: Board, name: str, fmt: BlockFormat | GroupFormat | None, se
     update("packing the bitstream")
     made = ecppack.pack(pack, folder, f"{name}.bit")
     path = made.replace(build / board.name / made.name)
-    used = report.used
-    return {
-        "board": board.name, "format": name, "target_mhz": board.target.target_mhz, "fmax_mhz": report.fmax_mhz,
-        "lut4": used["TRELLIS_COMB"], "ff": used["TRELLIS_FF"], "dsp": used["MULT18X18D"], "bram": used["DP16KD"],
-        "lut4_fraction": used["TRELLIS_COMB"] / report.available["TRELLIS_COMB"], "seed": seed,
-        "met": report.fmax_mhz >= board.target.target_mhz, "critical_path": asdict(report.path), "bitstream": path.name,
-        "synthesised": asdict(synthesis.total), "used": used, "available": report.available,
-    }
+    return {"board": board.name, "format": name, "bitstream": path.name,
+            **outcome(report, synthesis, board.target, seed)}

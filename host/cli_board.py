@@ -10,6 +10,7 @@ from golden.spec import FORMATS
 from host import bitstream as building
 from host import run as running
 from host.errors import TargetError, UserError
+from host.place import critical_path
 from host.progress import stage_progress, work_progress
 from host.results import Row, markdown, report_folder, require_exact, show, write
 from host.serial_device import PATIENCE, SerialDevice, open_serial
@@ -46,9 +47,7 @@ def bitstream(board: BoardName = "ulx3s_85f", name: Name = "seedlm4",
     row["seconds"] = round(monotonic() - start, 1)
     show(f"{board}: LFE5U-{chosen.target.size}, grade {chosen.target.speed}; placed and routed by nextpnr, not yet run "
          "on hardware", building.COLUMNS, [row])
-    path = row["critical_path"]
-    print(f"critical path: {path['delay_ns']:.2f} ns, of which routing {path['routing_ns']:.2f} ns\n"
-          f"  from {path['start']}\n  to   {path['end']}")
+    print(critical_path(row))
     report = write(folder, {"board": board, "format": name, "seed": seed, "nextpnr": nextpnr.version(command)}, [row])
     (folder / "report.md").write_text(markdown(building.COLUMNS, [row]))
     print(f"bitstream: {folder.parent / row['bitstream']}\nreport: {report}, and beside it report.md")

@@ -51,9 +51,7 @@ def pnr(config: Annotated[str, typer.Option(help="Named configuration, see hw/co
     row["seconds"] = round(monotonic() - start, 1)
     show(f"{config}: LFE5U-{target.size}, {target.package}, grade {target.speed}; placed and routed by nextpnr",
          placing.COLUMNS, [row])
-    path = row["critical_path"]
-    print(f"critical path: {path['delay_ns']:.2f} ns, of which routing {path['routing_ns']:.2f} ns\n"
-          f"  from {path['start']}\n  to   {path['end']}")
+    print(placing.critical_path(row))
     settings = {"config": config, "engine": asdict(configuration.engine), "target": asdict(target), "seed": seed,
                 "nextpnr": nextpnr.version(command)}
     report = write(folder, settings, [row])

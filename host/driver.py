@@ -1,6 +1,7 @@
 """Driver of the engine: a matrix-vector product, or a chain of them, from NumPy arrays and back."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from hw.config import EngineConfig
 from hw.descriptor import WORDS, descriptor_image
 from hw.registers import ID, OFFSETS, START, Status, identity
 
-__all__ = ["Counters", "Driver", "Product", "check_shape"]
+__all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
 
 _CYCLES_PER_BEAT = 64
 """A run that takes longer than this for each beat, and a million cycles, is taken for hung."""
@@ -45,6 +46,12 @@ class Counters:
     beats: int
     bytes_read: int
     bytes_written: int
+
+
+def mean(counters: Sequence[Counters]) -> Counters:
+    """Counters of several runs of the same work: rounded means."""
+    return Counters(*(round(sum(getattr(each, field.name) for each in counters) / len(counters))
+                      for field in fields(Counters)))
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from hw import nextpnr
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
 from hw.engine import Engine
 from hw.harness import Harness
-from hw.synthesis import synthesise
+from hw.synthesis import Synthesis, synthesise
 
-__all__ = ["COLUMNS", "chosen", "place", "tool"]
+__all__ = ["COLUMNS", "chosen", "critical_path", "outcome", "place", "tool"]
 
 COLUMNS: tuple[Column, ...] = (
     ("config", "configuration", ""), ("target_mhz", "target MHz", ".0f"), ("fmax_mhz", "Fmax MHz", ".1f"),
@@ -71,12 +71,24 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> R
     folder = build / "pnr" / name / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     report = nextpnr.run(command, synthesis.netlist, target, seed, folder, update)
+    return {"config": name, **outcome(report, synthesis, target, seed)}
+
+
+def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: int) -> Row:
+    """What of a placed and routed netlist goes into a report."""
     used = report.used
     return {
-        "config": name, "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],
+        "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],
         "ff": used["TRELLIS_FF"], "dsp": used["MULT18X18D"], "bram": used["DP16KD"],
         "lut4_fraction": used["TRELLIS_COMB"] / report.available["TRELLIS_COMB"], "seed": seed,
         # nextpnr ends with an error when it cannot route.
         "routed": True, "met": report.fmax_mhz >= target.target_mhz, "critical_path": asdict(report.path),
         "synthesised": asdict(synthesis.total), "used": used, "available": report.available,
     }
+
+
+def critical_path(row: Row) -> str:
+    """The critical path of a row, to print."""
+    path = row["critical_path"]
+    return (f"critical path: {path['delay_ns']:.2f} ns, of which routing {path['routing_ns']:.2f} ns\n"
+            f"  from {path['start']}\n  to   {path['end']}")

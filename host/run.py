@@ -2,24 +2,24 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from golden.int4 import quantise
-from golden.product import Weights, product
-from golden.spec import FORMATS, BlockFormat, GroupFormat
+from golden.product import product
+from golden.spec import FORMATS
 from host.device import DeviceError
-from host.driver import Driver, check_shape
+from host.driver import Driver, check_shape, mean
 from host.errors import UserError
 from host.results import Column, Row
 from host.serial_device import SerialDevice
-from host.store import compressed
+from host.simulate import SIGMA, Matrix, prepared
 from hw.board_system import engine_config
 from hw.registers import ID, OFFSETS, identity
 from hw.sdram_part import DATA_BITS
 
-__all__ = ["COLUMNS", "baseline_cycles", "gaussian", "run", "serial_path"]
+__all__ = ["COLUMNS", "baseline_cycles", "run", "serial_path"]
 
 COLUMNS: tuple[Column, ...] = (
     ("format", "format", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("cycles", "cycles", ",d"),
@@ -27,7 +27,6 @@ COLUMNS: tuple[Column, ...] = (
     ("stalled", "stalled", ",d"), ("drain", "drain", ",d"), ("peak_fraction", "of SDRAM peak", ".1%"),
     ("speedup", "speed-up", ".3f"), ("bit_exact", "exact", ""),
 )
-_SIGMA = 0.02
 Update = Callable[[str, int, int], None]
 
 
@@ -42,14 +41,6 @@ def serial_path(device: str) -> str:
     if kind != "serial" or not path:
         raise UserError(f"unknown device {device!r}: give a serial port, for example serial:/dev/ttyUSB0")
     return path
-
-
-def gaussian(fmt: BlockFormat | GroupFormat | None, rows: int, cols: int, update: Update) -> Weights:
-    """A matrix of N(0, 0.02**2) in a format, always the same."""
-    weights = np.random.default_rng([rows, cols]).normal(0, _SIGMA, (rows, cols)).astype(np.float32)
-    if isinstance(fmt, BlockFormat):
-        return compressed(weights, fmt, lambda done, total: update("compress", done, total))
-    return quantise(weights, fmt) if isinstance(fmt, GroupFormat) else weights.astype(np.float16)
 
 
 def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
@@ -90,7 +81,8 @@ def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update
     _check_engine(device, name)
     driver = Driver(device, config)
     check_shape(config, (rows, cols))
-    weights = gaussian(fmt, rows, cols, update)
+    values = np.random.default_rng([rows, cols]).normal(0, SIGMA, (rows, cols)).astype(np.float32)
+    weights = prepared(config, Matrix(f"{rows}x{cols}", values), partial(update, "compress"))
     x = np.random.default_rng(cols).standard_normal(cols).astype(np.float16)
     loaded = driver.load((weights, x))
     update("run", 0, runs)
@@ -100,13 +92,12 @@ def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update
         update("run", done + 1, runs)
     expected = product(weights, x)
     counters = [one.counters for one in products]
-    cycles = sum(one.cycles for one in counters) / runs
-    moved = counters[0].bytes_read + counters[0].bytes_written
+    cycles, average = sum(one.cycles for one in counters) / runs, mean(counters)
+    moved = average.bytes_read + average.bytes_written
     return {
-        "format": name, "rows": rows, "cols": cols, "cycles": round(cycles),
+        "format": name, "rows": rows, "cols": cols, "cycles": average.cycles,
         "microseconds": cycles / device.clock_hz * 1e6,
-        **{key: round(sum(getattr(one, key) for one in counters) / runs)
-           for key in ("starved", "refresh", "stalled", "drain")},
+        **{key: getattr(average, key) for key in ("starved", "refresh", "stalled", "drain")},
         "bytes": moved, "peak_fraction": moved / (cycles * DATA_BITS // 8), "speedup": None,
         "bit_exact": all(np.array_equal(one.y.view(np.uint32), expected.view(np.uint32)) for one in products),
         "runs": runs, "clock_mhz": device.clock_hz / 1e6, "frames_repeated": device.repeated,

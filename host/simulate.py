@@ -14,7 +14,7 @@ from golden.int4 import quantise
 from golden.product import Weights, product, restored
 from golden.spec import ACT_BITS, BlockFormat, GroupFormat, parse_format
 from host.checkpoint import open_checkpoint
-from host.driver import Driver, Product, check_shape
+from host.driver import Driver, Product, check_shape, mean
 from host.errors import UserError
 from host.image import StoredMatrix
 from host.layout import Loaded, memory_needed
@@ -24,7 +24,7 @@ from hw.config import EngineConfig
 from sim.device import SimulatedDevice, open_device
 from sim.dram import Dram
 
-__all__ = ["COLUMNS", "PAPER_COLUMNS", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
+__all__ = ["COLUMNS", "PAPER_COLUMNS", "SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
            "products_over_phases", "simulate"]
 
 COLUMNS: tuple[Column, ...] = (
@@ -40,7 +40,7 @@ PAPER_COLUMNS = (*COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
 _PHASES = 16
 """A run shorter than this many refresh intervals is repeated so often, from as many points of the interval, and its
 cycles averaged: whether a refresh falls into it would otherwise be luck."""
-_SIGMA = 0.02
+SIGMA = 0.02
 """Standard deviation of random weights, as in the paper's experiments on Gaussian matrices."""
 _INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 """Matrices of a layer that are multiplied with the vector of another."""
@@ -88,7 +88,7 @@ def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matr
 
 def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
     """Square matrices of N(0, 0.02**2), always the same."""
-    return [Matrix(f"{size}x{size}", np.random.default_rng(size).normal(0, _SIGMA, (size, size)).astype(np.float32))
+    return [Matrix(f"{size}x{size}", np.random.default_rng(size).normal(0, SIGMA, (size, size)).astype(np.float32))
             for size in sizes]
 
 
@@ -121,12 +121,11 @@ def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded
 def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> Row:
     """What runs took, where their cycles went, and whether their results are golden's."""
     counters = [run.counters for run in products]
-    cycles = [run.cycles for run in counters]
-    moved = counters[0].bytes_read + counters[0].bytes_written
+    cycles, average = [run.cycles for run in counters], mean(counters)
+    moved = average.bytes_read + average.bytes_written
     return {
-        "cycles": round(sum(cycles) / len(cycles)), "beats": counters[0].beats, "bytes": moved,
-        **{name: round(sum(getattr(run, name) for run in counters) / len(counters))
-           for name in ("starved", "refresh", "stalled", "drain")},
+        "cycles": average.cycles, "beats": average.beats, "bytes": moved,
+        **{name: getattr(average, name) for name in ("starved", "refresh", "stalled", "drain")},
         "speedup": None, "memory": job.memory,
         "limit_fraction": moved * 8 / job.bus_bits / (dram.sequential_limit * dram.word_rate(job.bus_bits)
                                                       * sum(cycles) / len(cycles)),

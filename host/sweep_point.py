@@ -6,7 +6,7 @@ whose cycles are added up; that costs a start and a drain more for each.
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from golden.product import Weights, product
 from golden.spec import ACT_BITS, parse_format
 from host.checkpoint import open_checkpoint
 from host.cycle_model import Step, predict
-from host.driver import Counters, Driver
+from host.driver import Counters, Driver, mean
 from host.errors import UserError
 from host.image import SlicedMatrix, slice_rows
 from host.layout import memory_needed
@@ -123,11 +123,6 @@ def _stored(point: Point, names: Sequence[str]) -> dict[str, Weights]:
                            lambda done, total: None) for name in names}
 
 
-def _average(counters: Sequence[Counters]) -> Counters:
-    return Counters(*(round(sum(getattr(each, field.name) for each in counters) / len(counters))
-                      for field in fields(Counters)))
-
-
 def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
     """Counters of one chain in RTL, and whether its results are golden's."""
     config, vectors, results = point.config, {}, {name: [] for name in names}  # type: ignore[var-annotated]
@@ -147,7 +142,7 @@ def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
         runs = products_over_phases(device, driver, driver.load(*chain))
     expected = [np.concatenate(parts).tobytes() for parts in results.values()]
     exact = all([y.tobytes() for y in run.results] == expected for run in runs)
-    return _average([run.counters for run in runs]), exact
+    return mean([run.counters for run in runs]), exact
 
 
 def measured(point: Point) -> Row:
