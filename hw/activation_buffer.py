@@ -8,7 +8,7 @@ uses the vector that is there.
 Latency 2 cycles from the last beat to the first request; one beat a cycle in, one request a cycle out.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -65,15 +65,21 @@ class ActivationBuffer(wiring.Component):
         m = Module()
         job, opening = Signal(job_layout(self._config)), Signal()
         write, issue, due = self.write.valid, Signal(), Signal()
-        request, matrix = self.o.payload, self.matrices
+        request, matrix, told = self.o.payload, self.matrices, Signal()
+        # Whether the rows under way are the last ones.
+        final, lanes = Signal(), self._config.lanes
 
-        # One job after the other. What follows of a matrix is told with its first word.
-        with m.If(matrix.ready):
+        # One job after the other. What follows of a matrix is told a cycle after the request for its first word.
+        m.d.sync += told.eq(opening & issue)
+        with m.If(told):
+            m.d.sync += matrix.valid.eq(1)
+        with m.Elif(matrix.ready):
             m.d.sync += matrix.valid.eq(0)
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.jobs.ready.eq(1)
-                m.d.sync += [job.eq(self.jobs.payload), opening.eq(1), due.eq(self.jobs.payload.beats != 0)]
+                m.d.sync += [job.eq(self.jobs.payload), opening.eq(1), due.eq(self.jobs.payload.beats != 0),
+                             final.eq(self.jobs.payload.rows <= lanes)]
                 with m.If(self.jobs.valid):
                     m.next = "LOAD"
                     with m.If(self.jobs.payload.beats == 0):
@@ -90,16 +96,16 @@ class ActivationBuffer(wiring.Component):
                 with m.If(issue):
                     m.d.sync += opening.eq(0)
                     with m.If(opening):
-                        m.d.sync += [matrix.valid.eq(1), matrix.payload.rows.eq(job.rows)]
+                        m.d.sync += matrix.payload.rows.eq(job.rows)
                     with m.If(request.last):
-                        m.d.sync += job.rows.eq(job.rows - self._config.lanes)
-                        with m.If(job.rows <= self._config.lanes):
+                        m.d.sync += [job.rows.eq(job.rows - lanes), final.eq(job.rows <= 2 * lanes)]
+                        with m.If(final):
                             m.next = "IDLE"
 
         fresh = self.jobs.ready & self.jobs.valid & (self.jobs.payload.beats != 0)
-        shared = self._find_exponent(m, write, fresh)
-        with m.If(opening & issue):
-            m.d.sync += matrix.payload.factor.eq(job.factor + shared if self._config.fmt else job.factor)
+        shared, before = self._find_exponent(m, write, fresh)
+        with m.If(told):
+            m.d.sync += matrix.payload.factor.eq(job.factor + before if self._config.fmt else job.factor)
         m.d.comb += [self.write.data.eq(self.i.payload), request.shared.eq(shared)]
         with m.If(issue):
             m.d.sync += self.write.number.eq(0)
@@ -111,24 +117,26 @@ class ActivationBuffer(wiring.Component):
     def _count_words(self, m, issue, request, blocks):
         """Where the next word starts: word n in bank word_banks * n, counted through all rows."""
         shape = StoreShape(self._config)
-        index, row, position = Signal.like(blocks), Signal.like(request.row), Signal.like(request.position)
+        row, position, first = Signal.like(request.row), Signal.like(request.position), Signal(init=1)
         following = Signal(range(shape.banks + shape.word_banks))
+        # Words after the next, less one: the sign tells the last.
+        left = Signal(signed(len(blocks) + 1))
         m.d.comb += [
             request.row.eq(row),
             request.position.eq(position),
-            request.first.eq(index == 0),
-            request.last.eq(index + 1 == blocks),
+            request.first.eq(first),
+            request.last.eq(Mux(first, blocks == 1, left < 0)),
             following.eq(position + shape.word_banks),
         ]
         with m.If(issue):
-            m.d.sync += [index.eq(index + 1), position.eq(following)]
+            m.d.sync += [first.eq(0), left.eq(Mux(first, blocks - 3, left - 1)), position.eq(following)]
             with m.If(following >= shape.banks):
                 m.d.sync += [row.eq(row + 1), position.eq(following - shape.banks)]
             with m.If(request.last):
-                m.d.sync += [index.eq(0), row.eq(0), position.eq(0)]
+                m.d.sync += [first.eq(1), row.eq(0), position.eq(0)]
 
     def _find_exponent(self, m, write, fresh):
-        """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat."""
+        """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat; and a cycle later."""
         fields = [self.i.payload.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
                   for i in range(self._config.beat_activations)]
         levels = ceil_log2(len(fields))
@@ -151,4 +159,4 @@ class ActivationBuffer(wiring.Component):
             greatest.eq(Mux(written, fields[0], 0)),
             so_far.eq(Mux(fresh, 1, shared)),
         ]
-        return shared
+        return shared, so_far

@@ -2,9 +2,10 @@
 
     activation buffer --> gate --> store --> align --> queue
 
-Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage.
+Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage; a fast engine has a slice
+behind the queue.
 
-Latency from the last beat of a vector to its first word: 5 cycles and those of the store and of align.
+Latency from the last beat of a vector to its first word: 5 cycles and those of the store, of align and of the slice.
 """
 
 from amaranth.hdl import Module
@@ -18,6 +19,7 @@ from hw.config import EngineConfig
 from hw.credit_gate import CreditGate, free_running
 from hw.drain import matrix_layout
 from hw.stream_queue import StreamQueue
+from hw.stream_slice import sliced
 
 __all__ = ["Activations"]
 
@@ -53,7 +55,9 @@ class Activations(wiring.Component):
         m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
         m.submodules.store = store = ActivationStore(config)
         m.submodules.queue = queue = StreamQueue(config.activation_word, _DEPTH)
-        for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, queue.o),
+        # A fast engine's lanes are far from the queue, and what tells it to go on is too.
+        words = sliced(m, "slice", queue.o) if config.fast else queue.o
+        for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, words),
                             (self.matrices, buffer.matrices)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, buffer.o, gate.i)

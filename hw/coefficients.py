@@ -6,12 +6,12 @@ state, so that they share one factor, ``gain * 2**(j - p_count + 1)`` with
 ``gain = sum of q[p] * 2**(p_count - 1 - p)``. The bits below and above, the edges, are few: what any combination of
 them adds is looked up in two tables; so are small multiples of the gain.
 
-Combinational.
+Combinational, or one cycle with a register in the middle of each sum.
 """
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, signed
+from amaranth.hdl import Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -115,14 +115,20 @@ def coefficient_layout(edges: Edges) -> data.StructLayout:
 class Coefficients(wiring.Component):
     """Tables from the ``p`` stored coefficients.
 
+    Parameters
+    ----------
+    edges : Edges
+    halved : bool
+        There is a register in the middle.
+
     Members
     -------
     q : In(array of p signed(coef_bits))
     o : Out(coefficient_layout)
     """
 
-    def __init__(self, edges: Edges):
-        self._edges = edges
+    def __init__(self, edges: Edges, halved: bool = False):
+        self._edges, self._halved = edges, halved
         fmt = edges.fmt
         super().__init__({
             "q": In(data.ArrayLayout(signed(fmt.coef_bits), fmt.p)),
@@ -132,14 +138,26 @@ class Coefficients(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         for name, forms in self._edges.tables.items():
-            m.d.comb += [self.o[name][i].eq(self._value(form)) for i, form in enumerate(forms)]
+            for i, form in enumerate(forms):
+                terms = self._terms(form)
+                if self._halved:
+                    middle = -(-len(terms) // 2)
+                    terms = [self._registered(m, sum(half, Const(0)), f"{name}{i}_{n}")
+                             for n, half in enumerate((terms[:middle], terms[middle:])) if half]
+                m.d.comb += self.o[name][i].eq(sum(terms, Const(0)))
         return m
 
-    def _value(self, form):
-        """A form as shifts and additions."""
+    @staticmethod
+    def _registered(m, value, name):
+        later = Signal(value.shape(), name=name, reset_less=True)
+        m.d.sync += later.eq(value)
+        return later
+
+    def _terms(self, form):
+        """A form as shifts, to be added up."""
         terms = []
         for p, factor in enumerate(form):
             size = abs(factor)
             shifted = [self.q[p] << i for i in range(size.bit_length()) if size >> i & 1]
             terms += shifted if factor > 0 else [-term for term in shifted]
-        return sum(terms, Const(0))
+        return terms

@@ -5,10 +5,11 @@ from amaranth.hdl import Signal
 __all__ = ["delayed", "own_copy"]
 
 
-def delayed(m, value, cycles, name):
-    """``value`` after ``cycles`` registers of the module ``m``."""
+def delayed(m, value, cycles, name, reset_less=False):
+    """``value`` after ``cycles`` registers of the module ``m``. Those without a reset are one with others of the same
+    value, whatever resets the modules around them."""
     for i in range(cycles):
-        later = Signal.like(value, name=f"{name}_{i + 1}")
+        later = Signal.like(value, name=f"{name}_{i + 1}", reset_less=reset_less)
         m.d.sync += later.eq(value)
         value = later
     return value

@@ -4,7 +4,7 @@ A chain of matrices is a list of descriptors, each of which holds the address of
 :data:`DESCRIPTOR_BYTES` long: the 32-bit words of :data:`WORDS`, little-endian, in this order, and zeros. Its address
 is a multiple of that and of a beat.
 
-Latency 1 cycle from a beat to the registers, one beat a cycle.
+Latency 1 cycle from a beat to the registers, 2 in a fast engine; one beat a cycle.
 """
 
 import struct
@@ -16,6 +16,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
+from hw.delay import delayed
 
 __all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignment", "descriptor_beats",
            "descriptor_image"]
@@ -60,9 +61,9 @@ class DescriptorReader(wiring.Component):
     load : Out(bits)
         For each of ``words`` whether it is there, in this cycle.
     done : Out(1)
-        Strobe: the last beat is taken.
+        Strobe: the last beat is taken, in a fast engine the cycle before.
     bad : Out(1)
-        Strobe: the descriptor is for another engine, or the next one's address is not aligned.
+        Strobe, a cycle after the beat: the descriptor is for another engine, or the next one's address is not aligned.
     """
 
     def __init__(self, config: EngineConfig, identity: int):
@@ -79,22 +80,30 @@ class DescriptorReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
-        beat, taken = Signal(range(max(beats, 2))), Signal()
+        beat, taken, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
+        # A fast engine's registers are far from its bus.
+        hops = int(self._config.fast)
         m.d.comb += [
             self.i.ready.eq(self.enable),
             taken.eq(self.i.valid & self.enable),
-            self.done.eq(taken & (beat == beats - 1)),
+            self.done.eq(delayed(m, taken & (beat == beats - 1), hops, "done")),
+            self.load.eq(delayed(m, load, hops, "load")),
         ]
         with m.If(taken):
             m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
+        content = delayed(m, self.i.payload, hops, "content", reset_less=True)
+
+        def word(n):
+            return self.i.payload.word_select(n % beat_words, 32)
+
         for n in range(len(WORDS)):
             number, place = divmod(n, beat_words)
             m.d.comb += [
-                self.words[n].eq(self.i.payload.word_select(place, 32)),
-                self.load[n].eq(taken & (beat == number)),
+                self.words[n].eq(content.word_select(place, 32)),
+                load[n].eq(taken & (beat == number)),
             ]
         following, found = (WORDS.index(name) for name in ("NEXT", "FORMAT"))
-        m.d.comb += self.bad.eq(
-            (self.load[following] & self.words[following][:ceil_log2(descriptor_alignment(self._config))].any())
-            | (self.load[found] & (self.words[found] != self._identity)))
+        m.d.sync += self.bad.eq(
+            (load[following] & word(following)[:ceil_log2(descriptor_alignment(self._config))].any())
+            | (load[found] & (word(found) != self._identity)))
         return m

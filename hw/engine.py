@@ -81,9 +81,9 @@ class Engine(wiring.Component):
         m.submodules.write_dma = write_dma = WriteDma(config)
 
         def stage(name, component):
-            """A submodule that an error puts back to its reset state, by a register of its own: one net to them all
-            would be the slowest of the engine."""
-            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}")
+            """A submodule that an error puts back to its reset state; in a fast engine by a register of its own,
+            where one net to them all would be the slowest."""
+            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}", config.fast)
             m.domains += ClockDomain(name, local=True)
             m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
             m.submodules[name] = DomainRenamer(name)(component)

@@ -35,7 +35,7 @@ class SeedlmLane(wiring.Component):
         m.submodules.mac = mac = MacArray(config)
         m.submodules.accumulator = accumulator = Accumulator(config)
 
-        word, valid = Signal.like(self.i.payload), Signal()
+        word, valid = Signal.like(self.i.payload, reset_less=True), Signal()
         m.d.sync += [word.eq(self.i.payload), valid.eq(self.i.valid)]
         seed, exponent = (word.block[low:low + width] for low, width in (fmt.fields["seed"], fmt.fields["exponent"]))
         m.d.comb += [
@@ -45,7 +45,7 @@ class SeedlmLane(wiring.Component):
             numerators.q.eq(word.block[fmt.fields["q0"][0]:]),
             mac.numerators.eq(numerators.o),
         ]
-        waiting = delayed(m, word.activations.x, numerators_latency(config) - 1, "x")
+        waiting = delayed(m, word.activations.x, numerators_latency(config) - 1, "x", reset_less=True)
         m.d.comb += mac.x.eq(own_copy(m, waiting, "x", config.fast))
 
         # The exponent and the row's limits travel beside the multiplication. The shift that stands for exponent e is

@@ -17,13 +17,15 @@ from amaranth.lib.wiring import In, Out
 from hw.adder_tree import aligned_sum
 from hw.coefficients import Coefficients, Edges, coefficient_layout, core_bits
 from hw.config import EngineConfig
+from hw.delay import delayed
 
 __all__ = ["Numerators", "numerators_latency"]
 
 
 def numerators_latency(config: EngineConfig) -> int:
-    """Cycles from window and coefficients to numerators: tables; (when fast) edges and digits; halves; sums."""
-    return 4 if config.fast else 3
+    """Cycles from window and coefficients to numerators: tables (when fast, two); (when fast) edges and digits; halves;
+    (when fast) the core; sums."""
+    return 6 if config.fast else 3
 
 
 class Numerators(wiring.Component):
@@ -42,7 +44,7 @@ class Numerators(wiring.Component):
         fmt = config.fmt
         self._fmt, self._in_luts = fmt, config.narrow_products == "lut"
         # What ends a sum that others are built on: a register where clock speed is worth it.
-        self._ended = self._registered if config.fast else self._kept
+        self._fast, self._ended = config.fast, self._registered if config.fast else self._kept
         core = len(core_bits(fmt))
         self._digits = -(-core // fmt.p)
         self._edges = Edges(fmt, self._digits * fmt.p if self._in_luts else core)
@@ -55,12 +57,13 @@ class Numerators(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fmt, edges = self._fmt, self._edges
-        m.submodules.coefficients = coefficients = Coefficients(edges)
+        m.submodules.coefficients = coefficients = Coefficients(edges, self._fast)
         m.d.comb += coefficients.q.eq(self.q)
 
         # 1: registers.
         window, factors = Signal.like(self.window), Signal(coefficient_layout(edges))
-        m.d.sync += [window.eq(self.window), factors.eq(coefficients.o)]
+        m.d.sync += [window.eq(delayed(m, self.window, self._fast, "window", reset_less=True)),
+                     factors.eq(coefficients.o)]
 
         # 2: what the edges add, and most of what the core does; last, their sum.
         edge = []
@@ -69,7 +72,7 @@ class Numerators(wiring.Component):
                          for table, bits in ((factors.low, edges.low), (factors.high, edges.high)))
             edge.append(self._ended(m, aligned_sum(low, 0, high, edges.high_shift), f"edge{c}"))
         if not core_bits(fmt):
-            m.d.sync += [o.eq(self._registered(m, total, f"edge{c}_2"))
+            m.d.sync += [o.eq(self._ended(m, self._registered(m, total, f"edge{c}_2"), f"edge{c}_3"))
                          for c, (o, total) in enumerate(zip(self.o, edge, strict=True))]
         elif self._in_luts:
             self._from_digits(m, window, factors.gain, edge)
@@ -95,8 +98,8 @@ class Numerators(wiring.Component):
         for c, total in enumerate(edge):
             first = c * self._fmt.p
             product = self._ended(m, gain * window[first + core.start:first + core.stop], f"product{c}")
-            later = self._registered(m, product, f"product{c}_2")
-            m.d.sync += self.o[c].eq(later + self._registered(m, total, f"edge{c}_2"))
+            later, total = self._registered(m, product, f"product{c}_2"), self._registered(m, total, f"edge{c}_2")
+            m.d.sync += self.o[c].eq(self._ended(m, later, f"product{c}_3") + self._ended(m, total, f"edge{c}_3"))
 
     def _from_digits(self, m, window, multiples, edge):
         p, start, main = self._fmt.p, core_bits(self._fmt).start, 1 << (self._digits.bit_length() - 1)
@@ -130,5 +133,5 @@ class Numerators(wiring.Component):
             # Last, both halves and the rest.
             value = halves[c]
             if main > 1:
-                value = self._kept(m, aligned_sum(value, 0, halves[c + half], half * p), f"core{c}")
-            m.d.sync += self.o[c].eq(value + total)
+                value = aligned_sum(value, 0, halves[c + half], half * p)
+            m.d.sync += self.o[c].eq(self._ended(m, value, f"core{c}") + self._ended(m, total, f"rest{c}_2"))

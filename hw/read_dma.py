@@ -6,18 +6,19 @@ other without a gap. Data return in order; each beat goes where its region belon
 
 After an error the DMA asks for nothing more and swallows what it has asked for.
 
-Latency: a burst is asked for 4 cycles after its request; data pass straight through, or, in a fast engine,
-through one register.
+Latency: a burst is asked for 4 cycles after its request; data pass straight through, or, in a fast engine, through a
+slice.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from hw.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.config import EngineConfig
-from hw.pipeline import pipeline
+from hw.stream_slice import sliced
 from hw.unpacker import packed_layout
 
 __all__ = ["Destination", "ReadDma", "region_layout"]
@@ -101,9 +102,10 @@ class ReadDma(wiring.Component):
             measured.eq(Cat(asking, measured[0])),
         ]
         offer = Signal()
-        pending = Signal(range(outstanding + 1))
+        # Bursts that may still be asked for, less one, so that the sign tells that there are none.
+        left_bursts = Signal(signed(ceil_log2(outstanding) + 1), init=outstanding - 1)
         # One burst is held at the output, so that ARVALID never waits for ARREADY nor is withdrawn.
-        m.d.comb += offer.eq(measured[1] & (~ar.valid | ar.ready) & (pending != outstanding) & ~self.abort)
+        m.d.comb += offer.eq(measured[1] & (~ar.valid | ar.ready) & (left_bursts >= 0) & ~self.abort)
         with m.If(ar.ready):
             m.d.sync += ar.valid.eq(0)
         with m.If(offer):
@@ -130,7 +132,7 @@ class ReadDma(wiring.Component):
         transfer = Signal()
         layout = data.StructLayout({"data": self._config.bus_bits, "last": 1, "to": Destination,
                                     "addr": self._config.addr_bits})
-        arriving, beat = (stream.Signature(layout).create() for _ in range(2))
+        arriving = stream.Signature(layout).create()
         m.d.comb += [
             asked.addr.eq(addr),
             asked.to.eq(to),
@@ -147,11 +149,11 @@ class ReadDma(wiring.Component):
             arriving.payload.addr.eq(tag.addr),
             self.error.eq(tags.r_rdy & r.valid & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(tag.addr),
-            self.idle.eq(~asking & (pending == 0)),
-            self.ending.eq(~asking & (pending <= 1)),
+            self.idle.eq(~asking & (left_bursts == outstanding - 1)),
+            self.ending.eq(~asking & (left_bursts >= outstanding - 2)),
         ]
-        # In a fast engine a beat rests once on its way from the bus to all over the device.
-        pipeline(m, arriving, beat, [(layout, None)] * self._config.fast)
+        # In a fast engine beats rest on their way from the bus to all over the device, and nothing leads straight back.
+        beat = sliced(m, "slice", arriving) if self._config.fast else arriving
         m.d.comb += [
             self.activations.payload.eq(beat.payload.data),
             self.descriptor.payload.eq(beat.payload.data),
@@ -164,5 +166,5 @@ class ReadDma(wiring.Component):
                              (Destination.DESCRIPTOR, self.descriptor)):
                 with m.Case(to):
                     m.d.comb += [sink.valid.eq(beat.valid & ~self.abort), beat.ready.eq(sink.ready | self.abort)]
-        m.d.sync += pending.eq(pending + offer - (transfer & r.payload.last))
+        m.d.sync += left_bursts.eq(left_bursts - offer + (transfer & r.payload.last))
         return m

@@ -69,17 +69,19 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         region, job = self.regions.payload, self.jobs.payload
-        begin, more = Signal(), Signal()
+        begin, begun, more, room = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             more.eq(self.next != 0),
-            self.jobs.valid.eq(begin),
+            self.jobs.valid.eq(begun),
             job.beats.eq(self.activation_beats),
             job.blocks.eq(self.blocks),
             job.rows.eq(self.rows),
             job.factor.eq(self.factor_exponent),
-            self.bases.valid.eq(begin),
+            self.bases.valid.eq(begun),
             self.bases.payload.eq(self.result_addr),
         ]
+        # Who takes jobs and bases is far away. Nobody else fills their queues, and the next descriptor takes longer.
+        m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), begun.eq(begin)]
         unwritten = Signal(range(2 * IN_FLIGHT))
         m.d.sync += unwritten.eq(unwritten + begin - self.written)
 
@@ -104,7 +106,7 @@ class Sequencer(wiring.Component):
             with m.State("ACTIVATIONS"):
                 ask(Destination.ACTIVATIONS, self.activation_addr, self.activation_beats)
                 m.d.comb += [
-                    self.regions.valid.eq(self.jobs.ready & self.bases.ready),
+                    self.regions.valid.eq(room),
                     begin.eq(self.regions.valid & self.regions.ready),
                 ]
                 with m.If(self.abort):

@@ -1,4 +1,4 @@
-"""Registers across a stream: no path goes through, neither forwards nor backwards.
+"""A slice of a stream: no path goes through, neither forwards nor backwards.
 
 Latency 1 cycle, one payload a cycle.
 """
@@ -7,11 +7,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["StreamSlice", "slice_axi"]
+__all__ = ["StreamSlice", "slice_axi", "sliced"]
 
 
 class StreamSlice(wiring.Component):
     """Room for two payloads: the one on offer, and one that comes before its sender knows that it is not taken.
+
+    What tells them apart, and whether they are there, are registers; so ``o`` comes out of one multiplexer.
 
     Parameters
     ----------
@@ -28,24 +30,34 @@ class StreamSlice(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        resting, rest = Signal(), Signal.like(self.i.payload, reset_less=True)
-        m.d.comb += self.i.ready.eq(~resting)
-        with m.If(self.o.ready | ~self.o.valid):
-            m.d.sync += [
-                self.o.valid.eq(self.i.valid | resting),
-                self.o.payload.eq(Mux(resting, rest, self.i.payload)),
-                resting.eq(0),
-            ]
-        with m.Elif(self.i.valid & ~resting):
-            m.d.sync += [rest.eq(self.i.payload), resting.eq(1)]
+        # Two places, written and read in turn. An empty one takes whatever is on offer, so that no path but that of
+        # the data leads to all their bits.
+        write, read, filled = Signal(), Signal(), Signal(2)
+        places = [Signal.like(self.i.payload, name=f"place{n}", reset_less=True) for n in range(2)]
+        m.d.comb += [
+            self.i.ready.eq(~filled.bit_select(write, 1)),
+            self.o.valid.eq(filled.bit_select(read, 1)),
+            self.o.payload.eq(Mux(read, places[1], places[0])),
+        ]
+        with m.If(self.i.valid & self.i.ready):
+            m.d.sync += [write.eq(~write), filled.bit_select(write, 1).eq(1)]
+        with m.If(self.o.valid & self.o.ready):
+            m.d.sync += [read.eq(~read), filled.bit_select(read, 1).eq(0)]
+        for n, place in enumerate(places):
+            with m.If(~filled[n]):
+                m.d.sync += place.eq(self.i.payload)
         return m
+
+
+def sliced(m, name, source):
+    """The stream that comes out of a slice, ``name`` in the module ``m``, behind the stream ``source``."""
+    m.submodules[name] = part = StreamSlice(source.payload.shape())
+    wiring.connect(m, source, part.i)
+    return part.o
 
 
 def slice_axi(m, name, master, slave):
     """Connect the AXI interface of a master to that of a slave, each channel through a slice."""
     for channel, member in master.signature.members.items():
         source, sink = (master, slave) if member.flow is Out else (slave, master)
-        shape = member.signature.members["payload"].shape
-        m.submodules[f"{name}_{channel}"] = part = StreamSlice(shape)
-        wiring.connect(m, getattr(source, channel), part.i)
-        wiring.connect(m, part.o, getattr(sink, channel))
+        wiring.connect(m, sliced(m, f"{name}_{channel}", getattr(source, channel)), getattr(sink, channel))

@@ -30,7 +30,7 @@ class Supervisor(wiring.Component):
     start, busy : In(1)
         A run starts; is under way.
     read_error, write_error, not_finite, bad_descriptor : In(1)
-        Strobes.
+        Strobes; ``bad_descriptor`` a cycle after the beat, ``not_finite`` two.
     read_addr, write_addr : In(addr_bits)
         Of the bursts under way.
     beat_addr : In(addr_bits)
@@ -65,26 +65,26 @@ class Supervisor(wiring.Component):
         m = Module()
         idle, progress, silent = Signal.like(self.limit), Signal(), Signal()
         m.d.sync += [
-            progress.eq(self.progress),
+            progress.eq(self.progress | self.start),
             silent.eq((self.limit != 0) & (idle == self.limit) & ~self.start & ~progress),
         ]
         m.d.comb += self.expired.eq(silent & ~progress)
-        with m.If(self.start | progress):
+        with m.If(progress):
             m.d.sync += idle.eq(0)
         with m.Elif(self.busy & (idle != self.limit)):
             m.d.sync += idle.eq(idle + 1)
 
-        # Strobes and where they come from rest for a cycle. Not finite is known 2 cycles after the beat.
+        # Strobes and where they come from rest for a cycle.
         before, earlier, place = (Signal.like(self.read_addr, name=name, reset_less=True)
                                   for name in ("before", "earlier", "place"))
-        bad = self.bad_descriptor & ~self.read_error  # what comes with an error is no descriptor
         errors = Signal(len(CAUSES) - 1)
         m.d.sync += [
             before.eq(self.beat_addr),
             earlier.eq(before),
-            errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, bad), 0)),
+            errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor),
+                          0)),
             place.eq(Mux(self.not_finite, earlier, Mux(
-                self.write_error, self.write_addr, Mux(bad, self.beat_addr, self.read_addr)))),
+                self.write_error, self.write_addr, Mux(self.bad_descriptor, before, self.read_addr)))),
         ]
         lasted = Signal(_LEAST - 1)
         m.d.sync += lasted.eq(Mux(self.abort, Cat(self.abort, lasted), 0))

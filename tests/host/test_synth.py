@@ -51,7 +51,8 @@ def nextpnr_reaching(fmax: float) -> list[str]:
         "fmax": {"clk": {"achieved": fmax, "constraint": 50}},
         "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": path}],
         "utilization": {cell: {"used": used, "available": available} for cell, (used, available) in cells.items()}})
-    return [sys.executable, "-c", f"import pathlib\npathlib.Path('nextpnr.json').write_text({report!r})"]
+    return [sys.executable, "-c", "import pathlib, sys\n"
+            f"'--version' in sys.argv or pathlib.Path('nextpnr.json').write_text({report!r})"]
 
 
 def modules(config: EngineConfig) -> dict[str, Area]:
