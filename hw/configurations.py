@@ -65,7 +65,7 @@ CONFIGURATIONS = {
     "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),
     "seedlm3": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
     **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
-       for weights in ("fp16", "seedlm4", "seedlm3")
+       for weights in ("fp16", "int4", "seedlm4", "seedlm3")
        for bus_bits, speed, target_mhz in ((512, 8, 100), (512, 6, 80), (128, 6, 120))},
 }
 """Configurations by name. The names of those to place and route end in the device's speed grade."""
