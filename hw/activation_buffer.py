@@ -5,7 +5,8 @@ its words come out, ``c`` elements at a time. The greatest exponent field is fou
 starts when it is complete, and the next vector is taken when the last word has been asked for; a matrix without beats
 uses the vector that is there.
 
-Latency 2 cycles from the last beat to the first request; one beat a cycle in, one request a cycle out.
+Latency 2 cycles from the last beat to the first request, 3 in a fast engine; one beat a cycle in, one request a cycle
+out.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -16,6 +17,7 @@ from amaranth.utils import ceil_log2
 from golden.spec import FP16_FRACTION
 from hw.activation_store import ELEMENT_BITS, StoreShape, request_layout, write_layout
 from hw.config import EngineConfig
+from hw.delay import delayed
 from hw.drain import matrix_layout
 
 __all__ = ["ActivationBuffer", "job_layout"]
@@ -47,7 +49,7 @@ class ActivationBuffer(wiring.Component):
     matrices : Out(stream of matrix_layout)
         A job whose words follow; for formats with block-floating-point activations ``shared`` is part of the factor.
     not_finite : Out(1)
-        Strobe, 2 cycles after the beat: some element was NaN or infinite.
+        Strobe, 2 cycles after the beat, 3 in a fast engine: some element was NaN or infinite.
     """
 
     def __init__(self, config: EngineConfig):
@@ -64,7 +66,7 @@ class ActivationBuffer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         job, opening = Signal(job_layout(self._config)), Signal()
-        write, issue, due = self.write.valid, Signal(), Signal()
+        taken, issue, due = Signal(), Signal(), Signal()
         request, matrix, told = self.o.payload, self.matrices, Signal()
         # Whether the rows under way are the last ones.
         final, lanes = Signal(), self._config.lanes
@@ -85,10 +87,13 @@ class ActivationBuffer(wiring.Component):
                     with m.If(self.jobs.payload.beats == 0):
                         m.next = "READ"
             with m.State("LOAD"):
-                m.d.comb += [self.i.ready.eq(due), write.eq(self.i.valid & due)]
-                with m.If(write):
+                m.d.comb += [self.i.ready.eq(due), taken.eq(self.i.valid & due)]
+                with m.If(taken):
                     m.d.sync += [job.beats.eq(job.beats - 1), due.eq(job.beats != 1)]
                 with m.If(~due):
+                    m.next = "SETTLE" if self._config.fast else "READ"
+            if self._config.fast:
+                with m.State("SETTLE"):
                     m.next = "READ"
             with m.State("READ"):
                 m.d.comb += self.o.valid.eq(~opening | ~matrix.valid)
@@ -103,13 +108,18 @@ class ActivationBuffer(wiring.Component):
                             m.next = "IDLE"
 
         fresh = self.jobs.ready & self.jobs.valid & (self.jobs.payload.beats != 0)
-        shared, before = self._find_exponent(m, write, fresh)
+        # A fast engine's beats come from all over the device, and rest.
+        m.d.comb += [
+            self.write.valid.eq(delayed(m, taken, self._config.fast, "taken")),
+            self.write.data.eq(delayed(m, self.i.payload, self._config.fast, "beat")),
+        ]
+        shared, before = self._find_exponent(m, fresh)
         with m.If(told):
             m.d.sync += matrix.payload.factor.eq(job.factor + before if self._config.fmt else job.factor)
-        m.d.comb += [self.write.data.eq(self.i.payload), request.shared.eq(shared)]
+        m.d.comb += request.shared.eq(shared)
         with m.If(issue):
             m.d.sync += self.write.number.eq(0)
-        with m.Elif(write):
+        with m.Elif(self.write.valid):
             m.d.sync += self.write.number.eq(self.write.number + 1)
         self._count_words(m, issue, request, job.blocks)
         return m
@@ -135,9 +145,9 @@ class ActivationBuffer(wiring.Component):
             with m.If(request.last):
                 m.d.sync += [first.eq(1), row.eq(0), position.eq(0)]
 
-    def _find_exponent(self, m, write, fresh):
+    def _find_exponent(self, m, fresh):
         """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat; and a cycle later."""
-        fields = [self.i.payload.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
+        fields = [self.write.data.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
                   for i in range(self._config.beat_activations)]
         levels = ceil_log2(len(fields))
         for level in range(levels):
@@ -155,7 +165,7 @@ class ActivationBuffer(wiring.Component):
             self.not_finite.eq(greatest == (1 << 5) - 1),
         ]
         m.d.sync += [
-            written.eq(write),
+            written.eq(self.write.valid),
             greatest.eq(Mux(written, fields[0], 0)),
             so_far.eq(Mux(fresh, 1, shared)),
         ]

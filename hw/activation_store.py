@@ -4,7 +4,7 @@ So that ``c`` need not divide a beat, the store is split into banks of gcd(c, el
 fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last.
 
 Never stalls, one beat and one word a cycle. Latency :func:`store_latency` cycles from a request to its word; a beat can
-be asked for in the cycle after it, in a fast engine a cycle later.
+be asked for in the cycle after it.
 """
 
 from math import gcd
@@ -109,8 +109,7 @@ class ActivationStore(wiring.Component):
 
         request = delayed(m, self.i.payload, store_latency(config) - 1, "request")
         valid = delayed(m, self.i.valid, store_latency(config), "valid")
-        write = delayed(m, self.write, bool(hops), "write")
-        outputs = [delayed(m, self._bank(m, number, write, hops), bool(hops), f"read{number}", reset_less=True)
+        outputs = [delayed(m, self._bank(m, number, hops), bool(hops), f"read{number}", reset_less=True)
                    for number in range(shape.banks)]
 
         word = Signal.like(self.o.payload)
@@ -124,18 +123,18 @@ class ActivationStore(wiring.Component):
         m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
         return m
 
-    def _bank(self, m, number, write, hops):
+    def _bank(self, m, number, hops):
         """What a bank reads, a cycle after its address registers."""
         shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
         part, slot = divmod(number, shape.beat_banks)
         bits = shape.bank * ELEMENT_BITS
         # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
-        beat = write.number
+        beat = self.write.number
         access = Signal(self._access_layout(bits), name=f"access{number}")
         m.d.comb += [
-            access.valid.eq(write.valid & (beat[:ceil_log2(beats_in_row)] == part)),
+            access.valid.eq(self.write.valid & (beat[:ceil_log2(beats_in_row)] == part)),
             access.to.eq(beat[ceil_log2(beats_in_row):]),
-            access.data.eq(write.data.word_select(slot, bits)),
+            access.data.eq(self.write.data.word_select(slot, bits)),
             # Banks before the first of the word belong to the next row.
             access["from"].eq(self.i.payload.row + (self.i.payload.position > number) if number < shape.banks - 1
                               else self.i.payload.row),
@@ -157,14 +156,14 @@ class ActivationStore(wiring.Component):
             # register apart.
             memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{number}_{low}"] = memory
-            filling, reading = memory.write_port(), memory.read_port(domain="comb")
+            write, read = memory.write_port(), memory.read_port(domain="comb")
             found = Signal(high - low, name=f"found{number}_{low}", reset_less=True)
-            m.d.sync += found.eq(reading.data)
+            m.d.sync += found.eq(read.data)
             m.d.comb += [
-                filling.en.eq(near.valid),
-                filling.addr.eq(near.to),
-                filling.data.eq(near.data),
-                reading.addr.eq(near["from"]),
+                write.en.eq(near.valid),
+                write.addr.eq(near.to),
+                write.data.eq(near.data),
+                read.addr.eq(near["from"]),
             ]
             outputs.append(found)
         return Cat(outputs)

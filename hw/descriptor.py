@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, own_copy
 
 __all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignment", "descriptor_beats",
            "descriptor_image"]
@@ -63,7 +63,7 @@ class DescriptorReader(wiring.Component):
     done : Out(1)
         Strobe: the last beat is taken, in a fast engine the cycle before.
     bad : Out(1)
-        Strobe, a cycle after the beat: the descriptor is for another engine, or the next one's address is not aligned.
+        Strobe, a cycle after ``load``: the descriptor is for another engine, or the next one's address is not aligned.
     """
 
     def __init__(self, config: EngineConfig, identity: int):
@@ -91,11 +91,7 @@ class DescriptorReader(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
-        content = delayed(m, self.i.payload, hops, "content", reset_less=True)
-
-        def word(n):
-            return self.i.payload.word_select(n % beat_words, 32)
-
+        content = own_copy(m, self.i.payload, "content") if hops else self.i.payload
         for n in range(len(WORDS)):
             number, place = divmod(n, beat_words)
             m.d.comb += [
@@ -104,6 +100,6 @@ class DescriptorReader(wiring.Component):
             ]
         following, found = (WORDS.index(name) for name in ("NEXT", "FORMAT"))
         m.d.sync += self.bad.eq(
-            (load[following] & word(following)[:ceil_log2(descriptor_alignment(self._config))].any())
-            | (load[found] & (word(found) != self._identity)))
+            (self.load[following] & self.words[following][:ceil_log2(descriptor_alignment(self._config))].any())
+            | (self.load[found] & (self.words[found] != self._identity)))
         return m

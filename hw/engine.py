@@ -21,7 +21,7 @@ from hw.activations import Activations
 from hw.axi import AXI4LiteSignature, AXI4Signature
 from hw.config import EngineConfig
 from hw.counters import Counters
-from hw.delay import own_copy
+from hw.delay import delayed, own_copy
 from hw.descriptor import WORDS, DescriptorReader
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
@@ -129,7 +129,8 @@ class Engine(wiring.Component):
             supervisor.not_finite.eq(activations.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
             supervisor.read_addr.eq(read_dma.addr),
-            supervisor.beat_addr.eq(read_dma.beat_addr),
+            # A fast engine looks at a beat a cycle later.
+            supervisor.beat_addr.eq(delayed(m, read_dma.beat_addr, config.fast, "beat_addr")),
             supervisor.write_addr.eq(write_dma.addr),
             supervisor.limit.eq(registers.watchdog),
             supervisor.quiet.eq(read_dma.idle & write_dma.idle),
