@@ -33,6 +33,7 @@ class FrameReceiver(wiring.Component):
     Members
     -------
     i : In(stream of 8 bits, always ready)
+        Never two cycles in a row: a byte on the line takes longer.
     o : Out(stream of REQUEST)
         Requests whose CRC is right.
     word : In, content : Out(32)

@@ -14,7 +14,8 @@ _BITS = 10
 
 
 class UartReceiver(wiring.Component):
-    """Line to bytes. Each bit is taken in its middle, counted from the falling edge of the start bit.
+    """Line to bytes. Each bit is taken in its middle, counted from the falling edge of the start bit; a start bit that
+    is high there was noise. After a byte without a stop bit, the next falling edge is waited for.
 
     Parameters
     ----------
@@ -37,12 +38,12 @@ class UartReceiver(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        synchronised = Signal(3, init=-1)
+        synchronised = Signal(4, init=-1)
         m.d.sync += synchronised.eq(Cat(self.rx, synchronised))
-        line, bits = synchronised[-1], Signal(_BITS)
+        line, before, bits = synchronised[2], synchronised[3], Signal(_BITS)
         timer, left = Signal(range(self._divisor + self._divisor // 2)), Signal(range(_BITS + 1))
         m.d.sync += self.o.valid.eq(0)
-        with m.If((left == 0) & ~line):
+        with m.If((left == 0) & before & ~line):
             m.d.sync += [left.eq(_BITS), timer.eq(self._divisor // 2 - 1)]
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)

@@ -1,0 +1,21 @@
+"""The serial link, stage by stage and whole: what is right arrives, what is wrong does nothing."""
+
+import pytest
+
+from hw.board_system import BAUD
+from hw.boards import BOARDS
+from sim.link_bench import FramesBench, UartBench
+from sim.runner import build, run
+from sim.toolchain import SIMULATORS
+
+CASES = [
+    *(("uart", UartBench, divisor) for divisor in {2, *(round(board.clock_hz / BAUD) for board in BOARDS.values())}),
+    ("link_frames", FramesBench, 60),
+]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, (case[0], *case[2:]))))
+def test_link(case, simulator):
+    stage, component, *args = case
+    run(build(component, *args, simulator=simulator), f"sim.testbenches.tb_{stage}", tuple(args))
