@@ -73,8 +73,8 @@ class Link(wiring.Component):
             sender.header.payload.count.eq(count),
             self.active.eq(frames.o.valid),
         ]
-        repeated, last_sequence, any_last, last_status = Signal(), Signal(8), Signal(), Signal(LinkStatus)
-        m.d.comb += repeated.eq(any_last & (request.sequence == last_sequence))
+        # Between requests `repeated` says that there is a number to compare with.
+        repeated, last_sequence, last_status = Signal(), Signal(8), Signal(LinkStatus)
         cycles = Signal(32)
         m.d.sync += cycles.eq(cycles + 1)
         identity = dict(zip(IDENTITY, (LINK_ID, 1 << self._addr_bits, self._clock_hz, cycles), strict=True))
@@ -97,11 +97,12 @@ class Link(wiring.Component):
                 with m.If(frames.o.valid):
                     m.next = "CHECK"
             with m.State("CHECK"):
-                m.d.sync += [addr.eq(request.address), left.eq(request.count), told.eq(0)]
+                m.d.sync += [addr.eq(request.address), left.eq(request.count), told.eq(0),
+                             repeated.eq(repeated & (request.sequence == last_sequence))]
                 m.next = "DECODE"
             with m.State("DECODE"), m.Switch(request.command):
                 with m.Case(LinkCommand.IDENTIFY.value):
-                    m.d.sync += any_last.eq(0)
+                    m.d.sync += repeated.eq(0)
                     respond(len(IDENTITY), "TELL")
                 with m.Case(LinkCommand.READ_REGISTER.value):
                     m.next = "READ_REGISTER"
@@ -152,7 +153,7 @@ class Link(wiring.Component):
             with m.State("DONE"):
                 m.d.comb += sender.header.valid.eq(1)
                 with m.If(sender.header.ready):
-                    m.d.sync += [last_sequence.eq(request.sequence), any_last.eq(1), last_status.eq(status)]
+                    m.d.sync += [last_sequence.eq(request.sequence), repeated.eq(1), last_status.eq(status)]
                     m.next = "TAKEN"
             with m.State("TAKEN"):
                 m.d.comb += frames.o.ready.eq(1)
@@ -182,17 +183,17 @@ class Link(wiring.Component):
                 with m.If(axil.r.payload.resp != Resp.OKAY):
                     respond(0, "DONE", LinkStatus.REFUSED)
         with m.State("WRITE_REGISTER"):
+            whole = legal & (request.count == 1)
             m.d.comb += [
-                axil.aw.valid.eq(legal & ~asked),
-                axil.w.valid.eq(legal & ~given),
+                axil.aw.valid.eq(whole & ~asked),
+                axil.w.valid.eq(whole & ~given),
                 axil.b.ready.eq(1),
             ]
-            with m.If(axil.aw.ready):
+            with m.If(axil.aw.valid & axil.aw.ready):
                 m.d.sync += asked.eq(1)
-            with m.If(axil.w.ready):
+            with m.If(axil.w.valid & axil.w.ready):
                 m.d.sync += given.eq(1)
-            with m.If(~legal | (request.count != 1)):
-                m.d.comb += [axil.aw.valid.eq(0), axil.w.valid.eq(0)]
+            with m.If(~whole):
                 respond(0, "DONE", LinkStatus.REFUSED)
             with m.Elif(axil.b.valid):
                 m.d.sync += [asked.eq(0), given.eq(0)]

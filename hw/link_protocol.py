@@ -8,7 +8,7 @@ CRC-32 (as of zlib and Ethernet) of header and payload. Everything is little-end
 
 A frame that is not right is not answered, and one that stops is forgotten after a while of silence, so a host that gets
 no response, or a wrong one, waits and sends its request again with the same sequence number. A write whose number is
-that of the last one carried out is answered but not carried out again. IDENTIFY makes the board forget that number.
+that of the request carried out just before is answered but not carried out again, unless that was an IDENTIFY.
 """
 
 from amaranth.lib import data, enum

@@ -4,6 +4,7 @@ import pytest
 
 from hw.board_system import BAUD
 from hw.boards import BOARDS
+from hw.link import Link
 from sim.link_bench import FramesBench, UartBench
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
@@ -11,6 +12,7 @@ from sim.toolchain import SIMULATORS
 CASES = [
     *(("uart", UartBench, divisor) for divisor in {2, *(round(board.clock_hz / BAUD) for board in BOARDS.values())}),
     ("link_frames", FramesBench, 60),
+    ("link", Link, 2, 14, 12_345_678),
 ]
 
 
