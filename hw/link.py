@@ -16,13 +16,14 @@ from hw.axi import AXI4LiteSignature, AXI4Signature, Burst, Resp, beat_size
 from hw.link_frames import FrameReceiver, FrameSender
 from hw.link_protocol import IDENTITY, LINK_ID, SILENCE_BITS, WORD_BYTES, LinkCommand, LinkStatus
 from hw.registers import ADDR_BITS
+from hw.stream_queue import StreamQueue
 from hw.uart import UartReceiver, UartTransmitter
 
 __all__ = ["BURST_WORDS", "Link"]
 
 _WORD_BITS = 8 * WORD_BYTES
 BURST_WORDS = 16
-"""Words of a burst to memory, aligned to as many: a slow line holds up no other master for long."""
+"""Words of a burst to memory, aligned to as many. They are taken at once: a slow line holds up no other master."""
 
 
 class Link(wiring.Component):
@@ -205,6 +206,7 @@ class Link(wiring.Component):
         """States that move words to and from memory, in bursts."""
         axi = self.axi
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(_WORD_BITS).create()
+        m.submodules.read_words = read = StreamQueue(_WORD_BITS, BURST_WORDS)
         room, beats = Signal(range(BURST_WORDS + 1)), Signal(range(BURST_WORDS + 1))
         m.d.comb += [room.eq(BURST_WORDS - addr[2:6]), beats.eq(Mux(left < room, left, room))]
         burst, under_way = Signal.like(beats), Signal.like(beats)
@@ -216,7 +218,10 @@ class Link(wiring.Component):
             axi.w.payload.strb.eq(-1),
             axi.w.payload.last.eq(under_way == 1),
             crc.data.eq(axi.r.payload.data),
-            sender.words.payload.eq(axi.r.payload.data),
+            read.i.payload.eq(axi.r.payload.data),
+            sender.words.payload.eq(read.o.payload),
+            sender.words.valid.eq(read.o.valid),
+            read.o.ready.eq(sender.words.ready),
         ]
         with m.State("READ"):
             m.d.comb += sender.header.valid.eq(1)
@@ -226,7 +231,7 @@ class Link(wiring.Component):
             m.d.comb += crc.start.eq(1)
             m.next = "MEASURE_SUMMED"
         for name, end in (("SENT", "TAKEN"), ("SUMMED", "SUMS")):
-            with m.State(f"MEASURE_{name}"):
+            with m.State(f"MEASURE_{name}"), m.If(read.level == 0):
                 m.d.sync += burst.eq(beats)
                 m.next = f"ASK_{name}"
                 with m.If(left == 0):
@@ -238,7 +243,7 @@ class Link(wiring.Component):
                     m.next = name
             with m.State(name):
                 if name == "SENT":
-                    m.d.comb += [sender.words.valid.eq(axi.r.valid), axi.r.ready.eq(sender.words.ready)]
+                    m.d.comb += [read.i.valid.eq(axi.r.valid), axi.r.ready.eq(1)]
                 else:
                     m.d.comb += [crc.valid.eq(axi.r.valid), axi.r.ready.eq(1)]
                 with m.If(axi.r.valid & axi.r.ready & axi.r.payload.last):

@@ -3,6 +3,7 @@
 import random
 
 import cocotb
+from cocotb.queue import Queue
 from cocotb.triggers import RisingEdge
 
 from hw.axi import BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
@@ -57,33 +58,46 @@ class AxiSlave:
 
     def start(self):
         """Answer from now on."""
-        cocotb.start_soon(self._read())
-        cocotb.start_soon(self._write())
+        reads, writes = Queue(), Queue()
+        for task in (self._ask("ar", self.reads, reads), self._ask("aw", self.writes, writes), self._read(reads),
+                     self._write(writes), *(self._watch(self._streams[channel]) for channel in ("ar", "aw", "w"))):
+            cocotb.start_soon(task)
+
+    async def _watch(self, stream):
+        held = None
+        while True:
+            if not stream.valid.value:
+                await RisingEdge(stream.valid)
+            await RisingEdge(stream.clk)
+            found = int(stream.payload.value) if stream.valid.value else None
+            assert held in (None, found), f"{stream.name} withdrew or changed what was not taken"
+            held = None if stream.ready.value else found
 
     async def _take(self, channel):
         return self._layouts[channel].from_bits(await take(self._streams[channel], self._idle))
 
-    async def _burst(self, channel, asked):
-        request = await self._take(channel)
-        beats = request.len + 1
-        assert request.burst == Burst.INCR
-        assert request.size == beat_size(8 * self._width)
-        assert request.addr % self._width == 0
-        assert request.addr % BURST_BYTES + beats * self._width <= BURST_BYTES, "a burst crosses 4 KB"
-        asked.append((request.addr, beats))
-        places = range(request.addr, request.addr + beats * self._width, self._width)
-        return places, Resp.SLVERR if self._failing(request.addr) else Resp.OKAY
-
-    async def _read(self):
+    async def _ask(self, channel, asked, bursts):
         while True:
-            places, resp = await self._burst("ar", self.reads)
+            request = await self._take(channel)
+            beats = request.len + 1
+            assert request.burst == Burst.INCR
+            assert request.size == beat_size(8 * self._width)
+            assert request.addr % self._width == 0
+            assert request.addr % BURST_BYTES + beats * self._width <= BURST_BYTES, "a burst crosses 4 KB"
+            asked.append((request.addr, beats))
+            places = range(request.addr, request.addr + beats * self._width, self._width)
+            bursts.put_nowait((places, Resp.SLVERR if self._failing(request.addr) else Resp.OKAY))
+
+    async def _read(self, bursts):
+        while True:
+            places, resp = await bursts.get()
             await send(self._streams["r"], [self._layouts["r"].const(
                 {"data": int.from_bytes(self.memory[place:place + self._width], "little"), "resp": resp,
                  "last": place == places[-1]}).as_bits() for place in places], self._idle)
 
-    async def _write(self):
+    async def _write(self, bursts):
         while True:
-            places, resp = await self._burst("aw", self.writes)
+            places, resp = await bursts.get()
             for place in places:
                 beat = await self._take("w")
                 assert beat.last == (place == places[-1])

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import cocotb
-from cocotb.triggers import FallingEdge, Timer, with_timeout
+from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
 from hw.axi import AXI4LiteSignature, Resp
 from hw.link import BURST_WORDS
@@ -195,12 +195,19 @@ async def registers(dut, idle):
     assert host.registers.values == values
 
 
+async def _words_are_taken_at_once(words):
+    while True:
+        await RisingEdge(words.clk if words.valid.value else words.valid)
+        assert words.ready.value or not words.valid.value
+
+
 @cocotb.test(timeout_time=20, timeout_unit="ms")
 @cocotb.parametrize(idle=[0.0, 0.6])
 async def memory(dut, idle):
     """Words go to their places and come back, in bursts that end where their length is aligned."""
     host = Host(dut, idle)
     await host.start()
+    cocotb.start_soon(_words_are_taken_at_once(Stream(dut, "axi__r")))
     size = 1 << host.addr_bits
     host.memory.memory[:] = random.randbytes(size)
     wanted = bytearray(host.memory.memory)
