@@ -1,9 +1,10 @@
 """Two AXI4 masters at one slave.
 
-The slave is one master's, reads and writes each by themselves, until that master has nothing under way and asks for
-nothing. A master that always asks keeps it. The slave answers in order.
+The slave is one master's, reads and writes each by themselves. When the other one asks too, the owner gets one more
+burst at most, and the other has its turn once all that is under way has ended: one burst each while both always ask.
+Data wait for their address. The slave answers in order.
 
-Combinational but for the change of hands, a cycle.
+Combinational but for the change of hands, a cycle, and for data, which can follow their address in the next cycle.
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -47,20 +48,30 @@ class AxiArbiter(wiring.Component):
 
         for address, answer, ends in (("ar", "r", axi.r.payload.last), ("aw", "b", 1)):
             asked, answered = getattr(axi, address), getattr(axi, answer)
-            owner = Signal(name=f"{address}_owner")
+            owner, closed = Signal(name=f"{address}_owner"), Signal(name=f"{address}_closed")
             under_way = Signal(range(UNDER_WAY + 1), name=f"{address}_under_way")
-            m.d.sync += under_way.eq(under_way + (asked.valid & asked.ready)
-                                     - (answered.valid & answered.ready & ends))
-            wants = [getattr(master, address).valid for master in masters]
-            if address == "aw":  # data may come before their address
-                wants = [want | master.w.valid for want, master in zip(wants, masters, strict=True)]
-            with m.If((under_way == 0) & ~Mux(owner, wants[1], wants[0]) & Mux(owner, wants[0], wants[1])):
-                m.d.sync += owner.eq(~owner)
+            taken, ended = asked.valid & asked.ready, answered.valid & answered.ready & ends
+            m.d.sync += under_way.eq(under_way + taken - ended)
+            first, second = (getattr(master, address).valid for master in masters)
+            # Closed between two bursts, never while the slave is being offered one.
+            with m.If(Mux(owner, first, second)):
+                with m.If(taken):
+                    m.d.sync += closed.eq(1)
+                with m.If((under_way == 0) & (closed | ~Mux(owner, second, first))):
+                    m.d.sync += [owner.eq(~owner), closed.eq(0)]
             for number, master in enumerate(masters):
-                mine = owner == number
-                with m.If(mine):
-                    forward(getattr(master, address), asked, under_way != UNDER_WAY)
+                with m.If(owner == number):
+                    forward(getattr(master, address), asked, (under_way != UNDER_WAY) & ~closed)
                     forward(answered, getattr(master, answer), 1)
-                    if address == "aw":
-                        forward(master.w, axi.w, 1)
+            if address == "aw":
+                self._data(m, forward, owner, taken)
         return m
+
+    def _data(self, m, forward, owner, taken):
+        """Words of the bursts whose address was ``taken``."""
+        w = self.axi.w
+        owed = Signal(range(UNDER_WAY + 1))
+        m.d.sync += owed.eq(owed + taken - (w.valid & w.ready & w.payload.last))
+        for number, master in enumerate((self.first, self.second)):
+            with m.If(owner == number):
+                forward(master.w, w, owed != 0)

@@ -7,6 +7,7 @@ import pytest
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
 from hw.activations import Activations
 from hw.align import Align
+from hw.axi_arbiter import AxiArbiter
 from hw.config import EngineConfig
 from hw.counters import Counters
 from hw.credit_gate import CreditGate
@@ -52,6 +53,7 @@ CASES = [
     *((SeedlmLane, _small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
     *((SeedlmLane, replace(_small(fmt), **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
     *((SeedlmLane, replace(_small(*args), **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
+    *((SeedlmLane, replace(_small(fmt), **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
     *((Int4Lane, _small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
     (Fp16Lane, _small(None)),
     (Drain, _small(SEEDLM4, 128)),
@@ -68,6 +70,7 @@ CASES = [
     *((CreditGate, 20, depth) for depth in (3, 16)),
     (Supervisor, 32),
     (Counters, 8),
+    (AxiArbiter, 14, 32),
 ]
 
 
