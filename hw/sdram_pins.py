@@ -2,8 +2,8 @@
 
 The chip's clock lags the design's by three quarters of a period T: commands are there 0.75 T before the chip takes
 them and stay for 0.25 T after. What the chip gives for its edge at 0.75 T comes tAC (5.4 ns) and the way through both
-pads (some 4 ns) later and stays for tOH (2.7 ns) after its next edge: taken at 2 T, it has been there for 1.25 T - 9.4
-ns and stays for 6.7 ns - 0.25 T more, 3 and 4 ns at 100 MHz, 7 and 3 ns at 75 MHz.
+pads (some 4 ns) later and stays for tOH (2.5 ns) after its next edge: taken at 2 T, it has been there for 1.25 T - 9.4
+ns and stays for 6.5 ns - 0.25 T more, 3 and 4 ns at 100 MHz, 7 and 3 ns at 75 MHz.
 
 Latency: a cycle out; data that the chip gives for a read in cycle n are there in cycle n + CAS latency + 2.
 """

@@ -59,8 +59,7 @@ class SdramRows(wiring.Component):
         m = Module()
         part, mhz = self._part, self._clock_mhz
         t_rp, t_rcd, t_ras, t_rc, t_rrd, t_wr, t_rfc = (
-            part.cycles(getattr(part, name), mhz)
-            for name in ("t_rp", "t_rcd", "t_ras", "t_rc", "t_rrd", "t_wr", "t_rfc"))
+            part.clocks(name, mhz) for name in ("t_rp", "t_rcd", "t_ras", "t_rc", "t_rrd", "t_wr", "t_rfc"))
         # One row is opened at a time, so waiting this long for it covers tRRD; and so long before it is closed, tRC.
         t_open, t_stay = max(t_rcd, t_rrd, 2), max(t_ras, t_rc - t_rp)
         current, bank, free = self.current, self.i.payload.bank, ~self.issue

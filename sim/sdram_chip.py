@@ -50,7 +50,7 @@ class SdramChip(wiring.Component):
         command = Signal(Command)
         selected = self.clk_en & ~self.cs_n
         m.d.comb += command.eq(Mux(selected, Cat(~self.ras_n, ~self.cas_n, ~self.we_n), Command.NOTHING))
-        timings = {name: part.cycles(getattr(part, f"t_{name}"), self._clock_mhz)
+        timings = {name: part.clocks(f"t_{name}", self._clock_mhz)
                    for name in ("rcd", "rp", "ras", "rc", "rrd", "wr", "rfc")} | {"mrd": part.t_mrd_ck}
         longest = max(timings.values())
 

@@ -18,7 +18,7 @@ class Board:
     platform : class
         Of amaranth-boards: pins and device. Its resources ``sdram`` and ``uart`` are used, and those of ``leds``.
     part : SdramPart
-        The chip that is fitted.
+        The chip that is fitted; where it may be one of several, the slowest of them.
     target : Ecp5
         The device as nextpnr names it; its clock is that of the design and of the SDRAM.
     leds : tuple of (str, int, str)

@@ -30,8 +30,7 @@ class Pins:
 @cocotb.test(timeout_time=1, timeout_unit="ms")
 async def commands(dut):
     part, clock, less = arguments()
-    t = {name: part.cycles(getattr(part, f"t_{name}"), clock)
-         for name in ("rcd", "rp", "ras", "rc", "rrd", "wr", "rfc")}
+    t = {name: part.clocks(f"t_{name}", clock) for name in ("rcd", "rp", "ras", "rc", "rrd", "wr", "rfc")}
     t |= {"mrd": part.t_mrd_ck, "power_up": part.cycles(1000 * part.power_up_us, clock),
           "refreshes": part.power_up_refreshes, "interval": part.refresh_interval(clock)}
     if less in t:
