@@ -112,8 +112,8 @@ AS4C32M16SB_7 = SdramPart(
     "AS4C32M16SB-7", "Alliance Memory, AS4C32M16SB data sheet, table 16, -7",
     max_mhz=143, t_rcd=21, t_rp=21, t_ras=42, t_rc=63, t_rrd=14, t_wr=14, t_rfc=63, column_bits=10)
 W9825G6KH_6 = SdramPart(
-    "W9825G6KH-6", "Winbond, W9825G6JH (the die before it) data sheet, rev. A04 (2011-11-29), 9.5, -6; LiteDRAM's KH has "
-    "the same tRCD, tRP, tRAS and tRFC",
+    "W9825G6KH-6", "Winbond, W9825G6JH (the die before it) data sheet, rev. A04 (2011-11-29), 9.5, -6; LiteDRAM's KH "
+    "has the same tRCD, tRP, tRAS and tRFC",
     max_mhz=166, t_rcd=15, t_rp=15, t_ras=42, t_rc=60, t_rrd=0, t_wr=0, t_rfc=60, t_rrd_ck=2, t_wr_ck=2)
 # ISSI's tables of AC characteristics, by way of others' controllers for these parts: their tRC is tRFC too.
 IS42S16160G_7 = SdramPart(
