@@ -121,7 +121,7 @@ test: $(VENV)/.test ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.setup icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
-lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted design
+lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted designs
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy

@@ -52,7 +52,8 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        index = Signal(range(self._lanes))
+        # One bit at least: Verilog has no vectors without bits.
+        index = Signal(range(max(self._lanes, 2)))
         count = Signal(range(self._lanes + 1))
         matrix = Signal(matrix_layout(self._config))
         left = matrix.rows
@@ -61,7 +62,7 @@ class Drain(wiring.Component):
             self.matrices.ready.eq(left == 0),
             self.i.ready.eq(count == 0),
             self.o.valid.eq((count != 0) & (left != 0)),
-            self.o.payload.sum.eq(self.i.payload[index]),
+            self.o.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0]),
             self.o.payload.factor.eq(matrix.factor),
             self.o.payload.last.eq(left == 1),
             taken.eq(self.o.valid & self.o.ready),

@@ -4,7 +4,7 @@ from amaranth.back import rtlil
 
 from hw import yosys
 
-__all__ = ["emit"]
+__all__ = ["emit", "write"]
 
 
 def emit(component, path, name="top"):
@@ -18,8 +18,13 @@ def emit(component, path, name="top"):
     hw.yosys.YosysError
         When Yosys refuses the design.
     """
+    write(rtlil.convert(component, name=name, emit_src=False), path)
+
+
+def write(design, path):
+    """Write ``design``, Amaranth's RTLIL, to ``path``; otherwise as :func:`emit`."""
     source = path.with_suffix(".il")
-    source.write_text(rtlil.convert(component, name=name, emit_src=False))
+    source.write_text(design)
     attributes = ["src", "generator", "top", "amaranth.hierarchy", "amaranth.decoding"]
     yosys.run([
         f"read_rtlil {source}",

@@ -1,15 +1,19 @@
-"""``python -m sim.lint``: Verilator's lint of the engine and of the simulated system, in every named format."""
+"""``python -m sim.lint``: Verilator's lint of the engine in every named format, the simulated system and the boards."""
 
 import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from golden.spec import FORMATS
+from golden.spec import FORMATS, SEEDLM4
+from hw.board_system import engine_config
+from hw.boards import BOARDS
+from hw.boards.top import BoardTop
 from hw.config import EngineConfig
 from hw.engine_pins import EnginePins
-from hw.verilog import emit
+from hw.verilog import emit, write
 from sim.dram import preset
 from sim.runner import BUILD, ROOT
 from sim.system import System
@@ -21,6 +25,25 @@ __all__ = ["main"]
 _ACCEPTED = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT", "WIDTHEXPAND", "WIDTHTRUNC")
 
 
+def _emit_top(board, path):
+    """The top of ``board``, its pads and clocks cells of its FPGA."""
+    design = board.platform().build(BoardTop(board, SEEDLM4), name="top", do_build=False).files["top.il"]
+    write(design if isinstance(design, str) else design.decode(), path)
+
+
+def _designs():
+    """What to lint: its name, what writes it to a path, and the Verilog files of which it needs one."""
+    for name, fmt in FORMATS.items():
+        yield name, partial(emit, EnginePins(EngineConfig(fmt, 128))), ()
+    yield "system", partial(emit, System(EngineConfig(SEEDLM4, 128), preset("ddr4-2400"), 1 << 20)), (
+        "ram.v", "mapped_ram.sv")
+    for name, board in BOARDS.items():
+        yield name, partial(_emit_top, board), ("ecp5_cells.v",)
+    for name, fmt in FORMATS.items():
+        if fmt != SEEDLM4:  # that is in the tops
+            yield f"{name} of the boards", partial(emit, EnginePins(engine_config(fmt, 1 << 25))), ()
+
+
 def main() -> None:
     """Lint; exit status 1 on a warning that is not accepted, 2 when Verilator is missing."""
     try:
@@ -29,22 +52,20 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     clean = True
-    designs = {name: EnginePins(EngineConfig(fmt, 128)) for name, fmt in FORMATS.items()}
-    rams = {"system": "ram.v", "native system": "mapped_ram.sv"}
-    for name in rams:
-        designs[name] = System(EngineConfig(FORMATS["seedlm4"], 128), preset("ddr4-2400"), 1 << 20)
-    for name, design in designs.items():
+    for name, written, needed in _designs():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "top.sv"
-            emit(design, path)
-            command = ["verilator", "--lint-only", "-Wall", *(f"-Wno-{rule}" for rule in _ACCEPTED),
-                       "--top-module", "top", str(path), *([str(ROOT / "sim" / rams[name])] if name in rams else [])]
-            done = subprocess.run(command, env={**os.environ, **environment(BUILD / "tools")}, capture_output=True,
-                                  text=True, check=False)
-            print(f"verilator --lint-only {name}: {'clean' if done.returncode == 0 else 'warnings'}")
-            if done.returncode:
-                print(done.stderr[-4000:], file=sys.stderr)
-                clean = False
+            written(path)
+            for files in [[path, ROOT / "sim" / file] for file in needed] or [[path]]:
+                command = ["verilator", "--lint-only", "-Wall", *(f"-Wno-{rule}" for rule in _ACCEPTED),
+                           "--top-module", "top", *map(str, files)]
+                done = subprocess.run(command, env={**os.environ, **environment(BUILD / "tools")}, capture_output=True,
+                                      text=True, check=False)
+                what = " with ".join([name, *(file.name for file in files[1:])])
+                print(f"verilator --lint-only {what}: {'clean' if done.returncode == 0 else 'warnings'}")
+                if done.returncode:
+                    print(done.stderr[-4000:], file=sys.stderr)
+                    clean = False
     sys.exit(0 if clean else 1)
 
 

@@ -56,7 +56,7 @@ CASES = [
     *((SeedlmLane, replace(_small(fmt), **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
     *((Int4Lane, _small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
     (Fp16Lane, _small(None)),
-    (Drain, _small(SEEDLM4, 128)),
+    *((Drain, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
     *((ReadDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
