@@ -46,7 +46,7 @@ def adder_tree(m, terms):
             (value, power), *neighbours = terms[i:i + 2]
             for neighbour in neighbours:
                 value, power = aligned_sum(value, power, *neighbour), min(power, neighbour[1])
-            total = Signal(value.shape(), name=f"sum{level}_{i // 2}")
+            total = Signal(value.shape(), name=f"sum{level}_{i // 2}", reset_less=True)
             m.d.sync += total.eq(value)
             sums.append((total, power))
         terms = sums

@@ -33,7 +33,7 @@ LEDS = ("the link carries out a request", "words come from memory", "the last ru
 def engine_config(fmt: BlockFormat | GroupFormat | None, memory_bytes: int) -> EngineConfig:
     """The engine of a board: as wide as two transfers of its SDRAM, for the multipliers and the clock of an ECP5."""
     return EngineConfig(fmt, WORD_BITS, addr_bits=exact_log2(memory_bytes), max_rows=1 << 16, max_cols=1 << 13,
-                        latency=32, multiplier_bits=18, narrow_products="dsp", fast=True)
+                        latency=32, multiplier_bits=18, fast=True)
 
 
 class BoardSystem(wiring.Component):

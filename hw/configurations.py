@@ -53,9 +53,7 @@ XC7 = Xc7()
 
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
-    # Twice as many multipliers as weights a cycle are more than an LFE5U-85F has, for 512 bits.
-    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, fast=True,
-                          narrow_products="dsp" if bus_bits <= 128 else "lut")
+    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, fast=True)
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 

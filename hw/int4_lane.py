@@ -16,7 +16,7 @@ from amaranth.lib import data, wiring
 from golden.spec import FP16_FRACTION, SCALE_BITS
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed, own_copy
+from hw.delay import delayed
 from hw.fp16_lane import split_fp16
 from hw.mac import MacArray, mac_latency
 
@@ -48,7 +48,7 @@ class Int4Lane(wiring.Component):
         side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "scale_bit": 1}))
         m.d.sync += codes.eq(word.block)
         m.d.comb += [
-            mac.x.eq(own_copy(m, word.activations.x, "x", config.fast)),
+            mac.x.eq(delayed(m, word.activations.x, 1, "x", reset_less=True)),
             *(mac.numerators[c].eq(codes[c]) for c in range(fmt.c)),
             side.valid.eq(self.i.valid),
             side.first.eq(word.activations.first),

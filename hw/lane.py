@@ -12,7 +12,7 @@ from amaranth.lib import data, wiring
 from golden.spec import EXP_BITS
 from hw.accumulator import Accumulator, lane_signature
 from hw.config import EngineConfig
-from hw.delay import delayed, own_copy
+from hw.delay import delayed
 from hw.lfsr_bank import LfsrBank
 from hw.mac import MacArray, mac_latency
 from hw.numerators import Numerators, numerators_latency
@@ -45,8 +45,7 @@ class SeedlmLane(wiring.Component):
             numerators.q.eq(word.block[fmt.fields["q0"][0]:]),
             mac.numerators.eq(numerators.o),
         ]
-        waiting = delayed(m, word.activations.x, numerators_latency(config) - 1, "x", reset_less=True)
-        m.d.comb += mac.x.eq(own_copy(m, waiting, "x", config.fast))
+        m.d.comb += mac.x.eq(delayed(m, word.activations.x, numerators_latency(config), "x", reset_less=True))
 
         # The exponent and the row's limits travel beside the multiplication. The shift that stands for exponent e is
         # e + 8, which is e with its sign bit turned round.

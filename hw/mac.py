@@ -12,6 +12,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.adder_tree import adder_tree, tree_latency
 from hw.config import EngineConfig
+from hw.delay import own_copy
 
 __all__ = ["MacArray", "mac_latency"]
 
@@ -22,8 +23,8 @@ def _low_bits(config: EngineConfig) -> int:
 
 
 def mac_latency(config: EngineConfig) -> int:
-    """Cycles from numerators and activations to their dot product."""
-    return 1 + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
+    """Cycles from numerators and activations to their dot product: (when fast) registers; products; sums."""
+    return 1 + config.fast + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
 
 
 class MacArray(wiring.Component):
@@ -49,16 +50,20 @@ class MacArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         c_count, act_bits, low_bits = self._config.c, self._config.act_bits, _low_bits(self._config)
+        numerators, x = self.numerators, self.x
+        if self._config.fast:
+            # Multipliers lie in rows of their own, far from the adders that numerators come from; x is for all lanes.
+            numerators, x = own_copy(m, numerators, "near"), own_copy(m, x, "near_x")
         terms = []
         for j in range(low_bits):
-            gated = [Mux(self.numerators[c][j], self.x[c], 0) for c in range(c_count)]
+            gated = [Mux(numerators[c][j], x[c], 0) for c in range(c_count)]
             for c in range(0, c_count, 2):
-                pair = Signal(signed(act_bits + 1), name=f"gated{j}_{c}")
+                pair = Signal(signed(act_bits + 1), name=f"gated{j}_{c}", reset_less=True)
                 m.d.sync += pair.eq(sum(gated[c:c + 2]))
                 terms.append((pair, j))
         for c in range(c_count):
-            product = Signal(signed(act_bits + len(self.numerators[c]) - low_bits), name=f"product{c}")
-            m.d.sync += product.eq(self.x[c] * self.numerators[c][low_bits:].as_signed())
+            product = Signal(signed(act_bits + len(numerators[c]) - low_bits), name=f"product{c}", reset_less=True)
+            m.d.sync += product.eq(x[c] * numerators[c][low_bits:].as_signed())
             terms.append((product, low_bits))
         total, _ = adder_tree(m, terms)
         m.d.comb += self.dot.eq(total)

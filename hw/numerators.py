@@ -61,7 +61,8 @@ class Numerators(wiring.Component):
         m.d.comb += coefficients.q.eq(self.q)
 
         # 1: registers.
-        window, factors = Signal.like(self.window), Signal(coefficient_layout(edges))
+        window = Signal.like(self.window, reset_less=True)
+        factors = Signal(coefficient_layout(edges), reset_less=True)
         m.d.sync += [window.eq(delayed(m, self.window, self._fast, "window", reset_less=True)),
                      factors.eq(coefficients.o)]
 
@@ -89,7 +90,7 @@ class Numerators(wiring.Component):
 
     @staticmethod
     def _registered(m, value, name):
-        later = Signal(value.shape(), name=name)
+        later = Signal(value.shape(), name=name, reset_less=True)
         m.d.sync += later.eq(value)
         return later
 
