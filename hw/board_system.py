@@ -68,10 +68,10 @@ class BoardSystem(wiring.Component):
         m.submodules.engine = engine = Engine(self._config)
         m.submodules.arbiter = arbiter = AxiArbiter(addr_bits, WORD_BITS)
         m.submodules.sdram = sdram = SdramController(self._part, self._clock_hz / 1e6)
-        # Between engine and memory the logic of both would add up in one cycle.
+        # Between masters and memory the logic of both would add up in one cycle.
         slice_axi(m, "registers", link.axil, engine.axil)
         slice_axi(m, "memory", engine.axi, arbiter.first)
-        wiring.connect(m, link.axi, arbiter.second)
+        slice_axi(m, "link_memory", link.axi, arbiter.second)
         wiring.connect(m, arbiter.axi, sdram.axi)
         wiring.connect(m, sdram.pins, wiring.flipped(self.sdram))
         blink, busy = Signal(range(self._clock_hz)), Signal()
