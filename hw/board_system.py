@@ -72,7 +72,7 @@ class BoardSystem(wiring.Component):
         slice_axi(m, "registers", link.axil, engine.axil)
         slice_axi(m, "memory", engine.axi, arbiter.first)
         slice_axi(m, "link_memory", link.axi, arbiter.second)
-        wiring.connect(m, arbiter.axi, sdram.axi)
+        slice_axi(m, "sdram_port", arbiter.axi, sdram.axi)
         wiring.connect(m, sdram.pins, wiring.flipped(self.sdram))
         blink, busy = Signal(range(self._clock_hz)), Signal()
         m.d.sync += [blink.eq(blink + 1), busy.eq(engine.axi.r.valid)]

@@ -85,8 +85,11 @@ class Link(wiring.Component):
         addr, left, place = Signal(self._addr_bits + 1), Signal(17), Signal.like(frames.word)
         end, inside = Signal(33), Signal()
         m.d.comb += frames.word.eq(place)
-        m.d.sync += end.eq(request.address + (request.count << 2))
-        m.d.comb += inside.eq((end <= 1 << self._addr_bits) & (request.address[:2] == 0))
+        # A request is there for two cycles before it is decoded.
+        m.d.sync += [
+            end.eq(request.address + (request.count << 2)),
+            inside.eq((end <= 1 << self._addr_bits) & (request.address[:2] == 0)),
+        ]
 
         def respond(words, then, what=LinkStatus.DONE):
             m.d.sync += [status.eq(what), count.eq(words)]
@@ -164,8 +167,8 @@ class Link(wiring.Component):
     def _registers(self, m, frames, respond, word):
         """States that read and write a register."""
         axil, request = self.axil, frames.o.payload
-        legal = (request.address >> ADDR_BITS) == 0
-        asked, given = Signal(), Signal()
+        legal, asked, given = Signal(), Signal(), Signal()
+        m.d.sync += legal.eq((request.address >> ADDR_BITS) == 0)
         m.d.comb += [
             axil.ar.payload.addr.eq(request.address),
             axil.aw.payload.addr.eq(request.address),
