@@ -80,8 +80,8 @@ def run_simulated(board: BoardName = "ulx3s_85f",
                   formats: Annotated[str, typer.Option(help="Bitstreams, the one to compare with first.")] =
                   "fp16 seedlm4",
                   rows: Rows = 2048, cols: Cols = 2048, runs: Runs = 1,
-                  divisor: Annotated[int, typer.Option(min=2, help="Cycles of a bit on the serial line; a board at 75 "
-                                                       "MHz has 25.")] = 2,
+                  divisor: Annotated[int, typer.Option(min=2, help="Cycles of a bit on the serial line; a board at 80 "
+                                                       "MHz has 27.")] = 2,
                   least: Annotated[float, typer.Option(help="Speed-up below which the exit status is 1.")] = 0.0
                   ) -> None:
     """The same as `run`, on a board simulated from the pins of its serial line to those of its SDRAM."""
