@@ -73,7 +73,7 @@ class Numerators(wiring.Component):
                          for table, bits in ((factors.low, edges.low), (factors.high, edges.high)))
             edge.append(self._ended(m, aligned_sum(low, 0, high, edges.high_shift), f"edge{c}"))
         if not core_bits(fmt):
-            m.d.sync += [o.eq(self._ended(m, self._registered(m, total, f"edge{c}_2"), f"edge{c}_3"))
+            m.d.sync += [o.eq(self._rested(m, self._registered(m, total, f"edge{c}_2"), f"edge{c}_3"))
                          for c, (o, total) in enumerate(zip(self.o, edge, strict=True))]
         elif self._in_luts:
             self._from_digits(m, window, factors.gain, edge)
@@ -94,13 +94,17 @@ class Numerators(wiring.Component):
         m.d.sync += later.eq(value)
         return later
 
+    def _rested(self, m, value, name):
+        """What waits a cycle where clock speed is worth it."""
+        return self._registered(m, value, name) if self._fast else value
+
     def _from_products(self, m, window, gain, edge):
         core = core_bits(self._fmt)
         for c, total in enumerate(edge):
             first = c * self._fmt.p
             product = self._ended(m, gain * window[first + core.start:first + core.stop], f"product{c}")
             later, total = self._registered(m, product, f"product{c}_2"), self._registered(m, total, f"edge{c}_2")
-            m.d.sync += self.o[c].eq(self._ended(m, later, f"product{c}_3") + self._ended(m, total, f"edge{c}_3"))
+            m.d.sync += self.o[c].eq(self._rested(m, later, f"product{c}_3") + self._rested(m, total, f"edge{c}_3"))
 
     def _from_digits(self, m, window, multiples, edge):
         p, start, main = self._fmt.p, core_bits(self._fmt).start, 1 << (self._digits.bit_length() - 1)
@@ -135,4 +139,4 @@ class Numerators(wiring.Component):
             value = halves[c]
             if main > 1:
                 value = aligned_sum(value, 0, halves[c + half], half * p)
-            m.d.sync += self.o[c].eq(self._ended(m, value, f"core{c}") + self._ended(m, total, f"rest{c}_2"))
+            m.d.sync += self.o[c].eq(self._ended(m, value, f"core{c}") + self._rested(m, total, f"rest{c}_2"))
