@@ -7,7 +7,7 @@ from cocotb.queue import Queue
 from cocotb.triggers import RisingEdge
 
 from hw.axi import BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
-from sim.streams import Stream, send
+from sim.streams import Stream, receive_one, send
 
 __all__ = ["AxiSlave", "take"]
 
@@ -18,12 +18,7 @@ async def take(stream, idle=0.0):
         await RisingEdge(stream.valid)
     while random.random() < idle:
         await RisingEdge(stream.clk)
-    stream.ready.value = 1
-    await RisingEdge(stream.clk)
-    while not stream.valid.value:
-        await RisingEdge(stream.clk)
-    stream.ready.value = 0
-    return int(stream.payload.value)
+    return await receive_one(stream)
 
 
 class AxiSlave:
