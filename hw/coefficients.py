@@ -11,11 +11,12 @@ Combinational, or one cycle with a register in the middle of each sum.
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, Signal, signed
+from amaranth.hdl import Const, Module, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat
+from hw.delay import registered
 
 __all__ = ["Coefficients", "Edges", "coefficient_layout", "core_bits", "gain_form"]
 
@@ -142,16 +143,10 @@ class Coefficients(wiring.Component):
                 terms = self._terms(form)
                 if self._halved:
                     middle = -(-len(terms) // 2)
-                    terms = [self._registered(m, sum(half, Const(0)), f"{name}{i}_{n}")
+                    terms = [registered(m, sum(half, Const(0)), f"{name}{i}_{n}")
                              for n, half in enumerate((terms[:middle], terms[middle:])) if half]
                 m.d.comb += self.o[name][i].eq(sum(terms, Const(0)))
         return m
-
-    @staticmethod
-    def _registered(m, value, name):
-        later = Signal(value.shape(), name=name, reset_less=True)
-        m.d.sync += later.eq(value)
-        return later
 
     def _terms(self, form):
         """A form as shifts, to be added up."""

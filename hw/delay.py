@@ -1,8 +1,8 @@
-"""Registers that carry a value on: a delay line, and a copy of one's own of what many share."""
+"""Registers that carry a value on: a delay line, one register, and a copy of one's own of what many share."""
 
 from amaranth.hdl import Signal
 
-__all__ = ["delayed", "own_copy"]
+__all__ = ["delayed", "own_copy", "registered"]
 
 
 def delayed(m, value, cycles, name, reset_less=False):
@@ -21,3 +21,8 @@ def own_copy(m, value, name, apart=True):
     copy = Signal.like(value, name=name, reset_less=True, attrs={"keep": 1} if apart else {})
     m.d.sync += copy.eq(value)
     return copy
+
+
+def registered(m, value, name):
+    """``value`` in a register without a reset."""
+    return own_copy(m, value, name, apart=False)

@@ -17,7 +17,7 @@ from amaranth.lib.wiring import In, Out
 from hw.adder_tree import aligned_sum
 from hw.coefficients import Coefficients, Edges, coefficient_layout, core_bits
 from hw.config import EngineConfig
-from hw.delay import delayed
+from hw.delay import delayed, registered
 
 __all__ = ["Numerators", "numerators_latency"]
 
@@ -44,7 +44,7 @@ class Numerators(wiring.Component):
         fmt = config.fmt
         self._fmt, self._in_luts = fmt, config.narrow_products == "lut"
         # What ends a sum that others are built on: a register where clock speed is worth it.
-        self._fast, self._ended = config.fast, self._registered if config.fast else self._kept
+        self._fast, self._ended = config.fast, registered if config.fast else self._kept
         core = len(core_bits(fmt))
         self._digits = -(-core // fmt.p)
         self._edges = Edges(fmt, self._digits * fmt.p if self._in_luts else core)
@@ -73,7 +73,7 @@ class Numerators(wiring.Component):
                          for table, bits in ((factors.low, edges.low), (factors.high, edges.high)))
             edge.append(self._ended(m, aligned_sum(low, 0, high, edges.high_shift), f"edge{c}"))
         if not core_bits(fmt):
-            m.d.sync += [o.eq(self._rested(m, self._registered(m, total, f"edge{c}_2"), f"edge{c}_3"))
+            m.d.sync += [o.eq(self._rested(m, registered(m, total, f"edge{c}_2"), f"edge{c}_3"))
                          for c, (o, total) in enumerate(zip(self.o, edge, strict=True))]
         elif self._in_luts:
             self._from_digits(m, window, factors.gain, edge)
@@ -88,22 +88,16 @@ class Numerators(wiring.Component):
         m.d.comb += kept.eq(value)
         return kept
 
-    @staticmethod
-    def _registered(m, value, name):
-        later = Signal(value.shape(), name=name, reset_less=True)
-        m.d.sync += later.eq(value)
-        return later
-
     def _rested(self, m, value, name):
         """What waits a cycle where clock speed is worth it."""
-        return self._registered(m, value, name) if self._fast else value
+        return registered(m, value, name) if self._fast else value
 
     def _from_products(self, m, window, gain, edge):
         core = core_bits(self._fmt)
         for c, total in enumerate(edge):
             first = c * self._fmt.p
             product = self._ended(m, gain * window[first + core.start:first + core.stop], f"product{c}")
-            later, total = self._registered(m, product, f"product{c}_2"), self._registered(m, total, f"edge{c}_2")
+            later, total = registered(m, product, f"product{c}_2"), registered(m, total, f"edge{c}_2")
             m.d.sync += self.o[c].eq(self._rested(m, later, f"product{c}_3") + self._rested(m, total, f"edge{c}_3"))
 
     def _from_digits(self, m, window, multiples, edge):
@@ -130,11 +124,11 @@ class Numerators(wiring.Component):
         half = max(main // 2, 1)
         halves = {}
         for i in sorted({i for c in range(self._fmt.c) for i in range(c, c + main, half)}):
-            halves[i] = self._registered(m, digits(i, half), f"half{i}")
+            halves[i] = registered(m, digits(i, half), f"half{i}")
         for c, total in enumerate(edge):
             if self._digits > main:
                 total = aligned_sum(total, 0, digits(c + main, self._digits - main), main * p)
-            total = self._registered(m, total, f"rest{c}")
+            total = registered(m, total, f"rest{c}")
             # Last, both halves and the rest.
             value = halves[c]
             if main > 1:
