@@ -31,7 +31,7 @@ from hw.axi import BURST_BEATS, BURST_BYTES
 from hw.config import EngineConfig
 from hw.descriptor import descriptor_beats
 from hw.mac import mac_latency
-from hw.normalise import SIGNIFICAND
+from hw.normalise import normalise_latency
 from hw.numerators import numerators_latency
 from sim.dram import Dram
 from sim.memory import QUEUE_LATENCY, SPARE_BURSTS
@@ -81,10 +81,9 @@ def _lane(config: EngineConfig) -> int:
 
 def _depth(config: EngineConfig) -> int:
     """Cycles from the last beat until the first row of the last group is written to memory."""
-    normalise = 3 + ceil_log2(max(config.sum_bits, SIGNIFICAND + 2))
     digits = ceil_log2(config.bus_bits // gcd(config.bus_bits, config.word_bits))
     unpacker = 0 if config.bus_bits == config.word_bits else -(-max(digits, 1) // 2)
-    return unpacker + _lane(config) + normalise + _REST
+    return unpacker + _lane(config) + normalise_latency(config) + _REST
 
 
 class _Memory:
@@ -123,6 +122,14 @@ class _Memory:
         close = 0 if not dram.banks else max(dram.t_rtp + dram.word_ck(self._config.bus_bits) - dram.t_bl - self._step,
                                              0)
         return self._cycles(close + dram.refresh_gap + self._slow_rows), dram.refresh_interval
+
+    @property
+    def to_write(self) -> float:
+        """Rest of the data pins between a read and a write."""
+        dram = self._dram
+        if not dram.banks:
+            return 0
+        return self._cycles(dram.t_cl + dram.word_ck(self._config.bus_bits) + dram.t_turn - dram.t_cwl - self._step)
 
     def _row(self, addr: int) -> tuple[int, int]:
         """Bank, in whatever group, and row of an address."""
@@ -188,13 +195,13 @@ def predict(config: EngineConfig, dram: Dram, steps: Sequence[Step]) -> Counters
         return region.addr + int(beat - region.start) * config.bus_bytes
 
     def next_read(beat: float) -> float:
-        """The first beat that has not been asked for, or not passed on, by the time of another."""
+        """The first beat that has not been asked for, or not passed on, by the time of another; ``beats`` if none."""
         region = regions[bisect_right(starts, beat) - 1]
         size, offset = config.burst_beats, beat - region.start
         bursts = min(offset // size + config.outstanding, (offset + room) // size)
-        return min(region.start + min(bursts * size, region.beats), beats - 1)
+        return min(region.start + min(bursts * size, region.beats), beats)
 
-    depth, written, turned, held = _depth(config), 0, 0.0, 0.0
+    depth, written, behind, turned, held = _depth(config), 0, 0, 0.0, 0.0  # `behind` all reads, and of the `written`
     for placed, first in zip(chain.matrices, weights, strict=True):
         group = config.blocks(placed.cols) * config.word_bits / config.bus_bits
         # The last word of a group waits until the sums before it have left the lanes.
@@ -204,14 +211,18 @@ def predict(config: EngineConfig, dram: Dram, steps: Sequence[Step]) -> Counters
             last_group, row = divmod(rows - 1, config.lanes)
             ready = first + (last_group + 1) * group + (depth - _ANSWER + row + count) / memory.beat
             written += count
-            if ready < beats:
-                after = next_read(ready)
+            after = next_read(ready) if ready < beats else beats
+            if after < beats:
                 turned += count * memory.beat + memory.turns(address(after - 1), addr, address(after))
+            else:
+                behind += count
             addr += count * config.bus_bytes
 
     streaming = beats * memory.beat + turned + held + _START + memory.first_beat
-    # The last write burst keeps a slow memory busy.
-    drain = depth + (chain.matrices[-1].rows - 1) % config.lanes + 1 + count * (memory.beat - 1)
+    # What was gathered crosses the bus beside the last read burst, and reaches memory behind it; the last beat follows.
+    last_read = (regions[-1].beats - 1) % config.burst_beats + 1
+    drain = max(depth + (chain.matrices[-1].rows - 1) % config.lanes + memory.beat,
+                memory.to_write + max(count - last_read, 0) + behind * memory.beat + _ANSWER)
     rest, interval = memory.rest
     refresh = (streaming + drain) * rest / (interval - rest) if interval else 0
     starved = max(streaming - beats - _STALL - held, 0)

@@ -30,12 +30,11 @@ COLUMNS: tuple[Column, ...] = (
     ("achieved_fraction", "achieved of limit", ".2%"), ("peak_fraction", "achieved of peak", ".2%"),
     ("weights_per_cycle", "weights/cycle", ".2f"), ("bit_exact", "exact", ""), ("source", "source", ""),
 )
+_RESULT_BITS = 32
 _COLS = 1536
 """Columns of the matrices: whole blocks and groups in every format."""
-_INTERVALS = 30
-"""Refresh intervals that half of a matrix takes."""
-_BEATS = 20_000
-"""The same in beats, where memory does not refresh."""
+_BEATS = 200_000
+"""Beats that half of a matrix takes at least; memories refresh themselves 60 times in them, or more often."""
 
 
 def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, bool]:
@@ -49,8 +48,9 @@ def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, boo
 def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, float, bool]:
     """Bytes and weights a cycle in steady state, and whether all results were exact."""
     group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
-    more = _INTERVALS * dram.refresh_interval * dram.word_rate(config.bus_bits) or _BEATS
-    rows = [config.lanes * -(-int(more) // group) * times for times in (1, 2)]
+    # Whole write bursts, so that both runs end with one of the same length.
+    burst = max(config.lanes, config.write_beats * config.bus_bits // _RESULT_BITS)
+    rows = [burst * -(-_BEATS * config.lanes // (group * burst)) * times for times in (1, 2)]
     with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
                      simulator) as device:
         driver = Driver(device, config)

@@ -61,7 +61,7 @@ class EngineConfig:
     max_rows: int = 1 << 17
     max_cols: int = 1 << 16
     latency: int = 256
-    write_beats: int = 32
+    write_beats: int = 64
     act_bits: int = ACT_BITS
     multiplier_bits: int = 25
     narrow_products: str = "lut"

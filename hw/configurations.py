@@ -53,7 +53,8 @@ XC7 = Xc7()
 
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
-    engine = EngineConfig(FORMATS.get(weights), bus_bits, multiplier_bits=18, fast=True)
+    # Memories in lookup tables are 16 words deep here, a fourth of those of xc7.
+    engine = EngineConfig(FORMATS.get(weights), bus_bits, write_beats=32, multiplier_bits=18, fast=True)
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 

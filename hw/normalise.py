@@ -1,6 +1,6 @@
 """Normalise: an exact integer sum becomes a 24-bit significand and a power of two, rounded to nearest, ties to even.
 
-Latency 3 cycles and one for each binary digit of the shift, 10 for a sum of 67 bits; one sum a cycle.
+Latency :func:`normalise_latency` cycles, one sum a cycle.
 """
 
 from functools import partial
@@ -12,9 +12,9 @@ from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
 from hw.drain import FACTOR_BITS, sum_layout
-from hw.pipeline import pipeline
+from hw.pipeline import fused, pipeline
 
-__all__ = ["SIGNIFICAND", "Normalise", "float_layout"]
+__all__ = ["SIGNIFICAND", "Normalise", "float_layout", "normalise_latency"]
 
 SIGNIFICAND = 24
 """Significant bits of a float32."""
@@ -27,6 +27,18 @@ def float_layout(config: EngineConfig, significand: int = SIGNIFICAND) -> data.S
         "sign": 1, "significand": significand, "exponent": range(-SIGNIFICAND, config.sum_bits),
         "factor": FACTOR_BITS, "last": 1,
     })
+
+
+def _width(config: EngineConfig) -> int:
+    """Bits of the magnitude that is shifted up until its top bit is set."""
+    return max(config.sum_bits, SIGNIFICAND + 2)
+
+
+def normalise_latency(config: EngineConfig) -> int:
+    """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time, when fast one;
+    rounding; (when fast) its carry. For a sum of 67 bits 6, when fast 10."""
+    digits = ceil_log2(_width(config))
+    return 3 + digits if config.fast else 2 + -(-digits // 2)
 
 
 class Normalise(wiring.Component):
@@ -47,8 +59,8 @@ class Normalise(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # The magnitude is shifted up until its top bit is set; `shift` says by how much.
-        width = max(self._config.sum_bits, SIGNIFICAND + 2)
+        # `shift` says by how much the magnitude is shifted up.
+        width = _width(self._config)
         steps = range(ceil_log2(width))
         layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps),
                                     "factor": FACTOR_BITS, "last": 1})
@@ -82,8 +94,10 @@ class Normalise(wiring.Component):
             ]
 
         shifts = [(layout, partial(self._shift_up, m, step=step)) for step in reversed(steps)]
-        wider, result = float_layout(self._config, SIGNIFICAND + 1), float_layout(self._config)
-        pipeline(m, self.i, self.o, [(layout, absolute), *shifts, (wider, rounded), (result, carried)])
+        ends = [(float_layout(self._config, SIGNIFICAND + 1), rounded), (float_layout(self._config), carried)]
+        if not self._config.fast:
+            shifts, ends = fused(shifts, 2), fused(ends, 2)
+        pipeline(m, self.i, self.o, [(layout, absolute), *shifts, *ends])
         return m
 
     @staticmethod

@@ -4,9 +4,30 @@ All registers advance together, whenever the last is empty or taken, so that bac
 the pipeline is. Latency one cycle a step, one payload a cycle.
 """
 
+from functools import partial
+
 from amaranth.hdl import Signal
 
-__all__ = ["pipeline"]
+__all__ = ["fused", "pipeline"]
+
+
+def fused(steps, count):
+    """Every ``count`` steps of a pipeline as one, without the registers between them.
+
+    Parameters
+    ----------
+    steps : list of (shape, function)
+        See :func:`pipeline`; none without a function.
+    """
+
+    def run(group, now, later):
+        for number, (shape, step) in enumerate(group, 1):
+            between = later if number == len(group) else Signal(shape, name=f"between{number}")
+            step(now, between)
+            now = between
+
+    groups = [steps[n:n + count] for n in range(0, len(steps), count)]
+    return [(group[-1][0], partial(run, group)) for group in groups]
 
 
 def pipeline(m, i, o, steps):

@@ -34,7 +34,7 @@ class Refresh(wiring.Component):
     idle : In(units)
         Units that no request under way needs.
     here : In(range(banks))
-        The bank, in whatever group, that is being accessed.
+        The bank, in whatever group, that was accessed last.
     all : Out(1)
         All banks are refreshed, as soon as they can be closed.
     due : Out(TIME)

@@ -194,11 +194,13 @@ class Scheduler(wiring.Component):
 
         if dram.t_refi_bank:
             units = len(refresh.idle)
-            used = Signal(len(user))
+            used, here = Signal(len(user)), Signal.like(refresh.here)
+            with m.If(columns.access):
+                m.d.sync += here.eq(self.word.bank)
             m.d.comb += [
                 used.eq(needed | (((done != taken) & rows.open) << bank_of(self.word))),
                 refresh.idle.eq(~Cat(used[unit::units].any() for unit in range(units))),
-                refresh.here.eq(self.word.bank),
+                refresh.here.eq(here),
                 rows.refresh_unit.eq(refresh.one),
                 rows.unit.eq(refresh.unit),
             ]
