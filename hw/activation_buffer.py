@@ -5,8 +5,8 @@ its words come out, ``c`` elements at a time. The greatest exponent field is fou
 starts when it is complete, and the next vector is taken when the last word has been asked for; a matrix without beats
 uses the vector that is there.
 
-Latency 2 cycles from the last beat to the first request, 3 in a fast engine; one beat a cycle in, one request a cycle
-out.
+Latency :func:`exponent_latency` cycles from the last beat to the first request; one beat a cycle in, one request a
+cycle out.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -20,7 +20,8 @@ from hw.config import EngineConfig
 from hw.delay import delayed
 from hw.drain import matrix_layout
 
-__all__ = ["ActivationBuffer", "job_layout"]
+__all__ = ["ActivationBuffer", "exponent_latency", "job_layout"]
+
 
 def job_layout(config: EngineConfig) -> data.StructLayout:
     """What to do for a matrix.
@@ -31,6 +32,17 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
     """
     return data.StructLayout({"beats": range(config.max_activation_beats + 1), "blocks": range(config.max_blocks + 1),
                               "rows": range(config.max_rows + 1), "factor": 8})
+
+
+def _levels(config: EngineConfig) -> int:
+    """Of the tree that finds the greatest exponent field of a beat."""
+    return ceil_log2(config.beat_activations)
+
+
+def exponent_latency(config: EngineConfig) -> int:
+    """Cycles from a beat to the greatest exponent field: half of the tree's levels and the others; when fast, the
+    beat's rest, each level, and the greatest of all beats."""
+    return 2 + _levels(config) if config.fast else 2
 
 
 class ActivationBuffer(wiring.Component):
@@ -49,7 +61,7 @@ class ActivationBuffer(wiring.Component):
     matrices : Out(stream of matrix_layout)
         A job whose words follow; for formats with block-floating-point activations ``shared`` is part of the factor.
     not_finite : Out(1)
-        Strobe, 2 cycles after the beat, 3 in a fast engine: some element was NaN or infinite.
+        Strobe, :func:`exponent_latency` cycles after the beat: some element was NaN or infinite.
     """
 
     def __init__(self, config: EngineConfig):
@@ -67,6 +79,9 @@ class ActivationBuffer(wiring.Component):
         m = Module()
         job, opening = Signal(job_layout(self._config)), Signal()
         taken, issue, due = Signal(), Signal(), Signal()
+        # Cycles until the exponent is known, beyond the two that it takes to notice that the vector is complete.
+        wait = exponent_latency(self._config) - 2
+        waiting = Signal(range(max(wait, 2)))
         request, matrix, told = self.o.payload, self.matrices, Signal()
         # Whether the rows under way are the last ones.
         final, lanes = Signal(), self._config.lanes
@@ -91,10 +106,13 @@ class ActivationBuffer(wiring.Component):
                 with m.If(taken):
                     m.d.sync += [job.beats.eq(job.beats - 1), due.eq(job.beats != 1)]
                 with m.If(~due):
-                    m.next = "SETTLE" if self._config.fast else "READ"
-            if self._config.fast:
+                    m.d.sync += waiting.eq(wait - 1 if wait else 0)
+                    m.next = "SETTLE" if wait else "READ"
+            if wait:
                 with m.State("SETTLE"):
-                    m.next = "READ"
+                    m.d.sync += waiting.eq(waiting - 1)
+                    with m.If(waiting == 0):
+                        m.next = "READ"
             with m.State("READ"):
                 m.d.comb += self.o.valid.eq(~opening | ~matrix.valid)
                 m.d.comb += issue.eq(self.o.valid & self.o.ready)
@@ -146,26 +164,28 @@ class ActivationBuffer(wiring.Component):
                 m.d.sync += [first.eq(1), row.eq(0), position.eq(0)]
 
     def _find_exponent(self, m, fresh):
-        """Greatest exponent field of the beats written since ``fresh``, 2 cycles after a beat; and a cycle later."""
+        """Greatest exponent field of the beats written since ``fresh``; and a cycle later."""
         fields = [self.write.data.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
                   for i in range(self._config.beat_activations)]
-        levels = ceil_log2(len(fields))
+        levels, registers = _levels(self._config), 0
         for level in range(levels):
+            # A register half-way, where clock speed is worth it behind each level.
+            domain = "sync" if self._config.fast or level == (levels - 1) // 2 else "comb"
+            registers += domain == "sync"
             merged = []
             for i in range(0, len(fields), 2):
                 larger = Signal(5, name=f"larger{level}_{i // 2}")
                 value = Mux(fields[i] < fields[i + 1], fields[i + 1], fields[i])
-                # A register half-way.
-                m.d["sync" if level == (levels - 1) // 2 else "comb"] += larger.eq(value)
+                m.d[domain] += larger.eq(value)
                 merged.append(larger)
             fields = merged
-        written, greatest, so_far, shared = Signal(), Signal(5), Signal(5, init=1), Signal(5)
+        greatest, so_far, shared = Signal(5), Signal(5, init=1), Signal(5)
+        written = delayed(m, self.write.valid, registers, "written")
         m.d.comb += [
             shared.eq(Mux(greatest > so_far, greatest, so_far)),
             self.not_finite.eq(greatest == (1 << 5) - 1),
         ]
         m.d.sync += [
-            written.eq(self.write.valid),
             greatest.eq(Mux(written, fields[0], 0)),
             so_far.eq(Mux(fresh, 1, shared)),
         ]

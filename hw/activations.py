@@ -5,7 +5,8 @@
 Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage; a fast engine has a slice
 behind the queue.
 
-Latency from the last beat of a vector to its first word: 5 cycles and those of the store, of align and of the slice.
+Latency from the last beat of a vector to its first word: that of the exponent, 3 cycles, and those of the store, of
+align and of the slice.
 """
 
 from amaranth.hdl import Module

@@ -11,7 +11,7 @@ Combinational, or one cycle with a register in the middle of each sum.
 
 from dataclasses import dataclass
 
-from amaranth.hdl import Const, Module, signed
+from amaranth.hdl import Array, Const, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -140,13 +140,20 @@ class Coefficients(wiring.Component):
         m = Module()
         for name, forms in self._edges.tables.items():
             for i, form in enumerate(forms):
-                terms = self._terms(form)
-                if self._halved:
-                    middle = -(-len(terms) // 2)
-                    terms = [registered(m, sum(half, Const(0)), f"{name}{i}_{n}")
-                             for n, half in enumerate((terms[:middle], terms[middle:])) if half]
+                terms = self._pairs(m, f"{name}{i}", form) if self._halved else self._terms(form)
                 m.d.comb += self.o[name][i].eq(sum(terms, Const(0)))
         return m
+
+    def _pairs(self, m, name, form):
+        """A form as sums of two coefficients' parts each. A part is so few bits' function that it takes no adder."""
+        fmt, parts = self._edges.fmt, []
+        for p, factor in enumerate(form):
+            if factor:
+                values = [factor * value for value in (*range(fmt.coef_max + 1), *range(fmt.coef_min, 0))]
+                part = Signal(form_shape(fmt, (factor,)), name=f"{name}_{p}")
+                m.d.comb += part.eq(Array(values)[self.q[p].as_unsigned()])
+                parts.append(part)
+        return [registered(m, sum(parts[n:n + 2], Const(0)), f"{name}_{n}_sum") for n in range(0, len(parts), 2)]
 
     def _terms(self, form):
         """A form as shifts, to be added up."""

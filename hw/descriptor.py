@@ -4,7 +4,7 @@ A chain of matrices is a list of descriptors, each of which holds the address of
 :data:`DESCRIPTOR_BYTES` long: the 32-bit words of :data:`WORDS`, little-endian, in this order, and zeros. Its address
 is a multiple of that and of a beat.
 
-Latency 1 cycle from a beat to the registers, 2 in a fast engine; one beat a cycle.
+Latency :func:`descriptor_latency` cycles from a beat to the registers, one beat a cycle.
 """
 
 import struct
@@ -19,7 +19,7 @@ from hw.config import EngineConfig
 from hw.delay import delayed, own_copy
 
 __all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignment", "descriptor_beats",
-           "descriptor_image"]
+           "descriptor_image", "descriptor_latency"]
 
 WORDS = ("NEXT", "FORMAT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "ROWS", "BLOCKS", "ACTIVATION_BEATS",
          "WEIGHT_BEATS", "FACTOR_EXPONENT")
@@ -35,6 +35,12 @@ def descriptor_alignment(config: EngineConfig) -> int:
 def descriptor_beats(config: EngineConfig) -> int:
     """Beats in which a descriptor is read."""
     return descriptor_alignment(config) // config.bus_bytes
+
+
+def descriptor_latency(config: EngineConfig) -> int:
+    """Cycles from a beat to the registers, and to what is found wrong with it: a fast engine's registers are far from
+    its bus."""
+    return 1 + config.fast
 
 
 def descriptor_image(words: Mapping[str, int]) -> bytes:
@@ -63,7 +69,8 @@ class DescriptorReader(wiring.Component):
     done : Out(1)
         Strobe: the last beat is taken, in a fast engine the cycle before.
     bad : Out(1)
-        Strobe, a cycle after ``load``: the descriptor is for another engine, or the next one's address is not aligned.
+        Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or the next
+        one's address is not aligned.
     """
 
     def __init__(self, config: EngineConfig, identity: int):
@@ -81,8 +88,7 @@ class DescriptorReader(wiring.Component):
         m = Module()
         beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
         beat, taken, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
-        # A fast engine's registers are far from its bus.
-        hops = int(self._config.fast)
+        hops = descriptor_latency(self._config) - 1
         m.d.comb += [
             self.i.ready.eq(self.enable),
             taken.eq(self.i.valid & self.enable),

@@ -16,13 +16,13 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import BlockFormat, GroupFormat
-from hw.activation_buffer import job_layout
+from hw.activation_buffer import exponent_latency, job_layout
 from hw.activations import Activations
 from hw.axi import AXI4LiteSignature, AXI4Signature
 from hw.config import EngineConfig
 from hw.counters import Counters
 from hw.delay import delayed, own_copy
-from hw.descriptor import WORDS, DescriptorReader
+from hw.descriptor import WORDS, DescriptorReader, descriptor_latency
 from hw.fp16_lane import Fp16Lane
 from hw.int4_lane import Int4Lane
 from hw.join import Join
@@ -121,6 +121,7 @@ class Engine(wiring.Component):
             write_dma.abort.eq(supervisor.abort),
             write_dma.hurry.eq(sequencer.asked & read_dma.ending),
         ]
+        descriptor_addr = delayed(m, read_dma.beat_addr, descriptor_latency(config), "descriptor_addr", reset_less=True)
         m.d.comb += [
             supervisor.start.eq(sequencer.start),
             supervisor.busy.eq(sequencer.busy),
@@ -129,8 +130,9 @@ class Engine(wiring.Component):
             supervisor.not_finite.eq(activations.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
             supervisor.read_addr.eq(read_dma.addr),
-            # A fast engine looks at a beat a cycle later.
-            supervisor.beat_addr.eq(delayed(m, read_dma.beat_addr, config.fast, "beat_addr")),
+            supervisor.descriptor_addr.eq(descriptor_addr),
+            supervisor.vector_addr.eq(delayed(m, descriptor_addr, exponent_latency(config) - descriptor_latency(config),
+                                              "vector_addr", reset_less=True)),
             supervisor.write_addr.eq(write_dma.addr),
             supervisor.limit.eq(registers.watchdog),
             supervisor.quiet.eq(read_dma.idle & write_dma.idle),

@@ -36,9 +36,10 @@ def _width(config: EngineConfig) -> int:
 
 def normalise_latency(config: EngineConfig) -> int:
     """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time, when fast one;
-    rounding; (when fast) its carry. For a sum of 67 bits 6, when fast 10."""
+    rounding; when fast, the sum's way from its lane and the carry of the rounding too. For a sum of 67 bits 6, when
+    fast 11."""
     digits = ceil_log2(_width(config))
-    return 3 + digits if config.fast else 2 + -(-digits // 2)
+    return 4 + digits if config.fast else 2 + -(-digits // 2)
 
 
 class Normalise(wiring.Component):
@@ -95,9 +96,12 @@ class Normalise(wiring.Component):
 
         shifts = [(layout, partial(self._shift_up, m, step=step)) for step in reversed(steps)]
         ends = [(float_layout(self._config, SIGNIFICAND + 1), rounded), (float_layout(self._config), carried)]
-        if not self._config.fast:
+        head = [(layout, absolute)]
+        if self._config.fast:
+            head.insert(0, (sum_layout(self._config), None))
+        else:
             shifts, ends = fused(shifts, 2), fused(ends, 2)
-        pipeline(m, self.i, self.o, [(layout, absolute), *shifts, *ends])
+        pipeline(m, self.i, self.o, [*head, *shifts, *ends])
         return m
 
     @staticmethod

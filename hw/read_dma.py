@@ -43,7 +43,7 @@ class ReadDma(wiring.Component):
     Members
     -------
     i : In(stream of region_layout)
-        Regions to fetch, in order; a region of 0 beats is skipped.
+        Regions to fetch, in order; one of 0 beats takes 2 cycles.
     activations, descriptor : Out(streams of bus_bits)
     weights : Out(stream of packed_layout)
     axi : Out(AXI4ReadSignature)
@@ -120,8 +120,8 @@ class ReadDma(wiring.Component):
             ]
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to),
-                         asking.eq(self.i.payload.beats != 0)]
-        with m.If(self.abort):
+                         asking.eq(1)]
+        with m.If((asking & (left == 0)) | self.abort):
             m.d.sync += [asking.eq(0), measured.eq(0)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 

@@ -33,8 +33,8 @@ class Supervisor(wiring.Component):
         Strobes; ``bad_descriptor`` a cycle after the beat, ``not_finite`` two.
     read_addr, write_addr : In(addr_bits)
         Of the bursts under way.
-    beat_addr : In(addr_bits)
-        Of the burst whose beat the engine looks at.
+    vector_addr, descriptor_addr : In(addr_bits)
+        Of the burst that ``not_finite`` and ``bad_descriptor`` are about.
     progress : In(1)
         Something was transferred.
     limit : In(32)
@@ -55,7 +55,8 @@ class Supervisor(wiring.Component):
         super().__init__({
             "start": In(1), "busy": In(1),
             "read_error": In(1), "write_error": In(1), "not_finite": In(1), "bad_descriptor": In(1),
-            "read_addr": address, "write_addr": address, "beat_addr": address,
+            "read_addr": address, "write_addr": address, "vector_addr": address,
+            "descriptor_addr": address,
             "progress": In(1), "limit": In(32), "quiet": In(1),
             "abort": Out(1), "expired": Out(1),
             "status": Out(data.StructLayout(dict.fromkeys(CAUSES, 1))), "error_addr": Out(addr_bits),
@@ -75,16 +76,13 @@ class Supervisor(wiring.Component):
             m.d.sync += idle.eq(idle + 1)
 
         # Strobes and where they come from rest for a cycle.
-        before, earlier, place = (Signal.like(self.read_addr, name=name, reset_less=True)
-                                  for name in ("before", "earlier", "place"))
+        place = Signal.like(self.read_addr, reset_less=True)
         errors = Signal(len(CAUSES) - 1)
         m.d.sync += [
-            before.eq(self.beat_addr),
-            earlier.eq(before),
             errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor),
                           0)),
-            place.eq(Mux(self.not_finite, earlier, Mux(
-                self.write_error, self.write_addr, Mux(self.bad_descriptor, before, self.read_addr)))),
+            place.eq(Mux(self.not_finite, self.vector_addr, Mux(
+                self.write_error, self.write_addr, Mux(self.bad_descriptor, self.descriptor_addr, self.read_addr)))),
         ]
         lasted = Signal(_LEAST - 1)
         m.d.sync += lasted.eq(Mux(self.abort, Cat(self.abort, lasted), 0))

@@ -7,7 +7,7 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from golden.activations import to_block_floating_point
-from hw.activation_buffer import job_layout
+from hw.activation_buffer import exponent_latency, job_layout
 from hw.drain import matrix_layout
 from sim.data import beats_of, finite_halves
 from sim.runner import arguments
@@ -86,4 +86,4 @@ async def infinity_and_nan_are_reported_with_their_beat(dut):
         cocotb.start_soon(send(jobs, [job.as_bits()]))
         await send(i, beats)
         await cycles(dut, len(padded) // config.c + 8)
-        assert told == [taken[place // config.beat_activations] + 2 + config.fast]
+        assert told == [taken[place // config.beat_activations] + exponent_latency(config)]

@@ -16,7 +16,8 @@ def _status(dut):
 async def _run(dut, limit=0):
     """Reset, and start a run."""
     await start(dut, dut.start, dut.busy, dut.progress, dut.quiet, *(getattr(dut, name) for name in STROBES))
-    dut.limit.value, dut.read_addr.value, dut.write_addr.value, dut.beat_addr.value = limit, 0x1000, 0x2000, 0x1800
+    dut.limit.value, dut.read_addr.value, dut.write_addr.value = limit, 0x1000, 0x2000
+    dut.vector_addr.value, dut.descriptor_addr.value = 0x1040, 0x10C0
     dut.start.value = 1
     await cycles(dut, 1)
     dut.start.value, dut.busy.value = 0, 1
@@ -34,17 +35,13 @@ async def _strobe(dut, name):
 async def errors_abort_until_the_bus_is_quiet(dut, cause):
     await _run(dut)
     assert not dut.abort.value
-    for addr in {"not_finite": (0x1040, 0x1080), "bad_descriptor": (0x10C0,)}.get(cause, ()):  # told late
-        dut.beat_addr.value = addr
-        await cycles(dut, 1)
-    dut.beat_addr.value = 0x1100
     await _strobe(dut, cause)
     await cycles(dut, 2)
     assert dut.abort.value
     assert _status(dut) == {cause}
     assert int(dut.error_addr.value) == {
         "read_error": 0x1000, "write_error": 0x2000, "not_finite": 0x1040, "bad_descriptor": 0x10C0}[cause]
-    dut.read_addr.value = dut.write_addr.value = dut.beat_addr.value = 0x3000
+    dut.read_addr.value = dut.write_addr.value = dut.vector_addr.value = dut.descriptor_addr.value = 0x3000
     for later in STROBES:  # the first is what counts
         await _strobe(dut, later)
     await cycles(dut, 10)

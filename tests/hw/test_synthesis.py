@@ -132,11 +132,12 @@ def fake(script):
 def test_a_run_of_nextpnr(tmp_path):
     (tmp_path / "n.json").write_text("{}")
     stages = []
-    command = fake(f"print(*args)\nprint('Info:     iter=3 wires=50 overused=7 overuse=9 archfail=NA')\n"
+    line = "Info:       2000 |      231       1768 |   96   904 |     82677|       1.16       5.38|"
+    command = fake(f"print(*args)\nprint({line!r})\n"
                    f"pathlib.Path('nextpnr.json').write_text({report(80.0)!r})")
     found = nextpnr.run(command, tmp_path / "n.json", Ecp5(6, 100), 5, tmp_path, stages.append)
     assert found == nextpnr.parse(report(80.0))
-    assert stages == ["routing, iteration 3: 7 wires shared"]
+    assert stages == ["routing, 82677 connections left"]
     arguments = (tmp_path / "nextpnr.log").read_text().splitlines()[0]
     assert "--85k --package CABGA381 --speed 6 --freq 100 --seed 5 " in arguments
 
