@@ -57,23 +57,27 @@ class Drain(wiring.Component):
         count = Signal(range(self._lanes + 1))
         matrix = Signal(matrix_layout(self._config))
         left = matrix.rows
+        # Whether there are any, and one only; so that it need not be found out of all their bits.
+        due, final = Signal(), Signal()
         taken, ends = Signal(), Signal()
         m.d.comb += [
-            self.matrices.ready.eq(left == 0),
+            self.matrices.ready.eq(~due),
             self.i.ready.eq(count == 0),
-            self.o.valid.eq((count != 0) & (left != 0)),
+            self.o.valid.eq((count != 0) & due),
             self.o.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0]),
             self.o.payload.factor.eq(matrix.factor),
-            self.o.payload.last.eq(left == 1),
+            self.o.payload.last.eq(final),
             taken.eq(self.o.valid & self.o.ready),
-            ends.eq((count == 1) | (left == 1)),
+            ends.eq((count == 1) | final),
             self.empty.eq(taken & ends),
         ]
         m.d.sync += Assert(~self.i.valid | self.i.ready)
         with m.If(self.i.valid):
             m.d.sync += [index.eq(0), count.eq(self._lanes)]
         with m.Elif(taken):
-            m.d.sync += [index.eq(index + 1), count.eq(Mux(ends, 0, count - 1)), left.eq(left - 1)]
+            m.d.sync += [index.eq(index + 1), count.eq(Mux(ends, 0, count - 1)), left.eq(left - 1), due.eq(~final),
+                         final.eq(left == 2)]
         with m.If(self.matrices.valid & self.matrices.ready):
-            m.d.sync += matrix.eq(self.matrices.payload)
+            m.d.sync += [matrix.eq(self.matrices.payload), due.eq(self.matrices.payload.rows != 0),
+                         final.eq(self.matrices.payload.rows == 1)]
         return m
