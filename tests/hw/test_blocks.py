@@ -59,6 +59,7 @@ CASES = [
     *((Drain, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
+    *((stage, replace(_small(SEEDLM4), **ECP5)) for stage in (Normalise, Scale)),
     *((ReadDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     (ReadDma, replace(_small(SEEDLM4, 256), **ECP5)),
     *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
