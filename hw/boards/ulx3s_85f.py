@@ -11,5 +11,5 @@ __all__ = ["ULX3S_85F"]
 # What was fitted differs from batch to batch (the table of board versions in github.com/emard/ulx3s, README.md). Of the
 # larger AS4C32M16SB half is used.
 ULX3S_85F = Board("ulx3s_85f", ULX3S_85F_Platform, slowest(MT48LC16M16A2_75, AS4C32M16SB_7, IS42S16160G_7, W9825G6KH_6),
-                  Ecp5(speed=6, target_mhz=80),
+                  Ecp5(speed=6, target_mhz=100),
                   tuple(("led", number, "") for number in range(4)), "ulx3s")
