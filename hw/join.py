@@ -3,7 +3,8 @@
 The lanes never stall, so this is where they are held back: the last word of a group of rows waits until the sums of
 the group before it have left the drain.
 
-Combinational, one word a cycle.
+Combinational, but a cycle in a fast engine, where most lanes are far from what says whether there is a word; one word a
+cycle.
 """
 
 from amaranth.hdl import Module, Signal
@@ -11,6 +12,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
+from hw.delay import delayed
 
 __all__ = ["Join"]
 
@@ -52,10 +54,14 @@ class Join(wiring.Component):
             m.d.sync += occupied.eq(0)
         with m.Elif(go & last):
             m.d.sync += occupied.eq(1)
+        hops = int(self._config.fast)
+        valid = delayed(m, go, hops, "valid")
+        blocks = delayed(m, self.blocks.payload, hops, "blocks", reset_less=True)
+        activations = delayed(m, self.activations.payload, hops, "activations", reset_less=True)
         for i, lane in enumerate(self.o):
             m.d.comb += [
-                lane.valid.eq(go),
-                lane.payload.block.eq(self.blocks.payload.word_select(i, self._config.block_bits)),
-                lane.payload.activations.eq(self.activations.payload),
+                lane.valid.eq(valid),
+                lane.payload.block.eq(blocks.word_select(i, self._config.block_bits)),
+                lane.payload.activations.eq(activations),
             ]
         return m

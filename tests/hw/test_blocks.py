@@ -65,6 +65,7 @@ CASES = [
     *((WriteDma, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
     (RegisterFile,),
     (Join, _small(SEEDLM4, 128)),
+    (Join, replace(_small(SEEDLM4, 128), **ECP5)),
     *((DescriptorReader, _small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
     *((StreamQueue, width, depth) for width, depth in ((7, 1), (33, 4), (5, 6))),
     (StreamSlice, 20),
