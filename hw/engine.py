@@ -106,7 +106,7 @@ class Engine(wiring.Component):
         wiring.connect(m, wiring.flipped(self.axil), registers.axil)
         m.d.comb += [
             self.irq.eq(sequencer.done),
-            sequencer.request.eq(delayed(m, registers.start, config.fast, "start")),
+            sequencer.request.eq(registers.start),
             *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower()))
               for name in WORDS if name != "FORMAT"),
             sequencer.fetched.eq(descriptor.done),

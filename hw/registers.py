@@ -127,7 +127,8 @@ class RegisterFile(wiring.Component):
         aw, w, b, ar, r = (getattr(self.axil, channel) for channel in ("aw", "w", "b", "ar", "r"))
 
         # A write waits for both its address and its data, and for the response to the one before to be taken.
-        write, written, place, value = Signal(), Signal(), Signal(ADDR_BITS - 2), Signal(32)
+        # Whether it is CONTROL is found out beforehand: the start goes all over the device.
+        write, written, control, place, value = Signal(), Signal(), Signal(), Signal(ADDR_BITS - 2), Signal(32)
         known = Cat(place == register.offset // 4 for register in REGISTERS if register.access == "rw").any()
         m.d.comb += [
             write.eq(aw.valid & w.valid & ~written & ~b.valid),
@@ -136,19 +137,18 @@ class RegisterFile(wiring.Component):
         ]
         m.d.sync += written.eq(write)
         with m.If(write):
-            m.d.sync += [place.eq(aw.payload.addr[2:]), value.eq(w.payload.data)]
+            m.d.sync += [place.eq(aw.payload.addr[2:]), value.eq(w.payload.data),
+                         control.eq(aw.payload.addr[2:] == OFFSETS["CONTROL"] // 4)]
+        m.d.comb += self.start.eq(written & control & data.View(Control, value[:Control.size]).start)
         with m.If(b.ready):
             m.d.sync += b.valid.eq(0)
         with m.If(written):
             m.d.sync += [b.valid.eq(1), b.payload.resp.eq(Mux(known, Resp.OKAY, Resp.SLVERR))]
         with m.If(written), m.Switch(place):
             for register in REGISTERS:
-                if register.access == "rw":
+                if register.access == "rw" and register.name != "CONTROL":
                     with m.Case(register.offset // 4):
-                        if register.name == "CONTROL":
-                            m.d.comb += self.start.eq(data.View(Control, value[:Control.size]).start)
-                        else:
-                            m.d.sync += getattr(self, register.name.lower()).eq(value)
+                        m.d.sync += getattr(self, register.name.lower()).eq(value)
 
         for n, name in enumerate(WORDS):
             if name != "FORMAT":
