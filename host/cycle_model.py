@@ -124,12 +124,15 @@ class _Memory:
         return self._cycles(close + dram.refresh_gap + self._slow_rows), dram.refresh_interval
 
     @property
+    def _to_write(self) -> int:
+        """CK from a read's command to a write's."""
+        dram = self._dram
+        return dram.t_cl + dram.word_ck(self._config.bus_bits) + dram.t_turn - dram.t_cwl
+
+    @property
     def to_write(self) -> float:
         """Rest of the data pins between a read and a write."""
-        dram = self._dram
-        if not dram.banks:
-            return 0
-        return self._cycles(dram.t_cl + dram.word_ck(self._config.bus_bits) + dram.t_turn - dram.t_cwl - self._step)
+        return self._cycles(self._to_write - self._step) if self._dram.banks else 0
 
     def _row(self, addr: int) -> tuple[int, int]:
         """Bank, in whatever group, and row of an address."""
@@ -144,7 +147,7 @@ class _Memory:
         word = dram.word_ck(self._config.bus_bits)
         written = dram.t_cwl + word
         rows = dram.t_rp + dram.t_rcd + self._slow_rows
-        to_write = dram.t_cl + word + dram.t_turn - dram.t_cwl
+        to_write = self._to_write
         to_read = max(written + dram.t_wtr_s, written + dram.t_wtr_l - self._ahead)
         if self._conflict(before, write):
             to_write = max(to_write, max(word - dram.t_bl + dram.t_rtp - self._ahead, dram.ratio) + rows)

@@ -30,11 +30,11 @@ class Supervisor(wiring.Component):
     start, busy : In(1)
         A run starts; is under way.
     read_error, write_error, not_finite, bad_descriptor : In(1)
-        Strobes; ``bad_descriptor`` a cycle after the beat, ``not_finite`` two.
+        Strobes.
     read_addr, write_addr : In(addr_bits)
         Of the bursts under way.
     vector_addr, descriptor_addr : In(addr_bits)
-        Of the burst that ``not_finite`` and ``bad_descriptor`` are about.
+        Of the bursts that ``not_finite`` and ``bad_descriptor`` are about, when these are told.
     progress : In(1)
         Something was transferred.
     limit : In(32)
@@ -55,8 +55,7 @@ class Supervisor(wiring.Component):
         super().__init__({
             "start": In(1), "busy": In(1),
             "read_error": In(1), "write_error": In(1), "not_finite": In(1), "bad_descriptor": In(1),
-            "read_addr": address, "write_addr": address, "vector_addr": address,
-            "descriptor_addr": address,
+            "read_addr": address, "write_addr": address, "vector_addr": address, "descriptor_addr": address,
             "progress": In(1), "limit": In(32), "quiet": In(1),
             "abort": Out(1), "expired": Out(1),
             "status": Out(data.StructLayout(dict.fromkeys(CAUSES, 1))), "error_addr": Out(addr_bits),

@@ -148,9 +148,6 @@ async def outstanding_reads_hide_the_latency(dut):
     dram = master.dram
     round_trip = QUEUE_LATENCY + dram.read_latency(master.data_bits) + 1
     rates = {}
-    # The scheduler's queue outlives a reset. Empty, as between single reads, it still tells a refresh of single banks
-    # which of them to take last; let that not be what another test left.
-    await master.read(master.sequential(4 * max(1, dram.groups), 1))
     for outstanding in (1, 2, 4, 6, 2 * round_trip) if dram.banks else ():
         await master.reset()
         warm = dram.groups  # words that open the rows
