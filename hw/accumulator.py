@@ -14,8 +14,8 @@ __all__ = ["Accumulator", "lane_signature", "value_layout"]
 
 
 def value_layout(config: EngineConfig) -> data.StructLayout:
-    """One addend: ``value``, and whether it is the ``first`` or the ``last`` of its row."""
-    return data.StructLayout({"value": signed(config.value_bits), "first": 1, "last": 1})
+    """One addend: ``value``, and whether it is the ``last`` of its row."""
+    return data.StructLayout({"value": signed(config.value_bits), "last": 1})
 
 
 def lane_signature(config: EngineConfig) -> wiring.Signature:
@@ -56,11 +56,12 @@ class Accumulator(wiring.Component):
         value = self.i.payload
         m.d.comb += self.i.ready.eq(1)
         m.d.sync += self.o.valid.eq(self.i.valid & value.last)
+        # Cleared behind a row, by the flip-flops' resets, rather than gated before the next one: nothing but the carry
+        # chain lies on the way round.
         held = Signal.like(self.o.payload)
-        # The gated operand comes second: a carry chain takes its first one as it is.
-        total = value.value + Mux(value.first, 0, held)
+        total = value.value + held
         with m.If(self.i.valid):
-            m.d.sync += held.eq(total)
+            m.d.sync += held.eq(Mux(value.last, 0, total))
             with m.If(value.last):
                 m.d.sync += self.o.payload.eq(total)
         return m

@@ -152,7 +152,6 @@ class ActivationBuffer(wiring.Component):
         m.d.comb += [
             request.row.eq(row),
             request.position.eq(position),
-            request.first.eq(first),
             request.last.eq(Mux(first, blocks == 1, left < 0)),
             following.eq(position + shape.word_banks),
         ]

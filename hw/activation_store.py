@@ -31,9 +31,9 @@ block RAM's."""
 
 
 def raw_word(config: EngineConfig) -> data.StructLayout:
-    """``c`` FP16 activations as bits, whether the word is the first or the last of its rows, and the greatest biased
+    """``c`` FP16 activations as bits, whether the word is the last of its rows, and the greatest biased
     exponent field of the vector, subnormals counting as 1."""
-    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), "first": 1, "last": 1, "shared": 5})
+    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), "last": 1, "shared": 5})
 
 
 class StoreShape:
@@ -71,7 +71,7 @@ def request_layout(config: EngineConfig) -> data.StructLayout:
     :func:`raw_word`."""
     shape = StoreShape(config)
     return data.StructLayout({"row": range(shape.depth), "position": range(max(shape.banks, 2)),
-                              "first": 1, "last": 1, "shared": 5})
+                              "last": 1, "shared": 5})
 
 
 def store_latency(config: EngineConfig) -> int:
@@ -119,7 +119,7 @@ class ActivationStore(wiring.Component):
                 with m.Case(start):
                     m.d.sync += word.x.as_value().eq(
                         Cat(outputs[(start + i) % shape.banks] for i in range(shape.word_banks)))
-        m.d.sync += [word[name].eq(request[name]) for name in ("first", "last", "shared")]
+        m.d.sync += [word[name].eq(request[name]) for name in ("last", "shared")]
         m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
         return m
 

@@ -55,7 +55,7 @@ class Activations(wiring.Component):
         m.submodules.buffer = buffer = ActivationBuffer(config)
         m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
         m.submodules.store = store = ActivationStore(config)
-        m.submodules.queue = queue = StreamQueue(config.activation_word, _DEPTH)
+        m.submodules.queue = queue = StreamQueue(config.activation_word, _DEPTH, credited=True)
         # A fast engine's lanes are far from the queue, and what tells it to go on is too.
         words = sliced(m, "slice", queue.o) if config.fast else queue.o
         for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, words),

@@ -49,12 +49,12 @@ class Align(wiring.Component):
             # Below the integer lie a half and the rest, which decides ties: whether any bit was pushed out.
             {"sign": 1, "whole": bits - 1, "half": 1, "rest": 1},
         ]
-        words = [data.StructLayout({"x": data.ArrayLayout(data.StructLayout(shape), config.c), "first": 1, "last": 1})
+        words = [data.StructLayout({"x": data.ArrayLayout(data.StructLayout(shape), config.c), "last": 1})
                  for shape in shapes]
 
         def each(step):
             def whole_word(now, later):
-                m.d.comb += [later.first.eq(now.first), later.last.eq(now.last)]
+                m.d.comb += later.last.eq(now.last)
                 for c in range(config.c):
                     step(m, now, later, c)
 

@@ -188,9 +188,9 @@ class EngineConfig:
     @property
     def activation_word(self) -> data.StructLayout:
         """What the lanes of one word share: ``x``, the activations, for FP16 their raw bits; and whether the word is
-        the ``first`` or the ``last`` of its rows."""
+        the ``last`` of its rows."""
         x = data.ArrayLayout(signed(self.act_bits) if self.fmt else _FP16_BITS, self.c)
-        return data.StructLayout({"x": x, "first": 1, "last": 1})
+        return data.StructLayout({"x": x, "last": 1})
 
     @property
     def lane_word(self) -> data.StructLayout:

@@ -41,11 +41,11 @@ class Fp16Lane(wiring.Component):
         # 1: both factors taken apart.
         word = self.i.payload
         factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
-        weight, limits = Signal(factor), Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1}))
+        weight, limits = Signal(factor), Signal(data.StructLayout({"valid": 1, "last": 1}))
         activation = factor(own_copy(m, Cat(*split_fp16(word.activations.x[0])), "activation", self._config.fast))
         m.d.sync += [
             weight.eq(Cat(*split_fp16(word.block))),
-            limits.eq(Cat(self.i.valid, word.activations.first, word.activations.last)),
+            limits.eq(Cat(self.i.valid, word.activations.last)),
         ]
 
         # 2: the product of the significands.
@@ -61,8 +61,7 @@ class Fp16Lane(wiring.Component):
         m.d.sync += [product.eq(Mux(negative, -magnitude, magnitude) << shift[:3]), coarse.eq(shift[3:])]
         value = accumulator.i
         limits = delayed(m, limits, 3, "limits")
-        m.d.comb += [value.valid.eq(limits.valid), value.payload.first.eq(limits.first),
-                     value.payload.last.eq(limits.last)]
+        m.d.comb += [value.valid.eq(limits.valid), value.payload.last.eq(limits.last)]
         m.d.sync += value.payload.value.eq(product << Cat(Const(0, 3), coarse))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         return m

@@ -42,16 +42,15 @@ class Int4Lane(wiring.Component):
 
         m.submodules.mac = mac = MacArray(config)
 
-        # Activations as in the SeedLM lane; the row's limits and the scale travel beside the multiplication.
+        # Activations as in the SeedLM lane; the row's end and the scale travel beside the multiplication.
         word = self.i.payload
         codes = Signal(data.ArrayLayout(signed(fmt.bits), fmt.c))
-        side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "scale_bit": 1}))
+        side = Signal(data.StructLayout({"valid": 1, "last": 1, "scale_bit": 1}))
         m.d.sync += codes.eq(word.block)
         m.d.comb += [
             mac.x.eq(delayed(m, word.activations.x, 1, "x", reset_less=True)),
             *(mac.numerators[c].eq(codes[c]) for c in range(fmt.c)),
             side.valid.eq(self.i.valid),
-            side.first.eq(word.activations.first),
             side.last.eq(word.activations.last),
             side.scale_bit.eq(word.block[-1]),
         ]
@@ -62,7 +61,6 @@ class Int4Lane(wiring.Component):
         value = self._shift(m, product)
         m.d.comb += [
             accumulator.i.valid.eq(value.valid),
-            accumulator.i.payload.first.eq(value.first),
             accumulator.i.payload.last.eq(value.last),
             accumulator.i.payload.value.eq(value.value),
         ]
@@ -72,21 +70,19 @@ class Int4Lane(wiring.Component):
     def _gather(self, m, dot, side):
         """Sum and scale of a group, ``valid`` for one cycle."""
         group = Signal(data.StructLayout({
-            "valid": 1, "first": 1, "last": 1, "value": signed(self._config.group_bits), "scale": SCALE_BITS,
+            "valid": 1, "last": 1, "value": signed(self._config.group_bits), "scale": SCALE_BITS,
         }), name="group")
         count = Signal(range(SCALE_BITS))
         opens, closes = Signal(), Signal()
-        m.d.comb += [opens.eq(side.first | (count == 0)), closes.eq(~side.first & (count == SCALE_BITS - 1))]
+        m.d.comb += [opens.eq(count == 0), closes.eq(count == SCALE_BITS - 1)]
         m.d.sync += [group.valid.eq(side.valid & closes), Assert(~(side.valid & side.last) | closes)]
         with m.If(side.valid):
             m.d.sync += [
-                count.eq(Mux(side.first, 1, count + 1)),
+                count.eq(count + 1),
                 group.value.eq(dot + Mux(opens, 0, group.value)),
                 group.scale.eq(Cat(group.scale[1:], side.scale_bit)),
                 group.last.eq(side.last),
             ]
-            with m.If(opens):
-                m.d.sync += group.first.eq(side.first)
         return group
 
     def _multiply(self, m, group):
@@ -95,7 +91,7 @@ class Int4Lane(wiring.Component):
         exponent shifts it."""
         width = self._config.group_bits
         product = Signal(data.StructLayout({
-            "valid": 1, "first": 1, "last": 1, "value": signed(width + _SIGNIFICAND), "places": 5}), name="product")
+            "valid": 1, "last": 1, "value": signed(width + _SIGNIFICAND), "places": 5}), name="product")
         factor, left, partial = Signal(signed(width)), Signal(range(_SIGNIFICAND + 1)), Signal(signed(width + 1))
         high = product.value[_SIGNIFICAND:].as_signed()
         m.d.comb += partial.eq(high + Mux(product.value[0], factor, 0))
@@ -106,7 +102,6 @@ class Int4Lane(wiring.Component):
                 factor.eq(group.value),
                 product.value.eq(significand),
                 product.places.eq(field - 1),
-                product.first.eq(group.first),
                 product.last.eq(group.last),
                 left.eq(_SIGNIFICAND),
                 Assert(left == 0),
@@ -119,14 +114,13 @@ class Int4Lane(wiring.Component):
         """The product shifted up by its places: one at first if they are odd, then two a cycle. ``valid`` for one
         cycle, after as many cycles whatever the places."""
         value = Signal(data.StructLayout({
-            "valid": 1, "first": 1, "last": 1, "value": signed(self._config.value_bits)}), name="value")
+            "valid": 1, "last": 1, "value": signed(self._config.value_bits)}), name="value")
         places, left = Signal(4), Signal(range(_SHIFT_STEPS + 1))
         m.d.sync += value.valid.eq(left == 1)
         with m.If(product.valid):
             m.d.sync += [
                 value.value.eq(Mux(product.places[0], product.value << 1, product.value)),
                 places.eq(product.places[1:]),
-                value.first.eq(product.first),
                 value.last.eq(product.last),
                 left.eq(_SHIFT_STEPS),
                 Assert(left == 0),

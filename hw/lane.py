@@ -47,12 +47,11 @@ class SeedlmLane(wiring.Component):
         ]
         m.d.comb += mac.x.eq(delayed(m, word.activations.x, numerators_latency(config), "x", reset_less=True))
 
-        # The exponent and the row's limits travel beside the multiplication. The shift that stands for exponent e is
+        # The exponent and the row's end travel beside the multiplication. The shift that stands for exponent e is
         # e + 8, which is e with its sign bit turned round.
-        side = Signal(data.StructLayout({"valid": 1, "first": 1, "last": 1, "shift": EXP_BITS}))
+        side = Signal(data.StructLayout({"valid": 1, "last": 1, "shift": EXP_BITS}))
         m.d.comb += [
             side.valid.eq(valid),
-            side.first.eq(word.activations.first),
             side.last.eq(word.activations.last),
             side.shift.eq(exponent ^ (1 << (EXP_BITS - 1))),
         ]
@@ -63,7 +62,6 @@ class SeedlmLane(wiring.Component):
         m.d.sync += [
             shifted.eq(coarse),
             value.valid.eq(side.valid),
-            value.payload.first.eq(side.first),
             value.payload.last.eq(side.last),
             value.payload.value.eq(shifted << side.shift[:EXP_BITS // 2]),
         ]

@@ -51,7 +51,7 @@ class FrameReceiver(wiring.Component):
         m.submodules.payload = payload = Memory(shape=_WORD_BITS, depth=MAX_WORDS, init=[])
         write, read = payload.write_port(), payload.read_port()
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC().create()
-        word, place = Signal(_WORD_BITS), Signal(range(WORD_BYTES * MAX_WORDS + 1))
+        word, place, final = Signal(_WORD_BITS), Signal(range(WORD_BYTES * MAX_WORDS + 1)), Signal()
         header, quiet, silent = Signal(REQUEST.size), Signal(range(self._silence + 1)), Signal()
         view = REQUEST(header)
         m.d.comb += [
@@ -62,7 +62,8 @@ class FrameReceiver(wiring.Component):
             self.o.payload.eq(view),
             silent.eq(quiet == self._silence),
         ]
-        m.d.sync += self.content.eq(read.data)
+        # Long known when a byte comes.
+        m.d.sync += [self.content.eq(read.data), final.eq(place[2:] == view.count - 1)]
         with m.If(came):
             m.d.sync += [word.eq(Cat(word[8:], byte)), quiet.eq(0)]
         with m.Else():
@@ -93,7 +94,7 @@ class FrameReceiver(wiring.Component):
                 with m.If(came):
                     m.d.comb += write.en.eq(place[:2] == WORD_BYTES - 1)
                     m.d.sync += place.eq(place + 1)
-                    with m.If(write.en & (place[2:] == view.count - 1)):
+                    with m.If(write.en & final):
                         m.d.sync += place.eq(0)
                         m.next = "CRC"
                 with m.Elif(silent):

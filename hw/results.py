@@ -50,7 +50,7 @@ class Results(wiring.Component):
         m.submodules.gate = gate = CreditGate(sum_layout(config), _DEPTH)
         m.submodules.normalise = normalise = Normalise(config)
         m.submodules.scale = scale = Scale(config)
-        m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH)
+        m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH, credited=True)
         for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, queue.o)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, drain.o, gate.i)

@@ -23,6 +23,6 @@ def to_signed(bits, width):
     return (bits ^ sign) - sign
 
 
-def lane_word(config, block, x, first, last):
-    """Bits of a lane's input word: a ``block`` (int), its activations ``x`` (ints) and the limits of its row."""
-    return config.lane_word.const({"block": block, "activations": {"x": x, "first": first, "last": last}}).as_bits()
+def lane_word(config, block, x, last):
+    """Bits of a lane's input word: a ``block`` (int), its activations ``x`` (ints) and whether its row ends here."""
+    return config.lane_word.const({"block": block, "activations": {"x": x, "last": last}}).as_bits()

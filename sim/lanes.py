@@ -26,7 +26,7 @@ async def check_sums(dut, config, rows, idle):
     payloads, wanted = [], []
     for blocks, x, total in rows:
         wanted.append(total)
-        payloads += [lane_word(config, int(block), x[j * config.c:(j + 1) * config.c], j == 0, j == len(blocks) - 1)
+        payloads += [lane_word(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1)
                      for j, block in enumerate(blocks)]
     cocotb.start_soon(send(i, payloads, idle))
     sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)

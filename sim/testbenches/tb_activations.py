@@ -25,7 +25,7 @@ def _job(config, x, rows, reuse=False):
     job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
     elements, shared = to_block_floating_point(padded, config.act_bits)
     elements = elements if config.fmt else padded.view(np.uint16)
-    words = [(list(row), n == 0, n == blocks - 1)
+    words = [(list(row), n == blocks - 1)
              for n, row in enumerate(elements.reshape(blocks, config.c).tolist())]
     matrix = rows, factor + (shared if config.fmt else 0)
     return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
@@ -51,7 +51,7 @@ async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
     told = cocotb.start_soon(receive(matrices, len(todo), stall))
     wanted = [word for vector in words for word in vector]
     found = [config.activation_word.from_bits(bits) for bits in await receive(o, len(wanted), stall)]
-    assert [(list(word.x), word.first, word.last) for word in found] == wanted
+    assert [(list(word.x), word.last) for word in found] == wanted
     assert [(matrix.rows, matrix.factor) for matrix in
             map(matrix_layout(config).from_bits, await told)] == list(announced)
 

@@ -22,10 +22,10 @@ async def words_meet_their_activations(dut, idle, delay):
     for n in range(groups * per_group):
         word = [random.getrandbits(config.block_bits) for _ in range(config.lanes)]
         x = [random.randrange(-100, 100) for _ in range(config.c)]
-        limits = n % per_group == 0, n % per_group == per_group - 1
+        last = n % per_group == per_group - 1
         words.append(sum(block << k * config.block_bits for k, block in enumerate(word)))
-        shared.append(lane_word(config, 0, x, *limits) >> config.block_bits)
-        wanted.append([lane_word(config, block, x, *limits) for block in word])
+        shared.append(lane_word(config, 0, x, last) >> config.block_bits)
+        wanted.append([lane_word(config, block, x, last) for block in word])
     found, held = [], 0
 
     async def drain():
