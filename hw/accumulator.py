@@ -4,7 +4,7 @@ Latency 1 cycle from the last value of a row to its sum; one value a cycle. Neve
 that of the next row.
 """
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -55,13 +55,14 @@ class Accumulator(wiring.Component):
         m = Module()
         value = self.i.payload
         m.d.comb += self.i.ready.eq(1)
-        m.d.sync += self.o.valid.eq(self.i.valid & value.last)
+        ends = self.i.valid & value.last
+        m.d.sync += self.o.valid.eq(ends)
         # Cleared behind a row, by the flip-flops' resets, rather than gated before the next one: nothing but the carry
         # chain lies on the way round.
         held = Signal.like(self.o.payload)
         total = value.value + held
         with m.If(self.i.valid):
-            m.d.sync += held.eq(Mux(value.last, 0, total))
-            with m.If(value.last):
-                m.d.sync += self.o.payload.eq(total)
+            m.d.sync += held.eq(total)
+        with m.If(ends):
+            m.d.sync += [held.eq(0), self.o.payload.eq(total)]
         return m
