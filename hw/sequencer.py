@@ -71,7 +71,6 @@ class Sequencer(wiring.Component):
         region, job = self.regions.payload, self.jobs.payload
         begin, begun, more, room = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            more.eq(self.next != 0),
             self.jobs.valid.eq(begun),
             job.beats.eq(self.activation_beats),
             job.blocks.eq(self.blocks),
@@ -81,7 +80,8 @@ class Sequencer(wiring.Component):
             self.bases.payload.eq(self.result_addr),
         ]
         # Who takes jobs and bases is far away. Nobody else fills their queues, and the next descriptor takes longer.
-        m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), begun.eq(begin)]
+        # Whether there is more is looked at a cycle after the descriptor's activations have been asked for.
+        m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), begun.eq(begin), more.eq(self.next != 0)]
         unwritten = Signal(range(2 * IN_FLIGHT))
         m.d.sync += unwritten.eq(unwritten + begin - self.written)
 
@@ -111,16 +111,14 @@ class Sequencer(wiring.Component):
                 ]
                 with m.If(self.abort):
                     m.next = "ABORT"
-                with m.Elif(begin & more):
-                    m.next = "DESCRIPTOR"
                 with m.Elif(begin):
-                    m.next = "WEIGHTS"
+                    m.next = "DESCRIPTOR"
             with m.State("DESCRIPTOR"):
                 ask(Destination.DESCRIPTOR, self.next, descriptor_beats(self._config))
-                m.d.comb += self.regions.valid.eq(1)
+                m.d.comb += self.regions.valid.eq(more)
                 with m.If(self.abort):
                     m.next = "ABORT"
-                with m.Elif(self.regions.ready):
+                with m.Elif(self.regions.ready | ~more):
                     m.next = "WEIGHTS"
             with m.State("WEIGHTS"):
                 ask(Destination.WEIGHTS, self.weight_addr, self.weight_beats)
