@@ -36,10 +36,10 @@ def _width(config: EngineConfig) -> int:
 
 def normalise_latency(config: EngineConfig) -> int:
     """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time, when fast one;
-    rounding; when fast, the sum's way from its lane and the carry of the rounding too. For a sum of 67 bits 6, when
-    fast 11."""
+    rounding; when fast, the sum's way from its lane, whether to round up and the carry of that too. For a sum of 67
+    bits 6, when fast 12."""
     digits = ceil_log2(_width(config))
-    return 4 + digits if config.fast else 2 + -(-digits // 2)
+    return 5 + digits if config.fast else 2 + -(-digits // 2)
 
 
 class Normalise(wiring.Component):
@@ -74,15 +74,20 @@ class Normalise(wiring.Component):
                 later.last.eq(now.last),
             ]
 
-        def rounded(now, later):
+        def decided(now, later):
             kept, guard, rest = (now.magnitude[-SIGNIFICAND:], now.magnitude[-SIGNIFICAND - 1],
                                  now.magnitude[:-SIGNIFICAND - 1])
             m.d.comb += [
-                later.sign.eq(now.sign),
-                later.significand.eq(kept + (guard & (rest.any() | kept[0]))),
+                *(later[name].eq(now[name]) for name in ("sign", "shift", "factor", "last")),
+                later.kept.eq(kept),
+                later.up.eq(guard & (rest.any() | kept[0])),
+            ]
+
+        def rounded(now, later):
+            m.d.comb += [
+                *(later[name].eq(now[name]) for name in ("sign", "factor", "last")),
+                later.significand.eq(now.kept + now.up),
                 later.exponent.eq(width - SIGNIFICAND - now.shift),
-                later.factor.eq(now.factor),
-                later.last.eq(now.last),
             ]
 
         def carried(now, later):
@@ -95,12 +100,15 @@ class Normalise(wiring.Component):
             ]
 
         shifts = [(layout, partial(self._shift_up, m, step=step)) for step in reversed(steps)]
-        ends = [(float_layout(self._config, SIGNIFICAND + 1), rounded), (float_layout(self._config), carried)]
+        decision = data.StructLayout({"sign": 1, "kept": SIGNIFICAND, "up": 1, "shift": len(steps),
+                                      "factor": FACTOR_BITS, "last": 1})
+        ends = [(decision, decided), (float_layout(self._config, SIGNIFICAND + 1), rounded),
+                (float_layout(self._config), carried)]
         head = [(layout, absolute)]
         if self._config.fast:
             head.insert(0, (sum_layout(self._config), None))
         else:
-            shifts, ends = fused(shifts, 2), fused(ends, 2)
+            shifts, ends = fused(shifts, 2), fused(ends, len(ends))
         pipeline(m, self.i, self.o, [*head, *shifts, *ends])
         return m
 
