@@ -31,15 +31,12 @@ class Ecp5:
     size : str
         Thousands of LUTs of the LFE5U, as nextpnr names it.
     package : str
-    placer : str
-        nextpnr's: "heap", or "static", whose wires are a fifth shorter where most of a device is used.
     """
 
     speed: int
     target_mhz: float
     size: str = "85k"
     package: str = "CABGA381"
-    placer: str = "heap"
 
     family = "ecp5"
 
@@ -58,7 +55,7 @@ XC7 = Xc7()
 def _ecp5(weights, bus_bits, speed, target_mhz):
     # Memories in lookup tables are 16 words deep here, a fourth of those of xc7.
     engine = EngineConfig(FORMATS.get(weights), bus_bits, write_beats=32, multiplier_bits=18, fast=True)
-    return Configuration(engine, Ecp5(speed, target_mhz, placer="static" if bus_bits == 512 else "heap"))
+    return Configuration(engine, Ecp5(speed, target_mhz))
 
 
 CONFIGURATIONS = {

@@ -1,14 +1,16 @@
 """Synthesis by Yosys: a component's netlist, and how much of a device it takes.
 
-Counts are sums of Yosys's cells before any placer packs them: two small LUTs may share a LUT6 afterwards. Results are
-kept in a folder by a digest of the design, the commands and the version of Yosys, so that the same synthesis is not
-run twice.
+Counts are sums of Yosys's cells before any placer packs them: two small LUTs may share a LUT6 afterwards. Registers
+that are part of a DSP or a block RAM are not counted, neither those that Yosys finds (xc7) nor those of
+:mod:`hw.hard_registers` (ecp5). Results are kept in a folder by a digest of the design, the commands and the version of
+Yosys, so that the same synthesis is not run twice.
 """
 
 import hashlib
 import importlib.metadata
 import json
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from tempfile import mkdtemp
 
 from amaranth.back import rtlil
 
-from hw import yosys
+from hw import hard_registers, yosys
 
 __all__ = ["TOP", "Area", "Synthesis", "synthesise"]
 
@@ -124,6 +126,21 @@ def _area(cells, family, modules):
     return area
 
 
+def _finish(folder, family):
+    """What Yosys leaves to do to ``netlist.json``: black boxes are left out, too. Its cells by module and type become
+    ``cells.json``."""
+    path = folder / "netlist.json"
+    netlist = json.loads(path.read_text())
+    modules = netlist["modules"] = {name: module for name, module in netlist["modules"].items()
+                                    if "blackbox" not in module["attributes"]}
+    if family == "ecp5":
+        for module in modules.values():
+            hard_registers.use_hard_registers(module)
+    path.write_text(json.dumps(netlist))
+    (folder / "cells.json").write_text(json.dumps(
+        {name: Counter(cell["type"] for cell in module["cells"].values()) for name, module in modules.items()}))
+
+
 def synthesise(component, family, folder, apart=""):
     """Synthesise a component, or find the result of an earlier run.
 
@@ -158,21 +175,20 @@ def synthesise(component, family, folder, apart=""):
     commands = ["setattr -set keep 1 a:keep %ci1 t:$dff %i", "rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
                 f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
-    parts = (design, *commands, importlib.metadata.version("pyosys"))
+    parts = (design, *commands, importlib.metadata.version("pyosys"), Path(hard_registers.__file__).read_text())
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     if not result.exists():
         folder.mkdir(parents=True, exist_ok=True)
         part = Path(mkdtemp(prefix=f"{result.name}.", dir=folder))
         try:
             (part / "design.il").write_text(design)
-            printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"tee -q -o {part}/cells.json stat -json",
-                                 f"write_json {part}/netlist.json"])
+            printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"write_json {part}/netlist.json"])
             (part / "yosys.log").write_text(printed)
+            _finish(part, family)
             with suppress(OSError):  # another process may have put it there
                 part.rename(result)
         finally:
             rmtree(part, ignore_errors=True)
-    cells = {name.removeprefix("\\"): module["num_cells_by_type"]
-             for name, module in json.loads((result / "cells.json").read_text())["modules"].items()}
+    cells = json.loads((result / "cells.json").read_text())
     areas = {name: _area(cells[place], family, cells) for name, place in {TOP: TOP, **kept}.items()}
     return Synthesis(areas, result / "netlist.json")

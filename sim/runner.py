@@ -21,7 +21,7 @@ from pathlib import Path
 from cocotb_tools.runner import get_results, get_runner
 
 from hw import verilog
-from sim import toolchain
+from sim import mapped, toolchain
 from sim.toolchain import ToolError, unwritable
 
 __all__ = ["BUILD", "ROOT", "Build", "SimulationError", "arguments", "build", "run", "waves_wanted"]
@@ -87,15 +87,16 @@ def _environ(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(saved)
 
 
-def _emit(component, args) -> Path:
+def _emit(component, args, to_ecp5) -> Path:
     """The Verilog of ``component(*args)``, made when no cached one matches; its path."""
-    key = _digest(component.__module__, component.__qualname__, args, _sources(), *toolchain.python_versions())
+    key = _digest(component.__module__, component.__qualname__, args, to_ecp5, _sources(),
+                  *toolchain.python_versions())
     directory = BUILD / "verilog" / f"{component.__name__}-{key}"
     path = directory / "top.sv"
     with _locked(directory):
         if not path.exists():
             part = directory / "part.sv"
-            verilog.emit(component(*args), part)
+            (mapped if to_ecp5 else verilog).emit(component(*args), part)
             part.rename(path)
     return path
 
@@ -125,7 +126,7 @@ def waves_wanted() -> bool:
 
 
 def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast: bool = False,
-          harness: Path | None = None) -> Build:
+          harness: Path | None = None, to_ecp5: bool = False) -> Build:
     """Emit ``component(*args)`` and compile it for ``simulator``; both steps are skipped when already done.
 
     Parameters
@@ -139,6 +140,8 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
     harness : Path
         A main program in C++ around Verilator's model, called ``top`` in the build's directory; without, the build is
         for cocotb and :func:`run`.
+    to_ecp5 : bool
+        Simulate the netlist that is placed on ECP5, see :mod:`sim.mapped`.
 
     The environment variable ``WAVES=1`` makes builds that dump ``dump.vcd`` (Verilator) or ``top.fst`` (Icarus)
     for cocotb.
@@ -150,7 +153,7 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
     """
     toolchain.require(simulator)
     waves, kind = waves_wanted() and not harness, "native" if harness else simulator
-    files = [_emit(component, args), *sources, *([harness] if harness else [])]
+    files = [_emit(component, args, to_ecp5), *sources, *([harness] if harness else [])]
     texts = [file.read_bytes() for file in files]
     key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions())
     directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"

@@ -109,8 +109,7 @@ def test_pnr(fmax: float, status: int, build: Path, monkeypatch: pytest.MonkeyPa
     assert printed.err == ("failed: tiny-g6 reaches 49.9 MHz, below its target of 50 MHz\n" if status else "")
     assert re.search(r"critical path: 2.00 ns, of which routing 1.50 ns\n +from a\n +to +b\n", printed.out)
     report = json.loads((build / "pnr" / "tiny-g6" / "report.json").read_text())
-    assert report["configuration"]["target"] == {"speed": 6, "target_mhz": 50, "size": "85k", "package": "CABGA381",
-                                                 "placer": "heap"}
+    assert report["configuration"]["target"] == {"speed": 6, "target_mhz": 50, "size": "85k", "package": "CABGA381"}
     row, = report["results"]
     expected = {"config": "tiny-g6", "fmax_mhz": fmax, "target_mhz": 50, "met": not status, "lut4": 50, "ff": 3,
                 "dsp": 2, "bram": 1, "lut4_fraction": 0.25, "seed": 3, "routed": True}

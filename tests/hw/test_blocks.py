@@ -55,7 +55,7 @@ CASES = [
     *((SeedlmLane, replace(_small(*args), **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, replace(_small(fmt), **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
     *((Int4Lane, _small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
-    (Fp16Lane, _small(None)),
+    *((Fp16Lane, config) for config in (_small(None), replace(_small(None), **ECP5))),
     *((Drain, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
@@ -76,6 +76,10 @@ CASES = [
 ]
 
 
+# What nextpnr reads: multipliers and block RAMs with registers of their own.
+MAPPED = [(SeedlmLane, replace(_small(SEEDLM4), **ECP5)), (Fp16Lane, replace(_small(None), **ECP5)),
+          (Activations, replace(_small(None, 32), max_cols=1 << 11, **ECP5))]
+
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, replace(_small(fmt), max_cols=1 << 16))
           for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (Int4Lane, INT4), (Fp16Lane, None))]
@@ -89,16 +93,21 @@ def _name(value):
     return str(getattr(value, "name", None) or getattr(value, "__name__", value))
 
 
-def _run(case, simulator):
+def _run(case, simulator, **options):
     component, *args = case
     stage = component.__module__.rpartition(".")[2]
-    run(build(component, *args, simulator=simulator), f"sim.testbenches.tb_{stage}", tuple(args))
+    run(build(component, *args, simulator=simulator, **options), f"sim.testbenches.tb_{stage}", tuple(args))
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(_name, case)))
 def test_block(case, simulator):
     _run(case, simulator)
+
+
+@pytest.mark.parametrize("case", MAPPED, ids=lambda case: "-".join(map(_name, case)))
+def test_block_as_placed_on_ecp5(case):
+    _run(case, "icarus", to_ecp5=True)
 
 
 @pytest.mark.parametrize("case", WIDEST, ids=lambda case: "-".join(map(_name, case)))

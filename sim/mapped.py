@@ -1,0 +1,33 @@
+"""A component as it is placed on ECP5, for simulators: the netlist that nextpnr reads, with a model of each cell."""
+
+from pathlib import Path
+
+from hw import yosys
+from hw.synthesis import synthesise
+
+__all__ = ["emit"]
+
+_BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
+_INITIAL = [f"INITVAL_{i:02X}" for i in range(64)]
+"""Parameters of a block RAM that hold what it starts with, which nothing here minds."""
+
+
+def emit(component, path):
+    """Synthesise ``component`` for ECP5 and write it to ``path``, like :func:`hw.verilog.emit`.
+
+    Raises
+    ------
+    hw.yosys.YosysError
+    """
+    netlist = synthesise(component, "ecp5", path.parent / "synthesis").netlist
+    yosys.run([
+        f"read_json {netlist}",
+        *(f"setparam -unset {name} t:DP16KD" for name in _INITIAL),
+        "read_verilog -overwrite +/lattice/cells_sim_ecp5.v",
+        f"read_verilog -overwrite {_BLOCKS}",
+        "hierarchy -check -top top",
+        "proc",
+        "flatten -wb",
+        "opt_clean -purge",
+        f"write_verilog -sv -norename -noattr {path}",
+    ])
