@@ -87,7 +87,7 @@ class ReadDma(wiring.Component):
         addr, left, to = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1)), Signal(Destination)
         page_beats = BURST_BYTES // bus_bytes
         room, most = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
-        length, final, measured = Signal.like(most), Signal(), Signal(2)
+        length, final, nothing, measured = Signal.like(most), Signal(), Signal(), Signal(2)
         few = left[:len(most)]
         last = (left[len(most):] == 0) & (few <= most)
         m.d.comb += [
@@ -99,6 +99,7 @@ class ReadDma(wiring.Component):
             most.eq(Mux(room < self._config.burst_beats, room, self._config.burst_beats)),
             length.eq(Mux(last, few, most)),
             final.eq(last),
+            nothing.eq(left == 0),
             measured.eq(Cat(asking, measured[0])),
         ]
         offer = Signal()
@@ -121,7 +122,7 @@ class ReadDma(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to),
                          asking.eq(1)]
-        with m.If((asking & (left == 0)) | self.abort):
+        with m.If((measured[0] & nothing) | self.abort):
             m.d.sync += [asking.eq(0), measured.eq(0)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
