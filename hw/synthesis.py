@@ -175,7 +175,8 @@ def synthesise(component, family, folder, apart=""):
     commands = ["setattr -set keep 1 a:keep %ci1 t:$dff %i", "rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
                 f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
-    parts = (design, *commands, importlib.metadata.version("pyosys"), Path(hard_registers.__file__).read_text())
+    parts = (design, *commands, importlib.metadata.version("pyosys"),
+             Path(hard_registers.__file__).read_text() if family == "ecp5" else "")
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     if not result.exists():
         folder.mkdir(parents=True, exist_ok=True)
