@@ -2,9 +2,10 @@
 
     drain --> gate --> normalise --> scale --> queue
 
-Between the gate and the queue nothing ever stops.
+Between the gate and the queue nothing ever stops. A fast engine has a slice behind the queue.
 
-Latency 2 cycles and those of normalise and scale; one result a cycle, in groups of as many as the queue holds.
+Latency 2 cycles, those of normalise and scale, and that of the slice; one result a cycle, in groups of as many as the
+queue holds.
 """
 
 from amaranth.hdl import Module, signed
@@ -17,6 +18,7 @@ from hw.drain import Drain, matrix_layout, sum_layout
 from hw.normalise import Normalise
 from hw.scale import Scale, result_layout
 from hw.stream_queue import StreamQueue
+from hw.stream_slice import sliced
 
 __all__ = ["Results"]
 
@@ -51,7 +53,9 @@ class Results(wiring.Component):
         m.submodules.normalise = normalise = Normalise(config)
         m.submodules.scale = scale = Scale(config)
         m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH, credited=True)
-        for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, queue.o)):
+        # What writes a fast engine's results is far from the queue.
+        results = sliced(m, "slice", queue.o) if config.fast else queue.o
+        for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, results)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, drain.o, gate.i)
         free_running(m, gate, [normalise, scale], queue)

@@ -1,6 +1,6 @@
 """A queue in a stream, in lookup-table memory.
 
-Latency 1 cycle, one payload a cycle.
+Latency 1 cycle, one payload a cycle; ready is a register.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal
@@ -41,7 +41,6 @@ class StreamQueue(wiring.Component):
         m.submodules.storage = storage = Memory(shape=self.i.payload.shape(), depth=depth, init=[])
         write, read = storage.write_port(), storage.read_port(domain="comb")
         m.d.comb += [
-            full.eq(self.level == depth),
             self.i.ready.eq(1 if self._credited else ~full),
             came.eq(self.i.valid & self.i.ready),
             write.en.eq(came),
@@ -50,7 +49,11 @@ class StreamQueue(wiring.Component):
             self.o.payload.eq(read.data),
             taken.eq(self.o.valid & self.o.ready),
         ]
-        m.d.sync += [self.level.eq(self.level + came - taken), Assert(~(came & full))]
+        m.d.sync += [
+            self.level.eq(self.level + came - taken),
+            full.eq(((self.level == depth - 1) & came & ~taken) | (full & ~taken)),
+            Assert(~(came & full)),
+        ]
         for moved, port in ((came, write), (taken, read)):
             place = Signal.like(port.addr)
             m.d.comb += port.addr.eq(place)
