@@ -76,13 +76,15 @@ class WriteDma(wiring.Component):
         slot = Signal(range(max(slots, 2)))
         beat, full, active, finished = queue.i.payload, queue.i.valid, Signal(), Signal()
         m.d.comb += self.i.ready.eq(active & ~finished & (~full | queue.i.ready))
+        # The slot takes whatever is on offer until that is a result: few signals decide over a beat's many bits.
+        with m.If(~full | queue.i.ready):
+            m.d.sync += beat.data.word_select(slot, 32).eq(self.i.payload.result)
         with m.If(full & queue.i.ready):
             m.d.sync += [full.eq(0), beat.slots.eq(0)]
         with m.If(self.i.valid & self.i.ready):
             with m.If(slot == 0):
                 m.d.sync += beat.slots.eq(1)
             m.d.sync += [
-                beat.data.word_select(slot, 32).eq(self.i.payload.result),
                 beat.slots.bit_select(slot, 1).eq(1),
                 slot.eq(slot + 1),
                 finished.eq(self.i.payload.last),
