@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from amaranth.hdl import Module
+from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -36,7 +36,13 @@ class SolderedSdram(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         part = self._part
-        m.submodules.chip = chip = SdramChip(part, self._clock_mhz)
+        # The pads' flip-flops have no reset: the chip is reset a cycle later, when no command of before is left in them.
+        m.domains += ClockDomain("chip", local=True)
+        reset = Signal(reset_less=True)
+        m.d.sync += reset.eq(ResetSignal())
+        m.d.comb += [ClockSignal("chip").eq(ClockSignal()), ResetSignal("chip").eq(reset)]
+        chip = SdramChip(part, self._clock_mhz)
+        m.submodules.chip = DomainRenamer("chip")(chip)
         widths = {"clk_en": 1, "cs": 1, "ras": 1, "cas": 1, "we": 1, "ba": part.bank_bits, "a": len(chip.a),
                   "dqm": DATA_BITS // 8}
         low = ("cs", "ras", "cas", "we")
