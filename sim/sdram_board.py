@@ -36,7 +36,7 @@ class SolderedSdram(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         part = self._part
-        # The pads' flip-flops have no reset: the chip is reset a cycle later, when no command of before is left in them.
+        # The pads' flip-flops have no reset: the chip's comes a cycle later, when no command of before is left in them.
         m.domains += ClockDomain("chip", local=True)
         reset = Signal(reset_less=True)
         m.d.sync += reset.eq(ResetSignal())
