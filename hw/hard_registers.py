@@ -1,9 +1,9 @@
 """Hard registers: flip-flops beside ECP5's multipliers and block RAMs become those blocks' own registers.
 
 Yosys does so for Xilinx and not for ECP5. A multiplier has registers at both inputs and at its output, a block RAM at
-its output (FPGA-DS-02012, 2.8 and 2.9). They need no wires, and half of a block's delay lies between them. Taken are
-flip-flops without reset and enable that start as 0, as the blocks' registers do; cycle by cycle the netlist stays the
-same.
+its output (FPGA-DS-02012, 2.8 and 2.9). They need no wires, and take a multiplier's or a block RAM's delay out of the
+paths to and from it. Taken are flip-flops without reset and enable that start as 0, as the blocks' registers do; cycle
+by cycle the netlist stays the same.
 """
 
 from collections import Counter

@@ -5,9 +5,10 @@ from pathlib import Path
 from hw import yosys
 from hw.synthesis import synthesise
 
-__all__ = ["emit"]
+__all__ = ["BLOCKS", "emit"]
 
-_BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
+BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
+"""Models of cells for which Yosys has none."""
 _INITIAL = [f"INITVAL_{i:02X}" for i in range(64)]
 """Parameters of a block RAM that hold what it starts with, which nothing here minds."""
 
@@ -24,7 +25,7 @@ def emit(component, path):
         f"read_json {netlist}",
         *(f"setparam -unset {name} t:DP16KD" for name in _INITIAL),
         "read_verilog -overwrite +/lattice/cells_sim_ecp5.v",
-        f"read_verilog -overwrite {_BLOCKS}",
+        f"read_verilog -overwrite {BLOCKS}",
         "hierarchy -check -top top",
         "proc",
         "flatten -wb",

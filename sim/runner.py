@@ -58,7 +58,8 @@ def _digest(*parts: object) -> str:
 
 
 def _sources() -> str:
-    paths = [*sorted((ROOT / "hw").glob("*.py")), *sorted((ROOT / "sim").glob("*.py")), ROOT / "golden" / "spec.py"]
+    paths = [*sorted((ROOT / "hw").glob("*.py")), *sorted((ROOT / "sim").glob("*.py")), ROOT / "golden" / "spec.py",
+             mapped.BLOCKS]
     return _digest(*(path.read_bytes() for path in paths))
 
 
