@@ -71,6 +71,19 @@ def test_products_are_bit_exact(config, memory, simulator):
             assert done.counters.bytes_read == done.counters.beats * config.bus_bytes
 
 
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, None], ids=lambda fmt: EngineConfig(fmt).name)
+def test_the_widest_and_the_tallest_matrix(fmt):
+    """Of an engine of default size, in one chain: what counts rows, blocks and beats runs to its end."""
+    config, rng = EngineConfig(fmt, 64), np.random.default_rng(11)
+    with open_device(config, "ideal", 1 << 24, "verilator") as device:
+        driver = Driver(device, config)
+        products = [(random_weights(fmt, rows, cols, rng), finite_halves(rng, cols))
+                    for rows, cols in ((3, config.max_cols), (config.max_rows, 1), (1, config.max_cols - 1))]
+        done = driver.run(driver.load(*products))
+    for (weights, x), y in zip(products, done.results, strict=True):
+        assert y.tobytes() == product(weights, x).tobytes(), weights.shape
+
+
 START_UP = 32
 """Cycles at most, beyond the memory's own latency, from the start to the first weight."""
 BETWEEN = 20

@@ -96,6 +96,7 @@ def test_names_and_targets_of_the_configurations():
         assert name.startswith(engine.name)
         if isinstance(target, Ecp5):
             assert name.startswith(f"{engine.name}-{engine.bus_bits}-g{target.speed}")
+            assert engine.lanes * engine.c <= 156  # multipliers of an LFE5U-85F
     for name, target in (("seedlm4-512-g8", 100), ("seedlm4-512-g6", 80), ("seedlm4-128-g6", 120)):
         assert CONFIGURATIONS[name].target.target_mhz == target
 
