@@ -144,7 +144,8 @@ class Engine(wiring.Component):
         """From weights to results, which are returned, with the path of the activations."""
         config = self._config
         activations, results = stage("activations", Activations(config)), stage("results", Results(config))
-        unpacker, join = stage("unpacker", Unpacker(config.bus_bits, config.word_bits)), stage("join", Join(config))
+        unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, rested=config.fast))
+        join = stage("join", Join(config))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
         wiring.connect(m, activations.o, join.activations)

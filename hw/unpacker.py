@@ -6,7 +6,7 @@ granule, and the beat that completes a word is shifted, with those before it, by
 of two binary digits each. 36-bit blocks, 16 to a word, on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one
 beat a cycle for ever. Equal widths need no logic.
 
-Latency 0 when the widths are equal, else a cycle for each step; one beat a cycle.
+Latency 0 when the widths are equal, else a cycle for each step and one for a slice; one beat a cycle.
 """
 
 from functools import partial
@@ -18,6 +18,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from hw.pipeline import pipeline
+from hw.stream_slice import sliced
 
 __all__ = ["Unpacker", "packed_layout"]
 
@@ -34,6 +35,9 @@ class Unpacker(wiring.Component):
     ----------
     beat_bits, word_bits : int
         ``word_bits >= beat_bits``.
+    rested : bool
+        Words pass a slice, so that no path leads from what takes them to what the beats come from. Not where the widths
+        are equal.
 
     Members
     -------
@@ -41,10 +45,10 @@ class Unpacker(wiring.Component):
     o : Out(stream of word_bits)
     """
 
-    def __init__(self, beat_bits, word_bits):
+    def __init__(self, beat_bits, word_bits, rested=False):
         if word_bits < beat_bits:
             raise ValueError(f"unpacker: a word of {word_bits} bits is narrower than a beat of {beat_bits}")
-        self._beat_bits, self._word_bits = beat_bits, word_bits
+        self._beat_bits, self._word_bits, self._rested = beat_bits, word_bits, rested
         super().__init__({"i": In(stream.Signature(packed_layout(beat_bits))), "o": Out(stream.Signature(word_bits))})
 
     def elaborate(self, platform):
@@ -87,7 +91,10 @@ class Unpacker(wiring.Component):
             bits = (word + (1 << left) - 1) * granule
             shape = data.StructLayout({"bits": bits, "places": left}) if left else self._word_bits
             steps.append((shape, partial(self._shift, m, granule << left, left)))
-        pipeline(m, whole, self.o, steps)
+        words = stream.Signature(self._word_bits).create() if self._rested else self.o
+        pipeline(m, whole, words, steps)
+        if self._rested:
+            wiring.connect(m, sliced(m, "slice", words), wiring.flipped(self.o))
         return m
 
     @staticmethod

@@ -13,7 +13,7 @@ from sim.streams import Stream, receive, send, start
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
 async def words_are_the_bits_of_the_beats(dut, idle, stall):
-    beat_bits, word_bits = arguments()
+    beat_bits, word_bits, *_ = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     for length in (300, 1, 2, 7, 8, 9, 10, 299):  # padding and what else a matrix leaves behind must be gone

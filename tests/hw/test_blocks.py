@@ -46,7 +46,8 @@ def _small(fmt, bus_bits=64, act_bits=16):
 
 CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
-    *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62))),
+    *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62),
+                                   (64, 72, True), (32, 62, True))),
     *((Activations, _small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
     *((Activations, replace(_small(*args), **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, _small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
