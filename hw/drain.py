@@ -2,19 +2,25 @@
 
 Sums of padding rows, past the last of the matrix, are dropped at once.
 
-Latency 1 cycle, one sum a cycle.
+Latency 1 cycle, 2 in a fast engine of so many lanes that one is chosen in two steps; one sum a cycle.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from hw.config import EngineConfig
+from hw.pipeline import pipeline
 
 __all__ = ["FACTOR_BITS", "Drain", "matrix_layout", "sum_layout"]
 
 FACTOR_BITS = 9
 """Bits of the exponent of a matrix's factor: that of a float32, to which that of the activations is added."""
+_AT_ONCE = 16
+"""Lanes that a fast engine chooses between in one cycle. More of them lie too far from each other."""
+_NEIGHBOURS = 8
+"""Lanes that it chooses between first, where it takes two steps."""
 
 
 def matrix_layout(config: EngineConfig) -> data.StructLayout:
@@ -60,14 +66,16 @@ class Drain(wiring.Component):
         # Whether there are any, and one only; so that it need not be found out of all their bits.
         due, final = Signal(), Signal()
         taken, ends = Signal(), Signal()
+        in_steps = self._config.fast and self._lanes > _AT_ONCE
+        chosen = self._in_steps(m, index) if in_steps else self.o
         m.d.comb += [
             self.matrices.ready.eq(~due),
             self.i.ready.eq(count == 0),
-            self.o.valid.eq((count != 0) & due),
-            self.o.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0]),
-            self.o.payload.factor.eq(matrix.factor),
-            self.o.payload.last.eq(final),
-            taken.eq(self.o.valid & self.o.ready),
+            chosen.valid.eq((count != 0) & due),
+            *([] if in_steps else [self.o.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0])]),
+            chosen.payload.factor.eq(matrix.factor),
+            chosen.payload.last.eq(final),
+            taken.eq(chosen.valid & chosen.ready),
             ends.eq((count == 1) | final),
             self.empty.eq(taken & ends),
         ]
@@ -81,3 +89,30 @@ class Drain(wiring.Component):
             m.d.sync += [matrix.eq(self.matrices.payload), due.eq(self.matrices.payload.rows != 0),
                          final.eq(self.matrices.payload.rows == 1)]
         return m
+
+    def _in_steps(self, m, index):
+        """Choose a lane in two steps: one of all neighbours, and one of those a cycle later. Returns the stream that
+        takes what goes with the sum of lane ``index``."""
+        width, groups, within = self._config.sum_bits, self._lanes // _NEIGHBOURS, exact_log2(_NEIGHBOURS)
+        neighbours = [self.i.payload.as_value().word_select(n, _NEIGHBOURS * width) for n in range(groups)]
+        rest = {"factor": FACTOR_BITS, "last": 1}
+        lane = stream.Signature(data.StructLayout(rest)).create()
+        few = data.StructLayout({"sums": data.ArrayLayout(signed(width), groups), "group": range(groups), **rest})
+        fewer = stream.Signature(few).create()
+
+        def choose(now, later):
+            m.d.comb += [
+                *(sum_.eq(sums.word_select(index[:within], width))
+                  for sum_, sums in zip(later.sums, neighbours, strict=True)),
+                later.group.eq(index[within:]),
+                *(later[name].eq(now[name]) for name in rest),
+            ]
+
+        pipeline(m, lane, fewer, [(few, choose)])
+        m.d.comb += [
+            self.o.valid.eq(fewer.valid),
+            self.o.payload.sum.eq(fewer.payload.sums[fewer.payload.group]),
+            *(self.o.payload[name].eq(fewer.payload[name]) for name in rest),
+            fewer.ready.eq(self.o.ready),
+        ]
+        return lane

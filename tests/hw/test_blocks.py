@@ -58,6 +58,7 @@ CASES = [
     *((Int4Lane, _small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
     *((Fp16Lane, config) for config in (_small(None), replace(_small(None), **ECP5))),
     *((Drain, _small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
+    (Drain, replace(_small(None, 512), max_rows=256, **ECP5)),
     *((Normalise, _small(fmt)) for fmt in (SEEDLM4, None)),
     *((Scale, _small(fmt)) for fmt in (SEEDLM4, ODD, None)),
     *((stage, replace(_small(SEEDLM4), **ECP5)) for stage in (Normalise, Scale)),

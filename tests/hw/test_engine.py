@@ -47,6 +47,7 @@ def _ids(value):
     (_small(INT4, 64), "ddr4-2400", "verilator"),
     (_small(INT4, 128, 8), "paper", "verilator"),
     (replace(_small(SEEDLM3, 64), multiplier_bits=18, fast=True), "ddr4-2400", "verilator"),
+    (replace(_small(None, 512), multiplier_bits=18, fast=True), "ddr4-2400", "verilator"),
     (_small(SEEDLM4, 32), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 32), "ideal", "icarus"),
     (_small(INT4, 32), "ideal", "icarus"),
