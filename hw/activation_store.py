@@ -1,7 +1,8 @@
 """Activation store: block RAMs that take a vector beat by beat and give it back in words of ``c`` elements.
 
 So that ``c`` need not divide a beat, the store is split into banks of gcd(c, elements of a beat) elements: a beat
-fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last.
+fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last. The
+zeros that pad the widest vector to whole words are not stored: they would take another row of every bank.
 
 Never stalls, one beat and one word a cycle. Latency :func:`store_latency` cycles from a request to its word; a beat can
 be asked for in the cycle after it.
@@ -9,11 +10,11 @@ be asked for in the cycle after it.
 
 from math import gcd
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 
 from hw.config import EngineConfig
 from hw.delay import delayed, own_copy
@@ -47,8 +48,8 @@ class StoreShape:
     ----------
     bank : int
         Elements of a bank's row.
-    banks, depth : int
-        Number of banks, and rows of each.
+    banks, depth, rows : int
+        Number of banks, rows of each, and rows that words reach into: past ``depth``, a power of two then, all are 0.
     beat_banks, word_banks : int
         Neighbouring banks that a beat fills, and a word takes up.
     """
@@ -57,7 +58,8 @@ class StoreShape:
         self.bank = gcd(config.c, config.beat_activations)
         # A row holds whole beats, and at least one whole word.
         row = max(config.beat_activations, 1 << ceil_log2(config.c))
-        self.banks, self.depth = row // self.bank, -(-config.max_blocks * config.c // row)
+        self.banks, self.rows = row // self.bank, -(-config.max_blocks * config.c // row)
+        self.depth = min(self.rows, max(config.max_cols // row, 1))
         self.beat_banks, self.word_banks = config.beat_activations // self.bank, config.c // self.bank
 
 
@@ -70,7 +72,7 @@ def request_layout(config: EngineConfig) -> data.StructLayout:
     """A word to read: the ``row`` and the ``position``, the bank, that it starts in; all else as in
     :func:`raw_word`."""
     shape = StoreShape(config)
-    return data.StructLayout({"row": range(shape.depth), "position": range(max(shape.banks, 2)),
+    return data.StructLayout({"row": range(shape.rows), "position": range(max(shape.banks, 2)),
                               "last": 1, "shared": 5})
 
 
@@ -95,6 +97,7 @@ class ActivationStore(wiring.Component):
     def __init__(self, config: EngineConfig):
         self._config = config
         self._shape = StoreShape(config)
+        self._padded = self._shape.rows > self._shape.depth
         super().__init__({
             "write": In(write_layout(config)),
             "i": In(stream.Signature(request_layout(config))),
@@ -109,8 +112,7 @@ class ActivationStore(wiring.Component):
 
         request = delayed(m, self.i.payload, store_latency(config) - 1, "request")
         valid = delayed(m, self.i.valid, store_latency(config), "valid")
-        outputs = [delayed(m, self._bank(m, number, hops), bool(hops), f"read{number}", reset_less=True)
-                   for number in range(shape.banks)]
+        outputs = [self._bank(m, number, hops) for number in range(shape.banks)]
 
         word = Signal.like(self.o.payload)
         # Only these banks ever start a word; the multiplexers need no other inputs.
@@ -124,20 +126,24 @@ class ActivationStore(wiring.Component):
         return m
 
     def _bank(self, m, number, hops):
-        """What a bank reads, a cycle after its address registers."""
+        """What of a word a bank holds, a cycle before the word is put together."""
         shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
         part, slot = divmod(number, shape.beat_banks)
         bits = shape.bank * ELEMENT_BITS
+        # Banks before the first of the word belong to the next row.
+        row = self.i.payload.row
+        if number < shape.banks - 1:
+            row = row + (self.i.payload.position > number)
         # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
         beat = self.write.number
+        to = beat[ceil_log2(beats_in_row):]
         access = Signal(self._access_layout(bits), name=f"access{number}")
+        valid = self.write.valid & (beat[:ceil_log2(beats_in_row)] == part)
         m.d.comb += [
-            access.valid.eq(self.write.valid & (beat[:ceil_log2(beats_in_row)] == part)),
-            access.to.eq(beat[ceil_log2(beats_in_row):]),
+            access.valid.eq(valid & ~self._past(to) if self._padded else valid),
+            access.to.eq(to),
             access.data.eq(self.write.data.word_select(slot, bits)),
-            # Banks before the first of the word belong to the next row.
-            access["from"].eq(self.i.payload.row + (self.i.payload.position > number) if number < shape.banks - 1
-                              else self.i.payload.row),
+            access["from"].eq(row),
         ]
         if hops:
             access = own_copy(m, access, f"access{number}")
@@ -166,7 +172,14 @@ class ActivationStore(wiring.Component):
                 read.addr.eq(near["from"]),
             ]
             outputs.append(found)
-        return Cat(outputs)
+        stored = delayed(m, Cat(outputs), bool(hops), f"read{number}", reset_less=True)
+        if self._padded:
+            stored = Mux(delayed(m, self._past(row), store_latency(self._config) - 1, f"past{number}"), 0, stored)
+        return stored
+
+    def _past(self, row):
+        """Whether a row is past those that are stored."""
+        return row[exact_log2(self._shape.depth):].any()
 
     def _access_layout(self, bits):
         """A row to write, and one to read."""
