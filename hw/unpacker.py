@@ -6,7 +6,7 @@ granule, and the beat that completes a word is shifted, with those before it, by
 of two binary digits each. 36-bit blocks, 16 to a word, on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one
 beat a cycle for ever. Equal widths need no logic.
 
-Latency 0 when the widths are equal, else a cycle for each step and one for a slice; one beat a cycle.
+Latency 0 when the widths are equal, else a cycle for each step, and one more when rested; one beat a cycle.
 """
 
 from functools import partial

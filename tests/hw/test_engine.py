@@ -19,6 +19,7 @@ from sim.random_matrix import random_matrix, random_weights
 from sim.runner import build, run
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
+ECP5 = {"multiplier_bits": 18, "fast": True}
 # One row, one column, neither a multiple of anything, and enough rows that results wait for memory.
 SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (7, 29), (20, 32))
@@ -46,8 +47,8 @@ def _ids(value):
     (_small(SEEDLM4, 64, 8), "ddr4-2400", "verilator"),
     (_small(INT4, 64), "ddr4-2400", "verilator"),
     (_small(INT4, 128, 8), "paper", "verilator"),
-    (replace(_small(SEEDLM3, 64), multiplier_bits=18, fast=True), "ddr4-2400", "verilator"),
-    (replace(_small(None, 512), multiplier_bits=18, fast=True), "ddr4-2400", "verilator"),
+    (replace(_small(SEEDLM3, 64), **ECP5), "ddr4-2400", "verilator"),
+    (replace(_small(None, 512), **ECP5), "ddr4-2400", "verilator"),
     (_small(SEEDLM4, 32), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 32), "ideal", "icarus"),
     (_small(INT4, 32), "ideal", "icarus"),
@@ -132,7 +133,7 @@ class Recorder:
 
 @pytest.mark.parametrize(("config", "simulator"), [
     *((_small(*args), "verilator") for args in ((SEEDLM4, 64), (INT4, 64), (None, 64), (SEEDLM3, 128))),
-    (replace(_small(SEEDLM4, 64), multiplier_bits=18, fast=True), "verilator"),
+    (replace(_small(SEEDLM4, 64), **ECP5), "verilator"),
     *((_small(*args), "icarus") for args in ((SEEDLM4, 32), (None, 32))),
 ], ids=_ids)
 def test_axi_as_others_see_it(config, simulator):
