@@ -3,7 +3,6 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,7 @@ _PEAK_ROUNDS = 1 << 24  # some tenths of a second
 
 def peak() -> float:
     """Single-precision operations a second of all cores that this process may use, by a loop of multiply-adds."""
-    library = build("peak", [Path(__file__).with_name("peak.c")], {})
+    library = build("peak", "peak.c", {})
     threads = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda _: library.peak_run(_PEAK_ROUNDS // 16), range(threads)))  # up to the clock's height

@@ -1,6 +1,6 @@
 """Builds the C kernel of the encoder for a block format, once, and loads it.
 
-The library's name carries a digest of everything that it depends on (source, format, compiler, processor), so a stale
+The library's name carries a digest of everything that it depends on (sources, format, compiler, processor), so a stale
 one is never loaded; it appears by an atomic rename, so that processes may build it at the same time.
 """
 
@@ -15,12 +15,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from golden.spec import BlockFormat
+from golden.tree import BUILD, source_digest
 from host.errors import UserError
-from sim.runner import BUILD
 
-__all__ = ["SOURCES", "build", "cache_folder", "load"]
+__all__ = ["build", "cache_folder", "load"]
 
-SOURCES = [Path(__file__).with_name(name) for name in ("search.c", "search_block.h", "search_tables.h")]
 _FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fPIC", "-shared")
 
 
@@ -62,8 +61,14 @@ def _run(command: list[str]) -> str:
     return done.stdout
 
 
-def build(name: str, sources: list[Path], defines: dict[str, object]) -> ctypes.CDLL:
-    """A library made of the first of ``sources``, which includes the others; built when it is not in the cache.
+def _digest(compiler: str, options: list[str]) -> str:
+    """Digest of all that a library depends on."""
+    parts = [source_digest(__name__), *options, _run([compiler, "--version"]), _processor()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def build(name: str, source: str, defines: dict[str, object]) -> ctypes.CDLL:
+    """The library ``name`` made of the C file ``source`` beside this module; built when it is not in the cache.
 
     Raises
     ------
@@ -72,16 +77,13 @@ def build(name: str, sources: list[Path], defines: dict[str, object]) -> ctypes.
     """
     compiler, folder = _compiler(), cache_folder()
     options = [*_FLAGS, *(f"-D{key}={value}" for key, value in defines.items())]
-    version = _run([compiler, "--version"])
-    parts = [*(source.read_text() for source in sources), *options, version, _processor()]
-    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    library = folder / f"{name}-{digest[:16]}.so"
+    library = folder / f"{name}-{_digest(compiler, options)}.so"
     try:
         if not library.exists():
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 fresh = Path(scratch) / library.name
-                _run([compiler, *options, "-o", str(fresh), str(sources[0]), "-lm"])
+                _run([compiler, *options, "-o", str(fresh), str(Path(__file__).with_name(source)), "-lm"])
                 fresh.replace(library)
         return ctypes.CDLL(str(library))
     except OSError as error:
@@ -93,7 +95,7 @@ def build(name: str, sources: list[Path], defines: dict[str, object]) -> ctypes.
 def load(fmt: BlockFormat) -> ctypes.CDLL:
     """The kernel for one format; UserError as :func:`build`."""
     taps = sum(1 << tap for tap in fmt.taps)
-    kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}", SOURCES,
+    kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}", "search.c",
                    {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"})
     kernel.segment_new.restype = ctypes.c_void_p
     kernel.segment_next.restype = ctypes.c_uint32

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from golden.spec import BlockFormat, parse_seedlm
+from golden.tree import source_digest
 from host.checkpoint import Checkpoint
 from host.container import METHOD, SUFFIX, VERSION
 from host.encoder import Mode, encode
 from host.encoder_torch import encode_torch
 from host.errors import UserError
-from host.kernel import SOURCES
 from host.stream import lanes, stream_bytes
 from hw.config import EngineConfig
 
@@ -164,11 +164,7 @@ class Plan:
 
 def encoder_digest() -> str:
     """Digest of the program whose results must not be mixed with those of another."""
-    digest = hashlib.sha256()
-    own = Path(__file__)
-    for path in (*SOURCES, own.with_name("encoder.py"), own.with_name("encoder_torch.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return source_digest("host.encoder", "host.encoder_torch")
 
 
 def _fingerprint(files: list[Path]) -> str:

@@ -14,8 +14,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from golden.tree import BUILD, ROOT
 from host.errors import CheckError, UserError
-from sim.runner import BUILD, ROOT
 from sim.toolchain import versions
 
 __all__ = ["Column", "Row", "cells", "environment", "markdown", "report_folder", "show", "write"]

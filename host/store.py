@@ -4,28 +4,21 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.spec import BlockFormat
+from golden.tree import source_digest
 from host.encoder import encode
-from host.kernel import SOURCES
 from host.results import report_folder
 
-__all__ = ["DEPENDENCIES", "compressed"]
-
-
-DEPENDENCIES = [*SOURCES, *(Path(__file__).parents[1] / name for name in
-                            ("host/encoder.py", "host/kernel.py", "golden/spec.py"))]
-"""Files that decide what a matrix is compressed to."""
+__all__ = ["compressed"]
 
 
 def _digest(weights: np.ndarray, fmt: BlockFormat) -> str:
-    digest = hashlib.sha256(repr((fmt, weights.shape, weights.dtype)).encode())
-    for path in DEPENDENCIES:
-        digest.update(path.read_bytes())
+    what = (fmt, weights.shape, weights.dtype, np.__version__, source_digest("host.encoder"))
+    digest = hashlib.sha256(repr(what).encode())
     digest.update(np.ascontiguousarray(weights).data)
     return digest.hexdigest()[:24]
 

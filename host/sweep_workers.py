@@ -12,13 +12,14 @@ from functools import cache, partial
 from threading import Thread
 from typing import Any
 
+from golden.tree import source_digest
 from host.cluster import connected
 from host.device import DeviceError
 from host.errors import UserError
 from host.results import Row
 from host.sweep_point import Point, measured
 from hw.config import ConfigError
-from sim.runner import ROOT, SimulationError
+from sim.runner import SimulationError
 from sim.toolchain import ToolError, python_versions
 
 __all__ = ["Runner", "cluster", "processes", "sources"]
@@ -26,19 +27,12 @@ __all__ = ["Runner", "cluster", "processes", "sources"]
 Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Row]]]
 """Runs points, in any order; of each the row that :func:`host.sweep_point.measured` gives, or its ``error``."""
 
-_MATTERS = ("golden/*.py", "hw/*.py", "sim/*.py", "sim/*.cpp", "sim/*.sv", "sim/*.v", "host/driver.py", "host/image.py",
-            "host/layout.py", "host/simulate.py", "host/sweep_point.py")
-"""What results depend on."""
-
 
 @cache
 def sources() -> str:
     """Digest of all that results depend on but the point itself."""
-    content = hashlib.sha256(repr(sorted(python_versions().items())).encode())
-    for pattern in _MATTERS:
-        for path in sorted(ROOT.glob(pattern)):
-            content.update(path.name.encode() + b"\0" + path.read_bytes())
-    return content.hexdigest()
+    known = (sorted(python_versions().items()), source_digest(measured.__module__))
+    return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def _run(point: Point, wanted: str) -> Row:

@@ -7,9 +7,10 @@ import tty
 from types import TracebackType
 
 from golden.spec import BlockFormat, GroupFormat
+from golden.tree import ROOT
 from hw.sdram_part import SdramPart
 from sim.board import SimulatedBoard
-from sim.runner import ROOT, build
+from sim.runner import build
 
 __all__ = ["BoardSimulation"]
 

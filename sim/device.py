@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from golden.tree import BUILD, ROOT
 from hw.config import EngineConfig
 from sim.dram import preset
 from sim.native import NativeDevice
-from sim.runner import BUILD, ROOT, SimulationError, build, run, waves_wanted
+from sim.runner import SimulationError, build, run, waves_wanted
 from sim.system import System
 
 __all__ = ["SimDevice", "SimulatedDevice", "open_device"]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from golden.spec import FORMATS, SEEDLM4
+from golden.tree import BUILD, ROOT
 from hw.board_system import engine_config
 from hw.boards import BOARDS
 from hw.boards.top import BoardTop
@@ -15,7 +16,6 @@ from hw.config import EngineConfig
 from hw.engine_pins import EnginePins
 from hw.verilog import emit, write
 from sim.dram import preset
-from sim.runner import BUILD, ROOT
 from sim.system import System
 from sim.toolchain import ToolError, environment, require
 

@@ -4,9 +4,10 @@ import json
 import tempfile
 from pathlib import Path
 
+from golden.tree import ROOT
 from sim.dram import Dram
 from sim.memory_pins import MemoryPins
-from sim.runner import ROOT, build, run
+from sim.runner import build, run
 
 __all__ = ["sequential_rate"]
 

@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
+from golden.tree import ROOT
 from hw.axi import Resp
 from hw.config import EngineConfig
 from sim.dram import preset
-from sim.runner import ROOT, SimulationError, build
+from sim.runner import SimulationError, build
 from sim.system import System
 from sim.toolchain import unwritable
 

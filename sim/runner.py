@@ -1,11 +1,13 @@
 """Build a component for a simulator, once, and run cocotb testbenches on it.
 
-Builds live in ``build/simulators/`` and are found again by what they depend on: the component's parameters and the
-sources of hw/ and sim/ (which give the Verilog), then the Verilog, the tools and the flags (which give the simulator).
+Builds live in ``build/simulators/`` and are found again by what they depend on: the component's parameters and all
+sources that it is made of (which give the Verilog), then the Verilog, the tools and the flags (which give the
+simulator).
 """
 
 import fcntl
 import hashlib
+import inspect
 import os
 import pickle
 import random
@@ -17,17 +19,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from cocotb_tools.runner import get_results, get_runner
 
+from golden.tree import BUILD, PACKAGES, ROOT, source_digest
 from hw import verilog
 from sim import mapped, toolchain
 from sim.toolchain import ToolError, unwritable
 
-__all__ = ["BUILD", "ROOT", "Build", "SimulationError", "arguments", "build", "run", "waves_wanted"]
+__all__ = ["Build", "SimulationError", "arguments", "build", "run", "waves_wanted"]
 
-ROOT = Path(__file__).resolve().parent.parent
-BUILD = Path(os.environ.get("SEEDLM_BUILD") or ROOT / "build").resolve()  # tools run in folders of their own
 _VERILATOR = ["--assert", "-Wno-fatal", "-Wno-lint", "-O3", "--output-split", "20000"]
 _OPTIONS = {
     # Ports stay visible; cocotb's --public-flat-rw would make every signal so, at a quarter of the speed.
@@ -57,10 +59,12 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(str(part) for part in parts).encode()).hexdigest()[:16]
 
 
-def _sources() -> str:
-    paths = [*sorted((ROOT / "hw").glob("*.py")), *sorted((ROOT / "sim").glob("*.py")), ROOT / "golden" / "spec.py",
-             mapped.BLOCKS]
-    return _digest(*(path.read_bytes() for path in paths))
+def _sources(component: type, args: tuple, emitter: ModuleType) -> str:
+    """Digest of all that the Verilog of ``component(*args)`` is made from; a component of a test adds its own file."""
+    classes = [component, *map(type, args)]
+    own = {one.__module__ for one in classes if one.__module__.partition(".")[0] in PACKAGES}
+    others = [] if component.__module__ in own else [Path(inspect.getfile(component)).read_bytes()]
+    return _digest(source_digest(emitter.__name__, *own), *others)
 
 
 @contextmanager
@@ -90,14 +94,15 @@ def _environ(values: Mapping[str, str]) -> Iterator[None]:
 
 def _emit(component, args, to_ecp5) -> Path:
     """The Verilog of ``component(*args)``, made when no cached one matches; its path."""
-    key = _digest(component.__module__, component.__qualname__, args, to_ecp5, _sources(),
-                  *toolchain.python_versions())
+    emitter = mapped if to_ecp5 else verilog
+    key = _digest(component.__module__, component.__qualname__, args, _sources(component, args, emitter),
+                  *toolchain.python_versions().items())
     directory = BUILD / "verilog" / f"{component.__name__}-{key}"
     path = directory / "top.sv"
     with _locked(directory):
         if not path.exists():
             part = directory / "part.sv"
-            (mapped if to_ecp5 else verilog).emit(component(*args), part)
+            emitter.emit(component(*args), part)
             part.rename(path)
     return path
 
@@ -156,7 +161,7 @@ def build(component, *args, simulator: str, sources: tuple[Path, ...] = (), fast
     waves, kind = waves_wanted() and not harness, "native" if harness else simulator
     files = [_emit(component, args, to_ecp5), *sources, *([harness] if harness else [])]
     texts = [file.read_bytes() for file in files]
-    key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions())
+    key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions().items())
     directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"
     with _locked(directory):
         done = directory / ".done"

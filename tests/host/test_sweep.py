@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from golden.tree import ROOT
 from host import cli_sweep, results, sweep_point, sweep_workers
 from host.cli import main
 from host.errors import UserError
@@ -24,7 +25,6 @@ from host.sweep import Sweep, affordable, failures, points_of, run_sweep, summar
 from host.sweep_point import Point, measured, predicted
 from host.sweep_workers import cluster, processes
 from sim.dram import preset
-from sim.runner import ROOT
 from sim.toolchain import ToolError
 
 TINY = ModelShape("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")

@@ -4,10 +4,11 @@ import gc
 
 import pytest
 
+from golden.tree import ROOT
 from sim.dram import PRESETS, Dram, preset
 from sim.memory import MemoryModel
 from sim.memory_pins import MemoryPins
-from sim.runner import ROOT, build, run
+from sim.runner import build, run
 
 ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=3, groups=2, banks=4, row_bursts=64,
            t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=29, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,

@@ -13,6 +13,7 @@ import pytest
 
 from golden.product import product
 from golden.spec import INT4, SEEDLM3, SEEDLM4
+from golden.tree import ROOT
 from host.driver import Driver
 from hw.config import EngineConfig
 from hw.registers import ID, OFFSETS
@@ -21,7 +22,7 @@ from sim.data import finite_halves
 from sim.device import SimDevice, open_device
 from sim.native import NativeDevice
 from sim.random_matrix import random_weights
-from sim.runner import ROOT, Build, SimulationError
+from sim.runner import Build, SimulationError
 from sim.toolchain import ToolError
 
 MEMORY = "ddr4-2400"
