@@ -11,8 +11,8 @@ from host.progress import Update
 from host.results import Column, Row
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS
-from hw.engine import Engine
-from hw.synthesis import TOP, Area, Synthesis, synthesise
+from hw.engine.engine import Engine
+from hw.flow.synthesis import TOP, Area, Synthesis, synthesise
 
 __all__ = ["COLUMNS", "PUBLISHED", "areas", "by_block", "chosen", "weights_per_cycle"]
 
@@ -84,7 +84,7 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[Row]:
 
     Raises
     ------
-    hw.yosys.YosysError
+    hw.flow.yosys.YosysError
     """
     jobs = [(name, apart) for name in names for apart in ("|".join(BLOCKS.values()), "")]
     results: dict[tuple[str, str], Synthesis] = {}

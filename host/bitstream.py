@@ -7,11 +7,11 @@ from golden.spec import BlockFormat, GroupFormat
 from host.errors import UserError
 from host.place import outcome, tool
 from host.results import Column, Row
-from hw import ecppack, nextpnr
 from hw.boards import BOARDS
 from hw.boards.board import Board
 from hw.boards.top import BoardTop
-from hw.synthesis import TOP, synthesise
+from hw.flow import ecppack, nextpnr
+from hw.flow.synthesis import TOP, synthesise
 
 __all__ = ["COLUMNS", "bitstream", "chosen", "packer"]
 
@@ -63,7 +63,7 @@ def bitstream(board: Board, name: str, fmt: BlockFormat | GroupFormat | None, se
 
     Raises
     ------
-    UserError, hw.yosys.YosysError, hw.nextpnr.NextpnrError
+    UserError, hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
     """
     place, pack = tool(), packer()
     update("elaboration")

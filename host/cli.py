@@ -21,11 +21,11 @@ from host.roofline import COLUMNS as ROOFLINE
 from host.roofline import roofline as measure_roofline
 from host.simulate import COLUMNS, PAPER_COLUMNS, Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from hw.config import ConfigError, EngineConfig
-from hw.engine_pins import EnginePins
-from hw.nextpnr import NextpnrError
-from hw.registers import REGISTERS
-from hw.verilog import emit
-from hw.yosys import YosysError
+from hw.engine.pins import EnginePins
+from hw.engine.registers import REGISTERS
+from hw.flow.nextpnr import NextpnrError
+from hw.flow.verilog import emit
+from hw.flow.yosys import YosysError
 from sim.dram import PRESETS, preset
 from sim.runner import SimulationError
 from sim.toolchain import ToolError, require

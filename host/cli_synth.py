@@ -13,8 +13,8 @@ from host.plot_area import area_chart
 from host.plot_style import save
 from host.progress import stage_progress, work_progress
 from host.results import markdown, report_folder, show, write
-from hw import nextpnr
 from hw.configurations import CONFIGURATIONS
+from hw.flow import nextpnr
 
 __all__ = ["area", "pnr"]
 

@@ -27,12 +27,12 @@ from amaranth.utils import ceil_log2, exact_log2
 from golden.spec import BlockFormat, GroupFormat
 from host.driver import Counters
 from host.layout import Loaded, Operand, activation_bytes, image_bytes, place
-from hw.axi import BURST_BEATS, BURST_BYTES
 from hw.config import EngineConfig
-from hw.descriptor import descriptor_beats
-from hw.mac import mac_latency
-from hw.normalise import normalise_latency
-from hw.numerators import numerators_latency
+from hw.dma.descriptor import descriptor_beats
+from hw.lanes.mac import mac_latency
+from hw.lanes.numerators import numerators_latency
+from hw.parts.axi import BURST_BEATS, BURST_BYTES
+from hw.results.normalise import normalise_latency
 from sim.dram import Dram
 from sim.memory import QUEUE_LATENCY, SPARE_BURSTS
 
@@ -46,8 +46,7 @@ write DMA, the memory itself. Fitted to RTL."""
 _ANSWER = 6
 """Those of them that come after the last data of a write burst: the memory's."""
 _LANE = {BlockFormat: 4, GroupFormat: 30, type(None): 5}
-"""Latency of a lane, by type of the format, but for that of its products: see :mod:`hw.lane`, :mod:`hw.int4_lane`,
-:mod:`hw.fp16_lane`."""
+"""Latency of a lane, by type of the format, but for that of its products: see the lanes in :mod:`hw.lanes`."""
 _RESULT_BYTES = 4
 _STALL = 8
 """Cycles in which weights wait for the activations before them, by which time memory has worked ahead."""

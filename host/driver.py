@@ -14,8 +14,8 @@ from host.errors import UserError
 from host.image import SlicedMatrix, activation_image, weight_image
 from host.layout import Loaded, Operand, image_bytes, place
 from hw.config import EngineConfig
-from hw.descriptor import WORDS, descriptor_image
-from hw.registers import ID, OFFSETS, START, Status, identity
+from hw.dma.descriptor import WORDS, descriptor_image
+from hw.engine.registers import ID, OFFSETS, START, Status, identity
 
 __all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
 
@@ -33,7 +33,7 @@ _PROBLEMS = {
 
 @dataclass(frozen=True)
 class Counters:
-    """Performance counters of one run, as :data:`hw.registers.REGISTERS` describes them.
+    """Performance counters of one run, as :data:`hw.engine.registers.REGISTERS` describes them.
 
     ``beats + starved + refresh + stalled + drain == cycles``.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hw.config import EngineConfig
-from hw.registers import identity
+from hw.engine.registers import identity
 
 __all__ = ["Loaded", "Operand", "Placed", "activation_bytes", "image_bytes", "memory_needed", "place"]
 

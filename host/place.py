@@ -6,11 +6,11 @@ from pathlib import Path
 
 from host.errors import UserError
 from host.results import Column, Row
-from hw import nextpnr
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
-from hw.engine import Engine
-from hw.harness import Harness
-from hw.synthesis import Synthesis, synthesise
+from hw.engine.engine import Engine
+from hw.flow import nextpnr
+from hw.flow.pnr_harness import Harness
+from hw.flow.synthesis import Synthesis, synthesise
 
 __all__ = ["COLUMNS", "chosen", "critical_path", "outcome", "place", "tool"]
 
@@ -62,7 +62,7 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> R
 
     Raises
     ------
-    UserError, hw.yosys.YosysError, hw.nextpnr.NextpnrError
+    UserError, hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
     """
     configuration, target = chosen(name)
     command = tool()

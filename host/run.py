@@ -15,9 +15,9 @@ from host.errors import UserError
 from host.results import Column, Row
 from host.serial_device import SerialDevice
 from host.simulate import SIGMA, Matrix, prepared
-from hw.board_system import engine_config
-from hw.registers import ID, OFFSETS, identity
-from hw.sdram_part import DATA_BITS
+from hw.boards.system import engine_config
+from hw.engine.registers import ID, OFFSETS, identity
+from hw.sdram.part import DATA_BITS
 
 __all__ = ["COLUMNS", "baseline_cycles", "run", "serial_path"]
 

@@ -1,4 +1,4 @@
-"""A board at the end of a serial line, as a device: :mod:`hw.link_protocol` from the host's side.
+"""A board at the end of a serial line, as a device: :mod:`hw.link.protocol` from the host's side.
 
 One request at a time. One that is not answered, or not rightly, is sent again; the board carries none out twice.
 Whatever is written to memory is verified, by a checksum that the board makes.
@@ -15,8 +15,9 @@ import serial
 
 from host.device import DeviceError
 from host.errors import UserError
-from hw.board_system import BAUD
-from hw.link_protocol import (
+from hw.boards.system import BAUD
+from hw.engine.registers import OFFSETS, Status
+from hw.link.protocol import (
     IDENTITY,
     LINK_ID,
     MAX_WORDS,
@@ -26,7 +27,6 @@ from hw.link_protocol import (
     LinkCommand,
     LinkStatus,
 )
-from hw.registers import OFFSETS, Status
 
 __all__ = ["Port", "SerialDevice", "open_serial"]
 

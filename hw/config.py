@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-from amaranth.hdl import signed
-from amaranth.lib import data
 from amaranth.utils import ceil_log2
 
 from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, SCALE_BITS, BlockFormat, GroupFormat
-from hw.axi import BURST_BYTES
+from hw.parts.axi import BURST_BYTES
 
 __all__ = ["ConfigError", "EngineConfig"]
 
@@ -184,15 +182,3 @@ class EngineConfig:
     def sum_bits(self) -> int:
         """Signed width of an accumulator: exact for every legal input of ``max_cols`` columns."""
         return self.value_bits + ceil_log2(self.max_blocks // self.group_blocks)
-
-    @property
-    def activation_word(self) -> data.StructLayout:
-        """What the lanes of one word share: ``x``, the activations, for FP16 their raw bits; and whether the word is
-        the ``last`` of its rows."""
-        x = data.ArrayLayout(signed(self.act_bits) if self.fmt else _FP16_BITS, self.c)
-        return data.StructLayout({"x": x, "last": 1})
-
-    @property
-    def lane_word(self) -> data.StructLayout:
-        """Input of one lane: its ``block`` and the shared ``activations``."""
-        return data.StructLayout({"block": self.block_bits, "activations": self.activation_word})

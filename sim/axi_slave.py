@@ -6,7 +6,7 @@ import cocotb
 from cocotb.queue import Queue
 from cocotb.triggers import RisingEdge
 
-from hw.axi import BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
+from hw.parts.axi import BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
 from sim.streams import Stream, receive_one, send
 
 __all__ = ["AxiSlave", "take"]

@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.board_system import LEDS, BoardSystem
-from hw.sdram_part import SdramPart
+from hw.boards.system import LEDS, BoardSystem
+from hw.sdram.part import SdramPart
 from sim.sdram_board import SolderedSdram
 
 __all__ = ["SimulatedBoard"]

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from golden.spec import BlockFormat, GroupFormat
 from golden.tree import ROOT
-from hw.sdram_part import SdramPart
+from hw.sdram.part import SdramPart
 from sim.board import SimulatedBoard
 from sim.runner import build
 

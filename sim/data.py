@@ -2,7 +2,9 @@
 
 import numpy as np
 
-__all__ = ["beats_of", "finite_halves", "lane_word", "to_signed"]
+from hw.payloads import lane_word
+
+__all__ = ["beats_of", "finite_halves", "lane_bits", "to_signed"]
 
 
 def finite_halves(rng, count):
@@ -23,6 +25,6 @@ def to_signed(bits, width):
     return (bits ^ sign) - sign
 
 
-def lane_word(config, block, x, last):
+def lane_bits(config, block, x, last):
     """Bits of a lane's input word: a ``block`` (int), its activations ``x`` (ints) and whether its row ends here."""
-    return config.lane_word.const({"block": block, "activations": {"x": x, "last": last}}).as_bits()
+    return lane_word(config).const({"block": block, "activations": {"x": x, "last": last}}).as_bits()

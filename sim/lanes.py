@@ -2,7 +2,7 @@
 
 import cocotb
 
-from sim.data import lane_word, to_signed
+from sim.data import lane_bits, to_signed
 from sim.streams import Stream, receive, send, start
 
 __all__ = ["check_sums"]
@@ -26,7 +26,7 @@ async def check_sums(dut, config, rows, idle):
     payloads, wanted = [], []
     for blocks, x, total in rows:
         wanted.append(total)
-        payloads += [lane_word(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1)
+        payloads += [lane_bits(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1)
                      for j, block in enumerate(blocks)]
     cocotb.start_soon(send(i, payloads, idle))
     sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)

@@ -4,8 +4,8 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.link_frames import FrameReceiver, FrameSender
-from hw.uart import UartReceiver, UartTransmitter
+from hw.link.frames import FrameReceiver, FrameSender
+from hw.link.uart import UartReceiver, UartTransmitter
 
 __all__ = ["FramesBench", "UartBench"]
 

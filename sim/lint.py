@@ -9,12 +9,12 @@ from pathlib import Path
 
 from golden.spec import FORMATS, SEEDLM4
 from golden.tree import BUILD, ROOT
-from hw.board_system import engine_config
 from hw.boards import BOARDS
+from hw.boards.system import engine_config
 from hw.boards.top import BoardTop
 from hw.config import EngineConfig
-from hw.engine_pins import EnginePins
-from hw.verilog import emit, write
+from hw.engine.pins import EnginePins
+from hw.flow.verilog import emit, write
 from sim.dram import preset
 from sim.system import System
 from sim.toolchain import ToolError, environment, require

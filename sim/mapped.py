@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hw import yosys
-from hw.synthesis import synthesise
+from hw.flow import yosys
+from hw.flow.synthesis import synthesise
 
 __all__ = ["BLOCKS", "emit"]
 
@@ -14,11 +14,11 @@ _INITIAL = [f"INITVAL_{i:02X}" for i in range(64)]
 
 
 def emit(component, path):
-    """Synthesise ``component`` for ECP5 and write it to ``path``, like :func:`hw.verilog.emit`.
+    """Synthesise ``component`` for ECP5 and write it to ``path``, like :func:`hw.flow.verilog.emit`.
 
     Raises
     ------
-    hw.yosys.YosysError
+    hw.flow.yosys.YosysError
     """
     netlist = synthesise(component, "ecp5", path.parent / "synthesis").netlist
     yosys.run([

@@ -22,8 +22,8 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from hw.axi import BURST_BEATS, BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
-from hw.delay import delayed
+from hw.parts.axi import BURST_BEATS, BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
+from hw.parts.delay import delayed
 from sim.dram import Dram
 from sim.scheduler import Scheduler, segment_bits
 from sim.times import TIME

@@ -4,7 +4,7 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from hw.axi import AXI4Signature, connect_pins, pins
+from hw.parts.axi import AXI4Signature, connect_pins, pins
 from sim.dram import Dram
 from sim.memory import HostSignature, MemoryModel
 

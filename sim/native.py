@@ -15,8 +15,8 @@ from pathlib import Path
 from types import TracebackType
 
 from golden.tree import ROOT
-from hw.axi import Resp
 from hw.config import EngineConfig
+from hw.parts.axi import Resp
 from sim.dram import preset
 from sim.runner import SimulationError, build
 from sim.system import System

@@ -2,7 +2,7 @@
 
 from cocotb.triggers import gather
 
-from hw.axi import AXI4LiteSignature, Resp
+from hw.parts.axi import AXI4LiteSignature, Resp
 from sim.streams import Stream, receive_one, send
 
 __all__ = ["BusError", "RegisterBus"]

@@ -24,7 +24,7 @@ from types import ModuleType
 from cocotb_tools.runner import get_results, get_runner
 
 from golden.tree import BUILD, PACKAGES, ROOT, source_digest
-from hw import verilog
+from hw.flow import verilog
 from sim import mapped, toolchain
 from sim.toolchain import ToolError, unwritable
 

@@ -17,7 +17,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
-from hw.axi import Resp
+from hw.parts.axi import Resp
 from sim.columns import Columns
 from sim.dram import Dram
 from sim.refresh import Refresh

@@ -6,11 +6,11 @@ from amaranth.hdl import ClockDomain, ClockSignal, DomainRenamer, Module, ResetS
 from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import AXI4Signature, connect_pins, pins
-from hw.sdram import SdramController
-from hw.sdram_columns import WORD_BITS
-from hw.sdram_part import DATA_BITS, SdramPart
-from hw.sdram_pins import SdramPads, SdramPinsSignature
+from hw.parts.axi import AXI4Signature, connect_pins, pins
+from hw.sdram.columns import WORD_BITS
+from hw.sdram.controller import SdramController
+from hw.sdram.part import DATA_BITS, SdramPart
+from hw.sdram.pins import SdramPads, SdramPinsSignature
 from sim.sdram_chip import SdramChip
 
 __all__ = ["SdramBench", "SolderedSdram"]

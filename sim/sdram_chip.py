@@ -1,7 +1,7 @@
 """A model of an SDR SDRAM chip that fails the simulation on any violation of its data sheet.
 
 It keeps time in clocks of the fabric, takes commands from the pins at each rising edge and gives data CAS latency
-edges later, as :mod:`hw.sdram_pins` says that they come in. All checks are assertions whose message begins with the
+edges later, as :mod:`hw.sdram.pins` says that they come in. All checks are assertions whose message begins with the
 data sheet's name of what is violated.
 """
 
@@ -9,8 +9,8 @@ from amaranth.hdl import Array, Assert, Cat, ClockSignal, Const, Instance, Modul
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.sdram_part import DATA_BITS, SdramPart
-from hw.sdram_pins import ALL_BANKS, Command
+from hw.sdram.part import DATA_BITS, SdramPart
+from hw.sdram.pins import ALL_BANKS, Command
 
 __all__ = ["SdramChip"]
 

@@ -4,10 +4,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import AXI4LiteSignature
 from hw.config import EngineConfig
-from hw.engine import Engine
-from hw.registers import ADDR_BITS
+from hw.engine.engine import Engine
+from hw.engine.registers import ADDR_BITS
+from hw.parts.axi import AXI4LiteSignature
 from sim.dram import Dram
 from sim.memory import HostSignature, MemoryModel
 

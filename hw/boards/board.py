@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from hw.configurations import Ecp5
-from hw.sdram_part import SdramPart
+from hw.sdram.part import SdramPart
 
 __all__ = ["Board"]
 
@@ -23,7 +23,7 @@ class Board:
         The device as nextpnr names it; its clock is that of the design and of the SDRAM.
     leds : tuple of (str, int, str)
         Resource, its number, and its subsignal if it has any: the first shows the first of
-        :data:`hw.board_system.LEDS`.
+        :data:`hw.boards.system.LEDS`.
     flash : str
         What openFPGALoader calls it.
     """

@@ -4,7 +4,7 @@ from amaranth_boards.icesugar_pro import ICESugarProPlatform
 
 from hw.boards.board import Board
 from hw.configurations import Ecp5
-from hw.sdram_part import IS42S16160B_7
+from hw.sdram.part import IS42S16160B_7
 
 __all__ = ["ICESUGAR_PRO"]
 

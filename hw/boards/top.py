@@ -1,4 +1,4 @@
-"""The top of a bitstream: clocks and pads of an ECP5 board around :class:`~hw.board_system.BoardSystem`."""
+"""The top of a bitstream: clocks and pads of an ECP5 board around :class:`~hw.boards.system.BoardSystem`."""
 
 from fractions import Fraction
 
@@ -6,9 +6,9 @@ from amaranth.hdl import ClockDomain, ClockSignal, Const, Elaboratable, Instance
 from amaranth.lib import io, wiring
 from amaranth.lib.cdc import ResetSynchronizer
 
-from hw.board_system import BAUD, BoardSystem
 from hw.boards.board import Board
-from hw.sdram_pins import CLOCK_LAG, SdramPads
+from hw.boards.system import BAUD, BoardSystem
+from hw.sdram.pins import CLOCK_LAG, SdramPads
 
 __all__ = ["BoardTop", "pll_parameters"]
 
@@ -70,7 +70,7 @@ class BoardTop(Elaboratable):
 
     def _clocks(self, m, platform):
         """The domain sync, from the board's oscillator, in reset until the PLL has locked; returns the SDRAM's clock,
-        which lags by :data:`hw.sdram_pins.CLOCK_LAG`."""
+        which lags by :data:`hw.sdram.pins.CLOCK_LAG`."""
         in_mhz = Fraction(round(platform.default_clk_frequency), 1_000_000)
         out_mhz = Fraction(self._board.clock_hz, 1_000_000)
         parameters = pll_parameters(in_mhz, out_mhz)

@@ -4,7 +4,7 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 
 from hw.boards.board import Board
 from hw.configurations import Ecp5
-from hw.sdram_part import AS4C32M16SB_7, IS42S16160G_7, MT48LC16M16A2_75, W9825G6KH_6, slowest
+from hw.sdram.part import AS4C32M16SB_7, IS42S16160G_7, MT48LC16M16A2_75, W9825G6KH_6, slowest
 
 __all__ = ["ULX3S_85F"]
 

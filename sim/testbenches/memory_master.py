@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cocotb.triggers import RisingEdge
 
-from hw.axi import Burst, beat_size
+from hw.parts.axi import Burst, beat_size
 from sim.runner import arguments
 from sim.scheduler import word_layout
 from sim.streams import start

@@ -11,7 +11,7 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
-from hw.registers import ADDR_BITS
+from hw.engine.registers import ADDR_BITS
 from sim.register_bus import BusError, RegisterBus
 from sim.runner import arguments
 from sim.streams import cycles, start

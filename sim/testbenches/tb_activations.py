@@ -7,8 +7,8 @@ import numpy as np
 from cocotb.triggers import RisingEdge
 
 from golden.activations import to_block_floating_point
-from hw.activation_buffer import exponent_latency, job_layout
-from hw.drain import matrix_layout
+from hw.activations.buffer import exponent_latency
+from hw.payloads import activation_word, job_layout, matrix_layout
 from sim.data import beats_of, finite_halves
 from sim.runner import arguments
 from sim.streams import Stream, cycles, receive, send, start
@@ -50,7 +50,7 @@ async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
     cocotb.start_soon(send(i, [beat for vector in beats for beat in vector], idle))
     told = cocotb.start_soon(receive(matrices, len(todo), stall))
     wanted = [word for vector in words for word in vector]
-    found = [config.activation_word.from_bits(bits) for bits in await receive(o, len(wanted), stall)]
+    found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(wanted), stall)]
     assert [(list(word.x), word.last) for word in found] == wanted
     assert [(matrix.rows, matrix.factor) for matrix in
             map(matrix_layout(config).from_bits, await told)] == list(announced)

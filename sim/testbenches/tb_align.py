@@ -6,7 +6,7 @@ import cocotb
 import numpy as np
 
 from golden.activations import to_block_floating_point
-from hw.activation_store import raw_word
+from hw.payloads import activation_word, raw_word
 from sim.data import finite_halves
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
@@ -29,5 +29,5 @@ async def elements_are_rounded_as_golden_does(dut, idle, stall):
                      for n, row in enumerate(rows)]
         wanted += [(row, n % 5 == 0) for n, row in enumerate(elements.reshape(rows.shape).tolist())]
     cocotb.start_soon(send(i, payloads, idle))
-    found = [config.activation_word.from_bits(bits) for bits in await receive(o, len(payloads), stall)]
+    found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(payloads), stall)]
     assert [(list(word.x), word.last) for word in found] == wanted

@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge, gather
 
-from hw.axi import AXI4Signature, Burst, Resp, beat_size
-from hw.axi_arbiter import UNDER_WAY
+from hw.parts.axi import AXI4Signature, Burst, Resp, beat_size
+from hw.parts.axi_arbiter import UNDER_WAY
 from sim.axi_slave import AxiSlave
 from sim.runner import arguments
 from sim.streams import Stream, cycles, receive, send, start

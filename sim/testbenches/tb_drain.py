@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.drain import matrix_layout, sum_layout
+from hw.payloads import matrix_layout, sum_layout
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 

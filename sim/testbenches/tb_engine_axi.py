@@ -11,8 +11,8 @@ import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
-from hw.registers import OFFSETS, Status
-from hw.supervisor import CAUSES
+from hw.engine.registers import OFFSETS, Status
+from hw.engine.supervisor import CAUSES
 from sim.runner import arguments
 from sim.streams import cycles, start
 

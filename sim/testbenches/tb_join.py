@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.data import lane_word
+from sim.data import lane_bits
 from sim.runner import arguments
 from sim.streams import Stream, cycles, send, start
 
@@ -24,8 +24,8 @@ async def words_meet_their_activations(dut, idle, delay):
         x = [random.randrange(-100, 100) for _ in range(config.c)]
         last = n % per_group == per_group - 1
         words.append(sum(block << k * config.block_bits for k, block in enumerate(word)))
-        shared.append(lane_word(config, 0, x, last) >> config.block_bits)
-        wanted.append([lane_word(config, block, x, last) for block in word])
+        shared.append(lane_bits(config, 0, x, last) >> config.block_bits)
+        wanted.append([lane_bits(config, block, x, last) for block in word])
     found, held = [], 0
 
     async def drain():

@@ -7,9 +7,9 @@ import zlib
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
-from hw.axi import AXI4LiteSignature, Resp
-from hw.link import BURST_WORDS
-from hw.link_protocol import (
+from hw.engine.registers import ADDR_BITS
+from hw.link.link import BURST_WORDS
+from hw.link.protocol import (
     IDENTITY,
     LINK_ID,
     SILENCE_BITS,
@@ -19,7 +19,7 @@ from hw.link_protocol import (
     LinkCommand,
     LinkStatus,
 )
-from hw.registers import ADDR_BITS
+from hw.parts.axi import AXI4LiteSignature, Resp
 from sim.axi_slave import AxiSlave, take
 from sim.runner import arguments
 from sim.streams import Stream, send, start

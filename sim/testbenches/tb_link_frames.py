@@ -7,7 +7,7 @@ import zlib
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 
-from hw.link_protocol import MAX_WORDS, REQUEST, RESPONSE, START_REQUEST, START_RESPONSE, WORD_BYTES, LinkCommand
+from hw.link.protocol import MAX_WORDS, REQUEST, RESPONSE, START_REQUEST, START_RESPONSE, WORD_BYTES, LinkCommand
 from sim.runner import arguments
 from sim.streams import Stream, cycles, receive, send, start
 

@@ -5,8 +5,7 @@ import random
 import cocotb
 
 from golden.float32 import round_to_24_bits
-from hw.drain import sum_layout
-from hw.normalise import float_layout
+from hw.payloads import float_layout, sum_layout
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 

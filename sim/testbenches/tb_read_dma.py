@@ -6,9 +6,8 @@ from collections import deque
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
-from hw.read_dma import Destination, region_layout
-from hw.unpacker import packed_layout
+from hw.parts.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
+from hw.payloads import Destination, packed_layout, region_layout
 from sim.runner import arguments
 from sim.streams import Stream, cycles, send, start
 

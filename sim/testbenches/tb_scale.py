@@ -7,8 +7,7 @@ import numpy as np
 
 from golden import fp16, matvec
 from golden.float32 import scaled
-from hw.normalise import float_layout
-from hw.scale import result_layout
+from hw.payloads import float_layout, result_layout
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 

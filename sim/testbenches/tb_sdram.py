@@ -7,8 +7,8 @@ import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiResp
 
-from hw.axi import Burst
-from hw.sdram_part import CAS_LATENCY
+from hw.parts.axi import Burst
+from hw.sdram.part import CAS_LATENCY
 from sim.axi_master import open_master
 from sim.runner import arguments
 from sim.streams import cycles, start

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.sdram_pins import ALL_BANKS, Command
+from hw.sdram.pins import ALL_BANKS, Command
 from sim.runner import arguments
 from sim.streams import cycles, start
 

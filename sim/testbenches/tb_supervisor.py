@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.supervisor import CAUSES
+from hw.engine.supervisor import CAUSES
 from sim.streams import cycles, start
 
 STROBES = ("read_error", "write_error", "not_finite", "bad_descriptor")

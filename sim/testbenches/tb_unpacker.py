@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.utils import get_sim_time
 
-from hw.unpacker import packed_layout
+from hw.payloads import packed_layout
 from sim.runner import arguments
 from sim.streams import Stream, receive, send, start
 

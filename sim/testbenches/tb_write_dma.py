@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 
-from hw.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
-from hw.scale import result_layout
+from hw.parts.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
+from hw.payloads import result_layout
 from sim.runner import arguments
 from sim.streams import Stream, cycles, send, start
 

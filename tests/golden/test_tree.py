@@ -13,8 +13,8 @@ from golden import tree
 from golden.spec import SEEDLM4
 from golden.tree import PACKAGES, ROOT, source_digest, source_files
 from host import kernel, plan, store, sweep_workers
-from hw import verilog
 from hw.config import EngineConfig
+from hw.flow import verilog
 from sim import mapped, runner
 from sim.dram import preset
 from sim.system import System
@@ -22,7 +22,7 @@ from sim.system import System
 _SYSTEM = (EngineConfig(SEEDLM4, 64), preset("ideal"), 1 << 20)
 
 CACHED: dict[str, tuple[tuple[str, ...], Callable[[], str]]] = {
-    "simulator": (("hw.verilog", "sim.system"), lambda: runner._sources(System, _SYSTEM, verilog)),
+    "simulator": (("hw.flow.verilog", "sim.system"), lambda: runner._sources(System, _SYSTEM, verilog)),
     "mapped simulator": (("sim.mapped", "sim.system"), lambda: runner._sources(System, _SYSTEM, mapped)),
     "kernel": (("host.kernel",), lambda: kernel._digest(kernel._compiler(), [])),
     "compressed matrix": (("host.encoder",), lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4)),

@@ -11,7 +11,7 @@ from amaranth.lib import io
 
 from host import bitstream, results
 from host.cli import main
-from hw import ecppack, nextpnr
+from hw.flow import ecppack, nextpnr
 
 
 class Lamp(Elaboratable):

@@ -21,10 +21,10 @@ from host.device import DeviceError
 from host.driver import Driver
 from host.errors import UserError
 from host.serial_device import SerialDevice, open_serial
-from hw.board_system import engine_config
-from hw.link_protocol import LinkCommand
-from hw.registers import OFFSETS, START, Status
-from hw.sdram_part import MT48LC16M16A2_75
+from hw.boards.system import engine_config
+from hw.engine.registers import OFFSETS, START, Status
+from hw.link.protocol import LinkCommand
+from hw.sdram.part import MT48LC16M16A2_75
 from sim.board_device import BoardSimulation
 from sim.random_matrix import random_matrix
 

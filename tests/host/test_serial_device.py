@@ -12,8 +12,8 @@ import pytest
 from host.device import DeviceError
 from host.errors import UserError
 from host.serial_device import SerialDevice, open_serial
-from hw.link_protocol import LINK_ID, MAX_WORDS, LinkCommand
-from hw.registers import OFFSETS
+from hw.engine.registers import OFFSETS
+from hw.link.protocol import LINK_ID, MAX_WORDS, LinkCommand
 
 MEMORY = 1 << 16
 

@@ -13,12 +13,12 @@ from amaranth.back import rtlil
 from golden.spec import SEEDLM3, SEEDLM4
 from host import area, place, results
 from host.cli import main
-from hw import nextpnr
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS, XC7, Configuration, Ecp5
-from hw.engine import Engine
-from hw.lfsr_bank import LfsrBank
-from hw.synthesis import Area
+from hw.engine.engine import Engine
+from hw.flow import nextpnr
+from hw.flow.synthesis import Area
+from hw.lanes.lfsr_bank import LfsrBank
 
 TINY = EngineConfig(SEEDLM4, 32)
 

@@ -1,32 +1,33 @@
 """Every stage alone, under both simulators, against golden: random data, idle cycles and back-pressure."""
 
+import re
 from dataclasses import fields, replace
 
 import pytest
 
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
-from hw.activations import Activations
-from hw.align import Align
-from hw.axi_arbiter import AxiArbiter
+from hw.activations.activations import Activations
+from hw.activations.align import Align
 from hw.config import EngineConfig
-from hw.counters import Counters
-from hw.credit_gate import CreditGate
-from hw.descriptor import DescriptorReader
-from hw.drain import Drain
-from hw.fp16_lane import Fp16Lane
-from hw.int4_lane import Int4Lane
-from hw.join import Join
-from hw.lane import SeedlmLane
-from hw.lfsr_bank import LfsrBank
-from hw.normalise import Normalise
-from hw.read_dma import ReadDma
-from hw.registers import RegisterFile
-from hw.scale import Scale
-from hw.stream_queue import StreamQueue
-from hw.stream_slice import StreamSlice
-from hw.supervisor import Supervisor
-from hw.unpacker import Unpacker
-from hw.write_dma import WriteDma
+from hw.dma.descriptor import DescriptorReader
+from hw.dma.read import ReadDma
+from hw.dma.unpacker import Unpacker
+from hw.dma.write import WriteDma
+from hw.engine.counters import Counters
+from hw.engine.registers import RegisterFile
+from hw.engine.supervisor import Supervisor
+from hw.lanes.fp16_lane import Fp16Lane
+from hw.lanes.int4_lane import Int4Lane
+from hw.lanes.join import Join
+from hw.lanes.lfsr_bank import LfsrBank
+from hw.lanes.seedlm_lane import SeedlmLane
+from hw.parts.axi_arbiter import AxiArbiter
+from hw.parts.credit_gate import CreditGate
+from hw.parts.stream_queue import StreamQueue
+from hw.parts.stream_slice import StreamSlice
+from hw.results.drain import Drain
+from hw.results.normalise import Normalise
+from hw.results.scale import Scale
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS
 
@@ -97,7 +98,7 @@ def _name(value):
 
 def _run(case, simulator, **options):
     component, *args = case
-    stage = component.__module__.rpartition(".")[2]
+    stage = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", component.__name__).lower()  # ReadDma has tb_read_dma
     run(build(component, *args, simulator=simulator, **options), f"sim.testbenches.tb_{stage}", tuple(args))
 
 

@@ -9,9 +9,9 @@ from golden.product import product
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat
 from host.driver import Driver
 from hw.config import EngineConfig
-from hw.descriptor import DESCRIPTOR_BYTES
-from hw.engine_pins import EnginePins
-from hw.registers import ID, OFFSETS, identity
+from hw.dma.descriptor import DESCRIPTOR_BYTES
+from hw.engine.pins import EnginePins
+from hw.engine.registers import ID, OFFSETS, identity
 from sim.data import finite_halves
 from sim.device import open_device
 from sim.memory import QUEUE_LATENCY

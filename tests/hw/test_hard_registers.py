@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.synthesis import Area, synthesise
+from hw.flow.synthesis import Area, synthesise
 
 WIDTH = 12
 INPUT = {f"REG_INPUT{side}_{setting}": value for side in "AB"

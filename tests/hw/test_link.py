@@ -2,9 +2,9 @@
 
 import pytest
 
-from hw.board_system import BAUD
 from hw.boards import BOARDS
-from hw.link import Link
+from hw.boards.system import BAUD
+from hw.link.link import Link
 from sim.link_bench import FramesBench, UartBench
 from sim.runner import build, run
 from sim.toolchain import SIMULATORS

@@ -2,8 +2,8 @@
 
 from golden.spec import INT4, SEEDLM4
 from hw.config import EngineConfig
-from hw.descriptor import descriptor_alignment, descriptor_beats, descriptor_image
-from hw.registers import OFFSETS, START, Status, identity
+from hw.dma.descriptor import descriptor_alignment, descriptor_beats, descriptor_image
+from hw.engine.registers import OFFSETS, START, Status, identity
 
 
 def test_offsets():

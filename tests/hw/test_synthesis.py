@@ -9,11 +9,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import SEEDLM4
-from hw import nextpnr, synthesis, yosys
 from hw.configurations import CONFIGURATIONS, Ecp5
-from hw.harness import Harness
-from hw.lfsr_bank import LfsrBank
-from hw.synthesis import Area, synthesise
+from hw.flow import nextpnr, synthesis, yosys
+from hw.flow.pnr_harness import Harness
+from hw.flow.synthesis import Area, synthesise
+from hw.lanes.lfsr_bank import LfsrBank
 
 HARNESSED_FFS = 1 + 8 + 8 + 8 + 2 + 1
 """Of a :class:`Running` in its harness: the reset, inputs, registers, outputs, and two levels of the fold."""

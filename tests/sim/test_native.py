@@ -16,7 +16,7 @@ from golden.spec import INT4, SEEDLM3, SEEDLM4
 from golden.tree import ROOT
 from host.driver import Driver
 from hw.config import EngineConfig
-from hw.registers import ID, OFFSETS
+from hw.engine.registers import ID, OFFSETS
 from sim import runner
 from sim.data import finite_halves
 from sim.device import SimDevice, open_device

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from golden.tree import ROOT
-from hw.sdram import SdramController
-from hw.sdram_part import AS4C32M16SB_7, IS42S16160B_7, MT48LC16M16A2_75, W9825G6KH_6, slowest
+from hw.sdram.controller import SdramController
+from hw.sdram.part import AS4C32M16SB_7, IS42S16160B_7, MT48LC16M16A2_75, W9825G6KH_6, slowest
 from sim.runner import SimulationError, build, run
 from sim.sdram_board import SdramBench
 from sim.sdram_chip import SdramChip

@@ -1,0 +1,71 @@
+"""Activations: from the beats of a vector to the words that the lanes share.
+
+    activation buffer --> gate --> store --> align --> queue
+
+Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage; a fast engine has a slice
+behind the queue.
+
+Latency from the last beat of a vector to its first word: that of the exponent, 3 cycles, and those of the store, of
+align and of the slice.
+"""
+
+from amaranth.hdl import Module
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.activations.align import Align
+from hw.activations.buffer import ActivationBuffer
+from hw.activations.store import ActivationStore, request_layout
+from hw.config import EngineConfig
+from hw.parts.credit_gate import CreditGate, free_running
+from hw.parts.stream_queue import StreamQueue
+from hw.parts.stream_slice import sliced
+from hw.payloads import activation_word, job_layout, matrix_layout
+
+__all__ = ["Activations"]
+
+_DEPTH = 16
+"""Words of the queue: more than the cycles from the gate to it and back."""
+
+
+class Activations(wiring.Component):
+    """Activation path.
+
+    Members
+    -------
+    jobs, i, matrices, not_finite
+        Of :class:`~hw.activations.buffer.ActivationBuffer`.
+    o : Out(stream of activation_word)
+        The words of the vector, once for every group of rows.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "jobs": In(stream.Signature(job_layout(config))),
+            "i": In(stream.Signature(config.bus_bits)),
+            "o": Out(stream.Signature(activation_word(config))),
+            "matrices": Out(stream.Signature(matrix_layout(config))),
+            "not_finite": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.buffer = buffer = ActivationBuffer(config)
+        m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
+        m.submodules.store = store = ActivationStore(config)
+        m.submodules.queue = queue = StreamQueue(activation_word(config), _DEPTH, credited=True)
+        # A fast engine's lanes are far from the queue, and what tells it to go on is too.
+        words = sliced(m, "slice", queue.o) if config.fast else queue.o
+        for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, words),
+                            (self.matrices, buffer.matrices)):
+            wiring.connect(m, wiring.flipped(mine), inner)
+        wiring.connect(m, buffer.o, gate.i)
+        stages = [store]
+        if config.fmt:
+            m.submodules.align = align = Align(config)
+            stages.append(align)
+        free_running(m, gate, stages, queue)
+        m.d.comb += [self.not_finite.eq(buffer.not_finite), store.write.eq(buffer.write)]
+        return m

@@ -1,0 +1,180 @@
+"""Activation store: block RAMs that take a vector beat by beat and give it back in words of ``c`` elements.
+
+So that ``c`` need not divide a beat, the store is split into banks of gcd(c, elements of a beat) elements: a beat
+fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last. The
+zeros that pad the widest vector to whole words are not stored: they would take another row of every bank.
+
+Never stalls, one beat and one word a cycle. Latency :func:`store_latency` cycles from a request to its word; a beat can
+be asked for in the cycle after it.
+"""
+
+from math import gcd
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2, exact_log2
+
+from hw.config import EngineConfig
+from hw.parts.delay import delayed, own_copy
+from hw.payloads import ELEMENT_BITS, raw_word
+
+__all__ = ["ActivationStore", "StoreShape", "request_layout", "store_latency",
+           "write_layout"]
+
+_RAM_BITS = 16 * 1024
+"""Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
+_HOPS = 2
+"""Registers between a fast engine's requests and its block RAMs, which lie all over the device: each bank's, and each
+block RAM's."""
+
+
+class StoreShape:
+    """How the elements of a vector lie in the banks.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Attributes
+    ----------
+    bank : int
+        Elements of a bank's row.
+    banks, depth, rows : int
+        Number of banks, rows of each, and rows that words reach into: past ``depth``, a power of two then, all are 0.
+    beat_banks, word_banks : int
+        Neighbouring banks that a beat fills, and a word takes up.
+    """
+
+    def __init__(self, config):
+        self.bank = gcd(config.c, config.beat_activations)
+        # A row holds whole beats, and at least one whole word.
+        row = max(config.beat_activations, 1 << ceil_log2(config.c))
+        self.banks, self.rows = row // self.bank, -(-config.max_blocks * config.c // row)
+        self.depth = min(self.rows, max(config.max_cols // row, 1))
+        self.beat_banks, self.word_banks = config.beat_activations // self.bank, config.c // self.bank
+
+
+def write_layout(config: EngineConfig) -> data.StructLayout:
+    """A beat of the vector: its ``data`` and ``number``, and whether it is there."""
+    return data.StructLayout({"valid": 1, "number": range(config.max_activation_beats + 1), "data": config.bus_bits})
+
+
+def request_layout(config: EngineConfig) -> data.StructLayout:
+    """A word to read: the ``row`` and the ``position``, the bank, that it starts in; all else as in
+    :func:`raw_word`."""
+    shape = StoreShape(config)
+    return data.StructLayout({"row": range(shape.rows), "position": range(max(shape.banks, 2)),
+                              "last": 1, "shared": 5})
+
+
+def store_latency(config: EngineConfig) -> int:
+    """Cycles from a request to its word: address registers, the block RAM, in a fast engine a register behind it, and
+    one behind the choice of banks."""
+    return _HOPS + 3 if config.fast else 2
+
+
+class ActivationStore(wiring.Component):
+    """Banks of memory.
+
+    Members
+    -------
+    write : In(write_layout)
+    i : In(stream of request_layout)
+        ``ready`` is always 1.
+    o : Out(stream of raw_word)
+        ``ready`` is not looked at.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        self._shape = StoreShape(config)
+        self._padded = self._shape.rows > self._shape.depth
+        super().__init__({
+            "write": In(write_layout(config)),
+            "i": In(stream.Signature(request_layout(config))),
+            "o": Out(stream.Signature(raw_word(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, shape = self._config, self._shape
+        hops = _HOPS if config.fast else 0
+        m.d.comb += self.i.ready.eq(1)
+
+        request = delayed(m, self.i.payload, store_latency(config) - 1, "request")
+        valid = delayed(m, self.i.valid, store_latency(config), "valid")
+        outputs = [self._bank(m, number, hops) for number in range(shape.banks)]
+
+        word = Signal.like(self.o.payload)
+        # Only these banks ever start a word; the multiplexers need no other inputs.
+        with m.Switch(request.position):
+            for start in sorted({n * shape.word_banks % shape.banks for n in range(shape.banks)}):
+                with m.Case(start):
+                    m.d.sync += word.x.as_value().eq(
+                        Cat(outputs[(start + i) % shape.banks] for i in range(shape.word_banks)))
+        m.d.sync += [word[name].eq(request[name]) for name in ("last", "shared")]
+        m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
+        return m
+
+    def _bank(self, m, number, hops):
+        """What of a word a bank holds, a cycle before the word is put together."""
+        shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
+        part, slot = divmod(number, shape.beat_banks)
+        bits = shape.bank * ELEMENT_BITS
+        # Banks before the first of the word belong to the next row.
+        row = self.i.payload.row
+        if number < shape.banks - 1:
+            row = row + (self.i.payload.position > number)
+        # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
+        beat = self.write.number
+        to = beat[ceil_log2(beats_in_row):]
+        access = Signal(self._access_layout(bits), name=f"access{number}")
+        valid = self.write.valid & (beat[:ceil_log2(beats_in_row)] == part)
+        m.d.comb += [
+            access.valid.eq(valid & ~self._past(to) if self._padded else valid),
+            access.to.eq(to),
+            access.data.eq(self.write.data.word_select(slot, bits)),
+            access["from"].eq(row),
+        ]
+        if hops:
+            access = own_copy(m, access, f"access{number}")
+        outputs = []
+        step = max(_RAM_BITS // shape.depth, 1) if hops else bits
+        for low in range(0, bits, step):
+            high = min(low + step, bits)
+            near = Signal(self._access_layout(high - low), name=f"access{number}_{low}")
+            m.d.comb += [
+                *(near[name].eq(access[name]) for name in ("valid", "to", "from")),
+                near.data.eq(access.data[low:high]),
+            ]
+            if hops:
+                near = own_copy(m, near, f"access{number}_{low}_1")
+            # Nobody reads what is being written. Synthesis leaves out a bypass if a memory is so marked, and its
+            # register apart.
+            memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
+            m.submodules[f"bank{number}_{low}"] = memory
+            write, read = memory.write_port(), memory.read_port(domain="comb")
+            found = Signal(high - low, name=f"found{number}_{low}", reset_less=True)
+            m.d.sync += found.eq(read.data)
+            m.d.comb += [
+                write.en.eq(near.valid),
+                write.addr.eq(near.to),
+                write.data.eq(near.data),
+                read.addr.eq(near["from"]),
+            ]
+            outputs.append(found)
+        stored = delayed(m, Cat(outputs), bool(hops), f"read{number}", reset_less=True)
+        if self._padded:
+            stored = Mux(delayed(m, self._past(row), store_latency(self._config) - 1, f"past{number}"), 0, stored)
+        return stored
+
+    def _past(self, row):
+        """Whether a row is past those that are stored."""
+        return row[exact_log2(self._shape.depth):].any()
+
+    def _access_layout(self, bits):
+        """A row to write, and one to read."""
+        return data.StructLayout({"valid": 1, "to": range(self._shape.depth), "data": bits,
+                                  "from": range(self._shape.depth)})

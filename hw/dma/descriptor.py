@@ -1,0 +1,111 @@
+"""Descriptor: what the engine has to know of one matrix, and its way out of memory into the registers.
+
+A chain of matrices is a list of descriptors, each of which holds the address of the next. In memory a descriptor is
+:data:`DESCRIPTOR_BYTES` long: the 32-bit words of :data:`WORDS`, little-endian, in this order, and zeros. Its address
+is a multiple of that and of a beat.
+
+Latency :func:`descriptor_latency` cycles from a beat to the registers, one beat a cycle.
+"""
+
+import struct
+from collections.abc import Mapping
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.config import EngineConfig
+from hw.parts.delay import delayed, own_copy
+
+__all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignment", "descriptor_beats",
+           "descriptor_image", "descriptor_latency"]
+
+WORDS = ("NEXT", "FORMAT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "ROWS", "BLOCKS", "ACTIVATION_BEATS",
+         "WEIGHT_BEATS", "FACTOR_EXPONENT")
+"""Words of a descriptor, as the registers of the same names."""
+DESCRIPTOR_BYTES = 64
+
+
+def descriptor_alignment(config: EngineConfig) -> int:
+    """What a descriptor's address has to be a multiple of, in bytes."""
+    return max(DESCRIPTOR_BYTES, config.bus_bytes)
+
+
+def descriptor_beats(config: EngineConfig) -> int:
+    """Beats in which a descriptor is read."""
+    return descriptor_alignment(config) // config.bus_bytes
+
+
+def descriptor_latency(config: EngineConfig) -> int:
+    """Cycles from a beat to the registers, and to what is found wrong with it: a fast engine's registers are far from
+    its bus."""
+    return 1 + config.fast
+
+
+def descriptor_image(words: Mapping[str, int]) -> bytes:
+    """A descriptor as it lies in memory, from the values of its :data:`WORDS`."""
+    return struct.pack(f"<{len(WORDS)}I", *(words[name] for name in WORDS)).ljust(DESCRIPTOR_BYTES, b"\0")
+
+
+class DescriptorReader(wiring.Component):
+    """Beats to register writes.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    identity : int
+        What a descriptor's FORMAT has to be.
+
+    Members
+    -------
+    enable : In(1)
+        Beats are taken.
+    i : In(stream of bus_bits)
+    words : Out(array of 32 bits)
+        In the order of :data:`WORDS`.
+    load : Out(bits)
+        For each of ``words`` whether it is there, in this cycle.
+    done : Out(1)
+        Strobe: the last beat is taken, in a fast engine the cycle before.
+    bad : Out(1)
+        Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or the next
+        one's address is not aligned.
+    """
+
+    def __init__(self, config: EngineConfig, identity: int):
+        self._config, self._identity = config, identity
+        super().__init__({
+            "enable": In(1),
+            "i": In(stream.Signature(config.bus_bits)),
+            "words": Out(data.ArrayLayout(32, len(WORDS))),
+            "load": Out(len(WORDS)),
+            "done": Out(1),
+            "bad": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
+        beat, taken, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
+        hops = descriptor_latency(self._config) - 1
+        m.d.comb += [
+            self.i.ready.eq(self.enable),
+            taken.eq(self.i.valid & self.enable),
+            self.done.eq(delayed(m, taken & (beat == beats - 1), hops, "done")),
+            self.load.eq(delayed(m, load, hops, "load")),
+        ]
+        with m.If(taken):
+            m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
+        content = own_copy(m, self.i.payload, "content") if hops else self.i.payload
+        for n in range(len(WORDS)):
+            number, place = divmod(n, beat_words)
+            m.d.comb += [
+                self.words[n].eq(content.word_select(place, 32)),
+                load[n].eq(taken & (beat == number)),
+            ]
+        following, found = (WORDS.index(name) for name in ("NEXT", "FORMAT"))
+        m.d.sync += self.bad.eq(
+            (self.load[following] & self.words[following][:ceil_log2(descriptor_alignment(self._config))].any())
+            | (self.load[found] & (self.words[found] != self._identity)))
+        return m

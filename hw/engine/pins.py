@@ -1,0 +1,36 @@
+"""The engine with the flat pins of AXI4 and AXI4-Lite: the module to instantiate from Verilog or a block design."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+from hw.engine.engine import Engine
+from hw.engine.registers import ADDR_BITS
+from hw.parts.axi import AXI4LiteSignature, AXI4Signature, connect_pins, pins
+
+__all__ = ["EnginePins"]
+
+
+class EnginePins(wiring.Component):
+    """:class:`~hw.engine.engine.Engine` with pins ``m_axi_*``, ``s_axil_*`` and ``irq``.
+
+    The ID pins of AXI4 are one bit each: requests carry ID 0, and the engine expects their answers in order.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._engine = Engine(config)
+        super().__init__({
+            **pins("m_axi", AXI4Signature(config.addr_bits, config.bus_bits)),
+            "m_axi_arid": Out(1), "m_axi_rid": In(1), "m_axi_awid": Out(1), "m_axi_bid": In(1),
+            **pins("s_axil", AXI4LiteSignature(ADDR_BITS).flip()),
+            "irq": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.engine = engine = self._engine
+        connect_pins(m, self, "m_axi", engine.axi)
+        connect_pins(m, self, "s_axil", engine.axil)
+        m.d.comb += self.irq.eq(engine.irq)
+        return m

@@ -1,0 +1,65 @@
+"""FP16 lane, the baseline's datapath: one row's weights in, that row's exact sum out.
+
+    weight x activation --> fixed point in units of 2**-48 --> accumulator
+
+A product of two finite FP16 numbers is an 11 x 11 bit integer times a power of two; shifted to units of 2**-48 it
+is added without rounding.
+
+Latency 5 cycles from the last weight of a row to its sum, 6 in a fast engine; one weight a cycle, never stalls.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+
+from golden.spec import FP16_FRACTION
+from hw.config import EngineConfig
+from hw.lanes.accumulator import Accumulator
+from hw.parts.delay import delayed, own_copy
+from hw.parts.fp16 import split_fp16
+from hw.payloads import lane_signature
+
+__all__ = ["Fp16Lane"]
+
+
+class Fp16Lane(wiring.Component):
+    """Multiply and accumulate the weights of one row. Members: :func:`~hw.payloads.lane_signature`."""
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__(lane_signature(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.accumulator = accumulator = Accumulator(self._config)
+        m.d.comb += self.i.ready.eq(1)
+
+        # 1: both factors taken apart.
+        word = self.i.payload
+        factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
+        weight, limits = Signal(factor, reset_less=True), Signal(data.StructLayout({"valid": 1, "last": 1}))
+        activation = factor(own_copy(m, Cat(*split_fp16(word.activations.x[0])), "activation", self._config.fast))
+        m.d.sync += [
+            weight.eq(Cat(*split_fp16(word.block))),
+            limits.eq(Cat(self.i.valid, word.activations.last)),
+        ]
+
+        # 2: the product of the significands.
+        magnitude, negative, shift = Signal(22, reset_less=True), Signal(), Signal(6)
+        m.d.sync += [
+            magnitude.eq(weight.significand * activation.significand),
+            negative.eq(weight.sign ^ activation.sign),
+            shift.eq(weight.exponent + activation.exponent - 2),
+        ]
+
+        # 3 and 4: sign and shift, in two steps; where clock speed is worth it, the sign in a step of its own.
+        fast = self._config.fast
+        number = delayed(m, Mux(negative, -magnitude, magnitude), fast, "number", reset_less=True)
+        shift = delayed(m, shift, fast, "shift")
+        product, coarse = Signal(signed(23 + 7)), Signal(3)
+        m.d.sync += [product.eq(number << shift[:3]), coarse.eq(shift[3:])]
+        value = accumulator.i
+        limits = delayed(m, limits, 3 + fast, "limits")
+        m.d.comb += [value.valid.eq(limits.valid), value.payload.last.eq(limits.last)]
+        m.d.sync += value.payload.value.eq(product << Cat(Const(0, 3), coarse))
+        wiring.connect(m, accumulator.o, wiring.flipped(self.o))
+        return m

@@ -1,0 +1,70 @@
+"""MAC array of one lane: the integer dot product of a block's numerators with its activations.
+
+A multiplier for each weight and an adder tree. Where multipliers are narrower than numerators
+(``config.multiplier_bits``), they take the upper bits, and the lower few gate the activations in lookup tables.
+
+Latency :func:`mac_latency` cycles, one block a cycle; never stalls.
+"""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+from hw.parts.adder_tree import adder_tree, tree_latency
+from hw.parts.delay import own_copy
+
+__all__ = ["MacArray", "mac_latency"]
+
+
+def _low_bits(config: EngineConfig) -> int:
+    """Bits of a numerator that no multiplier takes."""
+    return max(config.numerator_bits - config.multiplier_bits, 0)
+
+
+def mac_latency(config: EngineConfig) -> int:
+    """Cycles from numerators and activations to their dot product: (when fast) registers; products; sums."""
+    return 1 + config.fast + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
+
+
+class MacArray(wiring.Component):
+    """Dot product of a block, pipelined.
+
+    Members
+    -------
+    numerators : In(array of c signed(numerator_bits))
+    x : In(array of c signed(act_bits))
+        Activations.
+    dot : Out(signed(dot_bits))
+        :func:`mac_latency` cycles after the inputs.
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "numerators": In(data.ArrayLayout(signed(config.numerator_bits), config.c)),
+            "x": In(data.ArrayLayout(signed(config.act_bits), config.c)),
+            "dot": Out(signed(config.dot_bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        c_count, act_bits, low_bits = self._config.c, self._config.act_bits, _low_bits(self._config)
+        numerators, x = self.numerators, self.x
+        if self._config.fast:
+            # Multipliers lie in rows of their own, far from the adders that numerators come from; x is for all lanes.
+            numerators, x = own_copy(m, numerators, "near"), own_copy(m, x, "near_x")
+        terms = []
+        for j in range(low_bits):
+            gated = [Mux(numerators[c][j], x[c], 0) for c in range(c_count)]
+            for c in range(0, c_count, 2):
+                pair = Signal(signed(act_bits + 1), name=f"gated{j}_{c}", reset_less=True)
+                m.d.sync += pair.eq(sum(gated[c:c + 2]))
+                terms.append((pair, j))
+        for c in range(c_count):
+            product = Signal(signed(act_bits + len(numerators[c]) - low_bits), name=f"product{c}", reset_less=True)
+            m.d.sync += product.eq(x[c] * numerators[c][low_bits:].as_signed())
+            terms.append((product, low_bits))
+        total, _ = adder_tree(m, terms)
+        m.d.comb += self.dot.eq(total)
+        return m

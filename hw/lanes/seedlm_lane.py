@@ -1,0 +1,70 @@
+"""SeedLM lane: one row's blocks in, that row's exact sum out.
+
+    block --> LFSR bank --> numerators --> MAC array --> exponent shift --> accumulator
+
+Latency from the last block of a row to its sum: those of the numerators and of the MAC array, and 4 cycles for the
+input, two shifts and the accumulator. One block a cycle; never stalls.
+"""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+
+from golden.spec import EXP_BITS
+from hw.config import EngineConfig
+from hw.lanes.accumulator import Accumulator
+from hw.lanes.lfsr_bank import LfsrBank
+from hw.lanes.mac import MacArray, mac_latency
+from hw.lanes.numerators import Numerators, numerators_latency
+from hw.parts.delay import delayed
+from hw.payloads import lane_signature
+
+__all__ = ["SeedlmLane"]
+
+
+class SeedlmLane(wiring.Component):
+    """Decode, multiply and accumulate the blocks of one row. Members: :func:`~hw.payloads.lane_signature`."""
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__(lane_signature(config))
+
+    def elaborate(self, platform):
+        m = Module()
+        config, fmt = self._config, self._config.fmt
+        m.submodules.lfsr_bank = lfsr_bank = LfsrBank(fmt)
+        m.submodules.numerators = numerators = Numerators(config)
+        m.submodules.mac = mac = MacArray(config)
+        m.submodules.accumulator = accumulator = Accumulator(config)
+
+        word, valid = Signal.like(self.i.payload, reset_less=True), Signal()
+        m.d.sync += [word.eq(self.i.payload), valid.eq(self.i.valid)]
+        seed, exponent = (word.block[low:low + width] for low, width in (fmt.fields["seed"], fmt.fields["exponent"]))
+        m.d.comb += [
+            self.i.ready.eq(1),
+            lfsr_bank.seed.eq(seed),
+            numerators.window.eq(lfsr_bank.window),
+            numerators.q.eq(word.block[fmt.fields["q0"][0]:]),
+            mac.numerators.eq(numerators.o),
+        ]
+        m.d.comb += mac.x.eq(delayed(m, word.activations.x, numerators_latency(config), "x", reset_less=True))
+
+        # The exponent and the row's end travel beside the multiplication. The shift that stands for exponent e is
+        # e + 8, which is e with its sign bit turned round.
+        side = Signal(data.StructLayout({"valid": 1, "last": 1, "shift": EXP_BITS}))
+        m.d.comb += [
+            side.valid.eq(valid),
+            side.last.eq(word.activations.last),
+            side.shift.eq(exponent ^ (1 << (EXP_BITS - 1))),
+        ]
+        side = delayed(m, side, numerators_latency(config) + mac_latency(config), "side")
+        coarse = mac.dot << Cat(Const(0, EXP_BITS // 2), side.shift[EXP_BITS // 2:])
+        shifted, value = Signal(coarse.shape()), accumulator.i
+        side = delayed(m, side, 1, "shifted")
+        m.d.sync += [
+            shifted.eq(coarse),
+            value.valid.eq(side.valid),
+            value.payload.last.eq(side.last),
+            value.payload.value.eq(shifted << side.shift[:EXP_BITS // 2]),
+        ]
+        wiring.connect(m, accumulator.o, wiring.flipped(self.o))
+        return m

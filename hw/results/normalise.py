@@ -1,0 +1,112 @@
+"""Normalise: an exact integer sum becomes a 24-bit significand and a power of two, rounded to nearest, ties to even.
+
+Latency :func:`normalise_latency` cycles, one sum a cycle.
+"""
+
+from functools import partial
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from hw.config import EngineConfig
+from hw.parts.pipeline import fused, pipeline
+from hw.payloads import FACTOR_BITS, SIGNIFICAND, float_layout, sum_layout
+
+__all__ = ["Normalise", "normalise_latency"]
+
+
+def _width(config: EngineConfig) -> int:
+    """Bits of the magnitude that is shifted up until its top bit is set."""
+    return max(config.sum_bits, SIGNIFICAND + 2)
+
+
+def normalise_latency(config: EngineConfig) -> int:
+    """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time, when fast one;
+    rounding; when fast, the sum's way from its lane, whether to round up and the carry of that too. For a sum of 67
+    bits 6, when fast 12."""
+    digits = ceil_log2(_width(config))
+    return 5 + digits if config.fast else 2 + -(-digits // 2)
+
+
+class Normalise(wiring.Component):
+    """Integer to floating point.
+
+    Members
+    -------
+    i : In(stream of sum_layout)
+    o : Out(stream of float_layout)
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "i": In(stream.Signature(sum_layout(config))),
+            "o": Out(stream.Signature(float_layout(config))),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        # `shift` says by how much the magnitude is shifted up.
+        width = _width(self._config)
+        steps = range(ceil_log2(width))
+        layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps),
+                                    "factor": FACTOR_BITS, "last": 1})
+
+        def absolute(now, later):
+            m.d.comb += [
+                later.sign.eq(now.sum < 0),
+                later.magnitude.eq(Mux(now.sum < 0, -now.sum, now.sum)),
+                later.factor.eq(now.factor),
+                later.last.eq(now.last),
+            ]
+
+        def decided(now, later):
+            kept, guard, rest = (now.magnitude[-SIGNIFICAND:], now.magnitude[-SIGNIFICAND - 1],
+                                 now.magnitude[:-SIGNIFICAND - 1])
+            m.d.comb += [
+                *(later[name].eq(now[name]) for name in ("sign", "shift", "factor", "last")),
+                later.kept.eq(kept),
+                later.up.eq(guard & (rest.any() | kept[0])),
+            ]
+
+        def rounded(now, later):
+            m.d.comb += [
+                *(later[name].eq(now[name]) for name in ("sign", "factor", "last")),
+                later.significand.eq(now.kept + now.up),
+                later.exponent.eq(width - SIGNIFICAND - now.shift),
+            ]
+
+        def carried(now, later):
+            carry = now.significand[SIGNIFICAND]
+            m.d.comb += [
+                *(later[name].eq(now[name]) for name in ("sign", "factor", "last")),
+                # A carry out leaves zeros behind it: the significand is then a power of two.
+                later.significand.eq(now.significand[:SIGNIFICAND] | Cat(Const(0, SIGNIFICAND - 1), carry)),
+                later.exponent.eq(now.exponent + carry),
+            ]
+
+        shifts = [(layout, partial(self._shift_up, m, step=step)) for step in reversed(steps)]
+        decision = data.StructLayout({"sign": 1, "kept": SIGNIFICAND, "up": 1, "shift": len(steps),
+                                      "factor": FACTOR_BITS, "last": 1})
+        ends = [(decision, decided), (float_layout(self._config, SIGNIFICAND + 1), rounded),
+                (float_layout(self._config), carried)]
+        head = [(layout, absolute)]
+        if self._config.fast:
+            head.insert(0, (sum_layout(self._config), None))
+        else:
+            shifts, ends = fused(shifts, 2), fused(ends, len(ends))
+        pipeline(m, self.i, self.o, [*head, *shifts, *ends])
+        return m
+
+    @staticmethod
+    def _shift_up(m, now, later, step):
+        """Shift the magnitude up by 2**step where that many top bits are clear."""
+        clear = Signal(name=f"clear{step}")
+        m.d.comb += [
+            clear.eq(~now.magnitude[-(1 << step):].any()),
+            later.eq(now),
+            later.magnitude.eq(Mux(clear, now.magnitude << (1 << step), now.magnitude)),
+            later.shift[step].eq(clear),
+        ]

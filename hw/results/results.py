@@ -1,0 +1,64 @@
+"""Results: from the lanes' sums to float32 numbers.
+
+    drain --> gate --> normalise --> scale --> queue
+
+Between the gate and the queue nothing ever stops. A fast engine has a slice behind the queue.
+
+Latency 2 cycles, those of normalise and scale, and that of the slice; one result a cycle, in groups of as many as the
+queue holds.
+"""
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.config import EngineConfig
+from hw.parts.credit_gate import CreditGate, free_running
+from hw.parts.stream_queue import StreamQueue
+from hw.parts.stream_slice import sliced
+from hw.payloads import matrix_layout, result_layout, sum_layout
+from hw.results.drain import Drain
+from hw.results.normalise import Normalise
+from hw.results.scale import Scale
+
+__all__ = ["Results"]
+
+_DEPTH = 16
+"""Results of the queue: more than the cycles from the gate to it and back, but for the few of the longest shifts."""
+
+
+class Results(wiring.Component):
+    """Result path.
+
+    Members
+    -------
+    i, matrices, empty
+        Of :class:`~hw.results.drain.Drain`.
+    o : Out(stream of result_layout)
+    """
+
+    def __init__(self, config: EngineConfig):
+        self._config = config
+        super().__init__({
+            "matrices": In(stream.Signature(matrix_layout(config))),
+            "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
+            "o": Out(stream.Signature(result_layout())),
+            "empty": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config = self._config
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.gate = gate = CreditGate(sum_layout(config), _DEPTH)
+        m.submodules.normalise = normalise = Normalise(config)
+        m.submodules.scale = scale = Scale(config)
+        m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH, credited=True)
+        # What writes a fast engine's results is far from the queue.
+        results = sliced(m, "slice", queue.o) if config.fast else queue.o
+        for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, results)):
+            wiring.connect(m, wiring.flipped(mine), inner)
+        wiring.connect(m, drain.o, gate.i)
+        free_running(m, gate, [normalise, scale], queue)
+        m.d.comb += self.empty.eq(drain.empty)
+        return m

@@ -1,0 +1,51 @@
+"""Descriptor reader: what the host wrote arrives in the registers; a wrong one is told."""
+
+import random
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
+from sim.data import beats_of
+from sim.runner import arguments
+from sim.streams import Stream, send, start
+
+
+@cocotb.test()
+@cocotb.parametrize(idle=[0.0, 0.5])
+async def descriptors_arrive(dut, idle):
+    config, identity = arguments()
+    i = Stream(dut, "i")
+    await start(dut, i.valid, dut.enable)
+    registers, done, bad = {}, [], []
+
+    async def watch():
+        while True:
+            await RisingEdge(dut.clk)
+            words = int(dut.words.value) if dut.load.value else 0
+            for n, name in enumerate(WORDS):
+                if int(dut.load.value) >> n & 1:
+                    registers[name] = words >> 32 * n & 0xFFFFFFFF
+            done.append(int(dut.done.value))
+            bad.append(int(dut.bad.value))
+
+    cocotb.start_soon(watch())
+    alignment = descriptor_alignment(config)
+    for change in ({}, {"FORMAT": identity ^ 1}, {"NEXT": alignment // 2}, {"NEXT": 0}, {}):
+        words = {name: random.getrandbits(32) for name in WORDS}
+        words |= {"FORMAT": identity, "NEXT": alignment * random.getrandbits(20)} | change
+        beats = beats_of(descriptor_image(words).ljust(alignment, b"\0"), config.bus_bytes)
+        assert len(beats) == descriptor_beats(config)
+        done.clear(), bad.clear(), registers.clear()
+        dut.enable.value = 0
+        sender = cocotb.start_soon(send(i, beats, idle))
+        for _ in range(5):
+            await RisingEdge(dut.clk)
+        assert not registers, "a beat was taken that was not asked for"
+        dut.enable.value = 1
+        await sender
+        for _ in range(2):
+            await RisingEdge(dut.clk)
+        assert registers == words
+        assert sum(done) == 1
+        assert sum(bad) == (words["FORMAT"] != identity or words["NEXT"] % alignment != 0)
