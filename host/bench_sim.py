@@ -12,10 +12,10 @@ from host.driver import Driver, Product
 from host.layout import Loaded, memory_needed
 from host.results import Column, Row
 from hw.config import EngineConfig
-from sim.data import finite_halves
-from sim.device import SimDevice, SimulatedDevice
-from sim.native import NativeDevice
-from sim.random_matrix import random_weights
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.cocotb_device import SimDevice, SimulatedDevice
+from sim.device.native_device import NativeDevice
 
 __all__ = ["COLUMNS", "Work", "bench_sim"]
 

@@ -26,9 +26,9 @@ from hw.engine.registers import REGISTERS
 from hw.flow.nextpnr import NextpnrError
 from hw.flow.verilog import emit
 from hw.flow.yosys import YosysError
-from sim.dram import PRESETS, preset
-from sim.runner import SimulationError
-from sim.toolchain import ToolError, require
+from sim.dram.presets import PRESETS, preset
+from sim.tools.runner import SimulationError
+from sim.tools.toolchain import ToolError, require
 
 __all__ = ["main"]
 

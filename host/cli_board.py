@@ -15,7 +15,7 @@ from host.progress import stage_progress, work_progress
 from host.results import Row, markdown, report_folder, require_exact, show, write
 from host.serial_device import PATIENCE, SerialDevice, open_serial
 from hw.flow import nextpnr
-from sim.board_device import BoardSimulation
+from sim.board.board_device import BoardSimulation
 
 __all__ = ["bitstream", "run", "run_simulated"]
 

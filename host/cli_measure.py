@@ -21,8 +21,8 @@ from host.plot_style import save
 from host.progress import stage_progress, work_progress
 from host.results import Column, Row, markdown, report_folder, require_exact, show, write
 from hw.config import EngineConfig
-from sim.dram import preset
-from sim.toolchain import require
+from sim.dram.presets import preset
+from sim.tools.toolchain import require
 
 __all__ = ["bench_encode", "bench_sim", "explore", "quality"]
 

@@ -15,8 +15,8 @@ from host.results import markdown, report_folder, require_exact, show, write
 from host.sweep import COLUMNS, Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
 from host.sweep_workers import cluster, processes
 from hw.config import EngineConfig
-from sim.dram import preset
-from sim.toolchain import require
+from sim.dram.presets import preset
+from sim.tools.toolchain import require
 
 __all__ = ["sweep"]
 

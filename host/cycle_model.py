@@ -33,8 +33,8 @@ from hw.lanes.mac import mac_latency
 from hw.lanes.numerators import numerators_latency
 from hw.parts.axi import BURST_BEATS, BURST_BYTES
 from hw.results.normalise import normalise_latency
-from sim.dram import Dram
-from sim.memory import QUEUE_LATENCY, SPARE_BURSTS
+from sim.dram.memory import QUEUE_LATENCY, SPARE_BURSTS
+from sim.dram.presets import Dram
 
 __all__ = ["Step", "chain_operands", "predict"]
 
@@ -86,8 +86,8 @@ def _depth(config: EngineConfig) -> int:
 
 
 class _Memory:
-    """What a stream of beats meets in the memory, in fabric cycles. See :mod:`sim.columns` and :mod:`sim.rows`, whose
-    rules these are, for a stream that goes through the bank groups in turn."""
+    """What a stream of beats meets in the memory, in fabric cycles. See :mod:`sim.dram.columns` and
+    :mod:`sim.dram.rows`, whose rules these are, for a stream that goes through the bank groups in turn."""
 
     def __init__(self, config: EngineConfig, dram: Dram) -> None:
         self._config, self._dram = config, dram

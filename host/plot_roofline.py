@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from golden.spec import parse_format
 from host.plot_style import clean, new_figure, numbered, styles
 from host.results import Row
-from sim.dram import preset
+from sim.dram.presets import preset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

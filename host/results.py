@@ -16,7 +16,7 @@ from rich.table import Table
 
 from golden.tree import BUILD, ROOT
 from host.errors import CheckError, UserError
-from sim.toolchain import versions
+from sim.tools.toolchain import versions
 
 __all__ = ["Column", "Row", "cells", "environment", "markdown", "report_folder", "show", "write"]
 

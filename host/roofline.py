@@ -16,11 +16,11 @@ from host.layout import memory_needed
 from host.progress import Update
 from host.results import Column, Row
 from hw.config import EngineConfig
-from sim.data import finite_halves
-from sim.device import open_device
-from sim.dram import Dram, preset
-from sim.measure import sequential_rate
-from sim.random_matrix import random_weights
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.cocotb_device import open_device
+from sim.dram.measure import sequential_rate
+from sim.dram.presets import Dram, preset
 
 __all__ = ["COLUMNS", "roofline"]
 

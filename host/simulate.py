@@ -21,8 +21,8 @@ from host.layout import Loaded, memory_needed
 from host.results import Column, Row
 from host.store import compressed
 from hw.config import EngineConfig
-from sim.device import SimulatedDevice, open_device
-from sim.dram import Dram
+from sim.device.cocotb_device import SimulatedDevice, open_device
+from sim.dram.presets import Dram
 
 __all__ = ["COLUMNS", "PAPER_COLUMNS", "SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
            "products_over_phases", "simulate"]

@@ -19,7 +19,7 @@ from host.models import ModelShape
 from host.results import Column, Row
 from host.sweep_point import Point, predicted
 from host.sweep_workers import Runner, sources
-from sim.dram import Dram, preset
+from sim.dram.presets import Dram, preset
 
 __all__ = ["COLUMNS", "Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
 

@@ -22,10 +22,10 @@ from host.models import INPUTS, MATRICES, ModelShape
 from host.results import Row
 from host.simulate import Matrix, prepared, products_over_phases
 from hw.config import EngineConfig
-from sim.data import finite_halves
-from sim.device import open_device
-from sim.dram import preset
-from sim.random_matrix import random_weights
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.cocotb_device import open_device
+from sim.dram.presets import preset
 
 __all__ = ["Point", "add_up", "measured", "predicted"]
 
@@ -152,7 +152,7 @@ def measured(point: Point) -> Row:
     ------
     UserError
         When a matrix does not fit the engine or its addresses.
-    sim.toolchain.ToolError, sim.runner.SimulationError, host.device.DeviceError
+    sim.tools.toolchain.ToolError, sim.tools.runner.SimulationError, host.device.DeviceError
         When the simulator cannot be built, or fails.
     """
     for name in point.names:

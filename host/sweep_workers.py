@@ -19,8 +19,8 @@ from host.errors import UserError
 from host.results import Row
 from host.sweep_point import Point, measured
 from hw.config import ConfigError
-from sim.runner import SimulationError
-from sim.toolchain import ToolError, python_versions
+from sim.tools.runner import SimulationError
+from sim.tools.toolchain import ToolError, python_versions
 
 __all__ = ["Runner", "cluster", "processes", "sources"]
 

@@ -1,1 +1,1 @@
-"""cocotb testbenches: these modules run inside the simulator, started by :func:`sim.runner.run`."""
+"""cocotb testbenches: these modules run inside the simulator, started by :func:`sim.tools.runner.run`."""

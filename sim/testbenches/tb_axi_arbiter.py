@@ -7,9 +7,9 @@ from cocotb.triggers import RisingEdge, gather
 
 from hw.parts.axi import AXI4Signature, Burst, Resp, beat_size
 from hw.parts.axi_arbiter import UNDER_WAY
-from sim.axi_slave import AxiSlave
-from sim.runner import arguments
-from sim.streams import Stream, cycles, receive, send, start
+from sim.bench.axi_slave import AxiSlave
+from sim.bench.streams import Stream, cycles, receive, send, start
+from sim.tools.runner import arguments
 
 NAMES = ("first", "second")
 FAILING = 0x100

@@ -4,8 +4,8 @@ import random
 
 import cocotb
 
-from sim.runner import arguments
-from sim.streams import cycles, start
+from sim.bench.streams import cycles, start
+from sim.tools.runner import arguments
 
 INPUTS = ("busy", "reading", "refreshing", "read_valid", "read_ready", "write_beat")
 CLASSES = ("beats", "starved", "refresh", "stalled", "drain")

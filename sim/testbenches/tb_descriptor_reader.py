@@ -6,9 +6,9 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
-from sim.data import beats_of
-from sim.runner import arguments
-from sim.streams import Stream, send, start
+from sim.bench.data import beats_of
+from sim.bench.streams import Stream, send, start
+from sim.tools.runner import arguments
 
 
 @cocotb.test()

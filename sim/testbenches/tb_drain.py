@@ -6,8 +6,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.payloads import matrix_layout, sum_layout
-from sim.runner import arguments
-from sim.streams import Stream, receive, send, start
+from sim.bench.streams import Stream, receive, send, start
+from sim.tools.runner import arguments
 
 
 @cocotb.test()

@@ -6,9 +6,9 @@ import cocotb
 import numpy as np
 
 from golden import fp16
-from sim.data import finite_halves
-from sim.lanes import check_sums
-from sim.runner import arguments
+from sim.bench.data import finite_halves
+from sim.bench.lanes import check_sums
+from sim.tools.runner import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

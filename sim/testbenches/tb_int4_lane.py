@@ -6,9 +6,9 @@ import cocotb
 import numpy as np
 
 from golden import int4
-from sim.lanes import check_sums
-from sim.random_matrix import random_group_matrix
-from sim.runner import arguments
+from sim.bench.lanes import check_sums
+from sim.bench.random_matrix import random_group_matrix
+from sim.tools.runner import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

@@ -5,9 +5,9 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.data import lane_bits
-from sim.runner import arguments
-from sim.streams import Stream, cycles, send, start
+from sim.bench.data import lane_bits
+from sim.bench.streams import Stream, cycles, send, start
+from sim.tools.runner import arguments
 
 
 @cocotb.test()

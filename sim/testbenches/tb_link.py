@@ -20,9 +20,9 @@ from hw.link.protocol import (
     LinkStatus,
 )
 from hw.parts.axi import AXI4LiteSignature, Resp
-from sim.axi_slave import AxiSlave, take
-from sim.runner import arguments
-from sim.streams import Stream, send, start
+from sim.bench.axi_slave import AxiSlave, take
+from sim.bench.streams import Stream, send, start
+from sim.tools.runner import arguments
 
 BAD_REGISTER = 0x40
 """Answered with an error."""

@@ -7,9 +7,9 @@ import cocotb
 from cocotb.triggers import RisingEdge
 from cocotbext.axi import AxiBurstType, AxiResp
 
-from sim.axi_master import open_master
-from sim.runner import arguments
-from sim.streams import cycles, start
+from sim.bench.axi_master import open_master
+from sim.bench.streams import cycles, start
+from sim.tools.runner import arguments
 
 
 async def _start(dut, pause=0.0):

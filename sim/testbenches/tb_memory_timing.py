@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import cocotb
 
-from sim.memory import QUEUE_LATENCY, READS, SPARE_BURSTS
-from sim.streams import cycles
-from sim.testbenches.memory_master import refreshes, started
+from sim.bench.memory_master import refreshes, started
+from sim.bench.streams import cycles
+from sim.dram.memory import QUEUE_LATENCY, READS, SPARE_BURSTS
 
 
 @cocotb.test()

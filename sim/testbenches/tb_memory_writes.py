@@ -5,10 +5,10 @@ from itertools import pairwise
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.memory import QUEUE_LATENCY, WRITES
-from sim.scheduler import SEGMENTS
-from sim.streams import cycles
-from sim.testbenches.memory_master import refreshes, started
+from sim.bench.memory_master import refreshes, started
+from sim.bench.streams import cycles
+from sim.dram.memory import QUEUE_LATENCY, WRITES
+from sim.dram.scheduler import SEGMENTS
 
 
 @cocotb.test()

@@ -8,8 +8,8 @@ from cocotb.triggers import RisingEdge
 
 from hw.parts.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.payloads import Destination, packed_layout, region_layout
-from sim.runner import arguments
-from sim.streams import Stream, cycles, send, start
+from sim.bench.streams import Stream, cycles, send, start
+from sim.tools.runner import arguments
 
 
 class Slave:

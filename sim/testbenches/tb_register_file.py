@@ -8,8 +8,8 @@ from cocotb.triggers import RisingEdge
 
 from hw.dma.descriptor import WORDS
 from hw.engine.registers import ADDR_BITS, OFFSETS, REGISTERS
-from sim.register_bus import BusError, RegisterBus
-from sim.streams import start
+from sim.bench.register_bus import BusError, RegisterBus
+from sim.bench.streams import start
 
 
 @cocotb.test()

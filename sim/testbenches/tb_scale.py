@@ -8,8 +8,8 @@ import numpy as np
 from golden import fp16, matvec
 from golden.float32 import scaled
 from hw.payloads import float_layout, result_layout
-from sim.runner import arguments
-from sim.streams import Stream, receive, send, start
+from sim.bench.streams import Stream, receive, send, start
+from sim.tools.runner import arguments
 
 
 def _sum(width):

@@ -4,8 +4,8 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.sdram.pins import ALL_BANKS, Command
-from sim.runner import arguments
-from sim.streams import cycles, start
+from sim.bench.streams import cycles, start
+from sim.tools.runner import arguments
 
 
 class Pins:

@@ -8,8 +8,8 @@ import numpy as np
 from golden import block, matvec
 from golden.projection import centred
 from golden.spec import EXP_MAX, EXP_MIN
-from sim.lanes import check_sums
-from sim.runner import arguments
+from sim.bench.lanes import check_sums
+from sim.tools.runner import arguments
 
 
 def _row(config, blocks):

@@ -5,8 +5,8 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.runner import arguments
-from sim.streams import Stream, receive, send, start
+from sim.bench.streams import Stream, receive, send, start
+from sim.tools.runner import arguments
 
 
 @cocotb.test()

@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.engine.supervisor import CAUSES
-from sim.streams import cycles, start
+from sim.bench.streams import cycles, start
 
 STROBES = ("read_error", "write_error", "not_finite", "bad_descriptor")
 

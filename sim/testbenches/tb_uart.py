@@ -7,8 +7,8 @@ import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
-from sim.runner import arguments
-from sim.streams import Stream, cycles, send, start
+from sim.bench.streams import Stream, cycles, send, start
+from sim.tools.runner import arguments
 
 CYCLE_PS = 10_000
 

@@ -15,15 +15,15 @@ from golden.tree import PACKAGES, ROOT, source_digest, source_files
 from host import kernel, plan, store, sweep_workers
 from hw.config import EngineConfig
 from hw.flow import verilog
-from sim import mapped, runner
-from sim.dram import preset
-from sim.system import System
+from sim.device.system import System
+from sim.dram.presets import preset
+from sim.tools import mapped, runner
 
 _SYSTEM = (EngineConfig(SEEDLM4, 64), preset("ideal"), 1 << 20)
 
 CACHED: dict[str, tuple[tuple[str, ...], Callable[[], str]]] = {
-    "simulator": (("hw.flow.verilog", "sim.system"), lambda: runner._sources(System, _SYSTEM, verilog)),
-    "mapped simulator": (("sim.mapped", "sim.system"), lambda: runner._sources(System, _SYSTEM, mapped)),
+    "simulator": (("hw.flow.verilog", "sim.device.system"), lambda: runner._sources(System, _SYSTEM, verilog)),
+    "mapped simulator": (("sim.tools.mapped", "sim.device.system"), lambda: runner._sources(System, _SYSTEM, mapped)),
     "kernel": (("host.kernel",), lambda: kernel._digest(kernel._compiler(), [])),
     "compressed matrix": (("host.encoder",), lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4)),
     "unfinished compression": (("host.encoder", "host.encoder_torch"), plan.encoder_digest),
@@ -68,7 +68,7 @@ def test_every_imported_module_changes_the_digest_and_no_other(name: str, copied
 
 @pytest.mark.parametrize(("name", "source"), [
     ("kernel", "search_tables.h"), ("compressed matrix", "search.c"), ("simulator", "ram.v"),
-    ("mapped simulator", "ecp5_blocks.v"), ("sweep point", "harness.cpp")])
+    ("mapped simulator", "ecp5_blocks.v"), ("sweep point", "native_harness.cpp")])
 def test_sources_in_other_languages_count(name: str, source: str, copied: Path) -> None:
     digest = CACHED[name][1]
     before = digest()

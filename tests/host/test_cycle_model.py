@@ -10,10 +10,10 @@ from host.cycle_model import Step, predict
 from host.driver import Counters, Driver
 from host.layout import activation_bytes
 from hw.config import EngineConfig
-from sim.data import finite_halves
-from sim.dram import PRESETS, preset
-from sim.native import NativeDevice
-from sim.random_matrix import random_weights
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.native_device import NativeDevice
+from sim.dram.presets import PRESETS, preset
 
 CHAINS = (
     [Step(256, 1024)] * 3,

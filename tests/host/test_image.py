@@ -8,7 +8,7 @@ from golden.int4 import GroupMatrix
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
 from host.image import StoredMatrix, activation_image, weight_image
 from hw.config import EngineConfig
-from sim.random_matrix import random_group_matrix, random_matrix
+from sim.bench.random_matrix import random_group_matrix, random_matrix
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 LONG = BlockFormat(c=16, p=8, k=24)

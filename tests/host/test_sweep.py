@@ -24,8 +24,8 @@ from host.results import Row
 from host.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.sweep_point import Point, measured, predicted
 from host.sweep_workers import cluster, processes
-from sim.dram import preset
-from sim.toolchain import ToolError
+from sim.dram.presets import preset
+from sim.tools.toolchain import ToolError
 
 TINY = ModelShape("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")
 SETTINGS = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,

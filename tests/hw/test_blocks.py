@@ -28,8 +28,8 @@ from hw.parts.stream_slice import StreamSlice
 from hw.results.drain import Drain
 from hw.results.normalise import Normalise
 from hw.results.scale import Scale
-from sim.runner import build, run
-from sim.toolchain import SIMULATORS
+from sim.tools.runner import build, run
+from sim.tools.toolchain import SIMULATORS
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 WIDE = BlockFormat(c=16, p=2, k=24)

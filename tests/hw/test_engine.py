@@ -12,11 +12,11 @@ from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.pins import EnginePins
 from hw.engine.registers import ID, OFFSETS, identity
-from sim.data import finite_halves
-from sim.device import open_device
-from sim.memory import QUEUE_LATENCY
-from sim.random_matrix import random_matrix, random_weights
-from sim.runner import build, run
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_matrix, random_weights
+from sim.device.cocotb_device import open_device
+from sim.dram.memory import QUEUE_LATENCY
+from sim.tools.runner import build, run
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 ECP5 = {"multiplier_bits": 18, "fast": True}

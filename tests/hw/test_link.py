@@ -5,13 +5,13 @@ import pytest
 from hw.boards import BOARDS
 from hw.boards.system import BAUD
 from hw.link.link import Link
-from sim.link_bench import FramesBench, UartBench
-from sim.runner import build, run
-from sim.toolchain import SIMULATORS
+from sim.bench.link_bench import FramesBench, UartBench
+from sim.tools.runner import build, run
+from sim.tools.toolchain import SIMULATORS
 
 CASES = [
     *(("uart", UartBench, divisor) for divisor in {2, *(round(board.clock_hz / BAUD) for board in BOARDS.values())}),
-    ("link_frames", FramesBench, 60),
+    ("frames", FramesBench, 60),
     ("link", Link, 2, 14, 12_345_678),
 ]
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from sim.dram import PRESETS, Dram, preset
-from sim.toolchain import ToolError
+from sim.dram.presets import PRESETS, Dram, preset
+from sim.tools.toolchain import ToolError
 
 
 def test_names():

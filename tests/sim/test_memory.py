@@ -4,11 +4,10 @@ import gc
 
 import pytest
 
-from golden.tree import ROOT
-from sim.dram import PRESETS, Dram, preset
-from sim.memory import MemoryModel
-from sim.memory_pins import MemoryPins
-from sim.runner import build, run
+from sim.dram.memory import RAM, MemoryModel
+from sim.dram.memory_pins import MemoryPins
+from sim.dram.presets import PRESETS, Dram, preset
+from sim.tools.runner import build, run
 
 ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=3, groups=2, banks=4, row_bursts=64,
            t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=29, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,
@@ -37,7 +36,7 @@ CASES = [  # Icarus takes the narrow ones; all presets run on it; Verilator's bu
                          ids=[f"{case[0]}-{getattr(case[1], 'name', case[1])}-{case[2]}" for case in CASES])
 def test_memory(simulator, memory, data_bits, testbenches):
     args = PRESETS.get(memory, memory), 32, data_bits, 8192 * data_bits // 8
-    built = build(MemoryPins, *args, simulator=simulator, sources=(ROOT / "sim" / "ram.v",))
+    built = build(MemoryPins, *args, simulator=simulator, sources=(RAM,))
     for testbench in testbenches:
         run(built, f"sim.testbenches.{testbench}", args)
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from sim.dram import PRESETS
-from sim.measure import sequential_rate
+from sim.dram.measure import sequential_rate
+from sim.dram.presets import PRESETS
 
 DRAMS = [name for name, dram in PRESETS.items() if dram.banks]
 

@@ -17,13 +17,13 @@ from golden.tree import ROOT
 from host.driver import Driver
 from hw.config import EngineConfig
 from hw.engine.registers import ID, OFFSETS
-from sim import runner
-from sim.data import finite_halves
-from sim.device import SimDevice, open_device
-from sim.native import NativeDevice
-from sim.random_matrix import random_weights
-from sim.runner import Build, SimulationError
-from sim.toolchain import ToolError
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.cocotb_device import SimDevice, open_device
+from sim.device.native_device import NativeDevice
+from sim.tools import runner
+from sim.tools.runner import Build, SimulationError
+from sim.tools.toolchain import ToolError
 
 MEMORY = "ddr4-2400"
 SHAPES = ((5, 30), (64, 128))
@@ -73,7 +73,7 @@ def test_which_simulator_is_used(monkeypatch):
     with open_device(config, MEMORY, 1 << 18, "verilator") as device:
         assert isinstance(device, NativeDevice)
     monkeypatch.setenv("WAVES", "1")
-    monkeypatch.setattr("sim.device.SimDevice", lambda *arguments: arguments)
+    monkeypatch.setattr("sim.device.cocotb_device.SimDevice", lambda *arguments: arguments)
     assert open_device(config, MEMORY, 1 << 18, "verilator") == (config, MEMORY, 1 << 18, "verilator")
     monkeypatch.delenv("WAVES")
     assert open_device(config, MEMORY, 1 << 18, "icarus")[3] == "icarus"
@@ -137,7 +137,7 @@ def test_a_failed_check_of_the_design_is_told(tmp_path, monkeypatch):
     """A program that prints and ends stands in for the compiled design, whose checks do the same."""
     (tmp_path / "top").write_text("#!/bin/sh\necho '%Error: top.sv:7: Assertion failed' >&2\nexit 3\n")
     (tmp_path / "top").chmod(0o755)
-    monkeypatch.setattr("sim.native.build", lambda *_, **__: Build("verilator", tmp_path, False))
+    monkeypatch.setattr("sim.device.native_device.build", lambda *_, **__: Build("verilator", tmp_path, False))
     with NativeDevice(small(SEEDLM4), MEMORY) as device, pytest.raises(SimulationError) as raised:
         device.read_register(0)
     last = "%Error: top.sv:7: Assertion failed"
@@ -161,12 +161,12 @@ def test_no_simulator_outlives_its_host(number, device):
     code = f"""
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from sim.native import NativeDevice
-from sim.runner import Build
+from sim.device.native_device import NativeDevice
+from sim.tools.runner import Build
 from pathlib import Path
-import sim.native
+import sim.device.native_device
 from hw.config import EngineConfig
-sim.native.build = lambda *_, **__: Build("verilator", Path({str(program.parent)!r}), False)
+sim.device.native_device.build = lambda *_, **__: Build("verilator", Path({str(program.parent)!r}), False)
 with NativeDevice(EngineConfig(None), {MEMORY!r}) as device:
     print(device._process.pid, device._log, flush=True)
     device.wait(1 << 60)

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from golden.tree import ROOT
 from hw.sdram.controller import SdramController
 from hw.sdram.part import AS4C32M16SB_7, IS42S16160B_7, MT48LC16M16A2_75, W9825G6KH_6, slowest
-from sim.runner import SimulationError, build, run
-from sim.sdram_board import SdramBench
-from sim.sdram_chip import SdramChip
+from sim.board.sdram_board import SdramBench
+from sim.board.sdram_chip import SdramChip
+from sim.dram.memory import RAM
+from sim.tools.runner import SimulationError, build, run
 
-RAM = (ROOT / "sim" / "ram.v",)
 PART = replace(MT48LC16M16A2_75, row_bits=5, power_up_us=5)
 ODD = replace(PART, name="odd", t_rcd=37, t_rp=53, t_ras=81, t_rc=170, t_rrd=59, t_wr=41, t_rfc=123, t_refi=3000,
               t_mrd_ck=3, power_up_refreshes=5)
@@ -22,13 +21,13 @@ ODD = replace(PART, name="odd", t_rcd=37, t_rp=53, t_ras=81, t_rc=170, t_rrd=59,
 
 @pytest.mark.parametrize(("part", "clock_mhz"), [(PART, 100), (ODD, 133)], ids=["part", "odd"])
 def test_controller(part, clock_mhz):
-    built = build(SdramBench, part, clock_mhz, simulator="icarus", sources=RAM)
-    run(built, "sim.testbenches.tb_sdram", (part, clock_mhz))
+    built = build(SdramBench, part, clock_mhz, simulator="icarus", sources=(RAM,))
+    run(built, "sim.testbenches.tb_sdram_controller", (part, clock_mhz))
 
 
 def chip(less):
     part = replace(ODD, t_refi=20_000)
-    built = build(SdramChip, part, 100, simulator="icarus", sources=RAM)
+    built = build(SdramChip, part, 100, simulator="icarus", sources=(RAM,))
     run(built, "sim.testbenches.tb_sdram_chip", (part, 100, less))
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sim import setup
+from sim.tools import setup
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,150 @@
+"""The simulated system as a device: registers, memory and an interrupt, like a board's.
+
+:class:`SimDevice` is for Icarus and for waveforms: cocotb in a simulator that is a process of its own and runs
+:mod:`sim.device.serve`; this end sends it commands. All else runs on :class:`~sim.device.native_device.NativeDevice`.
+"""
+
+import multiprocessing
+import shutil
+import tempfile
+from multiprocessing.connection import Client, Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from golden.tree import BUILD
+from hw.config import EngineConfig
+from sim.device.native_device import NativeDevice
+from sim.device.system import System
+from sim.dram.memory import RAM
+from sim.dram.presets import preset
+from sim.tools.runner import SimulationError, build, run, waves_wanted
+
+__all__ = ["SimDevice", "SimulatedDevice", "open_device"]
+
+_MIN_MEMORY = 1 << 20
+
+
+class SimDevice:
+    """An engine and its memory in a simulator under cocotb.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory : str
+        Name of a memory preset.
+    memory_bytes : int
+        Memory needed; the simulated one has this size or more.
+    simulator : str
+        ``verilator`` or ``icarus``.
+
+    With ``WAVES=1`` in the environment, the waveform is left in the folder ``waves`` when the device is closed.
+
+    Raises
+    ------
+    sim.tools.toolchain.ToolError
+        When the preset does not exist, or the simulator is missing or cannot build the design.
+    """
+
+    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str):
+        self.config, self.dram, self.simulator = config, preset(memory), simulator
+        # Few sizes, so that few simulators are built.
+        self.memory_bytes = max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length())
+        built = build(System, config, self.dram, self.memory_bytes, simulator=simulator, sources=(RAM,), fast=True)
+        self._built = built.directory
+        self.waves: Path | None = None
+        if built.waves:
+            self.waves = BUILD / "waves" / f"{config.name.replace(',', '_')}-{config.bus_bits}-{memory}-{simulator}"
+        self._scratch = tempfile.TemporaryDirectory(prefix="seedlm-", ignore_cleanup_errors=True)
+        self._log = Path(self._scratch.name) / "run.log"
+        address = str(Path(self._scratch.name) / "socket")
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=run, args=(built, "sim.device.serve", (address, config.bus_bytes)),
+            kwargs={"directory": Path(self._scratch.name)}, daemon=True)
+        self._process.start()
+        self._connection = self._connect(address)
+
+    def _died(self) -> SimulationError:
+        log = self._log.read_text().splitlines()[-12:] if self._log.exists() else []
+        return SimulationError("\n".join([f"{self.simulator} ended before its work was done; its last lines:", *log]))
+
+    def _connect(self, address: str) -> Connection:
+        """Join the server; it opens its socket once the simulated reset is over."""
+        while self._process.is_alive():
+            try:
+                return Client(address)
+            except (FileNotFoundError, ConnectionRefusedError):
+                self._process.join(timeout=0.02)
+        raise self._died()
+
+    def _command(self, *command: Any) -> Any:
+        self._connection.send(command)
+        if self._connection not in wait([self._connection, self._process.sentinel]):
+            raise self._died()
+        try:
+            okay, answer = self._connection.recv()
+        except EOFError:
+            raise self._died() from None
+        if not okay:
+            raise SimulationError(answer)
+        return answer
+
+    def read_register(self, offset: int) -> int:
+        """The 32-bit register at byte ``offset``."""
+        return self._command("read_register", offset)
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Set the 32-bit register at byte ``offset``."""
+        self._command("write_register", offset, value)
+
+    def write_memory(self, address: int, content: bytes) -> None:
+        """Put ``content`` at ``address``, a multiple of the bus word; zeros fill up its last word."""
+        size = self.config.bus_bytes
+        self._command("write_memory", address, content + bytes(-len(content) % size))
+
+    def read_memory(self, address: int, count: int) -> bytes:
+        """``count`` bytes from ``address``, a multiple of the bus word."""
+        size = self.config.bus_bytes
+        return self._command("read_memory", address, -(-count // size) * size)[:count]
+
+    def align(self, phase: float) -> None:
+        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes; none without them."""
+        if interval := self.dram.refresh_interval:
+            self._command("align", int(phase * interval), interval)
+
+    def wait(self, limit: int) -> bool:
+        """Let up to ``limit`` cycles pass until the interrupt; whether it came."""
+        return self._command("wait", limit)
+
+    def close(self) -> None:
+        """End the simulation."""
+        if self._process.is_alive():
+            self._connection.send(None)
+            self._process.join()
+        self._connection.close()
+        if self.waves:
+            self.waves.mkdir(parents=True, exist_ok=True)
+            # Verilator writes where it runs, Icarus where it was built.
+            for path in (*Path(self._scratch.name).glob("*.vcd"), *self._built.glob("*.fst")):
+                shutil.move(path, self.waves / path.name)
+        self._scratch.cleanup()
+
+    def __enter__(self) -> "SimDevice":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()
+
+
+SimulatedDevice = SimDevice | NativeDevice
+
+
+def open_device(config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> SimulatedDevice:
+    """The fastest device that there is for a simulator: a native one under Verilator, unless waveforms are wanted.
+
+    Parameters and errors are those of :class:`SimDevice`; a native device has memory at all addresses.
+    """
+    if simulator == "verilator" and not waves_wanted():
+        return NativeDevice(config, memory)
+    return SimDevice(config, memory, memory_bytes, simulator)

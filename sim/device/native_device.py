@@ -1,0 +1,149 @@
+"""The simulated system as one compiled program, clock, registers and memory included: the fast way to simulate.
+
+The program is :file:`sim/device/native_harness.cpp` around what Verilator makes of :class:`sim.device.system.System`,
+and takes commands from this end through a pipe. The memory is a sparse file without a name, which the program maps and
+this end writes and reads: an image is copied once, into that file, and takes no more room than its bytes. It spans all
+addresses of the engine, so that matrices of every size run on one build."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from hw.config import EngineConfig
+from hw.parts.axi import Resp
+from sim.device.system import System
+from sim.dram.memory import MAPPED_RAM
+from sim.dram.presets import preset
+from sim.tools.runner import SimulationError, build
+from sim.tools.toolchain import unwritable
+
+__all__ = ["NativeDevice"]
+
+_HARNESS = Path(__file__).with_name("native_harness.cpp")
+_LAST_LINES = 12
+
+
+class NativeDevice:
+    """An engine and its memory, simulated by Verilator without Python in the loop.
+
+    Everything takes as many cycles as on :class:`sim.device.cocotb_device.SimDevice`, but for ``read_memory`` and
+    ``write_memory``, which take none here.
+
+    Parameters
+    ----------
+    config : EngineConfig
+    memory : str
+        Name of a memory preset.
+
+    Raises
+    ------
+    sim.tools.toolchain.ToolError
+        When the preset does not exist, Verilator or the compiler is missing or cannot build the design, or there is no
+        place for the memory's file.
+    """
+
+    def __init__(self, config: EngineConfig, memory: str):
+        self.config, self.dram, self.memory_bytes = config, preset(memory), 1 << config.addr_bits
+        self.waves: None = None  # it leaves no waveform
+        program = build(System, config, self.dram, self.memory_bytes, simulator="verilator", sources=(MAPPED_RAM,),
+                        fast=True, harness=_HARNESS).directory / "top"
+        self._folder = program.parent
+        try:
+            self._memory = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by close()
+            self._memory.truncate(self.memory_bytes)
+            log, name = tempfile.mkstemp(dir=self._folder, prefix="run-", suffix=".log")
+        except OSError as error:
+            raise unwritable(self._folder, error) from None
+        self._file, self._log, self._failed = self._memory.fileno(), Path(name), False
+        with open(log, "wb") as stream:
+            self._process = subprocess.Popen(
+                [program, str(self._file), str(self.memory_bytes)], pass_fds=(self._file,), text=True, bufsize=1,
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream)
+
+    def _died(self) -> SimulationError:
+        """Why no answer came; the log stays."""
+        status, self._failed = self._process.wait(), True
+        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        tail = self._log.read_text().splitlines()[-_LAST_LINES:]
+        return SimulationError("\n".join([f"the simulator ended before its work was done ({how}); its last lines:",
+                                          *tail, f"log: {self._log}"]))
+
+    def _command(self, *command: object) -> tuple[int, int]:
+        """Send a command to the program; its two numbers."""
+        assert self._process.stdin
+        assert self._process.stdout
+        try:
+            self._process.stdin.write(" ".join(map(str, command)) + "\n")
+            response, value = self._process.stdout.readline().split()
+        except (OSError, ValueError):  # a broken pipe; its end
+            raise self._died() from None
+        return int(response), int(value)
+
+    def _register(self, *command: object) -> int:
+        response, value = self._command(*command)
+        if response != Resp.OKAY.value:
+            raise SimulationError(f"register {command[1]:#x}: {Resp(response).name}")
+        return value
+
+    def read_register(self, offset: int) -> int:
+        """The 32-bit register at byte ``offset``."""
+        return self._register("read", offset)
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Set the 32-bit register at byte ``offset``."""
+        self._register("write", offset, value)
+
+    def _check(self, address: int, count: int) -> None:
+        if address < 0 or address + count > self.memory_bytes:
+            raise SimulationError(f"{count} bytes at {address:#x} leave the memory of {self.memory_bytes} bytes")
+
+    def write_memory(self, address: int, content: bytes) -> None:
+        """Put ``content`` (bytes, or anything with a buffer of them) at ``address``."""
+        left = memoryview(content).cast("B")
+        self._check(address, len(left))
+        while left:
+            try:
+                written = os.pwrite(self._file, left, address)
+            except OSError as error:  # the disk is full
+                raise unwritable(self._folder, error) from None
+            left, address = left[written:], address + written
+
+    def read_memory(self, address: int, count: int) -> bytes:
+        """``count`` bytes from ``address``."""
+        self._check(address, count)
+        content = bytearray()
+        while len(content) < count:
+            content += os.pread(self._file, count - len(content), address + len(content))
+        return bytes(content)
+
+    def align(self, phase: float) -> None:
+        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes; none without them."""
+        if interval := self.dram.refresh_interval:
+            self._command("align", int(phase * interval), interval)
+
+    def wait(self, limit: int) -> bool:
+        """Let up to ``limit`` cycles pass until the interrupt; whether it came."""
+        return bool(self._command("wait", limit)[1])
+
+    def close(self) -> None:
+        """End the simulation."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream
+            with suppress(OSError):  # what could not be sent cannot be flushed
+                stream.close()
+        self._memory.close()
+        if not self._failed:
+            self._log.unlink(missing_ok=True)  # as after `make clean` while it ran
+
+    def __enter__(self) -> "NativeDevice":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,34 @@
+"""The memory model with the flat AXI pins that other people's testbenches expect."""
+
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hw.parts.axi import AXI4Signature, connect_pins, pins
+from sim.dram.memory import HostSignature, MemoryModel
+from sim.dram.presets import Dram
+
+__all__ = ["MemoryPins"]
+
+
+class MemoryPins(wiring.Component):
+    """:class:`~sim.dram.memory.MemoryModel`, parameters and ``host`` as there, with pins ``s_axi_*`` in place of
+    ``axi``.
+
+    It adds the ID pins of AXI4, one bit each: the model answers in order, with ID 0, and takes requests of ID 0 only.
+    """
+
+    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int):
+        self._memory = MemoryModel(dram, addr_bits, data_bits, size_bytes)
+        super().__init__({
+            **pins("s_axi", AXI4Signature(addr_bits, data_bits).flip()),
+            "s_axi_arid": In(1), "s_axi_rid": Out(1), "s_axi_awid": In(1), "s_axi_bid": Out(1),
+            "host": In(HostSignature()),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = self._memory
+        connect_pins(m, self, "s_axi", memory.axi)
+        connect(m, flipped(self.host), memory.host)
+        return m

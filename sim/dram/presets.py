@@ -1,0 +1,228 @@
+"""DRAM devices as data: every timing that the memory model works with, and where each number comes from.
+
+Timings are in clocks of the DRAM (CK), as standards and data sheets give them; the fabric's clock is the DRAM's divided
+by ``ratio``. The data pins are as many as make one bus word one burst, as if channels ran in lockstep, unless
+``burst_bits`` fixes them: ``ddr4-2400`` on a 512-bit bus is a 64-bit channel at 1200 MHz under a fabric of 300 MHz.
+"""
+
+from dataclasses import dataclass
+
+from sim.tools.toolchain import ToolError
+
+__all__ = ["PRESETS", "Dram", "preset"]
+
+
+@dataclass(frozen=True)
+class Dram:
+    """One memory: a DRAM channel, or with ``banks=0`` a plain memory with a latency and a periodic stall.
+
+    Parameters
+    ----------
+    name : str
+    source : str
+        Where the numbers come from.
+    ck_mhz : float or None
+        Clock of the DRAM, MHz; None when only cycles are known.
+    ratio : int
+        CK in a fabric cycle.
+    groups, banks : int
+        Bank groups, and banks in each, with one row open in each bank; powers of two. 0 banks for no bank timing.
+    row_bursts : int
+        Bursts in a row (page) of a bank; a power of two.
+    burst_bits : int
+        Bits that a burst moves. 0 for a channel as wide as makes it one bus word. A wider word takes several bursts
+        from one bank; of a narrower one the rest of the burst is lost.
+    columns_lowest : bool
+        Where words go: False puts the bank group into the lowest address bits, so that consecutive words come from
+        different groups; True the column. The bank and then the row are above both.
+    t_bl, t_cl, t_cwl : int
+        CK that a burst takes on the data pins; from the column command to its first data, read and write.
+    t_rcd, t_rp, t_rp_all, t_ras, t_rc : int
+        Activate to column command; precharge to activate, of one bank and (0: the same) of all; activate to precharge;
+        activate to activate of the same bank.
+    t_ccd_s, t_ccd_l, t_rrd_s, t_rrd_l, t_faw : int
+        Column command to column command and activate to activate, in different bank groups and in the same; window
+        that holds at most four activates.
+    t_rtp, t_wr, t_wtr_s, t_wtr_l, t_turn : int
+        Read to precharge; last data written to precharge, and to a read in another and in the same bank group; CK that
+        the data pins rest between data read and data written.
+    t_rfc, t_refi : int
+        Length of a refresh of all banks, and the interval between them; 0 and 0 for no refresh.
+    t_rfc_bank, t_refi_bank, refresh_banks : int
+        The same for a refresh of ``refresh_banks`` banks at a time, used in its place when not 0.
+
+    Raises
+    ------
+    ValueError
+        When the model cannot have such a memory.
+    """
+
+    name: str
+    source: str
+    ck_mhz: float | None = None
+    ratio: int = 1
+    groups: int = 1
+    banks: int = 0
+    row_bursts: int = 128
+    burst_bits: int = 0
+    columns_lowest: bool = False
+    t_bl: int = 1
+    t_cl: int = 0
+    t_cwl: int = 0
+    t_rcd: int = 0
+    t_rp: int = 0
+    t_rp_all: int = 0
+    t_ras: int = 0
+    t_rc: int = 0
+    t_ccd_s: int = 1
+    t_ccd_l: int = 1
+    t_rrd_s: int = 0
+    t_rrd_l: int = 0
+    t_faw: int = 0
+    t_rtp: int = 0
+    t_wr: int = 0
+    t_wtr_s: int = 0
+    t_wtr_l: int = 0
+    t_turn: int = 0
+    t_rfc: int = 0
+    t_refi: int = 0
+    t_rfc_bank: int = 0
+    t_refi_bank: int = 0
+    refresh_banks: int = 1
+
+    def __post_init__(self) -> None:
+        for name, low in (("groups", 1), ("banks", 0), ("row_bursts", 1), ("refresh_banks", 1)):
+            value = getattr(self, name)
+            if value < low or value & (value - 1):
+                raise ValueError(f"memory {self.name}: {name} must be a power of two, not {value}")
+        if self.ratio < 1:
+            raise ValueError(f"memory {self.name}: ratio must be at least 1, not {self.ratio}")
+        if self.groups * self.banks == 1:
+            raise ValueError(f"memory {self.name}: there must be no banks or at least 2, not 1")
+        if self.t_refi and self.refresh_gap + self.t_ras >= self.t_refi - self.ratio:
+            raise ValueError(f"memory {self.name}: t_refi must leave time between refreshes; {self.t_refi} does not")
+        if self.t_refi_bank and self.banks <= self.refresh_banks:
+            raise ValueError(f"memory {self.name}: refresh_banks must be less than banks, not {self.refresh_banks}")
+
+    def cycles(self, ck: int) -> int:
+        """Fabric cycles that cover ``ck`` clocks of the DRAM."""
+        return -(-ck // self.ratio)
+
+    def bursts(self, data_bits: int) -> int:
+        """Bursts that make a bus word."""
+        return -(-data_bits // self.burst_bits) if self.burst_bits else 1
+
+    def row_words(self, data_bits: int) -> int:
+        """Bus words in a row of a bank."""
+        return max(1, self.row_bursts // self.bursts(data_bits))
+
+    def word_ck(self, data_bits: int) -> int:
+        """CK from the first to the last data of a bus word."""
+        return self.t_bl + (self.bursts(data_bits) - 1) * max(self.t_bl, self.t_ccd_l)
+
+    def word_rate(self, data_bits: int) -> float:
+        """Bus words in a fabric cycle at the peak of the data pins, 1 at most."""
+        return min(1, self.ratio / self.word_ck(data_bits))
+
+    def read_latency(self, data_bits: int) -> int:
+        """Fabric cycles from the read of an open row to its word on the bus: CL, and the word itself."""
+        return self.cycles(self.t_cl + self.word_ck(data_bits))
+
+    @property
+    def refresh_interval(self) -> int:
+        """Fabric cycles after which the refreshes repeat (rounded down: t_refi is a maximum); 0 for never."""
+        if self.t_refi_bank:
+            return self.groups * self.banks // self.refresh_banks * (self.t_refi_bank // self.ratio)
+        return self.t_refi // self.ratio
+
+    @property
+    def refresh_gap(self) -> int:
+        """CK that a refresh takes from a sequential stream: close all rows, refresh, open the row.
+
+        0 for a refresh of single banks, which takes place while others are read.
+        """
+        return 0 if self.t_refi_bank else (self.t_rp_all or self.t_rp) + self.t_rfc + self.t_rcd
+
+    @property
+    def sequential_limit(self) -> float:
+        """Share of the peak that a sequential stream of one-burst words can reach, 0 to 1.
+
+        Less than 1 by the refreshes, and by tCCD where it is longer than the burst.
+        """
+        step = max(self.t_bl, self.t_ccd_l)
+        if self.groups > 1 and not self.columns_lowest:
+            step = max(self.t_bl, self.t_ccd_s, -(-self.t_ccd_l // self.groups))
+        share = max(self.t_bl, self.ratio) / max(step, self.ratio)
+        return share * (1 - self.refresh_gap / (self.refresh_interval * self.ratio)) if self.t_refi else share
+
+    @property
+    def fabric_mhz(self) -> float | None:
+        """Clock of the fabric, MHz."""
+        return None if self.ck_mhz is None else self.ck_mhz / self.ratio
+
+    def peak_bytes_per_s(self, data_bits: int) -> float | None:
+        """Bytes a second at the peak of the data pins; None when the clock is not known."""
+        return None if self.fabric_mhz is None else self.fabric_mhz * 1e6 * self.word_rate(data_bits) * data_bits / 8
+
+
+_JEDEC_DDR4 = ("8 Gb x8, 1 KB a page; tRRD and tFAW: table of 1 KB pages; tRFC1 360 ns, tREFI 7.8 us; rounded to CK as "
+               "in Ramulator 2 (DDR4.cpp), from which also tCWL, tRTP 7.5 ns, tWR 15 ns, tWTR 2.5 and 7.5 ns")
+
+PRESETS = {dram.name: dram for dram in (
+    Dram("ddr4-2400", f"JEDEC JESD79-4, speed bin DDR4-2400R (16-16-16), CK of 833 ps; {_JEDEC_DDR4}",
+         ck_mhz=1200, ratio=4, groups=4, banks=4, t_bl=4, t_cl=16, t_cwl=12, t_rcd=16, t_rp=16, t_ras=39, t_rc=55,
+         t_ccd_s=4, t_ccd_l=6, t_rrd_s=4, t_rrd_l=6, t_faw=26, t_rtp=9, t_wr=18, t_wtr_s=3, t_wtr_l=9, t_turn=2,
+         t_rfc=433, t_refi=9364),
+    Dram("ddr4-3200", f"JEDEC JESD79-4, speed bin DDR4-3200AA (22-22-22), CK of 625 ps; {_JEDEC_DDR4}",
+         ck_mhz=1600, ratio=4, groups=4, banks=4, t_bl=4, t_cl=22, t_cwl=16, t_rcd=22, t_rp=22, t_ras=52, t_rc=74,
+         t_ccd_s=4, t_ccd_l=8, t_rrd_s=4, t_rrd_l=8, t_faw=34, t_rtp=12, t_wr=24, t_wtr_s=4, t_wtr_l=12, t_turn=2,
+         t_rfc=576, t_refi=12480),
+    Dram("ddr3-1600", "JEDEC JESD79-3, speed bin DDR3-1600K (11-11-11), 4 Gb x8, 1 KB a page, CK of 1.25 ns: tRAS "
+         "35 ns, tRC 48.75 ns, tRRD 6 ns, tFAW 30 ns, tRTP and tWTR 7.5 ns, tWR 15 ns, CWL 8, tRFC 260 ns, tREFI "
+         "7.8 us; the same CK in DRAMsim3 (DDR3_4Gb_x8_1600.ini)",
+         ck_mhz=800, ratio=4, banks=8, t_bl=4, t_cl=11, t_cwl=8, t_rcd=11, t_rp=11, t_ras=28, t_rc=39,
+         t_ccd_s=4, t_ccd_l=4, t_rrd_s=5, t_rrd_l=5, t_faw=24, t_rtp=6, t_wr=12, t_wtr_s=6, t_wtr_l=6, t_turn=2,
+         t_rfc=208, t_refi=6240),
+    Dram("lpddr4-2400", "DRAMsim3, LPDDR4_8Gb_x16_2400.ini (8 Gb x16, 2 KB a page, CK of 833 ps), which rounds JEDEC "
+         "JESD209-4 and gives two bank groups where the standard has eight equal banks: to no effect, as BL16 takes "
+         "the pins for longer than either tCCD",
+         ck_mhz=1200, ratio=8, groups=2, banks=4, row_bursts=64, t_bl=8, t_cl=17, t_cwl=14, t_rcd=15, t_rp=15, t_ras=32,
+         t_rc=47, t_ccd_s=4, t_ccd_l=6, t_rrd_s=8, t_rrd_l=8, t_faw=32, t_rtp=12, t_wr=32, t_wtr_s=8, t_wtr_l=16,
+         t_turn=2, t_rfc=392, t_refi=8660),
+    Dram("lpddr5-6400", "JEDEC JESD209-5, 16 Gb x16, bank group mode, BL16, WCK:CK 4:1, CK of 1.25 ns: RL 17, tRCD and "
+         "tRPpb 18 ns, tRPab 21 ns, tRAS 42 ns, tRRD 5 ns, tFAW 20 ns, tRFCab 280 ns, tRFCpb 140 ns (two banks), tREFI "
+         "3.906 us and an eighth of it; tCWL, tRTP, tWR and tWTR as in Ramulator 2 (LPDDR5.cpp)",
+         ck_mhz=800, ratio=2, groups=4, banks=4, row_bursts=64, t_bl=2, t_cl=17, t_cwl=11, t_rcd=15, t_rp=15,
+         t_rp_all=17, t_ras=34, t_rc=49, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=16, t_rtp=4, t_wr=28,
+         t_wtr_s=5, t_wtr_l=10, t_turn=2, t_rfc=224, t_refi=3125, t_rfc_bank=112, t_refi_bank=391, refresh_banks=2),
+    Dram("hbm2", "JEDEC JESD235, HBM2 at 2 Gb/s a pin, pseudo-channel of 4 Gb, 1 KB a page, BL4, CK of 1 ns: CL, tCWL, "
+         "tRCD, tRP, tRAS, tRRD_S, tRFC, tREFI, tRTP, tWR and tWTR of DRAMsim3 (HBM2_4Gb_x128.ini); in pseudo-channel "
+         "mode tCCD 2 and 4, tFAW 15 (Ramulator 2, HBM2.cpp)",
+         ck_mhz=1000, ratio=2, groups=4, banks=4, row_bursts=32, t_bl=2, t_cl=14, t_cwl=4, t_rcd=14, t_rp=14, t_ras=34,
+         t_rc=48, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=15, t_rtp=6, t_wr=16, t_wtr_s=6, t_wtr_l=8,
+         t_turn=2, t_rfc=260, t_refi=3900),
+    Dram("sdram-133", "Micron MT48LC16M16A2-7E (256 Mb, 16 bits, 4 banks, 512 columns), data sheet, CK of 7.5 ns: "
+         "CL 2, tRCD and tRP 15 ns, tRAS 37 ns, tRC 60 ns, tRRD 14 ns, tWR 14 ns, tRFC 66 ns, 8192 refreshes in 64 ms; "
+         "a read may follow written data at once; bursts of one transfer, which follow each other without a gap",
+         ck_mhz=400 / 3, banks=4, row_bursts=512, burst_bits=16, t_cl=2, t_rcd=2, t_rp=2, t_ras=5, t_rc=8, t_rrd_s=2,
+         t_rrd_l=2, t_rtp=1, t_wr=2, t_turn=1, t_rfc=9, t_refi=1041),
+    Dram("ideal", "no memory: a word every cycle, one cycle after its access"),
+    Dram("paper", "fit to the cycles that SeedLM (arXiv 2410.10714) publishes for its FPGA, T = 1.0399 beats + 255: "
+         "16 of every 417 cycles lost, 1 / (1 - 16/417) = 1.0399; 255 cycles from request to first word, of which the "
+         "model's queue takes 2",
+         t_cl=252, t_rfc=16, t_refi=417),
+)}
+"""Memories by name."""
+
+
+def preset(name: str) -> Dram:
+    """The memory called ``name``.
+
+    Raises
+    ------
+    ToolError
+        When there is none; the message lists those there are.
+    """
+    if name not in PRESETS:
+        raise ToolError(f"unknown memory {name!r}: MEMORY must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]

@@ -1,0 +1,153 @@
+"""Frames, both directions: right requests are offered with their payload, wrong ones are not, and nothing is stuck."""
+
+import random
+import struct
+import zlib
+
+import cocotb
+from cocotb.triggers import RisingEdge, with_timeout
+
+from hw.link.protocol import MAX_WORDS, REQUEST, RESPONSE, START_REQUEST, START_RESPONSE, WORD_BYTES, LinkCommand
+from sim.bench.streams import Stream, cycles, receive, send, start
+from sim.tools.runner import arguments
+
+WRITES = (LinkCommand.WRITE_MEMORY, LinkCommand.WRITE_REGISTER)
+
+
+class Request:
+    """A random request: its fields, the words that it carries, the bytes that it is."""
+
+    def __init__(self, command, count):
+        self.fields = {"sequence": random.getrandbits(8), "command": command.value, "count": count,
+                       "address": random.getrandbits(32)}
+        self.words = [random.getrandbits(32) for _ in range(count if command in WRITES else 0)]
+        body = struct.pack(f"<BBHI{len(self.words)}I", *self.fields.values(), *self.words)
+        self.bytes = bytes([START_REQUEST]) + body + zlib.crc32(body).to_bytes(4, "little")
+
+
+class Receiver:
+    """Sends bytes, takes what is offered."""
+
+    def __init__(self, dut):
+        self._dut, self._request = dut, Stream(dut, "request")
+
+    async def start(self):
+        await start(self._dut, self._dut.came, self._request.ready, self._dut.word)
+
+    async def send(self, data, most=6):
+        """Each byte with one idle cycle to ``most`` after it, and nothing offered before the last."""
+        for byte in data:
+            self._dut.came.value, self._dut.byte.value = 1, byte
+            await RisingEdge(self._dut.clk)
+            assert not self._request.valid.value, "offered before its end"
+            self._dut.came.value = 0
+            await cycles(self._dut, random.randint(1, most))
+
+    async def _offer(self, request):
+        while not self._request.valid.value:
+            await RisingEdge(self._dut.clk)
+        assert self._request.payload.value == REQUEST.const(request.fields).as_bits()
+
+    async def expect(self, request):
+        """``request`` is on offer, stays so with its words whatever else comes, and is taken."""
+        await with_timeout(self._offer(request), 100, "ns")
+        for number in random.sample(range(len(request.words)), min(20, len(request.words))):
+            self._dut.word.value = number
+            self._dut.came.value, self._dut.byte.value = random.getrandbits(1), START_REQUEST
+            await cycles(self._dut, 3)
+            assert self._dut.content.value == request.words[number]
+        await self._offer(request)
+        self._dut.came.value = 0
+        self._request.ready.value = 1
+        await RisingEdge(self._dut.clk)
+        self._request.ready.value = 0
+        await self.expect_nothing(4)
+
+    async def expect_nothing(self, count):
+        for _ in range(count):
+            await RisingEdge(self._dut.clk)
+            assert not self._request.valid.value
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def right_requests_are_offered(dut):
+    receiver = Receiver(dut)
+    await receiver.start()
+    for command in LinkCommand:
+        for count in (0, 1, 2, 13, MAX_WORDS if command == LinkCommand.WRITE_MEMORY else 0xFFFF):
+            if command in WRITES and count > MAX_WORDS:
+                continue
+            request = Request(command, count)
+            await receiver.send(random.randbytes(3).replace(bytes([START_REQUEST]), b"-"))
+            await receiver.send(request.bytes, 1 if count == MAX_WORDS else 6)
+            await receiver.expect(request)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(fault=["flipped", "lost", "doubled", "swapped"])
+async def wrong_ones_are_not(dut, fault):
+    """Whatever a fault leaves over is forgotten after the silence."""
+    (silence,) = arguments()
+    receiver = Receiver(dut)
+    await receiver.start()
+    for _ in range(40):
+        request = Request(random.choice(list(LinkCommand)), random.randrange(4))
+        data, at = bytearray(request.bytes), random.randrange(len(request.bytes) - 1)
+        if fault == "flipped":
+            data[at] ^= 1 << random.randrange(8)
+        elif fault == "lost":
+            del data[at]
+        elif fault == "doubled":
+            data.insert(at, data[at])
+        else:
+            data[at], data[at + 1] = data[at + 1], data[at]
+        if data == request.bytes:  # equal bytes were swapped
+            continue
+        await receiver.send(data)
+        await receiver.expect_nothing(silence + 2)
+        await receiver.send(request.bytes)
+        await receiver.expect(request)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_frame_that_stops_is_forgotten_after_the_silence(dut):
+    """And no sooner."""
+    (silence,) = arguments()
+    receiver = Receiver(dut)
+    await receiver.start()
+    request = Request(LinkCommand.WRITE_REGISTER, 1)
+    for stop in range(1, len(request.bytes)):
+        for missing, whole in ((0, False), (1, True)):
+            await receiver.send(request.bytes[:stop], 1)
+            await receiver.expect_nothing(silence - 1 + missing)
+            await receiver.send(request.bytes if whole else request.bytes[stop:])
+            await receiver.expect(request)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def a_payload_that_is_too_long_is_not_waited_for(dut):
+    receiver = Receiver(dut)
+    await receiver.start()
+    long, request = Request(LinkCommand.WRITE_MEMORY, MAX_WORDS + 1), Request(LinkCommand.WRITE_MEMORY, 3)
+    await receiver.send(long.bytes[:1 + REQUEST.size // 8])
+    await receiver.send(request.bytes)
+    await receiver.expect(request)
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+@cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
+async def responses_are_right(dut, idle, stall):
+    """The words of the next response wait for it."""
+    header, words, sent = (Stream(dut, name) for name in ("header", "words", "sent"))
+    await start(dut, dut.came, header.valid, words.valid, sent.ready)
+    headers, content, wanted = [], [], b""
+    for count in (0, 1, 5, 0, 70, 1):
+        fields = {"sequence": random.getrandbits(8), "status": random.getrandbits(1), "count": count}
+        payload = [random.getrandbits(8 * WORD_BYTES) for _ in range(count)]
+        body = struct.pack(f"<BBH{count}I", *fields.values(), *payload)
+        headers.append(RESPONSE.const(fields).as_bits())
+        content += payload
+        wanted += bytes([START_RESPONSE]) + body + zlib.crc32(body).to_bytes(4, "little")
+    cocotb.start_soon(send(header, headers, idle))
+    cocotb.start_soon(send(words, content, idle))
+    assert bytes(await receive(sent, len(wanted), stall)) == wanted

@@ -1,0 +1,91 @@
+"""Set-up of what pip does not bring: ``python -m sim.tools.setup TOOL...``, with TOOL ``libpython``, ``icarus`` or
+``chromium``.
+
+Each is left alone when it is there, got from Debian's packages when that is possible, and asked for in one sentence
+when it is not.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+import find_libpython
+
+from sim.tools.toolchain import ToolError
+
+__all__ = ["main"]
+
+
+def _apt(*arguments: str, cwd: str | None = None) -> bool:
+    """Run apt-get; whether it is there and succeeded."""
+    if not shutil.which("apt-get"):
+        return False
+    return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False).returncode == 0
+
+
+def _install(*packages: str) -> bool:
+    """Install Debian packages, as root."""
+    install = ("install", "-y", "--no-install-recommends", *packages)
+    return os.geteuid() == 0 and (_apt(*install) or (_apt("update") and _apt(*install)))
+
+
+def libpython() -> None:
+    """The shared library of Python, in which cocotb runs inside the simulator; Debian's python3 does without it."""
+    if find_libpython.find_libpython():
+        return
+    version = sysconfig.get_python_version()
+    package = f"libpython{version}"
+    print(f"installing {package} for cocotb", flush=True)
+    if _install(package) and find_libpython.find_libpython():
+        return
+    # Without root's rights the package can still be fetched and opened.
+    with tempfile.TemporaryDirectory() as folder:
+        if _apt("download", package, cwd=folder):
+            for archive in Path(folder).glob("*.deb"):
+                subprocess.run(["dpkg", "-x", str(archive), folder], check=False)
+            for library in Path(folder).rglob(f"libpython{version}.so*"):
+                shutil.copy(library, Path(sys.prefix) / "lib" / library.name)
+    if not find_libpython.find_libpython():
+        raise ToolError(f"the shared library of Python {version} is missing and could not be fetched: run "
+                        f"`apt-get install {package}` as root")
+
+
+def icarus() -> None:
+    """Icarus Verilog."""
+    if shutil.which("iverilog"):
+        return
+    print("installing iverilog", flush=True)
+    if not (_install("iverilog") and shutil.which("iverilog")):
+        raise ToolError("Icarus Verilog is not installed: run `apt-get install iverilog` as root")
+
+
+def chromium() -> None:
+    """A browser and its driver; tests do without, except of the report page."""
+    def there() -> bool:
+        return bool(shutil.which("chromium") and shutil.which("chromedriver"))
+
+    if there():
+        return
+    print("installing chromium and chromium-driver", flush=True)
+    if not (_install("chromium", "chromium-driver") and there()):
+        print("note: Chromium is not installed, so the report page will not be looked at in a browser: run `apt-get "
+              "install chromium chromium-driver` as root", file=sys.stderr)
+
+
+def main() -> None:
+    """Set up the tools named on the command line; exit status 2 when one cannot be had."""
+    try:
+        for name in sys.argv[1:]:
+            {"libpython": libpython, "icarus": icarus, "chromium": chromium}[name]()
+    except ToolError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
