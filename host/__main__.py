@@ -1,6 +1,6 @@
 """``python -m host``."""
 
-from host.cli import main
+from host.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from golden.spec import parse_format
-from host.plot_style import save
-from host.plot_sweep import cycles_by_cause, speedup_by_model
+from host.plots.style import save
+from host.plots.sweep import cycles_by_cause, speedup_by_model
 from sim.dram.presets import preset
 
 MODELS = {"tiny-1B": (44_000_000, 22), "large-70B": (855_000_000, 80), "middle-7B": (202_000_000, 32)}

@@ -9,8 +9,9 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
 
-from host import bitstream, results
-from host.cli import main
+from host import results
+from host.cli.main import main
+from host.synth import bitstream
 from hw.flow import ecppack, nextpnr
 
 

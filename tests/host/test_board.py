@@ -16,11 +16,11 @@ import pytest
 from golden.product import product
 from golden.spec import SEEDLM4
 from host import results
-from host.cli import main
-from host.device import DeviceError
-from host.driver import Driver
+from host.cli.main import main
+from host.device.device import DeviceError
+from host.device.driver import Driver
+from host.device.serial_device import SerialDevice, open_serial
 from host.errors import UserError
-from host.serial_device import SerialDevice, open_serial
 from hw.boards.system import engine_config
 from hw.engine.registers import OFFSETS, START, Status
 from hw.link.protocol import LinkCommand

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from host.checkpoint import default_model, open_checkpoint
+from host.checkpoint.checkpoint import default_model, open_checkpoint
+from host.checkpoint.gguf_file import canonical
 from host.errors import UserError
-from host.gguf_file import canonical
 
 HEADS, KV_HEADS, WIDTH, FFN = 4, 2, 32, 64
 SHAPES = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.k_proj": (WIDTH // 2, WIDTH),

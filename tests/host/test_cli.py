@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from golden.tree import ROOT
-from host import cli, results
+from host import results
+from host.cli import main as cli
 
 SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
           "self_attn.o_proj": (16, 16), "mlp.gate_proj": (32, 16), "mlp.up_proj": (32, 16), "mlp.down_proj": (16, 32)}

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from host.cli import main
-from host.cluster import cluster_runner, connected
-from host.compress import compress
+from host.cli.main import main
+from host.compress.cluster import cluster_runner, connected
+from host.compress.compress import compress
+from host.compress.plan import Options, Slice
+from host.compress.slices import Encoded, Work
 from host.errors import UserError
-from host.plan import Options, Slice
-from host.slices import Encoded, Work
 
 OPTIONS = Options("8,3,14", slice_weights=1)  # slices of one group, of some tenths of a second
 
@@ -60,7 +60,7 @@ def test_an_error_in_a_worker_reaches_the_user(model: Path, tmp_path: Path, monk
 
 def test_a_scheduler_that_does_not_answer(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("host.cluster._TIMEOUT", 0.5)
+    monkeypatch.setattr("host.compress.cluster._TIMEOUT", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         arguments = ["compress", str(model), str(tmp_path / "out"), "--scheduler", address]
         monkeypatch.setattr(sys, "argv", ["host", *arguments])

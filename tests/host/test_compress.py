@@ -20,20 +20,21 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from golden.spec import FormatError, parse_format
-from host import compress as compress_module
-from host import decode, shards
-from host.checkpoint import open_checkpoint
-from host.cli import main
-from host.compress import compress
-from host.container import open_compressed
-from host.decompress import decompress
-from host.encoder import encode
+from host.checkpoint import shards
+from host.checkpoint.checkpoint import open_checkpoint
+from host.checkpoint.container import open_compressed
+from host.cli.main import main
+from host.compress import compress as compress_module
+from host.compress.compress import compress
+from host.compress.decompress import decompress
+from host.compress.journal import PARTS
+from host.compress.plan import Options, Slice
+from host.compress.slices import Encoded, Work, run_here
+from host.compress.verify import inspect
+from host.encoder.encoder import encode
 from host.errors import CheckError, UserError
-from host.image import weight_image
-from host.inspect import inspect
-from host.journal import PARTS
-from host.plan import Options, Slice
-from host.slices import Encoded, Work, run_here
+from host.packing import decode
+from host.packing.image import weight_image
 from hw.config import EngineConfig
 
 WIDTH, FFN = 48, 80

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
-from host.cycle_model import Step, predict
-from host.driver import Counters, Driver
-from host.layout import activation_bytes
+from host.device.arena import activation_bytes
+from host.device.driver import Counters, Driver
+from host.measure.cycle_model import Step, predict
 from hw.config import EngineConfig
 from sim.bench.data import finite_halves
 from sim.bench.random_matrix import random_weights

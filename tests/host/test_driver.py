@@ -11,11 +11,11 @@ import pytest
 from golden import fp16, int4, matvec
 from golden.block import CompressedMatrix
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
-from host.device import DeviceError
-from host.driver import Counters, Driver
+from host.device.arena import memory_needed
+from host.device.device import DeviceError
+from host.device.driver import Counters, Driver
 from host.errors import UserError
-from host.image import activation_image, weight_image
-from host.layout import memory_needed
+from host.packing.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
 from hw.engine.registers import OFFSETS

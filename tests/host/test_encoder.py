@@ -11,9 +11,9 @@ from golden.block import CompressedMatrix
 from golden.encode import encode as golden_encode
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
-from host.encoder import Mode, encode, exponent_bias_for
+from host.encoder.encoder import Mode, encode, exponent_bias_for
+from host.encoder.kernel import load
 from host.errors import UserError
-from host.kernel import load
 
 TIE = 1e-9  # golden compares sums of another order of rounding
 

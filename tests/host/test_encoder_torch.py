@@ -8,12 +8,12 @@ import pytest
 from safetensors.numpy import save_file
 
 from golden.spec import SEEDLM4, BlockFormat
-from host.compress import compress
-from host.container import open_compressed
-from host.encoder import Mode, encode
-from host.encoder_torch import encode_torch
+from host.checkpoint.container import open_compressed
+from host.compress.compress import compress
+from host.compress.plan import Options
+from host.encoder.encoder import Mode, encode
+from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
-from host.plan import Options
 
 
 def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import pytest
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
-from host.image import StoredMatrix, activation_image, weight_image
+from host.packing.image import StoredMatrix, activation_image, weight_image
 from hw.config import EngineConfig
 from sim.bench.random_matrix import random_group_matrix, random_matrix
 

@@ -14,13 +14,13 @@ from safetensors.numpy import save_file
 
 from golden.encode import encode as golden_encode
 from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
-from host import bench_encode as bench
 from host import results
-from host.checkpoint import packaged_model
-from host.cli import main
-from host.controls import CONTROLS, block_floating_point, round_to_nearest
+from host.checkpoint.checkpoint import packaged_model
+from host.cli.main import main
 from host.errors import UserError
-from host.explore import candidates
+from host.quality import bench_encode as bench
+from host.quality.controls import CONTROLS, block_floating_point, round_to_nearest
+from host.quality.explore import candidates
 
 NAMES = ("a.weight", "b.weight")
 
@@ -151,7 +151,7 @@ def test_bench_sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_bench_sim_sees_a_result_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                               capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("host.bench_sim.product", lambda *_: np.ones(40, np.float32))
+    monkeypatch.setattr("host.measure.bench_sim.product", lambda *_: np.ones(40, np.float32))
     monkeypatch.setattr(results, "BUILD", tmp_path)
     monkeypatch.setattr(sys, "argv", ["host", "bench-sim", "--formats", "seedlm4", "--bus", "32", "--memory", "paper",
                                       "--rows", "40", "--cols", "64", "--seconds", "0"])

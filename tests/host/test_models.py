@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from host.errors import UserError
-from host.models import MATRICES, PRESETS, find_model
+from host.measure.models import MATRICES, PRESETS, find_model
 
 PUBLISHED = {
     "TinyLlama-1.1B": 1_100_048_384, "Llama-3.2-1B": 1_235_814_400, "Llama-3.2-3B": 3_212_749_824,

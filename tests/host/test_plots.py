@@ -9,12 +9,12 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from host import published
-from host.plot import speedup_chart
-from host.plot_area import area_chart
-from host.plot_roofline import measured_roofline, sweep_roofline
-from host.plot_style import byte_limit, numbered, save, styles
-from host.plot_sweep import cycles_by_cause, draw, speedup_by_model, tokens_by_model
+from host.measure import published
+from host.plots.area import area_chart
+from host.plots.roofline import measured_roofline, sweep_roofline
+from host.plots.speedup import speedup_chart
+from host.plots.style import byte_limit, numbered, save, styles
+from host.plots.sweep import cycles_by_cause, draw, speedup_by_model, tokens_by_model
 
 Row = dict[str, Any]
 WHITE = "#ffffff"

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from host import results
-from host.cli import main
+from host.cli.main import main
 from host.errors import UserError
-from host.report import write_page
-from host.report_kinds import KINDS
+from host.report.kinds import KINDS
+from host.report.report import write_page
 
 
 class Outline(HTMLParser):

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from host.device import DeviceError
+from host.device.device import DeviceError
+from host.device.serial_device import SerialDevice, open_serial
 from host.errors import UserError
-from host.serial_device import SerialDevice, open_serial
 from hw.engine.registers import OFFSETS
 from hw.link.protocol import LINK_ID, MAX_WORDS, LinkCommand
 

@@ -7,7 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from golden import fp16
-from host.simulate import Job, Matrix, gaussian_matrices, layer_matrices, simulate
+from host.measure.layer import Job, Matrix, gaussian_matrices, layer_matrices, simulate
 
 HIDDEN, FFN, KV = 48, 96, 16
 SHAPES = {"q_proj": (HIDDEN, HIDDEN), "k_proj": (KV, HIDDEN), "v_proj": (KV, HIDDEN), "o_proj": (HIDDEN, HIDDEN),

@@ -7,10 +7,11 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.spec import SEEDLM4, BlockFormat
-from host import results, store
-from host.encoder import encode
+from host import results
+from host.encoder import cache as store
+from host.encoder.cache import compressed
+from host.encoder.encoder import encode
 from host.errors import UserError
-from host.store import compressed
 
 FMT = BlockFormat(4, 2, 3)
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from golden.block import CompressedMatrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
-from host import decode
-from host.image import weight_image
-from host.stream import group_bytes, lanes, pack_rows, stream_bytes, unpack_rows
+from host.packing import decode
+from host.packing.image import weight_image
+from host.packing.stream import group_bytes, lanes, pack_rows, stream_bytes, unpack_rows
 from hw.config import EngineConfig
 
 FORMATS = st.builds(BlockFormat, c=st.integers(1, 256), p=st.integers(1, 8), k=st.integers(2, 12),

@@ -16,14 +16,16 @@ import pytest
 from distributed import LocalCluster
 
 from golden.tree import ROOT
-from host import cli_sweep, results, sweep_point, sweep_workers
-from host.cli import main
+from host import results
+from host.cli import sweep as cli_sweep
+from host.cli.main import main
 from host.errors import UserError
-from host.models import PRESETS, ModelShape
+from host.measure import sweep_point, sweep_workers
+from host.measure.models import PRESETS, ModelShape
+from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
+from host.measure.sweep_point import Point, measured, predicted
+from host.measure.sweep_workers import cluster, processes
 from host.results import Row
-from host.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
-from host.sweep_point import Point, measured, predicted
-from host.sweep_workers import cluster, processes
 from sim.dram.presets import preset
 from sim.tools.toolchain import ToolError
 
@@ -128,7 +130,7 @@ def test_other_sources_or_weights_are_other_points(tmp_path: Path, monkeypatch: 
     sweep = replace(SWEEP, formats=("fp16",))
     count: list[Point] = []
     for name, source in (("tiny", "digest"), ("renamed", "digest"), ("tiny", "another digest")):
-        monkeypatch.setattr("host.sweep.sources", lambda source=source: source)
+        monkeypatch.setattr("host.measure.sweep.sources", lambda source=source: source)
         renamed = replace(sweep, models=(replace(TINY, name=name),))
         run_sweep(renamed, points_of(renamed), tmp_path, fake(counters, count), quiet)
     assert len(count) == 2
@@ -193,9 +195,9 @@ def test_processes_end_with_a_sweep_that_is_killed() -> None:
     code = f"""
 import multiprocessing, os, signal
 from pathlib import Path
-from host.models import ModelShape
-from host.sweep_point import Point
-from host.sweep_workers import processes
+from host.measure.models import ModelShape
+from host.measure.sweep_point import Point
+from host.measure.sweep_workers import processes
 with processes(1) as runner:
     list(runner([{WIDE!r}]))
     print(multiprocessing.active_children()[0].pid, flush=True)

@@ -11,8 +11,10 @@ import pytest
 from amaranth.back import rtlil
 
 from golden.spec import SEEDLM3, SEEDLM4
-from host import area, place, results
-from host.cli import main
+from host import results
+from host.cli.main import main
+from host.synth import area
+from host.synth import place_and_route as place
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS, XC7, Configuration, Ecp5
 from hw.engine.engine import Engine

@@ -7,7 +7,7 @@ import pytest
 
 from golden.product import product
 from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat
-from host.driver import Driver
+from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.pins import EnginePins
@@ -154,7 +154,7 @@ def test_axi_as_others_see_it(config, simulator):
 
 def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch):
     config = _small(SEEDLM4, 64)
-    monkeypatch.setattr("host.driver.require_finite", lambda values, what: values)
+    monkeypatch.setattr("host.device.driver.require_finite", lambda values, what: values)
     with open_device(config, "ddr4-2400", 1 << 18, "verilator") as device:
         weights = random_matrix(SEEDLM4, 4, 16, np.random.default_rng(1))
         with pytest.raises(Exception, match="NaN or infinite"):

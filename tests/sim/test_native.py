@@ -14,7 +14,7 @@ import pytest
 from golden.product import product
 from golden.spec import INT4, SEEDLM3, SEEDLM4
 from golden.tree import ROOT
-from host.driver import Driver
+from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.engine.registers import ID, OFFSETS
 from sim.bench.data import finite_halves

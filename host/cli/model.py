@@ -1,0 +1,81 @@
+"""Commands on whole models: compress, decompress, inspect."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from host.compress.cluster import cluster_runner, connected
+from host.compress.compress import compress as compress_model
+from host.compress.decompress import decompress as decompress_model
+from host.compress.plan import LINEAR_LAYERS, Options
+from host.compress.slices import Runner, run_here
+from host.compress.verify import COLUMNS
+from host.compress.verify import inspect as inspect_model
+from host.progress import block_progress
+from host.results import show
+
+__all__ = ["compress", "decompress", "inspect"]
+
+_NAMED = 3  # tensors named in a message
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors or Hugging Face folder.")],
+             out: Annotated[Path, typer.Argument(help="Folder to be made, or one to go on with.")],
+             format: Annotated[str, typer.Option(help="seedlm4, seedlm3 or C,P,K.")] = "seedlm4",
+             mode: Annotated[str, typer.Option(help="exact, or paper: the paper's rounding.")] = "exact",
+             bias: Annotated[str, typer.Option(help="Exponent bias by tensor: auto; off is the paper's.")] = "auto",
+             include: Annotated[list[str], typer.Option(help="Glob of matrices to compress; may be repeated.")] =
+             list(LINEAR_LAYERS),  # noqa: B006  typer copies it
+             exclude: Annotated[list[str], typer.Option(help="Glob of matrices to leave alone.")] =
+             [],  # noqa: B006
+             check: Annotated[bool, typer.Option("--check", help="Decode all again, compare with golden.")] = False,
+             weighting: Annotated[Path | None, typer.Option(
+                 help="Folder of NAME.npy: what an error in each column of a tensor counts.")] = None,
+             device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
+             workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
+             scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port.")] = "",
+             slice_weights: Annotated[int, typer.Option(help="Weights in the unit of work that is never lost.")] =
+             1 << 20,
+             shard_bytes: Annotated[int, typer.Option(help="Size at which a shard is closed.")] = 1 << 30) -> None:
+    """Compress the linear layers of a model. Interrupted, the same command goes on where it was."""
+    options = Options(format, mode, bias, tuple(include), tuple(exclude),  # type: ignore[arg-type]  # checked there
+                      slice_weights, shard_bytes, device)
+    with ExitStack() as stack:
+        runner: Runner = run_here
+        if scheduler or workers > 1:
+            runner = cluster_runner(stack.enter_context(connected(scheduler, workers)))
+        progress = stack.enter_context(block_progress())
+        done = compress_model(model, out, options, check=check, weighting=weighting, runner=runner,
+                              progress=progress)
+    plan = done.plan
+    if plan.padded:
+        print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
+              f"{_some(plan.padded)}")
+    if plan.left_out:
+        print(f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}")
+    kept = sum(len(shard.copies) for shard in plan.shards)
+    print(f"{out}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, {plan.output_bytes:,} bytes"
+          + ("" if done.fresh else "; it was complete already"))
+
+
+def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
+               out: Annotated[Path, typer.Argument(help="Folder to be made.")],
+               dtype: Annotated[str, typer.Option(help="f32, f16 or bf16; default: as before compression.")] = "",
+               ) -> None:
+    """Write a compressed model as plain safetensors."""
+    with block_progress() as progress:
+        decompress_model(folder, out, dtype.upper() or None, progress)
+    print(f"{out}: decompressed")
+
+
+def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
+            verify: Annotated[bool, typer.Option(help="Compare every stream with its digest.")] = True) -> None:
+    """List the compressed tensors of a folder and verify them."""
+    show(str(folder), COLUMNS, inspect_model(folder, verify))

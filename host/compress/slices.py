@@ -1,0 +1,103 @@
+"""One slice of work: rows in, their part of the packed stream out. The same on this machine and on any other."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from golden.spec import parse_seedlm
+from host.compress.plan import Slice
+from host.encoder.encoder import Mode, encode
+from host.encoder.torch_encoder import encode_torch
+from host.errors import CheckError
+from host.packing import decode
+from host.packing.stream import pack_rows, unpack_rows
+
+__all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker must know: weights, float32, (rows, columns); name of the tensor, for messages; format name, mode,
+    exponent bias of the tensor, whether to check the result, channel weights, if any, and the
+    PyTorch device, or nothing for the processors."""
+
+    weights: np.ndarray
+    tensor: str
+    format: str
+    mode: Mode
+    exponent_bias: int
+    check: bool
+    channel_weights: np.ndarray | None = None
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A finished slice: its bytes of the stream, the squared error and the squared norm of its weights, and the
+    exponent bias that it was encoded with."""
+
+    stream: bytes
+    error: float
+    norm: float
+    exponent_bias: int
+
+    def to_bytes(self) -> bytes:
+        """For a file: one line of JSON, then the stream."""
+        head = {key: value for key, value in asdict(self).items() if key != "stream"} | {"bytes": len(self.stream)}
+        return json.dumps(head).encode() + b"\n" + self.stream
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Encoded":
+        """The inverse; ValueError, KeyError or TypeError when it is something else."""
+        line, _, stream = content.partition(b"\n")
+        head = json.loads(line)
+        if head.pop("bytes") != len(stream):
+            raise ValueError("a slice of another length than it says")
+        return cls(stream, **head)
+
+
+def encode_slice(work: Work, threads: int | None = None,
+                 progress: Callable[[int, int], None] | None = None) -> Encoded:
+    """Compress one slice.
+
+    Raises
+    ------
+    UserError
+        As :func:`host.encoder.encoder.encode`.
+    CheckError
+        When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
+    """
+    fmt, weights = parse_seedlm(work.format), work.weights
+    if work.device:
+        matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
+                              progress=progress)
+    else:
+        matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias,
+                        channel_weights=work.channel_weights, threads=threads, progress=progress)
+    stream = pack_rows(matrix)
+    if work.check:
+        stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)
+        golden = matrix.numerators()
+        if not (np.array_equal(decode.numerators(stored), golden)
+                and np.array_equal(stored.exponents, matrix.exponents)):
+            raise CheckError(f"{work.tensor} does not decode to what golden makes of it")
+    exact = weights.astype(np.float64)
+    error = float(np.square(decode.weights(matrix) - exact).sum())
+    return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias)
+
+
+Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]
+"""Encodes slices, here or elsewhere, and yields them in any order; the second argument may be told the fraction of a
+slice that is done."""
+
+
+def run_here(work: Iterable[tuple[Slice, Work]],
+             partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
+    """The runner of one process: slices one after another, each on all processors."""
+    for part, task in work:
+        def progress(done: int, total: int, part: Slice = part) -> None:
+            partial(part, done / total)
+
+        yield part, encode_slice(task, progress=progress)

@@ -1,0 +1,208 @@
+"""A board at the end of a serial line, as a device: :mod:`hw.link.protocol` from the host's side.
+
+One request at a time. One that is not answered, or not rightly, is sent again; the board carries none out twice.
+Whatever is written to memory is verified, by a checksum that the board makes.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Protocol
+
+import serial
+
+from host.device.device import DeviceError
+from host.errors import UserError
+from hw.boards.system import BAUD
+from hw.engine.registers import OFFSETS, Status
+from hw.link.protocol import (
+    IDENTITY,
+    LINK_ID,
+    MAX_WORDS,
+    START_REQUEST,
+    START_RESPONSE,
+    WORD_BYTES,
+    LinkCommand,
+    LinkStatus,
+)
+
+__all__ = ["Port", "SerialDevice", "open_serial"]
+
+TRIES = 6
+"""Times that a request is sent."""
+PATIENCE = 1.0
+"""Seconds without the rest of an answer after which a request is sent again; much longer than the longest frame."""
+SUM_WORDS = 1 << 14
+"""Words of memory summed by one request."""
+_RESPONSE = struct.Struct("<BBH")
+
+
+class Port(Protocol):
+    """What is used of a ``serial.Serial``; ``read`` gives less than it is asked for after its timeout."""
+
+    name: str
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes."""
+
+    def write(self, data: bytes) -> int | None:
+        """Send all."""
+
+    def reset_input_buffer(self) -> None:
+        """Forget what has come."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+def open_serial(path: str, patience: float = PATIENCE) -> Port:
+    """The serial port at ``path``.
+
+    Raises
+    ------
+    UserError
+        When there is none, or it is not ours to use.
+    """
+    try:
+        port = serial.Serial(path, BAUD, timeout=patience, write_timeout=10 * patience, exclusive=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot open the serial port {path} ({error}): plug the board in, and name its port, for "
+                        "example serial:/dev/ttyUSB0") from None
+    with suppress(OSError, ValueError, NotImplementedError, AttributeError):
+        port.set_low_latency_mode(True)  # a matter of speed: not every adapter has it
+    return port
+
+
+class SerialDevice:
+    """The device protocol of :mod:`host.device.device` over a port.
+
+    Parameters
+    ----------
+    port : Port
+    update : callable
+        Called with what is being done, and how many bytes of how many, for a progress display.
+
+    Raises
+    ------
+    DeviceError
+        When nobody answers, or something else than a board of this design.
+    """
+
+    def __init__(self, port: Port, update: Callable[[str, int, int], None] = lambda what, done, total: None):
+        self._port, self._update, self._sequence, self.repeated = port, update, 0, 0
+        identity = self._identity()
+        if identity["LINK_ID"] != LINK_ID:
+            raise DeviceError(f"the board at {port.name} says {identity['LINK_ID']:#010x} where one of this design has "
+                              f"{LINK_ID:#010x}: load a bitstream of this version")
+        self.memory_bytes, self.clock_hz = identity["MEMORY_BYTES"], identity["CLOCK_HZ"]
+
+    def _receive(self) -> tuple[int, int, bytes] | None:
+        """Sequence number, status and payload of the next frame; None when it is not right."""
+        while (start := self._port.read(1)) != bytes([START_RESPONSE]):
+            if not start:
+                return None
+        header = self._port.read(_RESPONSE.size)
+        if len(header) < _RESPONSE.size:
+            return None
+        sequence, status, count = _RESPONSE.unpack(header)
+        rest = self._port.read(WORD_BYTES * (count + 1))
+        payload, check = rest[:-WORD_BYTES], rest[-WORD_BYTES:]
+        if len(rest) < WORD_BYTES * (count + 1) or zlib.crc32(header + payload) != int.from_bytes(check, "little"):
+            return None
+        return sequence, status, payload
+
+    def _exchange(self, command: LinkCommand, words: int, address: int = 0, content: bytes = b"") -> bytes:
+        """Send a request until it is answered; the answer's payload, ``words`` long."""
+        self._sequence = (self._sequence + 1) % 256
+        carried = len(content) // WORD_BYTES
+        body = struct.pack("<BBHI", self._sequence, command.value, carried or words, address) + content
+        frame = bytes([START_REQUEST]) + body + zlib.crc32(body).to_bytes(4, "little")
+        try:
+            for attempt in range(TRIES):
+                self._port.reset_input_buffer()
+                self._port.write(frame)
+                answer = self._receive()
+                if answer and answer[0] == self._sequence:
+                    self.repeated += attempt
+                    return self._payload(answer, command, address, 0 if carried else words)
+        except OSError as error:
+            raise DeviceError(f"the serial port {self._port.name} failed: {error}") from None
+        raise DeviceError(f"no answer from {self._port.name} to {command.name} after {TRIES} tries: is the board "
+                          "plugged in, its bitstream loaded, and this its port?")
+
+    def _payload(self, answer: tuple[int, int, bytes], command: LinkCommand, address: int, words: int) -> bytes:
+        _, status, payload = answer
+        if status != LinkStatus.DONE.value:
+            raise DeviceError(f"the board refused {command.name} at address {address:#x}")
+        expected = 1 if command is LinkCommand.SUM_MEMORY else words
+        if len(payload) != WORD_BYTES * expected:
+            raise DeviceError(f"the board answered {command.name} with {len(payload)} bytes: load a bitstream of this "
+                              "version")
+        return payload
+
+    def _identity(self) -> dict[str, int]:
+        payload = self._exchange(LinkCommand.IDENTIFY, len(IDENTITY))
+        return dict(zip(IDENTITY, struct.unpack(f"<{len(IDENTITY)}I", payload), strict=True))
+
+    def read_register(self, offset: int) -> int:
+        """The 32-bit register at byte ``offset``."""
+        return int.from_bytes(self._exchange(LinkCommand.READ_REGISTER, 1, offset), "little")
+
+    def write_register(self, offset: int, value: int) -> None:
+        """Set the 32-bit register at byte ``offset``."""
+        self._exchange(LinkCommand.WRITE_REGISTER, 0, offset, value.to_bytes(WORD_BYTES, "little"))
+
+    def write_memory(self, address: int, content: bytes) -> None:
+        """Put ``content`` at ``address``, a multiple of the word, and verify it; zeros fill up its last word.
+
+        Raises
+        ------
+        DeviceError
+            When memory does not hold what was written.
+        """
+        padded = content + bytes(-len(content) % WORD_BYTES)
+        step = WORD_BYTES * MAX_WORDS
+        for start in range(0, len(padded), step):
+            self._exchange(LinkCommand.WRITE_MEMORY, 0, address + start, padded[start:start + step])
+            self._update("load", min(start + step, len(content)), len(content))
+        step = WORD_BYTES * SUM_WORDS
+        for start in range(0, len(padded), step):
+            part = padded[start:start + step]
+            found = self._exchange(LinkCommand.SUM_MEMORY, len(part) // WORD_BYTES, address + start)
+            if int.from_bytes(found, "little") != zlib.crc32(part):
+                raise DeviceError(f"the board's memory does not hold what was written to it: {len(part)} bytes at "
+                                  f"address {address + start:#x} differ")
+            self._update("verify", min(start + step, len(content)), len(content))
+
+    def read_memory(self, address: int, count: int) -> bytes:
+        """``count`` bytes from ``address``, a multiple of the word."""
+        content = bytearray()
+        while len(content) < count:
+            words = min(MAX_WORDS, -(-(count - len(content)) // WORD_BYTES))
+            content += self._exchange(LinkCommand.READ_MEMORY, words, address + len(content))
+        return bytes(content[:count])
+
+    def wait(self, limit: int) -> bool:
+        """Wait up to ``limit`` engine cycles, counted by the board, for the end of a run; whether it came."""
+        waited, before = 0, self._identity()["CYCLES"]
+        while True:
+            status: Any = Status.from_bits(self.read_register(OFFSETS["STATUS"]))
+            if status.done:
+                return True
+            if waited >= limit:
+                return False
+            now = self._identity()["CYCLES"]
+            waited, before = waited + (now - before) % (1 << 32), now
+
+    def close(self) -> None:
+        """Let go of the port."""
+        self._port.close()
+
+    def __enter__(self) -> "SerialDevice":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self.close()

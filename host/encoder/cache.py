@@ -1,0 +1,47 @@
+"""Compressed matrices kept between runs, in ``build/compressed``, by a digest of all that they depend on."""
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Callable
+
+import numpy as np
+
+from golden.block import CompressedMatrix
+from golden.spec import BlockFormat
+from golden.tree import source_digest
+from host.encoder.encoder import encode
+from host.results import report_folder
+
+__all__ = ["compressed"]
+
+
+def _digest(weights: np.ndarray, fmt: BlockFormat) -> str:
+    what = (fmt, weights.shape, weights.dtype, np.__version__, source_digest("host.encoder.encoder"))
+    digest = hashlib.sha256(repr(what).encode())
+    digest.update(np.ascontiguousarray(weights).data)
+    return digest.hexdigest()[:24]
+
+
+def compressed(weights: np.ndarray, fmt: BlockFormat,
+               progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
+    """``encode(weights, fmt)``, taken from the store when it is there.
+
+    Raises
+    ------
+    UserError
+        As :func:`host.encoder.encoder.encode`, and when the store cannot be written.
+    """
+    path = report_folder("compressed") / f"{_digest(weights, fmt)}.npz"
+    try:
+        with np.load(path) as kept:
+            return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
+                                    int(kept["exponent_bias"]))
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
+        pass  # not there, or cut short by a crash: made anew
+    matrix = encode(weights, fmt, progress=progress)
+    part = path.with_suffix(f".{os.getpid()}.npz")  # another process may make the same matrix
+    np.savez(part, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,
+             exponent_bias=matrix.exponent_bias)
+    part.replace(path)
+    return matrix

@@ -1,0 +1,147 @@
+"""Shapes of models: which matrices a decoder layer has, how many layers there are, and what a token reads besides.
+
+Presets are Llama's; any other model is read from a Hugging Face ``config.json`` or from a checkpoint.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from host.errors import UserError
+
+__all__ = ["INPUTS", "MATRICES", "PRESETS", "ModelShape", "find_model"]
+
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""Matrices of a decoder layer, in the order in which they are run."""
+INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
+"""Those that are multiplied with the vector of the one before, whose name this gives."""
+_HALF_BYTES = 2
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """Dimensions of a Llama-like model.
+
+    Parameters
+    ----------
+    name : str
+    hidden, ffn : int
+        Width of the residual stream and of the feed-forward layer.
+    layers, heads, kv_heads, head_dim, vocab : int
+    source : str
+        Where the numbers come from.
+    path : Path or None
+        The checkpoint they come from, whose weights there are too.
+    """
+
+    name: str
+    hidden: int
+    ffn: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    source: str
+    path: Path | None = None
+
+    def shape(self, matrix: str) -> tuple[int, int]:
+        """Rows and columns of a matrix of :data:`MATRICES`, or of ``lm_head``, which a tied one is read as too."""
+        hidden, ffn, q, kv = self.hidden, self.ffn, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        return {"q_proj": (q, hidden), "k_proj": (kv, hidden), "v_proj": (kv, hidden), "o_proj": (hidden, q),
+                "gate_proj": (ffn, hidden), "up_proj": (ffn, hidden), "down_proj": (hidden, ffn),
+                "lm_head": (self.vocab, hidden)}[matrix]
+
+    @property
+    def layer_weights(self) -> int:
+        """Weights of a decoder layer's matrices."""
+        return sum(rows * cols for rows, cols in map(self.shape, MATRICES))
+
+    @property
+    def streamed_weights(self) -> int:
+        """Weights that a token reads: those of all layers and of lm_head."""
+        return self.layers * self.layer_weights + self.vocab * self.hidden
+
+    def kv_cache_bytes(self, context: int) -> int:
+        """Bytes of keys and values, FP16, that a token reads after ``context`` others."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * _HALF_BYTES * context
+
+
+_CHECKED = "; checked against the published number of parameters"
+_META = f"Meta's config.json as published on Hugging Face{_CHECKED}"
+
+PRESETS = {model.name: model for model in (
+    ModelShape("TinyLlama-1.1B", 2048, 5632, 22, 32, 4, 64, 32000,
+               f"TinyLlama-1.1B-Chat-v1.0's config.json as published on Hugging Face{_CHECKED}, 1,100,048,384"),
+    ModelShape("Llama-3.2-1B", 2048, 8192, 16, 32, 8, 64, 128256, f"{_META}, 1,235,814,400, lm_head is tied"),
+    ModelShape("Llama-3.2-3B", 3072, 8192, 28, 24, 8, 128, 128256, f"{_META}, 3,212,749,824, lm_head is tied"),
+    ModelShape("Llama-2-7B", 4096, 11008, 32, 32, 32, 128, 32000, f"{_META}, 6,738,415,616"),
+    ModelShape("Llama-3-8B", 4096, 14336, 32, 32, 8, 128, 128256, f"{_META}, 8,030,261,248; Llama-3.1-8B is alike"),
+    ModelShape("Llama-2-13B", 5120, 13824, 40, 40, 40, 128, 32000, f"{_META}, 13,015,864,320"),
+    ModelShape("Llama-2-70B", 8192, 28672, 80, 64, 8, 128, 32000, f"{_META}, 68,976,648,192"),
+    ModelShape("Llama-3-70B", 8192, 28672, 80, 64, 8, 128, 128256, f"{_META}, 70,553,706,496; Llama-3.1-70B is alike"),
+    ModelShape("Llama-3.1-405B", 16384, 53248, 126, 128, 8, 128, 128256,
+               f"Meta's llama-models, models/llama3_1/api/sku_list.py{_CHECKED}, 405,853,388,800"),
+)}
+"""By name, small to large. Sizes alone: a layer's cycles do not depend on the weights."""
+
+
+def _from_config(settings: Mapping[str, Any], name: str, source: str) -> ModelShape:
+    """A shape from the settings of a ``config.json``, in which kv heads and the width of a head may be missing."""
+    def number(key: str, default: int | None = None) -> int:
+        value = settings.get(key)
+        value = default if value is None else value
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"{source} is not the config.json of a Llama model: {key} must be a positive integer, not "
+                            f"{value!r}")
+        return value
+
+    hidden, heads = number("hidden_size"), number("num_attention_heads")
+    return ModelShape(name, hidden, number("intermediate_size"), number("num_hidden_layers"), heads,
+                      number("num_key_value_heads", heads), number("head_dim", max(hidden // heads, 1)),
+                      number("vocab_size"), source)
+
+
+def _from_file(path: Path) -> ModelShape:
+    try:
+        settings = json.loads(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read the shape file {path} ({error.strerror}): give a config.json as on Hugging Face"
+                        ) from None
+    except ValueError as error:
+        raise UserError(f"the shape file {path} is not JSON ({error}): give a config.json as on Hugging Face") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"the shape file {path} holds no JSON object: give a config.json as on Hugging Face")
+    return _from_config(settings, path.parent.name if path.name == "config.json" else path.stem, str(path))
+
+
+def _from_checkpoint(checkpoint: Checkpoint) -> ModelShape:
+    """A shape from the tensors themselves, which do not tell how wide a head is: 1 does as well."""
+    shapes = {short: checkpoint.shape(name) for short, name in checkpoint.layer_matrices(0)}
+    (q, hidden), (kv, _), (ffn, _) = (shapes[name] for name in ("q_proj", "k_proj", "gate_proj"))
+    vocab, path = checkpoint.shape(checkpoint.lm_head)[0], checkpoint.path
+    return ModelShape(path.name, hidden, ffn, checkpoint.layers, q, kv, 1, vocab, str(path), path)
+
+
+def find_model(text: str) -> ModelShape:
+    """The model called ``text``: a preset, a shape file (``.json``) or a checkpoint.
+
+    Raises
+    ------
+    UserError
+        When there is none, or the file is not what it should be.
+    """
+    if found := next((model for name, model in PRESETS.items() if name.lower() == text.lower()), None):
+        return found
+    path = Path(text)
+    if path.suffix.lower() == ".json":
+        return _from_file(path)
+    if path.exists():
+        return _from_checkpoint(open_checkpoint(path))
+    near = get_close_matches(text, PRESETS, n=1, cutoff=0.7)
+    raise UserError(f"unknown model {text!r}: {f'did you mean {near[0]}? ' if near else ''}MODELS are of "
+                    f"{', '.join(PRESETS)}, or paths of a config.json or of a checkpoint")

@@ -1,0 +1,82 @@
+"""Roofline: what every memory gives at most, and what each engine takes of it once it streams, both measured in RTL.
+
+The memory's limit is that of a master that does nothing but read. An engine's rate is that of the second half of a
+matrix, the difference between a run of all rows and one of half of them: neither start-up nor drain is part of it, and
+results that are written are.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from golden.product import product
+from golden.spec import parse_format
+from host.device.arena import memory_needed
+from host.device.driver import Counters, Driver
+from host.progress import Update
+from host.results import Column, Row
+from hw.config import EngineConfig
+from sim.bench.data import finite_halves
+from sim.bench.random_matrix import random_weights
+from sim.device.cocotb_device import open_device
+from sim.dram.measure import sequential_rate
+from sim.dram.presets import Dram, preset
+
+__all__ = ["COLUMNS", "roofline"]
+
+COLUMNS: tuple[Column, ...] = (
+    ("memory", "memory", ""), ("format", "format", ""), ("peak_bytes_per_s", "peak, B/s", ".4g"),
+    ("limit_bytes_per_s", "limit, B/s", ".4g"), ("limit_of_peak", "limit of peak", ".2%"),
+    ("achieved_fraction", "achieved of limit", ".2%"), ("peak_fraction", "achieved of peak", ".2%"),
+    ("weights_per_cycle", "weights/cycle", ".2f"), ("bit_exact", "exact", ""), ("source", "source", ""),
+)
+_RESULT_BITS = 32
+_COLS = 1536
+"""Columns of the matrices: whole blocks and groups in every format."""
+_BEATS = 200_000
+"""Beats that half of a matrix takes at least; memories refresh themselves 60 times in them, or more often."""
+
+
+def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, bool]:
+    """Counters of one product of random weights, and whether its results are golden's."""
+    rng = np.random.default_rng(rows)
+    weights, x = random_weights(config.fmt, rows, _COLS, rng), finite_halves(rng, _COLS)
+    done = driver.multiply(weights, x)
+    return done.counters, done.y.tobytes() == product(weights, x, config.act_bits).tobytes()
+
+
+def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, float, bool]:
+    """Bytes and weights a cycle in steady state, and whether all results were exact."""
+    group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
+    # Whole write bursts, so that both runs end with one of the same length.
+    burst = max(config.lanes, config.write_beats * config.bus_bits // _RESULT_BITS)
+    rows = [burst * -(-_BEATS * config.lanes // (group * burst)) * times for times in (1, 2)]
+    with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
+                     simulator) as device:
+        driver = Driver(device, config)
+        (short, short_exact), (long, long_exact) = (_run(driver, config, count) for count in rows)
+    cycles = long.cycles - short.cycles
+    moved = long.bytes_read + long.bytes_written - short.bytes_read - short.bytes_written
+    return moved / cycles, (rows[1] - rows[0]) * _COLS / cycles, short_exact and long_exact
+
+
+def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int, simulator: str,
+             update: Update) -> Iterator[Row]:
+    """A row for every memory and format, as they are measured."""
+    done, total = 0, len(memories) * (1 + len(formats))
+    for name in memories:
+        dram = preset(name)
+        update(f"{name}: the memory alone", done, total)
+        limit, peak = sequential_rate(dram, bus_bits, simulator), dram.peak_bytes_per_s(bus_bits)
+        most = dram.word_rate(bus_bits) * bus_bits / 8
+        done += 1
+        for fmt in formats:
+            update(f"{name}: {fmt}", done, total)
+            moved, weights, exact = _rate(EngineConfig(parse_format(fmt), bus_bits), dram, simulator)
+            done += 1
+            yield {
+                "memory": name, "format": fmt, "bus_bits": bus_bits, "peak_bytes_per_s": peak,
+                "limit_bytes_per_s": peak and peak * limit, "limit_of_peak": limit,
+                "achieved_fraction": moved / most / limit, "peak_fraction": moved / most,
+                "weights_per_cycle": weights, "bit_exact": exact, "source": "rtl",
+            }

@@ -1,0 +1,220 @@
+"""Sweep: models, formats and memories, point by point: in RTL as far as there is time for it, else by the cycle model.
+
+Finished points are kept below ``build/sweep/points``, each under a digest of itself and of the sources that its result
+depends on; a sweep that was interrupted goes on where it was. Tokens a second are made of these points: all layers,
+lm_head, and the keys and values of the context, read once for every token at the rate at which the memory streams.
+"""
+
+import csv
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from golden.spec import ACT_BITS
+from host.device.driver import check_shape
+from host.measure.models import ModelShape
+from host.measure.sweep_point import Point, predicted
+from host.measure.sweep_workers import Runner, sources
+from host.results import Column, Row
+from sim.dram.presets import Dram, preset
+
+__all__ = ["COLUMNS", "Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
+
+COLUMNS: tuple[Column, ...] = (
+    ("model", "model", ""), ("matrix", "matrix", ""), ("memory", "memory", ""), ("format", "format", ""),
+    ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".4f"), ("limit_fraction", "of limit", ".2%"),
+    ("weights_per_cycle", "weights/cycle", ".1f"), ("tokens_per_s", "tokens/s", ".3g"), ("source", "source", ""),
+    ("model_deviation", "model off by", "+.3%"), ("bit_exact", "exact", ""),
+)
+CAUSES = ("beats", "starved", "refresh", "stalled", "drain")
+Update = Callable[[str, float, float], None]
+"""What has just been finished, seconds of work done, and of all of it."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to sweep over: ``matrices`` as in :class:`~host.measure.sweep_point.Point`; ``context`` is in tokens."""
+
+    models: tuple[ModelShape, ...]
+    formats: tuple[str, ...]
+    memories: tuple[str, ...]
+    matrices: tuple[str, ...] = ("layer",)
+    bus_bits: int = 512
+    act_bits: int = ACT_BITS
+    context: int = 2048
+    layer: int = 0
+
+
+def points_of(sweep: Sweep) -> list[Point]:
+    """All points, in the order of the report."""
+    return [Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, sweep.layer)
+            for memory in sweep.memories for model in sweep.models for matrix in sweep.matrices
+            for name in sweep.formats]
+
+
+def affordable(points: Sequence[Point], seconds: float) -> list[Point]:
+    """Those that RTL can do in so many seconds on one core: small ones first, all formats or none."""
+    works: dict[tuple[int, str, str, str], list[Point]] = {}
+    for point in points:
+        works.setdefault((point.weights, point.model.name, point.matrix, point.memory), []).append(point)
+    chosen: list[Point] = []
+    for _, work in sorted(works.items()):
+        seconds -= sum(point.seconds for point in work)
+        if seconds < 0:
+            break
+        chosen += work
+    return chosen
+
+
+def _kept(point: Point, folder: Path) -> Path:
+    """Where the result of a point is kept."""
+    files = sorted(path for path in point.model.path.rglob("*") if path.is_file()) if point.model.path and \
+        point.model.path.is_dir() else [point.model.path] if point.model.path else []
+    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    text = repr((replace(point, model=replace(point.model, name="", source="")), stamps, sources()))
+    return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+
+
+def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Update) -> Iterator[tuple[Point, Row]]:
+    """Results of points, those first that were kept."""
+    done, total = 0.0, sum(point.seconds for point in points)
+    missing = []
+    for point in points:
+        try:
+            yield point, json.loads(_kept(point, folder).read_text())
+            done += point.seconds
+        except (OSError, ValueError):
+            missing.append(point)
+    update(f"{len(missing)} points to run" if missing else "all points are known", done, total)
+    # Large ones first: the processes then end at about the same time.
+    for point, result in runner(sorted(missing, key=lambda point: -point.seconds)):
+        done += point.seconds
+        update(f"{point.model.name} {point.matrix} {point.format} {point.memory}", done, total)
+        if "error" not in result:
+            path = _kept(point, folder)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            part.write_text(json.dumps(result))
+            part.replace(path)
+        yield point, result
+
+
+def _rates(row: Row, weights: int, dram: Dram, bus_bits: int) -> Row:
+    """Figures that follow from a row's cycles and bytes."""
+    words = row["bytes"] * 8 / bus_bits
+    return {
+        "weights": weights, "bytes_per_weight": row["bytes"] / weights, "weights_per_cycle": weights / row["cycles"],
+        "limit_fraction": words / (dram.sequential_limit * dram.word_rate(bus_bits) * row["cycles"]),
+        "clock_mhz": dram.fabric_mhz, "clock_source": f"the memory's, {dram.ck_mhz:g} MHz / {dram.ratio}"
+        if dram.ck_mhz else None,
+    }
+
+
+def _point_row(point: Point, result: Row | None) -> Row:
+    """The row of a point: of its result from RTL, or of the model where there is none."""
+    dram, model = preset(point.memory), asdict(predicted(point))
+    counters = result if result and "error" not in result else model
+    row: Row = {
+        "model": point.model.name, "matrix": point.matrix, "format": point.format, "memory": point.memory,
+        "bus_bits": point.bus_bits, "cycles": counters["cycles"], **{cause: counters[cause] for cause in CAUSES},
+        "bytes": counters["beats"] * point.bus_bits // 8 + counters["bytes_written"],
+        "runs": len(point.chains()), "source": "model" if counters is model else "rtl",
+        "bit_exact": None if counters is model else result and result["bit_exact"],
+        "weights_from": None if counters is model else str(point.model.path or "random"),
+        "model_cycles": model["cycles"],
+        "model_deviation": None if counters is model else model["cycles"] / counters["cycles"] - 1,
+        "error": result.get("error") if result else None, "speedup": None, "tokens_per_s": None,
+    }
+    return row | _rates(row, point.weights, dram, point.bus_bits)
+
+
+def _token_row(layer: Row, head: Row, model: ModelShape, sweep: Sweep) -> Row:
+    """A token: all layers, lm_head, and the KV cache."""
+    dram = preset(layer["memory"])
+    cache_bytes = model.kv_cache_bytes(sweep.context)
+    cache_cycles = cache_bytes * 8 / sweep.bus_bits / (dram.sequential_limit * dram.word_rate(sweep.bus_bits))
+    cycles = round(model.layers * layer["cycles"] + head["cycles"] + cache_cycles)
+    row: Row = {
+        **{key: layer[key] for key in ("model", "format", "memory", "bus_bits")}, "matrix": "model", "cycles": cycles,
+        "bytes": model.layers * layer["bytes"] + head["bytes"] + cache_bytes, "kv_cache_bytes": cache_bytes,
+        "context": sweep.context, "source": "model", "layer_source": layer["source"], "lm_head_source": head["source"],
+        "speedup": None, "tokens_per_s": dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
+    }
+    return row | _rates(row, model.streamed_weights, dram, sweep.bus_bits)
+
+
+def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runner, update: Update) -> list[Row]:
+    """Rows of all points of a sweep, of which ``in_rtl`` are run, and of whole models.
+
+    A point that fails has a row from the model, and says why in ``error``.
+
+    Raises
+    ------
+    UserError
+        When an engine cannot take a matrix.
+    """
+    points = points_of(sweep)
+    for point in points:
+        for name in point.names:
+            check_shape(point.config, point.model.shape(name))
+    results = dict(_in_rtl(in_rtl, folder, runner, update))
+    rows = {point: _point_row(point, results.get(point)) for point in points}
+    for model in sweep.models:
+        for memory in sweep.memories:
+            for name in sweep.formats:
+                of_model = {matrix: Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, sweep.layer)
+                            for matrix in ("layer", "lm_head", "model")}
+                layer, head = (rows.get(of_model[matrix]) or _point_row(of_model[matrix], None)
+                               for matrix in ("layer", "lm_head"))
+                rows[of_model["model"]] = _token_row(layer, head, model, sweep)
+    for point, row in rows.items():
+        if baseline := rows.get(replace(point, format="fp16")):
+            row["speedup"] = baseline["cycles"] / row["cycles"]
+    order = {model: n for n, model in enumerate(sweep.models)}
+    return [rows[point] for point in sorted(rows, key=lambda point: (
+        sweep.memories.index(point.memory), order[point.model], point.matrix == "model"))]
+
+
+def summary(rows: Sequence[Row]) -> tuple[tuple[Column, ...], list[Row]]:
+    """Layers in short: a row for each model and memory; the columns that it has."""
+    formats = list(dict.fromkeys(row["format"] for row in rows))
+    compared = [name for name in formats if "fp16" in formats and name != "fp16"]
+    columns: tuple[Column, ...] = (
+        ("model", "model", ""), ("memory", "memory", ""), ("weights", "weights of a layer", ",d"),
+        *((f"{name} cycles", f"{name} cycles", ",d") for name in formats),
+        *((f"{name} speedup", f"{name} speed-up", ".4f") for name in compared),
+        *((f"{name} tokens", f"{name} tokens/s", ".3g") for name in formats),
+        ("source", "source", ""), ("deviation", "model off by", ".4%"), ("bit_exact", "exact", ""),
+    )
+    short: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        key, name = (row["memory"], row["model"]), row["format"]
+        if row["matrix"] == "layer":
+            mine = short.setdefault(key, {"model": row["model"], "memory": row["memory"], "weights": row["weights"],
+                                          "source": row["source"], "deviation": None, "bit_exact": row["bit_exact"]})
+            mine |= {f"{name} cycles": row["cycles"], f"{name} speedup": row["speedup"]}
+            if row["source"] not in mine["source"]:
+                mine["source"] = "rtl, model"
+            if row["source"] == "rtl":
+                mine["deviation"] = max(mine["deviation"] or 0, abs(row["model_deviation"]))
+                mine["bit_exact"] = mine["bit_exact"] is not False and row["bit_exact"]
+        elif row["matrix"] == "model" and key in short:
+            short[key][f"{name} tokens"] = row["tokens_per_s"]
+    return columns, list(short.values())
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """The rows as a table for spreadsheets."""
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, keys)
+        table.writeheader()
+        table.writerows(rows)
+
+
+def failures(rows: Sequence[Row]) -> list[str]:
+    """A sentence for each point that failed."""
+    return [f"{row['model']} {row['matrix']} {row['format']} on {row['memory']}: {row['error']}" for row in rows
+            if row.get("error")]

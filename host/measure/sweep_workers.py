@@ -1,0 +1,107 @@
+"""Who runs the points of a sweep: processes of this machine, or a Dask cluster."""
+
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import cache, partial
+from threading import Thread
+from typing import Any
+
+from golden.tree import source_digest
+from host.compress.cluster import connected
+from host.device.device import DeviceError
+from host.errors import UserError
+from host.measure.sweep_point import Point, measured
+from host.results import Row
+from hw.config import ConfigError
+from sim.tools.runner import SimulationError
+from sim.tools.toolchain import ToolError, python_versions
+
+__all__ = ["Runner", "cluster", "processes", "sources"]
+
+Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Row]]]
+"""Runs points, in any order; of each the row that :func:`host.measure.sweep_point.measured` gives, or its ``error``."""
+
+
+@cache
+def sources() -> str:
+    """Digest of all that results depend on but the point itself."""
+    known = (sorted(python_versions().items()), source_digest(measured.__module__))
+    return hashlib.sha256(repr(known).encode()).hexdigest()
+
+
+def _run(point: Point, wanted: str) -> Row:
+    """A point, on a worker; whatever goes wrong with it becomes its ``error``."""
+    if sources() != wanted:
+        return {"error": "the worker's sources are not those that the sweep began with: install the same there, or run "
+                         "again"}
+    try:
+        return measured(point)
+    except (UserError, ConfigError, ToolError, DeviceError, SimulationError, MemoryError, OSError) as error:
+        return {"error": str(error) or type(error).__name__}
+
+
+def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[tuple[Point, Row]]:
+    for future in completed:
+        try:
+            yield futures[future], future.result()
+        except Exception as error:  # the worker itself died
+            died = isinstance(error, BrokenProcessPool)
+            yield futures[future], {"error": "a process of the sweep was killed, perhaps for its memory: run again to "
+                                             "go on" if died else f"the worker failed: {error}"}
+
+
+def _prepare() -> None:
+    """In a process of the sweep: Ctrl-C is for the one that started it, with which it ends, however that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Runner]:
+    """A runner with ``count`` processes of this machine; they end when it is left."""
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
+
+    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
+        futures: dict[Future[Row], Point] = {pool.submit(_run, point, sources()): point for point in points}
+        yield from _finished(futures, as_completed(futures))
+
+    try:
+        yield run
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def cluster(scheduler: str) -> Iterator[Runner]:
+    """A runner on the workers of the Dask scheduler at this address.
+
+    Raises
+    ------
+    UserError
+        When Dask is not installed or the scheduler does not answer.
+    """
+    with connected(scheduler) as client:
+        from distributed import as_completed as completed
+
+        def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
+            futures = {client.submit(partial(_run, point), sources(), pure=False): point for point in points}
+            yield from _finished(futures, completed(futures))
+
+        yield run

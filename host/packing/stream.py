@@ -1,0 +1,79 @@
+"""The packed stream of a compressed matrix, in the one order in which it is stored: bytes to fields and back.
+
+The stream is :func:`host.packing.image.weight_image` for the default engine, ``EngineConfig(fmt)``: a file that holds
+it can be mapped and read by the DMA as it is. Groups of ``lanes`` rows are whole numbers of bytes, so rows can be read,
+written and checked group by group; zero bits fill the end of the last beat."""
+
+import numpy as np
+
+from golden.block import CompressedMatrix
+from golden.spec import BlockFormat
+from host.packing.image import weight_image
+from hw.config import EngineConfig
+
+__all__ = ["group_bytes", "lanes", "pack_rows", "stream_bytes", "unpack_rows"]
+
+_WORD = 64  # bits that a block is unpacked into; the widest has 60
+
+
+def lanes(fmt: BlockFormat) -> int:
+    """Rows of a group."""
+    return EngineConfig(fmt).lanes
+
+
+def group_bytes(fmt: BlockFormat, cols: int) -> int:
+    """Bytes of one group of rows of a matrix with ``cols`` columns."""
+    return -(-cols // fmt.c) * EngineConfig(fmt).word_bits // 8
+
+
+def stream_bytes(fmt: BlockFormat, shape: tuple[int, int]) -> int:
+    """Bytes of the stream of a matrix of this shape, (rows, columns), with the zeros at its end."""
+    rows, cols = shape
+    beat = EngineConfig(fmt).bus_bytes
+    return -(-(-(-rows // lanes(fmt)) * group_bytes(fmt, cols)) // beat) * beat
+
+
+def pack_rows(matrix: CompressedMatrix) -> bytes:
+    """The groups of a matrix, which may be some rows of a larger one, without the zeros at the end of the stream."""
+    rows, cols = matrix.shape
+    content = weight_image(matrix, EngineConfig(matrix.fmt))
+    return content[:-(-rows // lanes(matrix.fmt)) * group_bytes(matrix.fmt, cols)]
+
+
+def unpack_rows(content: np.ndarray, fmt: BlockFormat, shape: tuple[int, int], exponent_bias: int) -> CompressedMatrix:
+    """The inverse of :func:`pack_rows`.
+
+    Parameters
+    ----------
+    content : uint8 array, 1-D
+        Whole groups.
+    shape : (int, int)
+        Rows and columns that they hold; rows beyond are dropped.
+
+    Raises
+    ------
+    ValueError
+        When there are too few bytes or a field is out of its range.
+    """
+    rows, cols = shape
+    blocks, side = -(-cols // fmt.c), lanes(fmt)
+    groups = -(-rows // side)
+    size = groups * group_bytes(fmt, cols)
+    if len(content) < size:
+        raise ValueError(f"{size} bytes make {rows} x {cols} weights, not {len(content)}")
+    bits = np.unpackbits(content[:size], bitorder="little").reshape(groups, blocks, side, fmt.block_bits)
+    bits = bits.swapaxes(1, 2).reshape(groups * side, blocks, fmt.block_bits)[:rows]
+    wide = np.pad(bits, ((0, 0), (0, 0), (0, _WORD - fmt.block_bits)))
+    words = np.packbits(wide, axis=-1, bitorder="little").view("<u8")[..., 0]
+
+    def field(name: str) -> np.ndarray:
+        low, width = fmt.fields[name]
+        return ((words >> np.uint64(low)) & np.uint64((1 << width) - 1)).astype(np.int64)
+
+    def signed(name: str) -> np.ndarray:
+        half = 1 << (fmt.fields[name][1] - 1)
+        return ((field(name) ^ half) - half).astype(np.int8)
+
+    coefs = np.stack([signed(f"q{i}") for i in range(fmt.p)], axis=-1)
+    return CompressedMatrix(fmt, (rows, cols), field("seed").astype(np.uint32), signed("exponent"), coefs,
+                            exponent_bias)

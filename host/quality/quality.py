@@ -1,0 +1,80 @@
+"""SeedLM against data-free quantisers at about the same bits: relative error, tensor by tensor and in total."""
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from golden.spec import SEEDLM3, SEEDLM4
+from host.checkpoint.checkpoint import Checkpoint
+from host.encoder.encoder import encode
+from host.errors import UserError
+from host.packing import decode
+from host.quality.controls import CONTROLS
+from host.results import Column, Row
+
+__all__ = ["COLUMNS", "matrices", "quality", "sampled_matrix"]
+
+COLUMNS: tuple[Column, ...] = (("model", "model", ""), ("tensor", "tensor", ""), ("method", "method", ""),
+                               ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"))
+
+_FORMATS = {4: SEEDLM4, 3: SEEDLM3}
+
+
+def sampled_matrix(checkpoint: Checkpoint, name: str, rows: int) -> np.ndarray:
+    """``rows`` rows from all over a matrix, or all when it has no more or ``rows`` is 0: float32."""
+    have = checkpoint.shape(name)[0]
+    if not 0 < rows < have:
+        return checkpoint.matrix(name)
+    return np.concatenate([checkpoint.matrix(name, slice(at, at + 1)) for at in np.arange(rows) * have // rows])
+
+
+def matrices(checkpoint: Checkpoint, include: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
+    """Names of the matrices that match; UserError when there are none."""
+    found = [name for name in checkpoint.names()
+             if len(checkpoint.shape(name)) == 2 and any(fnmatchcase(name, glob) for glob in include)
+             and not any(fnmatchcase(name, glob) for glob in exclude)]
+    if not found:
+        raise UserError(f"no matrix in {checkpoint.path} matches {' '.join(include)}: give patterns with --include")
+    return found
+
+
+def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
+            progress: Callable[[str, int, int], None]) -> list[Row]:
+    """One row for each tensor and method, then one for each method over all tensors.
+
+    Parameters
+    ----------
+    model : str
+        What to call the checkpoint.
+    rows : int
+        Rows sampled from each tensor; 0 for all.
+
+    Raises
+    ------
+    UserError
+        When a tensor holds no finite floats.
+    """
+    results: list[Row] = []
+    sums: dict[str, list[tuple[float, float, float, int]]] = {}
+    for done, name in enumerate(names):
+        progress(f"{model} {name}", done, len(names))
+        weights = sampled_matrix(checkpoint, name, rows)
+        norm = float(np.square(weights, dtype=np.float64).sum())
+        for bits, fmt in _FORMATS.items():
+            padded = -(-weights.shape[1] // fmt.c) * fmt.block_bits / weights.shape[1]
+            measured = [(fmt.name, padded, decode.weights(encode(weights, fmt)))]
+            measured += [(control.name, control.bits_per_weight(weights.shape[1]), control.restore(weights))
+                         for control in CONTROLS[bits]]
+            for method, spent, restored in measured:
+                error = float(np.square(restored - weights).sum())
+                results.append({"model": model, "tensor": name, "method": method, "code_bits": bits,
+                                "bits_per_weight": spent, "relative_error": (error / norm) ** 0.5 if norm else 0.0})
+                sums.setdefault(method, []).append((error, norm, spent * weights.size, weights.size))
+    progress(model, len(names), len(names))
+    for bits, fmt in _FORMATS.items():
+        for method in (fmt.name, *(control.name for control in CONTROLS[bits])):
+            error, norm, spent, size = (sum(column) for column in zip(*sums[method], strict=True))
+            results.append({"model": model, "tensor": "total", "method": method, "code_bits": bits,
+                            "bits_per_weight": spent / size, "relative_error": (error / norm) ** 0.5 if norm else 0.0})
+    return results

