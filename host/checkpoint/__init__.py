@@ -1,0 +1,1 @@
+"""Checkpoints: safetensors, GGUF and compressed folders, read tensor by tensor."""

@@ -1,0 +1,1 @@
+"""Compression and decompression of whole models: planned, cut into slices, resumed."""

@@ -1,0 +1,1 @@
+"""The encoder: the best seed, exponent and coefficients of every block."""

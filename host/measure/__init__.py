@@ -1,0 +1,1 @@
+"""What is measured in RTL or predicted by the cycle model: layers, rooflines, sweeps."""

@@ -13,9 +13,8 @@ that this costs nothing.
 
 Where a run begins in the interval between refreshes is not known: cycles are the average over all places.
 
-``tests/host/test_cycle_model.py`` holds it to 0.1 % of RTL. Rows so short that sums cannot leave the lanes in time
-(a lane's latency and as many words as there are lanes) hold memory up, which is told only roughly.
-"""
+``tests/host/measure/test_cycle_model.py`` holds it to 0.1 % of RTL. Rows so short that sums cannot leave the lanes in
+time (a lane's latency and as many words as there are lanes) hold memory up, which is told only roughly."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

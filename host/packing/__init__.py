@@ -1,0 +1,1 @@
+"""Packing: matrices to the bit streams that the engine reads, and back."""

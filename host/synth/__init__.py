@@ -1,0 +1,1 @@
+"""Area, place and route, and bitstreams of named configurations."""

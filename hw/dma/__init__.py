@@ -1,0 +1,1 @@
+"""DMA: regions of memory read and results written over AXI4, descriptors, and beats cut into words."""

@@ -1,0 +1,1 @@
+"""The engine: the blocks wired together, and what controls, supervises and counts."""

@@ -1,0 +1,1 @@
+"""The serial link: a host's requests, frame by frame, carried out on registers and memory."""

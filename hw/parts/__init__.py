@@ -1,0 +1,1 @@
+"""Parts that any block may use: queues, slices, gates, pipelines, delay lines, AXI interfaces."""

@@ -1,0 +1,1 @@
+"""Results: sums drained from the lanes, normalised, scaled, rounded to float32."""

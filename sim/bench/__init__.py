@@ -1,0 +1,1 @@
+"""What test benches share: drivers, monitors, bus masters and slaves, random data."""

@@ -1,1 +1,1 @@
-"""cocotb testbenches: these modules run inside the simulator, started by :func:`sim.tools.runner.run`."""
+"""Test benches that run inside a simulator under cocotb, one for each stage."""

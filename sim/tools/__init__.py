@@ -1,0 +1,1 @@
+"""Simulators found, set up and run; designs built for them once."""

@@ -1,4 +1,4 @@
-"""Which flip-flops multipliers and block RAMs take up; that results stay the same, test_blocks simulates."""
+"""Which flip-flops multipliers and block RAMs take up; that results stay the same, the stages' tests simulate."""
 
 import json
 

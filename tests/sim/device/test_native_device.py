@@ -30,7 +30,7 @@ SHAPES = ((5, 30), (64, 128))
 
 
 def small(fmt, bus_bits=64):
-    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=1024)  # as in tests/host/test_cycle_model.py
+    return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=1024)  # as in tests/host/measure/test_cycle_model.py
 
 
 @pytest.fixture

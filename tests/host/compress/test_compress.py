@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from golden.spec import FormatError, parse_format
+from golden.tree import ROOT
 from host.checkpoint import shards
 from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import open_compressed
@@ -40,7 +41,7 @@ from hw.config import EngineConfig
 WIDTH, FFN = 48, 80
 PARTS_OF_LAYER = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.k_proj": (16, WIDTH), "mlp.down_proj": (WIDTH, FFN)}
 SMALL = Options("8,3,8", slice_weights=16 * WIDTH)
-ROOT = Path(__file__).parents[2]
+
 
 
 def tensors(layers: int = 2) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""The cycle model against RTL, on the simulators of tests/sim/test_native.py."""
+"""The cycle model against RTL, on the simulators of tests/sim/device/test_native_device.py."""
 
 from dataclasses import asdict
 

@@ -1,0 +1,26 @@
+"""The DMAs, the unpacker and the descriptor reader, on both simulators: idle cycles, back-pressure, errors."""
+
+import pytest
+
+from golden.spec import SEEDLM4
+from hw.dma.descriptor import DescriptorReader
+from hw.dma.read import ReadDma
+from hw.dma.unpacker import Unpacker
+from hw.dma.write import WriteDma
+from sim.tools.toolchain import SIMULATORS
+from tests.hw.stages import ECP5, run_stage, small, stage_id
+
+CASES = [
+    *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62),
+                                         (64, 72, True), (32, 62, True))),
+    *((ReadDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
+    (ReadDma, small(SEEDLM4, 256, **ECP5)),
+    *((WriteDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
+    *((DescriptorReader, small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
+]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("case", CASES, ids=stage_id)
+def test_stage(case, simulator):
+    run_stage(case, simulator)

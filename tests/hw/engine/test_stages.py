@@ -1,0 +1,17 @@
+"""Registers, supervisor and counters alone, on both simulators."""
+
+import pytest
+
+from hw.engine.counters import Counters
+from hw.engine.registers import RegisterFile
+from hw.engine.supervisor import Supervisor
+from sim.tools.toolchain import SIMULATORS
+from tests.hw.stages import run_stage, stage_id
+
+CASES = [(RegisterFile,), (Supervisor, 32), (Counters, 8)]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("case", CASES, ids=stage_id)
+def test_stage(case, simulator):
+    run_stage(case, simulator)

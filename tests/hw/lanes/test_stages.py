@@ -1,0 +1,44 @@
+"""Lanes and what feeds them, on both simulators against golden: random blocks, idle cycles, bounds of every width."""
+
+import pytest
+
+from golden.spec import INT4, SEEDLM3, SEEDLM4, GroupFormat
+from hw.lanes.fp16_lane import Fp16Lane
+from hw.lanes.int4_lane import Int4Lane
+from hw.lanes.join import Join
+from hw.lanes.lfsr_bank import LfsrBank
+from hw.lanes.seedlm_lane import SeedlmLane
+from sim.tools.toolchain import SIMULATORS
+from tests.hw.stages import DSP, ECP5, ODD, SHORT, UNARY, WIDE, run_stage, small, stage_id
+
+CASES = [
+    *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
+    *((SeedlmLane, small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
+    *((SeedlmLane, small(fmt, **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
+    *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
+    *((SeedlmLane, small(fmt, **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
+    *((Int4Lane, small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
+    *((Fp16Lane, small(None, **options)) for options in ({}, ECP5)),
+    *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
+]
+# What nextpnr reads: multipliers with registers of their own.
+MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(None, **ECP5))]
+# Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
+WIDEST = [(lane, small(fmt, max_cols=1 << 16))
+          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (Int4Lane, INT4), (Fp16Lane, None))]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("case", CASES, ids=stage_id)
+def test_stage(case, simulator):
+    run_stage(case, simulator)
+
+
+@pytest.mark.parametrize("case", MAPPED, ids=stage_id)
+def test_as_placed_on_ecp5(case):
+    run_stage(case, "icarus", to_ecp5=True)
+
+
+@pytest.mark.parametrize("case", WIDEST, ids=stage_id)
+def test_widest_rows(case):
+    run_stage(case, "verilator")

@@ -1,0 +1,24 @@
+"""Drain, normalise and scale, on both simulators against golden's float32."""
+
+import pytest
+
+from golden.spec import SEEDLM4
+from hw.results.drain import Drain
+from hw.results.normalise import Normalise
+from hw.results.scale import Scale
+from sim.tools.toolchain import SIMULATORS
+from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
+
+CASES = [
+    *((Drain, small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
+    (Drain, small(None, 512, max_rows=256, **ECP5)),
+    *((Normalise, small(fmt)) for fmt in (SEEDLM4, None)),
+    *((Scale, small(fmt)) for fmt in (SEEDLM4, ODD, None)),
+    *((stage, small(SEEDLM4, **ECP5)) for stage in (Normalise, Scale)),
+]
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("case", CASES, ids=stage_id)
+def test_stage(case, simulator):
+    run_stage(case, simulator)
