@@ -14,34 +14,15 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from golden.tree import BUILD, ROOT
-from host.errors import CheckError, UserError
+from golden.tree import ROOT
+from host.errors import CheckError
 from sim.tools.toolchain import versions
 
-__all__ = ["Column", "Row", "cells", "environment", "markdown", "report_folder", "show", "write"]
+__all__ = ["Column", "Row", "cells", "environment", "markdown", "show", "write"]
 
 Row = dict[str, Any]
 Column = tuple[str, str, str]
 """Key of a row, heading, and format specification of the value."""
-
-
-def report_folder(name: str) -> Path:
-    """``build/<name>``, created.
-
-    Raises
-    ------
-    UserError
-        When it cannot be written.
-    """
-    folder = BUILD / name
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to "
-                        "another folder") from None
-    return folder
 
 
 def _processor() -> str:

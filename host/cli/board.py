@@ -9,9 +9,10 @@ import typer
 from golden.spec import FORMATS
 from host.device.serial_device import PATIENCE, SerialDevice, open_serial
 from host.errors import TargetError, UserError
+from host.folders import report_folder
 from host.measure import on_board as running
 from host.progress import stage_progress, work_progress
-from host.results import Row, markdown, report_folder, require_exact, show, write
+from host.results import Row, markdown, require_exact, show, write
 from host.synth import bitstream as building
 from host.synth.place_and_route import critical_path
 from hw.flow import nextpnr

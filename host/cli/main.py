@@ -15,6 +15,7 @@ from host.cli import sweep as cli_sweep
 from host.cli import synth as cli_synth
 from host.device.device import DeviceError
 from host.errors import CheckError, TargetError, UserError
+from host.folders import report_folder
 from host.measure import published
 from host.measure.layer import COLUMNS, PAPER_COLUMNS, Job, Matrix, gaussian_matrices, layer_matrices, simulate
 from host.measure.roofline import COLUMNS as ROOFLINE
@@ -24,7 +25,7 @@ from host.plots.speedup import speedup_chart
 from host.plots.style import save
 from host.progress import work_progress
 from host.report.report import report
-from host.results import Column, Row, markdown, report_folder, require_exact, show, write
+from host.results import Column, Row, markdown, require_exact, show, write
 from hw.config import ConfigError, EngineConfig
 from hw.engine.pins import EnginePins
 from hw.engine.registers import REGISTERS

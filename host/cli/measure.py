@@ -12,6 +12,7 @@ from host.checkpoint.checkpoint import Checkpoint, default_model, open_checkpoin
 from host.device.driver import check_shape
 from host.encoder.encoder import Mode
 from host.errors import UserError
+from host.folders import report_folder
 from host.measure import bench_sim as simulators
 from host.plots.error import explore_chart, quality_chart
 from host.plots.style import save
@@ -19,7 +20,7 @@ from host.progress import stage_progress, work_progress
 from host.quality import bench_encode as bench
 from host.quality import explore as design
 from host.quality import quality as compare
-from host.results import Column, Row, markdown, report_folder, require_exact, show, write
+from host.results import Column, Row, markdown, require_exact, show, write
 from hw.config import EngineConfig
 from sim.dram.presets import preset
 from sim.tools.toolchain import require

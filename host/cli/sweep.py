@@ -9,11 +9,12 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from golden.spec import ACT_BITS, FORMATS, parse_format
 from host.errors import CheckError, UserError
+from host.folders import report_folder
 from host.measure.models import MATRICES, PRESETS, find_model
 from host.measure.sweep import COLUMNS, Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
 from host.measure.sweep_workers import cluster, processes
 from host.plots.sweep import draw
-from host.results import markdown, report_folder, require_exact, show, write
+from host.results import markdown, require_exact, show, write
 from hw.config import EngineConfig
 from sim.dram.presets import preset
 from sim.tools.toolchain import require

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from host.errors import TargetError
+from host.folders import report_folder
 from host.plots.area import area_chart
 from host.plots.style import save
 from host.progress import stage_progress, work_progress
-from host.results import markdown, report_folder, show, write
+from host.results import markdown, show, write
 from host.synth import area as measure
 from host.synth import place_and_route as placing
 from hw.configurations import CONFIGURATIONS

@@ -11,7 +11,7 @@ from golden.block import CompressedMatrix
 from golden.spec import BlockFormat
 from golden.tree import source_digest
 from host.encoder.encoder import encode
-from host.results import report_folder
+from host.folders import report_folder
 
 __all__ = ["compressed"]
 

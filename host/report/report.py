@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from host.errors import UserError
+from host.folders import report_folder
 from host.report.files import Report, read
 from host.report.html import Section, page, section
 from host.report.kinds import KINDS, Kind, unknown_kind
-from host.results import environment, report_folder
+from host.results import environment
 
 __all__ = ["report", "write_page"]
 

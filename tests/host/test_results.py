@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from host import results
+from host import folders
 from host.errors import UserError
-from host.results import Column, environment, markdown, report_folder, show, write
+from host.folders import report_folder
+from host.results import Column, environment, markdown, show, write
 
 COLUMNS: tuple[Column, ...] = (("matrix", "matrix", ""), ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".2f"),
                                ("bit_exact", "bit-exact", ""))
@@ -22,7 +23,7 @@ ROWS = [{"matrix": "q_proj", "cycles": 12345, "speedup": 3.984, "bit_exact": Tru
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(results, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
     return tmp_path / "build"
 
 

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from golden.tree import ROOT
-from host import results
+from host import folders
 from host.cli import main as cli
 
 SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
@@ -164,7 +164,7 @@ def test_a_result_that_differs_from_golden(tmp_path: Path, monkeypatch: pytest.M
     row = {"matrix": "q_proj", "rows": 2, "cols": 8, "bits_per_weight": 4.0, "relative_error": 0.1, "cycles": 9,
            "speedup": 1.0, "limit_fraction": 0.5}
     rows = [{**row, "format": "fp16", "bit_exact": True}, {**row, "format": "seedlm4", "bit_exact": False}]
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     monkeypatch.setattr(cli, "simulate", lambda *_: rows)
     monkeypatch.setattr(sys, "argv", ["host", "sim", "--model", model(tmp_path / "model")])
     with pytest.raises(SystemExit) as ended:

@@ -7,7 +7,7 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.spec import SEEDLM4, BlockFormat
-from host import results
+from host import folders
 from host.encoder import cache as store
 from host.encoder.cache import compressed
 from host.encoder.encoder import encode
@@ -18,7 +18,7 @@ FMT = BlockFormat(4, 2, 3)
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     return tmp_path / "compressed"
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from host import results
+from host import folders
 from host.cli import main as cli
 from host.measure import roofline
 
 
 def test_an_engine_takes_what_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     monkeypatch.setattr(roofline, "_BEATS", 2000)
     cli.roofline(formats="seedlm4", memories="ideal", bus=32)
     (row,) = json.loads((tmp_path / "roofline" / "report.json").read_text())["results"]

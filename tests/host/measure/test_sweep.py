@@ -16,7 +16,7 @@ import pytest
 from distributed import LocalCluster
 
 from golden.tree import ROOT
-from host import results
+from host import folders
 from host.cli import sweep as cli_sweep
 from host.cli.main import main
 from host.errors import UserError
@@ -230,7 +230,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In RTL, by processes: the simulator is that of test_roofline.py."""
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     shape = tmp_path / "mine.json"
     shape.write_text(json.dumps(SETTINGS))
     arguments = ("--models", str(shape), "--formats", "seedlm4", "--memory", "ideal", "--bus", "32", "--exact",
@@ -264,7 +264,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 ])
 def test_bad_input(arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                    capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     assert command(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
     assert message in error

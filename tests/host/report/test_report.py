@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from host import results
+from host import folders
 from host.cli.main import main
 from host.errors import UserError
 from host.report.kinds import KINDS
@@ -114,7 +114,7 @@ def test_a_report_without_rows(reports: Path, tmp_path: Path) -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, build: Path) -> object:
-    monkeypatch.setattr(results, "BUILD", build)
+    monkeypatch.setattr(folders, "BUILD", build)
     monkeypatch.setattr(sys, "argv", ["host", "report"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -9,7 +9,7 @@ import pytest
 from amaranth.hdl import Elaboratable, Module
 from amaranth.lib import io
 
-from host import results
+from host import folders
 from host.cli.main import main
 from host.synth import bitstream
 from hw.flow import ecppack, nextpnr
@@ -52,7 +52,7 @@ PACK = [sys.executable, "-c", "import pathlib, sys\n"
 @pytest.fixture(autouse=True)
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of builds."""
-    monkeypatch.setattr(results, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "BUILD", tmp_path)
     monkeypatch.setattr(bitstream, "BoardTop", Lamp)
     monkeypatch.setattr(ecppack, "find", lambda: PACK)
     return tmp_path

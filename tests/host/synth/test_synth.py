@@ -11,7 +11,7 @@ import pytest
 from amaranth.back import rtlil
 
 from golden.spec import SEEDLM3, SEEDLM4
-from host import results
+from host import folders
 from host.cli.main import main
 from host.synth import area
 from host.synth import place_and_route as place
@@ -36,7 +36,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of builds; instead of an engine, an LFSR bank is built, and named ``tiny`` and ``tiny-g6``."""
-    monkeypatch.setattr(results, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
     for module in (area, place):
         monkeypatch.setattr(module, "Engine", lambda config: LfsrBank(config.fmt))
     monkeypatch.setitem(CONFIGURATIONS, "tiny", Configuration(TINY, XC7))
