@@ -5,7 +5,7 @@ import numpy as np
 from golden import fp16, int4, matvec
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
-from golden.spec import ACT_BITS, BlockFormat, GroupFormat
+from golden.spec import ACT_BITS, FP16, BlockFormat, GroupFormat, WeightFormat
 
 __all__ = ["Weights", "factor", "format_of", "product", "restored"]
 
@@ -13,16 +13,16 @@ Weights = CompressedMatrix | GroupMatrix | np.ndarray
 """A weight matrix: of SeedLM, of codes and scales, or float16, (rows, columns)."""
 
 
-def format_of(weights: Weights) -> BlockFormat | GroupFormat | None:
-    """Their format; None is FP16."""
-    return None if isinstance(weights, np.ndarray) else weights.fmt
+def format_of(weights: Weights) -> WeightFormat:
+    """Their format."""
+    return FP16 if isinstance(weights, np.ndarray) else weights.fmt
 
 
-def factor(fmt: BlockFormat | GroupFormat | None, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
+def factor(fmt: WeightFormat, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
     """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one."""
     if isinstance(fmt, BlockFormat):
         return matvec.factor(fmt, exponent_bias, act_bits)
-    return int4.factor(act_bits) if fmt else fp16.FACTOR
+    return int4.factor(act_bits) if isinstance(fmt, GroupFormat) else fp16.FACTOR
 
 
 def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:

@@ -18,16 +18,19 @@ The control beside it, int4, rounds to nearest: 16 blocks make a group of a row,
 
     w[0] [bits, two's complement] | ... | w[c-1] | bit n of the scale, in block n of the group
 
-The scale is finite and not negative. Nothing here computes: RTL may import this module and no other of golden.
+The scale is finite and not negative. The baseline, fp16, keeps each weight as it is.
+
+Nothing here computes: of golden, RTL may import this module and :mod:`golden.layout`, and no other.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
-__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16_EXP_BIAS", "FP16_FRACTION", "INT4",
-           "SCALE_BITS", "SEEDLM3", "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "GroupFormat", "parse_format",
-           "parse_seedlm"]
+__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16", "FP16_EXP_BIAS", "FP16_FRACTION", "INT4",
+           "SCALE_BITS", "SEEDLM3", "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "GroupFormat", "HalfFormat",
+           "WeightFormat", "parse_format", "parse_seedlm"]
 
 TAPS = {
     2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 2), 6: (0, 1), 7: (0, 1), 8: (0, 2, 3, 4), 9: (0, 4), 10: (0, 3),
@@ -87,6 +90,11 @@ class BlockFormat:
     p: int
     k: int
     coef_bits: int = 4
+
+    group_blocks: ClassVar[int] = 1
+    """Blocks that share a scale: each has an exponent of its own."""
+    block_floating: ClassVar[bool] = True
+    """Activations are integers under one exponent for the whole vector."""
 
     def __post_init__(self) -> None:
         _require("block format", self, ("c", 1, 256), ("p", 1, 8), ("k", min(TAPS), max(TAPS)), ("coef_bits", 2, 4))
@@ -168,6 +176,11 @@ class GroupFormat:
     c: int
     bits: int
 
+    group_blocks: ClassVar[int] = SCALE_BITS
+    """Blocks that share a scale."""
+    block_floating: ClassVar[bool] = True
+    """Activations are integers under one exponent for the whole vector."""
+
     def __post_init__(self) -> None:
         _require("group format", self, ("c", 1, 256), ("bits", 2, 4))
 
@@ -202,18 +215,39 @@ class GroupFormat:
         return "int4" if self == INT4 else f"int{self.bits},{self.c}"
 
 
+@dataclass(frozen=True)
+class HalfFormat:
+    """Weights as they are, IEEE 754 binary16: a block is one weight, and activations are binary16 too."""
+
+    name: ClassVar[str] = "fp16"
+    c: ClassVar[int] = 1
+    """Weights in a block."""
+    block_bits: ClassVar[int] = 16
+    """Bits of one stored block."""
+    bits_per_weight: ClassVar[float] = 16.0
+    """Stored bits for one weight."""
+    group_blocks: ClassVar[int] = 1
+    """Blocks that share a scale: there are no scales."""
+    block_floating: ClassVar[bool] = False
+    """Activations are no integers, but FP16 numbers as they come."""
+
+
+WeightFormat = BlockFormat | GroupFormat | HalfFormat
+"""Any format of weights."""
+
 SEEDLM4 = BlockFormat(c=8, p=3, k=16)
 """4 bits a weight (paper, table 1)."""
 SEEDLM3 = BlockFormat(c=12, p=4, k=16)
 """3 bits a weight (paper, table 1)."""
 INT4 = GroupFormat(c=8, bits=4)
 """4.125 bits a weight: groups of 128."""
-FORMATS: dict[str, BlockFormat | GroupFormat | None] = {
-    "fp16": None, "int4": INT4, "seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
-"""By name; None is FP16, the weights as they are."""
+FP16 = HalfFormat()
+"""16 bits a weight: the baseline."""
+FORMATS: dict[str, WeightFormat] = {"fp16": FP16, "int4": INT4, "seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
+"""The named formats."""
 
 
-def parse_format(text: str) -> BlockFormat | GroupFormat | None:
+def parse_format(text: str) -> WeightFormat:
     """The format called ``text``: a name of :data:`FORMATS`, or ``C,P,K`` or ``C,P,K,coef_bits`` for SeedLM's.
 
     Raises

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
-from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, SCALE_BITS, BlockFormat, GroupFormat
+from golden.layout import StreamLayout
+from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, GroupFormat, HalfFormat
 from hw.parts.axi import BURST_BYTES
 
 __all__ = ["ConfigError", "EngineConfig"]
 
-_FP16_BITS = 16
 _FP16_SHIFT = 30 - 1
 """By how much an FP16 significand is shifted in units of the least subnormal, 2**-24."""
 _FP16_PRODUCT_BITS = 22 + 2 * _FP16_SHIFT
@@ -21,13 +21,13 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class EngineConfig:
+class EngineConfig(StreamLayout):
     """What to build.
 
     Parameters
     ----------
-    fmt : BlockFormat, GroupFormat or None
-        Weight format of the datapath; None is the FP16 baseline.
+    fmt : WeightFormat
+        Format of the weights, which decides what the lanes are.
     bus_bits : int
         Width of the memory bus, a power of two from 32 to 1024.
     addr_bits : int
@@ -53,8 +53,6 @@ class EngineConfig:
     ConfigError
     """
 
-    fmt: BlockFormat | GroupFormat | None
-    bus_bits: int = 512
     addr_bits: int = 32
     max_rows: int = 1 << 17
     max_cols: int = 1 << 16
@@ -79,34 +77,8 @@ class EngineConfig:
 
     @property
     def name(self) -> str:
-        """``fp16`` or the name of the format."""
-        return self.fmt.name if self.fmt else "fp16"
-
-    @property
-    def c(self) -> int:
-        """Weights of a block, and so activations of a word; 1 for FP16."""
-        return self.fmt.c if self.fmt else 1
-
-    @property
-    def block_bits(self) -> int:
-        """Bits of one stored block; one weight for FP16."""
-        return self.fmt.block_bits if self.fmt else _FP16_BITS
-
-    @property
-    def bus_bytes(self) -> int:
-        """Bytes of a beat."""
-        return self.bus_bits // 8
-
-    @property
-    def lanes(self) -> int:
-        """Rows computed side by side: a power of two, and as many blocks as a beat can hold or more, so that the
-        datapath keeps up with the bus."""
-        return 1 << ceil_log2(-(-self.bus_bits // self.block_bits))
-
-    @property
-    def word_bits(self) -> int:
-        """Bits of one datapath word: the same block column of ``lanes`` rows."""
-        return self.lanes * self.block_bits
+        """Name of the format."""
+        return self.fmt.name
 
     @property
     def burst_beats(self) -> int:
@@ -122,16 +94,7 @@ class EngineConfig:
     @property
     def beat_activations(self) -> int:
         """FP16 activations in a beat."""
-        return self.bus_bits // _FP16_BITS
-
-    @property
-    def group_blocks(self) -> int:
-        """Blocks that share a scale; 1 where there are no groups."""
-        return SCALE_BITS if isinstance(self.fmt, GroupFormat) else 1
-
-    def blocks(self, cols: int) -> int:
-        """Block columns of a matrix of ``cols`` columns, padded to whole groups."""
-        return -(-cols // (self.group_blocks * self.c)) * self.group_blocks
+        return self.bus_bits // HalfFormat.block_bits
 
     @property
     def max_blocks(self) -> int:
@@ -167,12 +130,12 @@ class EngineConfig:
     @property
     def group_bits(self) -> int:
         """Signed width of the integer dot product of a group."""
-        return self.dot_bits + ceil_log2(self.group_blocks)
+        return self.dot_bits + ceil_log2(self.fmt.group_blocks)
 
     @property
     def value_bits(self) -> int:
         """Signed width of what is added to an accumulator at once."""
-        if self.fmt is None:
+        if isinstance(self.fmt, HalfFormat):
             return _FP16_PRODUCT_BITS + 1
         if isinstance(self.fmt, GroupFormat):
             return self.group_bits + FP16_FRACTION + 1 + _FP16_SHIFT
@@ -181,4 +144,4 @@ class EngineConfig:
     @property
     def sum_bits(self) -> int:
         """Signed width of an accumulator: exact for every legal input of ``max_cols`` columns."""
-        return self.value_bits + ceil_log2(self.max_blocks // self.group_blocks)
+        return self.value_bits + ceil_log2(self.max_blocks // self.fmt.group_blocks)

@@ -54,7 +54,7 @@ XC7 = Xc7()
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
     # Memories in lookup tables are 16 words deep here, a fourth of those of xc7.
-    engine = EngineConfig(FORMATS.get(weights), bus_bits, write_beats=32, multiplier_bits=18, fast=True)
+    engine = EngineConfig(FORMATS[weights], bus_bits, write_beats=32, multiplier_bits=18, fast=True)
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 
@@ -62,7 +62,7 @@ def _ecp5(weights, bus_bits, speed, target_mhz):
 _WIDEST = {"fp16": 512, "int4": 512, "seedlm4": 512, "seedlm3": 256}
 
 CONFIGURATIONS = {
-    "fp16": Configuration(EngineConfig(None), XC7),
+    "fp16": Configuration(EngineConfig(FORMATS["fp16"]), XC7),
     "int4": Configuration(EngineConfig(FORMATS["int4"]), XC7),
     "seedlm4-lean-lut": Configuration(EngineConfig(FORMATS["seedlm4"], narrow_products="dsp"), XC7),
     "seedlm4-lean-dsp": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),

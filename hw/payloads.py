@@ -71,7 +71,7 @@ def matrix_layout(config: EngineConfig) -> data.StructLayout:
 def activation_word(config: EngineConfig) -> data.StructLayout:
     """What the lanes of one word share: ``x``, the activations, for FP16 their raw bits; and whether the word is the
     ``last`` of its rows."""
-    x = data.ArrayLayout(signed(config.act_bits) if config.fmt else ELEMENT_BITS, config.c)
+    x = data.ArrayLayout(signed(config.act_bits) if config.fmt.block_floating else ELEMENT_BITS, config.c)
     return data.StructLayout({"x": x, "last": 1})
 
 

@@ -28,8 +28,8 @@ BoardName = Annotated[str, typer.Option(help="Board, see hw/boards.")]
 
 
 def _known(name: str) -> str:
-    if name not in ("fp16", *FORMATS):
-        raise UserError(f"unknown format {name!r}: there are bitstreams for fp16, {', '.join(FORMATS)}")
+    if name not in FORMATS:
+        raise UserError(f"unknown format {name!r}: there are bitstreams for {', '.join(FORMATS)}")
     return name
 
 
@@ -37,7 +37,7 @@ def bitstream(board: BoardName = "ulx3s_85f", name: Name = "seedlm4",
               seed: Annotated[int, typer.Option(min=0, help="Of the placer; netlists are kept between seeds.")] = 1
               ) -> None:
     """Build a board's bitstream: utilisation and Fmax; exit status 1 when timing is missed."""
-    chosen, fmt = building.chosen(board), FORMATS.get(_known(name))
+    chosen, fmt = building.chosen(board), FORMATS[_known(name)]
     command = building.tool()
     building.packer()
     folder = report_folder(f"{board}/{name}")
@@ -94,7 +94,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     for name in names:
         with work_progress() as progress:
             progress(f"{name}: build the simulator", 0, 1)
-            with (BoardSimulation(FORMATS.get(name), chosen.part, chosen.clock_hz, divisor) as simulation,
+            with (BoardSimulation(FORMATS[name], chosen.part, chosen.clock_hz, divisor) as simulation,
                   SerialDevice(open_serial(simulation.path, 60.0), progress) as device):
                 results.append(running.run(device, name, rows, cols, runs, progress))
         if name != names[0]:

@@ -23,7 +23,7 @@ from math import gcd
 
 from amaranth.utils import ceil_log2, exact_log2
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import BlockFormat, GroupFormat, HalfFormat
 from host.device.arena import Loaded, Operand, activation_bytes, image_bytes, place
 from host.device.driver import Counters
 from hw.config import EngineConfig
@@ -44,7 +44,7 @@ _REST = 10
 write DMA, the memory itself. Fitted to RTL."""
 _ANSWER = 6
 """Those of them that come after the last data of a write burst: the memory's."""
-_LANE = {BlockFormat: 4, GroupFormat: 30, type(None): 5}
+_LANE = {BlockFormat: 4, GroupFormat: 30, HalfFormat: 5}
 """Latency of a lane, by type of the format, but for that of its products: see the lanes in :mod:`hw.lanes`."""
 _RESULT_BYTES = 4
 _STALL = 8
@@ -71,7 +71,7 @@ class _Region:
 
 def _lane(config: EngineConfig) -> int:
     """Cycles from the last word of a row to its sum."""
-    products = mac_latency(config) if config.fmt else 0
+    products = mac_latency(config) if config.fmt.block_floating else 0
     if isinstance(config.fmt, BlockFormat):
         products += numerators_latency(config)
     return _LANE[type(config.fmt)] + products

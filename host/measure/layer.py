@@ -99,7 +99,7 @@ def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
         return matrix.stored
     if isinstance(fmt, BlockFormat):
         return compressed(matrix.weights, fmt, progress)
-    greatest = float(np.abs(matrix.weights).max()) / (fmt.code_max if fmt else 1)
+    greatest = float(np.abs(matrix.weights).max()) / (fmt.code_max if isinstance(fmt, GroupFormat) else 1)
     with np.errstate(over="ignore"):
         if np.isinf(np.float16(greatest)):
             raise UserError(f"{matrix.name} has weights beyond the range of {config.name}, "

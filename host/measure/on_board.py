@@ -63,8 +63,8 @@ def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
 def _check_engine(device: SerialDevice, name: str) -> None:
     """Name the bitstream that the board holds when it is not the wanted one; the driver checks all else."""
     found = device.read_register(OFFSETS["FORMAT"])
-    held = next((other for other in ("fp16", *FORMATS)
-                 if identity(engine_config(FORMATS.get(other), device.memory_bytes)) == found), None)
+    held = next((other for other, fmt in FORMATS.items()
+                 if identity(engine_config(fmt, device.memory_bytes)) == found), None)
     if device.read_register(OFFSETS["ID"]) == ID and held not in (None, name):
         raise DeviceError(f"the board's bitstream is the one for {held}: load that for {name}, or give --format {held}")
 
@@ -76,8 +76,7 @@ def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update
     ------
     UserError, DeviceError
     """
-    fmt = FORMATS.get(name)
-    config = engine_config(fmt, device.memory_bytes)
+    config = engine_config(FORMATS[name], device.memory_bytes)
     _check_engine(device, name)
     driver = Driver(device, config)
     check_shape(config, (rows, cols))

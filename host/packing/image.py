@@ -15,7 +15,7 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
 from golden.product import Weights
-from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, BlockFormat, GroupFormat
+from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, WeightFormat
 from hw.config import EngineConfig
 
 __all__ = ["SlicedMatrix", "StoredMatrix", "activation_image", "slice_rows", "weight_image"]
@@ -38,7 +38,7 @@ class SlicedMatrix:
     """A matrix that is never held as a whole: ``slices()`` makes its rows, some at a time, each slice but the last of
     whole multiples of :func:`slice_rows`. Its exponent bias, where the format has one, is 0."""
 
-    fmt: BlockFormat | GroupFormat | None
+    fmt: WeightFormat
     shape: tuple[int, int]
     slices: Callable[[], Iterator[Weights]]
 

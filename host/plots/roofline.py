@@ -98,6 +98,6 @@ def measured_roofline(rows: list[Row]) -> "Figure | None":
     points = []
     for row in rows:
         fmt = parse_format(row["format"])
-        points.append(_Point(row["format"], row["memory"], (fmt.bits_per_weight if fmt else 16) / 8,
+        points.append(_Point(row["format"], row["memory"], fmt.bits_per_weight / 8,
                              row["weights_per_cycle"], row["achieved_fraction"], row["source"]))
     return _figure(points, rows[0]["bus_bits"] if rows else 0, "Roofline: long matrices in steady state")

@@ -50,7 +50,7 @@ def numbered(index: int) -> Style:
 def byte_limit(name: str) -> float:
     """Speed-up over FP16 that the bytes alone allow a format."""
     fmt = parse_format(name)
-    return 16 / fmt.bits_per_weight if fmt else 1.0
+    return 16 / fmt.bits_per_weight
 
 
 def new_figure(width: float, height: float) -> "Figure":

@@ -57,7 +57,7 @@ def chosen(names: str) -> list[str]:
 
 def weights_per_cycle(config: EngineConfig) -> float:
     """Weights that the bus brings in one cycle, all of which the lanes take."""
-    return config.bus_bits / (config.fmt.bits_per_weight if config.fmt else 16)
+    return config.bus_bits / config.fmt.bits_per_weight
 
 
 def by_block(modules: dict[str, Area]) -> dict[str, Area]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import WeightFormat
 from host.errors import UserError
 from host.results import Column, Row
 from host.synth.place_and_route import outcome, tool
@@ -50,13 +50,13 @@ def packer() -> list[str]:
     return command
 
 
-def bitstream(board: Board, name: str, fmt: BlockFormat | GroupFormat | None, seed: int, build: Path,
+def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path,
               update: Callable[[str], None]) -> Row:
     """Build one: a row. The bitstream is ``build/<board>/<name>.bit``, there even when timing is missed.
 
     Parameters
     ----------
-    name, fmt : str, BlockFormat, GroupFormat or None
+    name, fmt : str, WeightFormat
         The engine's format.
     build : Path
         Folder of all builds: netlists are kept below it, and nextpnr's log is left there.

@@ -63,7 +63,7 @@ class Activations(wiring.Component):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, buffer.o, gate.i)
         stages = [store]
-        if config.fmt:
+        if config.fmt.block_floating:
             m.submodules.align = align = Align(config)
             stages.append(align)
         free_running(m, gate, stages, queue)

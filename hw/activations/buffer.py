@@ -122,7 +122,7 @@ class ActivationBuffer(wiring.Component):
         ]
         shared, before = self._find_exponent(m, fresh)
         with m.If(told):
-            m.d.sync += matrix.payload.factor.eq(job.factor + before if self._config.fmt else job.factor)
+            m.d.sync += matrix.payload.factor.eq(job.factor + before if self._config.fmt.block_floating else job.factor)
         m.d.comb += request.shared.eq(shared)
         with m.If(issue):
             m.d.sync += self.write.number.eq(0)

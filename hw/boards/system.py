@@ -11,7 +11,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import WeightFormat
 from hw.config import EngineConfig
 from hw.engine.engine import Engine
 from hw.link.link import Link
@@ -30,7 +30,7 @@ LEDS = ("the link carries out a request", "words come from memory", "the last ru
 """What the LEDs say, least significant first."""
 
 
-def engine_config(fmt: BlockFormat | GroupFormat | None, memory_bytes: int) -> EngineConfig:
+def engine_config(fmt: WeightFormat, memory_bytes: int) -> EngineConfig:
     """The engine of a board: as wide as two transfers of its SDRAM, for the multipliers and the clock of an ECP5."""
     return EngineConfig(fmt, WORD_BITS, addr_bits=exact_log2(memory_bytes), max_rows=1 << 16, max_cols=1 << 13,
                         latency=32, multiplier_bits=18, fast=True)
@@ -41,7 +41,7 @@ class BoardSystem(wiring.Component):
 
     Parameters
     ----------
-    fmt : BlockFormat, GroupFormat or None
+    fmt : WeightFormat
         Of the weights.
     part : SdramPart
     clock_hz : int

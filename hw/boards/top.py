@@ -40,7 +40,7 @@ class BoardTop(Elaboratable):
     Parameters
     ----------
     board : Board
-    fmt : BlockFormat, GroupFormat or None
+    fmt : WeightFormat
     """
 
     def __init__(self, board: Board, fmt):

@@ -15,7 +15,7 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import BlockFormat, GroupFormat, HalfFormat
 from hw.activations.activations import Activations
 from hw.activations.buffer import exponent_latency
 from hw.config import EngineConfig
@@ -39,7 +39,7 @@ from hw.results.results import Results
 
 __all__ = ["Engine"]
 
-_LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, type(None): Fp16Lane}
+_LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, HalfFormat: Fp16Lane}
 """By type of the weight format."""
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
-from golden.spec import EXP_MAX, EXP_MIN, BlockFormat, GroupFormat
+from golden.spec import EXP_MAX, EXP_MIN, BlockFormat, GroupFormat, WeightFormat
 from sim.bench.data import finite_halves
 
 __all__ = ["random_group_matrix", "random_matrix", "random_weights"]
@@ -24,9 +24,9 @@ def random_group_matrix(fmt: GroupFormat, rows: int, cols: int, rng: np.random.G
                        np.abs(finite_halves(rng, rows * -(-cols // fmt.group))).reshape(rows, -1))
 
 
-def random_weights(fmt: BlockFormat | GroupFormat | None, rows: int, cols: int,
+def random_weights(fmt: WeightFormat, rows: int, cols: int,
                    rng: np.random.Generator) -> CompressedMatrix | GroupMatrix | np.ndarray:
-    """A matrix in whatever format; finite float16 for None."""
+    """A matrix in whatever format."""
     if isinstance(fmt, BlockFormat):
         return random_matrix(fmt, rows, cols, rng)
     if isinstance(fmt, GroupFormat):

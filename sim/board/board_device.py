@@ -7,7 +7,7 @@ import tty
 from pathlib import Path
 from types import TracebackType
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import WeightFormat
 from hw.sdram.part import SdramPart
 from sim.board.simulated_board import SimulatedBoard
 from sim.dram.memory import RAM
@@ -23,7 +23,7 @@ class BoardSimulation:
 
     Parameters
     ----------
-    fmt : BlockFormat, GroupFormat or None
+    fmt : WeightFormat
     part : SdramPart
     clock_hz : int
     divisor : int
@@ -37,7 +37,7 @@ class BoardSimulation:
         When Verilator or the compiler is missing or cannot build the design.
     """
 
-    def __init__(self, fmt: BlockFormat | GroupFormat | None, part: SdramPart, clock_hz: int, divisor: int):
+    def __init__(self, fmt: WeightFormat, part: SdramPart, clock_hz: int, divisor: int):
         program = build(SimulatedBoard, fmt, part, clock_hz, clock_hz // divisor, simulator="verilator",
                         sources=(RAM,), fast=True, harness=_HARNESS).directory / "top"
         master, self._slave = os.openpty()

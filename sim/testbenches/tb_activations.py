@@ -24,10 +24,10 @@ def _job(config, x, rows, reuse=False):
     factor = random.getrandbits(8)
     job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
     elements, shared = to_block_floating_point(padded, config.act_bits)
-    elements = elements if config.fmt else padded.view(np.uint16)
+    elements = elements if config.fmt.block_floating else padded.view(np.uint16)
     words = [(list(row), n == blocks - 1)
              for n, row in enumerate(elements.reshape(blocks, config.c).tolist())]
-    matrix = rows, factor + (shared if config.fmt else 0)
+    matrix = rows, factor + (shared if config.fmt.block_floating else 0)
     return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
 
 

@@ -5,6 +5,7 @@ import pytest
 from golden import spec
 from golden.spec import (
     FORMATS,
+    FP16,
     INT4,
     SEEDLM3,
     SEEDLM4,
@@ -102,7 +103,7 @@ def test_names(text: str, fmt: BlockFormat, name: str) -> None:
 def test_named_formats() -> None:
     assert {name: parse_format(name) for name in ("fp16", "int4", "seedlm4", "seedlm3")} == FORMATS
     assert list(FORMATS) == ["fp16", "int4", "seedlm4", "seedlm3"]
-    assert (FORMATS["fp16"], FORMATS["int4"], INT4.name) == (None, INT4, "int4")
+    assert (FORMATS["fp16"], FORMATS["int4"], INT4.name) == (FP16, INT4, "int4")
 
 
 def test_what_only_seedlm_can_do() -> None:

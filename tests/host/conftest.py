@@ -22,7 +22,7 @@ def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> d
     layer, layers = MODELS[model]
     weights = layer * layers if matrix == "model" else layer if matrix == "layer" else layer // 9
     loss = 1 + 100_000 / layer * (0.1 if name == "fp16" else 1)
-    bits = fmt.bits_per_weight if fmt else 16
+    bits = fmt.bits_per_weight
     cycles = round(weights * bits / 512 * loss / (1 - sum(CAUSES.values())))
     causes = {cause: round(cycles * share) for cause, share in CAUSES.items()}
     return {"model": model, "matrix": matrix, "format": name, "memory": memory, "bus_bits": 512, "cycles": cycles,

@@ -10,7 +10,7 @@ import pytest
 
 from golden import fp16, int4, matvec
 from golden.block import CompressedMatrix
-from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
 from host.device.arena import memory_needed
 from host.device.device import DeviceError
 from host.device.driver import Counters, Driver
@@ -72,7 +72,7 @@ def matrix(rows: int = 20, blocks: int = 3, fmt: BlockFormat = SEEDLM4, bias: in
     return replace(random_matrix(fmt, rows, blocks * fmt.c, np.random.default_rng(rows)), exponent_bias=bias)
 
 
-def driver(device: FakeDevice, fmt: BlockFormat | GroupFormat | None = SEEDLM4, **config: int) -> Driver:
+def driver(device: FakeDevice, fmt: WeightFormat = SEEDLM4, **config: int) -> Driver:
     return Driver(device, EngineConfig(fmt, **config))
 
 
@@ -106,13 +106,13 @@ def test_an_fp16_product() -> None:
     device, x = FakeDevice(FORMAT_512["fp16"]), np.linspace(-2, 2, 70).astype(np.float16)
     weights = np.random.default_rng(0).normal(size=(33, 70)).astype(np.float16)
     device.result = fp16.matvec(weights, x).astype("<f4").tobytes()
-    product = driver(device, None).multiply(weights, x)
+    product = driver(device, FP16).multiply(weights, x)
     assert np.array_equal(product.y, fp16.matvec(weights, x))
     registers = device.registers
     assert (registers["ROWS"], registers["BLOCKS"]) == (33, 70)
     assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (3, 140)
     assert registers["FACTOR_EXPONENT"] == 127 - 48
-    image = weight_image(weights, EngineConfig(None))
+    image = weight_image(weights, EngineConfig(FP16))
     assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image
 
 
@@ -147,10 +147,10 @@ def test_a_wrong_design() -> None:
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "message"), [
     (SEEDLM3, 512, "reads 0x21320608; seedlm3 on a 512-bit bus has 0x2132080c: load the matching bitstream"),
-    (None, 512, "reads 0x21320608; fp16 on a 512-bit bus has 0x1200001: load the matching bitstream"),
+    (FP16, 512, "reads 0x21320608; fp16 on a 512-bit bus has 0x1200001: load the matching bitstream"),
     (INT4, 512, "reads 0x21320608; int4 on a 512-bit bus has 0x21300008: load the matching bitstream"),
     (SEEDLM4, 256, "reads 0x21320608; seedlm4 on a 256-bit bus has 0x21120608: load the matching bitstream")])
-def test_an_engine_for_something_else(fmt: BlockFormat | GroupFormat | None, bus_bits: int, message: str) -> None:
+def test_an_engine_for_something_else(fmt: WeightFormat, bus_bits: int, message: str) -> None:
     with pytest.raises(DeviceError, match=f"the engine's FORMAT register {message}"):
         driver(FakeDevice(FORMAT_512["seedlm4"]), fmt, bus_bits=bus_bits)
 
@@ -196,7 +196,7 @@ def test_operands_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="activations contain NaN or infinity"):
         driver(FakeDevice(FORMAT_512["seedlm4"])).multiply(matrix(), np.full(24, np.inf, np.float16))
     with pytest.raises(ValueError, match="weights contain NaN or infinity"):
-        driver(FakeDevice(FORMAT_512["fp16"]), None).multiply(np.full((2, 24), np.nan, np.float16), ones())
+        driver(FakeDevice(FORMAT_512["fp16"]), FP16).multiply(np.full((2, 24), np.nan, np.float16), ones())
 
 
 def no_interrupt() -> FakeDevice:

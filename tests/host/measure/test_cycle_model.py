@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
 from host.device.arena import activation_bytes
 from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
@@ -24,7 +24,7 @@ PHASES = 4
 TOLERANCE = 1e-3
 
 
-def run(driver: Driver, steps: list[Step], rng: np.random.Generator, fmt: BlockFormat | GroupFormat | None,
+def run(driver: Driver, steps: list[Step], rng: np.random.Generator, fmt: WeightFormat,
         ) -> list[Counters]:
     """Counters of a chain in RTL, from everywhere in the interval between refreshes."""
     chain, x = [], np.zeros(0, np.float16)
@@ -39,9 +39,9 @@ def run(driver: Driver, steps: list[Step], rng: np.random.Generator, fmt: BlockF
 
 
 @pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [
-    (None, "ddr4-2400", 64), (INT4, "ddr4-2400", 64), (SEEDLM4, "ddr4-2400", 64), (SEEDLM3, "ddr4-2400", 64),
+    (FP16, "ddr4-2400", 64), (INT4, "ddr4-2400", 64), (SEEDLM4, "ddr4-2400", 64), (SEEDLM3, "ddr4-2400", 64),
     (SEEDLM4, "paper", 32)], ids=str)
-def test_cycles_are_those_of_rtl(fmt: BlockFormat | GroupFormat | None, memory: str, bus_bits: int) -> None:
+def test_cycles_are_those_of_rtl(fmt: WeightFormat, memory: str, bus_bits: int) -> None:
     config, rng = EngineConfig(fmt, bus_bits, max_rows=256, max_cols=1024), np.random.default_rng(1)
     with NativeDevice(config, memory) as device:
         driver = Driver(device, config)
@@ -58,8 +58,8 @@ def test_cycles_are_those_of_rtl(fmt: BlockFormat | GroupFormat | None, memory: 
 
 
 @pytest.mark.parametrize("memory", PRESETS)
-@pytest.mark.parametrize("fmt", [None, INT4, SEEDLM4, SEEDLM3], ids=str)
-def test_its_counters_add_up(fmt: BlockFormat | GroupFormat | None, memory: str) -> None:
+@pytest.mark.parametrize("fmt", [FP16, INT4, SEEDLM4, SEEDLM3], ids=str)
+def test_its_counters_add_up(fmt: WeightFormat, memory: str) -> None:
     config, dram = EngineConfig(fmt), preset(memory)
     model = predict(config, dram, [Step(4096, 4096), Step(1024, 4096, True)])
     assert model.cycles == model.beats + model.starved + model.refresh + model.stalled + model.drain

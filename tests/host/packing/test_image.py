@@ -5,7 +5,7 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
-from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
 from host.packing.image import StoredMatrix, activation_image, weight_image
 from hw.config import EngineConfig
 from sim.bench.random_matrix import random_group_matrix, random_matrix
@@ -84,7 +84,7 @@ def test_an_int4_image_by_hand() -> None:
 
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
 def test_fp16_images(bus_bits: int) -> None:
-    config = EngineConfig(None, bus_bits)
+    config = EngineConfig(FP16, bus_bits)
     lanes = config.lanes
     assert lanes == bus_bits // 16
     for rows, cols in ((1, 1), (lanes, 3), (2 * lanes + 1, 5)):
@@ -96,9 +96,9 @@ def test_fp16_images(bus_bits: int) -> None:
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "cols", "size"), [
     (SEEDLM4, 512, 1, 64), (SEEDLM4, 512, 32, 64), (SEEDLM4, 512, 33, 128), (SEEDLM3, 512, 25, 128),
-    (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (None, 64, 5, 16),
+    (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (FP16, 64, 5, 16),
     (INT4, 512, 1, 256), (INT4, 64, 129, 512)])
-def test_activation_images(fmt: BlockFormat | GroupFormat | None, bus_bits: int, cols: int, size: int) -> None:
+def test_activation_images(fmt: WeightFormat, bus_bits: int, cols: int, size: int) -> None:
     x = np.random.default_rng(cols).normal(size=cols).astype(np.float16)
     image = activation_image(x, EngineConfig(fmt, bus_bits))
     assert image == b"".join(int(bits).to_bytes(2, "little") for bits in x.view(np.uint16)).ljust(size, b"\0")

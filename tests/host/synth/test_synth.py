@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from amaranth.back import rtlil
 
-from golden.spec import SEEDLM3, SEEDLM4
+from golden.spec import FP16, SEEDLM3, SEEDLM4
 from host import folders
 from host.cli.main import main
 from host.synth import area
@@ -69,7 +69,7 @@ def test_blocks_of_the_engines() -> None:
     assert {*area.BLOCKS} - {*seedlm} == {"unpacker"}  # a beat is a word: wires
     assert seedlm["LFSR bank"] == seedlm["accumulate"] == Area(lut=TINY.lanes)
     assert seedlm["DMA"].lut == 2
-    fp16 = area.by_block(modules(EngineConfig(None, 32)))
+    fp16 = area.by_block(modules(EngineConfig(FP16, 32)))
     assert set(seedlm) - set(fp16) == {"LFSR bank", "decode"}
 
 
@@ -81,7 +81,7 @@ def test_sums_of_blocks() -> None:
 
 
 def test_weights_of_a_cycle() -> None:
-    assert area.weights_per_cycle(EngineConfig(None)) == 32
+    assert area.weights_per_cycle(EngineConfig(FP16)) == 32
     assert area.weights_per_cycle(EngineConfig(SEEDLM4)) == 128
     assert area.PUBLISHED["luts_per_weight"] == pytest.approx(523.4, abs=0.1)
 

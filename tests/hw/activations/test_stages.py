@@ -2,14 +2,14 @@
 
 import pytest
 
-from golden.spec import SEEDLM3, SEEDLM4
+from golden.spec import FP16, SEEDLM3, SEEDLM4
 from hw.activations.activations import Activations
 from hw.activations.align import Align
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 
 CASES = [
-    *((Activations, small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (None, 128))),
+    *((Activations, small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (FP16, 128))),
     *((Activations, small(*args, **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
 ]
@@ -23,4 +23,4 @@ def test_stage(case, simulator):
 
 def test_as_placed_on_ecp5():
     """What nextpnr reads: block RAMs with registers of their own."""
-    run_stage((Activations, small(None, 32, max_cols=1 << 11, **ECP5)), "icarus", to_ecp5=True)
+    run_stage((Activations, small(FP16, 32, max_cols=1 << 11, **ECP5)), "icarus", to_ecp5=True)

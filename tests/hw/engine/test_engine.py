@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import INT4, SEEDLM3, SEEDLM4, BlockFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat
 from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
@@ -42,17 +42,17 @@ def _ids(value):
 @pytest.mark.parametrize(("config", "memory", "simulator"), [
     (_small(SEEDLM4, 64), "ddr4-2400", "verilator"),
     (_small(SEEDLM3, 128), "paper", "verilator"),
-    (_small(None, 64), "ddr3-1600", "verilator"),
+    (_small(FP16, 64), "ddr3-1600", "verilator"),
     (_small(ODD, 32), "ideal", "verilator"),
     (_small(SEEDLM4, 64, 8), "ddr4-2400", "verilator"),
     (_small(INT4, 64), "ddr4-2400", "verilator"),
     (_small(INT4, 128, 8), "paper", "verilator"),
     (replace(_small(SEEDLM3, 64), **ECP5), "ddr4-2400", "verilator"),
-    (replace(_small(None, 512), **ECP5), "ddr4-2400", "verilator"),
+    (replace(_small(FP16, 512), **ECP5), "ddr4-2400", "verilator"),
     (_small(SEEDLM4, 32), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 32), "ideal", "icarus"),
     (_small(INT4, 32), "ideal", "icarus"),
-    (_small(None, 32), "ideal", "icarus"),
+    (_small(FP16, 32), "ideal", "icarus"),
 ], ids=_ids)
 def test_products_are_bit_exact(config, memory, simulator):
     rng = np.random.default_rng(2024)
@@ -73,7 +73,7 @@ def test_products_are_bit_exact(config, memory, simulator):
             assert done.counters.bytes_read == done.counters.beats * config.bus_bytes
 
 
-@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, None], ids=lambda fmt: EngineConfig(fmt).name)
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, FP16], ids=lambda fmt: fmt.name)
 def test_the_widest_and_the_tallest_matrix(fmt):
     """Of an engine of default size, in one chain: what counts rows, blocks and beats runs to its end."""
     config, rng = EngineConfig(fmt, 64), np.random.default_rng(11)
@@ -92,7 +92,7 @@ BETWEEN = 20
 """Cycles at most that are lost between one matrix of a chain and the next."""
 
 
-@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, None], ids=lambda fmt: EngineConfig(fmt).name)
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, FP16], ids=lambda fmt: fmt.name)
 def test_little_is_lost_at_the_start_and_between_matrices(fmt):
     """On a memory that gives a word every cycle, reads and writes together."""
     config, rng = replace(_small(fmt, 64), max_cols=512), np.random.default_rng(5)
@@ -132,9 +132,9 @@ class Recorder:
 
 
 @pytest.mark.parametrize(("config", "simulator"), [
-    *((_small(*args), "verilator") for args in ((SEEDLM4, 64), (INT4, 64), (None, 64), (SEEDLM3, 128))),
+    *((_small(*args), "verilator") for args in ((SEEDLM4, 64), (INT4, 64), (FP16, 64), (SEEDLM3, 128))),
     (replace(_small(SEEDLM4, 64), **ECP5), "verilator"),
-    *((_small(*args), "icarus") for args in ((SEEDLM4, 32), (None, 32))),
+    *((_small(*args), "icarus") for args in ((SEEDLM4, 32), (FP16, 32))),
 ], ids=_ids)
 def test_axi_as_others_see_it(config, simulator):
     """Chains of matrices, the second with the vector of the first."""

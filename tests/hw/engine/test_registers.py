@@ -1,6 +1,6 @@
 """The register map is an interface: drivers that others write rely on these offsets."""
 
-from golden.spec import INT4, SEEDLM4
+from golden.spec import FP16, INT4, SEEDLM4
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_alignment, descriptor_beats, descriptor_image
 from hw.engine.registers import OFFSETS, START, Status, identity
@@ -31,4 +31,4 @@ def test_fields():
         "busy": 0, "done": 1, "read_error": 2, "write_error": 3, "not_finite": 4, "bad_descriptor": 5, "timeout": 6}
     assert identity(EngineConfig(SEEDLM4)) == 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25
     assert identity(EngineConfig(INT4, 128, act_bits=8)) == 8 | 4 << 18 | 7 << 21 | 8 << 25
-    assert identity(EngineConfig(None, 64)) == 1 | 6 << 21
+    assert identity(EngineConfig(FP16, 64)) == 1 | 6 << 21

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.spec import INT4, SEEDLM3, SEEDLM4, GroupFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, GroupFormat
 from hw.lanes.fp16_lane import Fp16Lane
 from hw.lanes.int4_lane import Int4Lane
 from hw.lanes.join import Join
@@ -18,14 +18,14 @@ CASES = [
     *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, small(fmt, **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
     *((Int4Lane, small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
-    *((Fp16Lane, small(None, **options)) for options in ({}, ECP5)),
+    *((Fp16Lane, small(FP16, **options)) for options in ({}, ECP5)),
     *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
 ]
 # What nextpnr reads: multipliers with registers of their own.
-MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(None, **ECP5))]
+MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(FP16, **ECP5))]
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, small(fmt, max_cols=1 << 16))
-          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (Int4Lane, INT4), (Fp16Lane, None))]
+          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (Int4Lane, INT4), (Fp16Lane, FP16))]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from golden.spec import SEEDLM4
+from golden.spec import FP16, SEEDLM4
 from hw.results.drain import Drain
 from hw.results.normalise import Normalise
 from hw.results.scale import Scale
@@ -11,9 +11,9 @@ from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 
 CASES = [
     *((Drain, small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
-    (Drain, small(None, 512, max_rows=256, **ECP5)),
-    *((Normalise, small(fmt)) for fmt in (SEEDLM4, None)),
-    *((Scale, small(fmt)) for fmt in (SEEDLM4, ODD, None)),
+    (Drain, small(FP16, 512, max_rows=256, **ECP5)),
+    *((Normalise, small(fmt)) for fmt in (SEEDLM4, FP16)),
+    *((Scale, small(fmt)) for fmt in (SEEDLM4, ODD, FP16)),
     *((stage, small(SEEDLM4, **ECP5)) for stage in (Normalise, Scale)),
 ]
 

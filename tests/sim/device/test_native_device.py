@@ -167,7 +167,7 @@ from pathlib import Path
 import sim.device.native_device
 from hw.config import EngineConfig
 sim.device.native_device.build = lambda *_, **__: Build("verilator", Path({str(program.parent)!r}), False)
-with NativeDevice(EngineConfig(None), {MEMORY!r}) as device:
+with NativeDevice(EngineConfig(FP16), {MEMORY!r}) as device:
     print(device._process.pid, device._log, flush=True)
     device.wait(1 << 60)
 """
