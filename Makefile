@@ -139,7 +139,7 @@ lint: $(call extras,sim lint) ## ruff, import order, types, and Verilator's lint
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy
-	@$(BIN)/python -m sim.tools.lint
+	@$(BIN)/python -m sim.lint
 
 registers: $(call extras,synth) ## print the register map
 	@$(BIN)/python -m host registers

@@ -33,8 +33,8 @@ from hw.flow.nextpnr import NextpnrError
 from hw.flow.verilog import emit
 from hw.flow.yosys import YosysError
 from sim.dram.presets import PRESETS, preset
-from sim.tools.runner import SimulationError
-from sim.tools.toolchain import ToolError, require
+from sim.tools.errors import SimulationError, ToolError
+from sim.tools.toolchain import require
 
 __all__ = ["main"]
 

@@ -152,7 +152,7 @@ def measured(point: Point) -> Row:
     ------
     UserError
         When a matrix does not fit the engine or its addresses.
-    sim.tools.toolchain.ToolError, sim.tools.runner.SimulationError, host.device.device.DeviceError
+    sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
         When the simulator cannot be built, or fails.
     """
     for name in point.names:

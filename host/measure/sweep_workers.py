@@ -19,8 +19,8 @@ from host.errors import UserError
 from host.measure.sweep_point import Point, measured
 from host.results import Row
 from hw.config import ConfigError
-from sim.tools.runner import SimulationError
-from sim.tools.toolchain import ToolError, python_versions
+from sim.tools.errors import SimulationError, ToolError
+from sim.tools.toolchain import python_versions
 
 __all__ = ["Runner", "cluster", "processes", "sources"]
 

@@ -13,7 +13,7 @@ from cocotb.triggers import RisingEdge
 from hw.parts.axi import Burst, beat_size
 from sim.bench.streams import start
 from sim.dram.scheduler import word_layout
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 __all__ = ["Master", "refreshes", "sequential_rate", "started"]
 

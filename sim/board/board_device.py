@@ -11,7 +11,7 @@ from golden.spec import WeightFormat
 from hw.sdram.part import SdramPart
 from sim.board.simulated_board import SimulatedBoard
 from sim.dram.memory import RAM
-from sim.tools.runner import build
+from sim.tools.build import build
 
 __all__ = ["BoardSimulation"]
 
@@ -33,7 +33,7 @@ class BoardSimulation:
 
     Raises
     ------
-    sim.tools.toolchain.ToolError
+    sim.tools.errors.ToolError
         When Verilator or the compiler is missing or cannot build the design.
     """
 

@@ -18,7 +18,9 @@ from sim.device.native_device import NativeDevice
 from sim.device.system import System
 from sim.dram.memory import RAM
 from sim.dram.presets import preset
-from sim.tools.runner import SimulationError, build, run, waves_wanted
+from sim.tools.build import build, waves_wanted
+from sim.tools.errors import SimulationError
+from sim.tools.run import run
 
 __all__ = ["SimDevice", "SimulatedDevice", "open_device"]
 
@@ -42,7 +44,7 @@ class SimDevice:
 
     Raises
     ------
-    sim.tools.toolchain.ToolError
+    sim.tools.errors.ToolError
         When the preset does not exist, or the simulator is missing or cannot build the design.
     """
 

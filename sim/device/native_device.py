@@ -18,8 +18,8 @@ from hw.parts.axi import Resp
 from sim.device.system import System
 from sim.dram.memory import MAPPED_RAM
 from sim.dram.presets import preset
-from sim.tools.runner import SimulationError, build
-from sim.tools.toolchain import unwritable
+from sim.tools.build import build
+from sim.tools.errors import SimulationError, unwritable
 
 __all__ = ["NativeDevice"]
 
@@ -41,7 +41,7 @@ class NativeDevice:
 
     Raises
     ------
-    sim.tools.toolchain.ToolError
+    sim.tools.errors.ToolError
         When the preset does not exist, Verilator or the compiler is missing or cannot build the design, or there is no
         place for the memory's file.
     """

@@ -15,7 +15,7 @@ from cocotb.utils import get_sim_time
 from hw.engine.registers import ADDR_BITS
 from sim.bench.register_bus import BusError, RegisterBus
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 class Server:

@@ -7,7 +7,8 @@ from pathlib import Path
 from sim.dram.memory import RAM
 from sim.dram.memory_pins import MemoryPins
 from sim.dram.presets import Dram
-from sim.tools.runner import build, run
+from sim.tools.build import build
+from sim.tools.run import run
 
 __all__ = ["sequential_rate"]
 
@@ -23,9 +24,9 @@ def sequential_rate(dram: Dram, data_bits: int, simulator: str = "verilator") ->
 
     Raises
     ------
-    sim.tools.runner.SimulationError
+    sim.tools.errors.SimulationError
         When a word is wrong.
-    sim.tools.toolchain.ToolError
+    sim.tools.errors.ToolError
         When the simulator is missing or its build fails.
     """
     args = dram, _ADDR_BITS, data_bits, _WORDS * data_bits // 8

@@ -7,7 +7,7 @@ by ``ratio``. The data pins are as many as make one bus word one burst, as if ch
 
 from dataclasses import dataclass
 
-from sim.tools.toolchain import ToolError
+from sim.tools.errors import ToolError
 
 __all__ = ["PRESETS", "Dram", "preset"]
 

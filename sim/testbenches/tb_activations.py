@@ -11,7 +11,7 @@ from hw.activations.buffer import exponent_latency
 from hw.payloads import activation_word, job_layout, matrix_layout
 from sim.bench.data import beats_of, finite_halves
 from sim.bench.streams import Stream, cycles, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

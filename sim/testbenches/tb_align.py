@@ -9,7 +9,7 @@ from golden.activations import to_block_floating_point
 from hw.payloads import activation_word, raw_word
 from sim.bench.data import finite_halves
 from sim.bench.streams import Stream, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

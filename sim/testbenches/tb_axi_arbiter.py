@@ -9,7 +9,7 @@ from hw.parts.axi import AXI4Signature, Burst, Resp, beat_size
 from hw.parts.axi_arbiter import UNDER_WAY
 from sim.bench.axi_slave import AxiSlave
 from sim.bench.streams import Stream, cycles, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 NAMES = ("first", "second")
 FAILING = 0x100

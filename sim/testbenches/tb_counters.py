@@ -5,7 +5,7 @@ import random
 import cocotb
 
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 INPUTS = ("busy", "reading", "refreshing", "read_valid", "read_ready", "write_beat")
 CLASSES = ("beats", "starved", "refresh", "stalled", "drain")

@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from sim.bench.streams import Stream, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge
 from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
 from sim.bench.data import beats_of
 from sim.bench.streams import Stream, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.payloads import matrix_layout, sum_layout
 from sim.bench.streams import Stream, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

@@ -14,7 +14,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 from hw.engine.registers import OFFSETS, Status
 from hw.engine.supervisor import CAUSES
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 MEMORY = 1 << 16
 WATCHDOG = 400

@@ -8,7 +8,7 @@ import numpy as np
 from golden import fp16
 from sim.bench.data import finite_halves
 from sim.bench.lanes import check_sums
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 
 from hw.link.protocol import MAX_WORDS, REQUEST, RESPONSE, START_REQUEST, START_RESPONSE, WORD_BYTES, LinkCommand
 from sim.bench.streams import Stream, cycles, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 WRITES = (LinkCommand.WRITE_MEMORY, LinkCommand.WRITE_REGISTER)
 

@@ -8,7 +8,7 @@ import numpy as np
 from golden import int4
 from sim.bench.lanes import check_sums
 from sim.bench.random_matrix import random_group_matrix
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
 

@@ -7,7 +7,7 @@ from cocotb.triggers import RisingEdge
 
 from sim.bench.data import lane_bits
 from sim.bench.streams import Stream, cycles, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

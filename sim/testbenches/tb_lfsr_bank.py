@@ -6,7 +6,7 @@ import cocotb
 from cocotb.triggers import Timer
 
 from golden.lfsr import states
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

@@ -22,7 +22,7 @@ from hw.link.protocol import (
 from hw.parts.axi import AXI4LiteSignature, Resp
 from sim.bench.axi_slave import AxiSlave, take
 from sim.bench.streams import Stream, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 BAD_REGISTER = 0x40
 """Answered with an error."""

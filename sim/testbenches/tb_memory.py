@@ -9,7 +9,7 @@ from cocotbext.axi import AxiBurstType, AxiResp
 
 from sim.bench.axi_master import open_master
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 async def _start(dut, pause=0.0):

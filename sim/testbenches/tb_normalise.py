@@ -7,7 +7,7 @@ import cocotb
 from golden.float32 import round_to_24_bits
 from hw.payloads import float_layout, sum_layout
 from sim.bench.streams import Stream, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 def _sums(width):

@@ -9,7 +9,7 @@ from cocotb.triggers import RisingEdge
 from hw.parts.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.payloads import Destination, packed_layout, region_layout
 from sim.bench.streams import Stream, cycles, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 class Slave:

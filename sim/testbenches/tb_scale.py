@@ -9,7 +9,7 @@ from golden import product
 from golden.float32 import scaled
 from hw.payloads import float_layout, result_layout
 from sim.bench.streams import Stream, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 def _sum(width):

@@ -5,7 +5,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.sdram.pins import ALL_BANKS, Command
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 class Pins:

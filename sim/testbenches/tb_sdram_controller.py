@@ -11,7 +11,7 @@ from hw.parts.axi import Burst
 from hw.sdram.part import CAS_LATENCY
 from sim.bench.axi_master import open_master
 from sim.bench.streams import cycles, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 _WIDTH = 4
 _BEATS = 64

@@ -9,7 +9,7 @@ from golden import block, matvec
 from golden.projection import centred
 from golden.spec import EXP_MAX, EXP_MIN
 from sim.bench.lanes import check_sums
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 def _row(config, blocks):

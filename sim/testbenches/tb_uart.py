@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge, Timer, ValueChange
 from cocotb.utils import get_sim_time
 
 from sim.bench.streams import Stream, cycles, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 CYCLE_PS = 10_000
 

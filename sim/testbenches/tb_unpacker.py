@@ -7,7 +7,7 @@ from cocotb.utils import get_sim_time
 
 from hw.payloads import packed_layout
 from sim.bench.streams import Stream, receive, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 @cocotb.test()

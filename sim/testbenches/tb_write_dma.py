@@ -8,7 +8,7 @@ from cocotb.triggers import RisingEdge, with_timeout
 from hw.parts.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
 from hw.payloads import result_layout
 from sim.bench.streams import Stream, cycles, send, start
-from sim.tools.runner import arguments
+from sim.tools.run import arguments
 
 
 class Slave:

@@ -2,23 +2,28 @@
 
 from pathlib import Path
 
+from amaranth.lib import wiring
+
 from hw.flow import yosys
 from hw.flow.synthesis import synthesise
 
 __all__ = ["BLOCKS", "emit"]
 
 BLOCKS = Path(__file__).with_name("ecp5_blocks.v")
-"""Models of cells for which Yosys has none."""
+"""Verilog models of the cells for which Yosys has none."""
 _INITIAL = [f"INITVAL_{i:02X}" for i in range(64)]
-"""Parameters of a block RAM that hold what it starts with, which nothing here minds."""
+"""Parameters that hold the initial content of a block RAM. No design here depends on it, and the models lack them."""
 
 
-def emit(component, path):
-    """Synthesise ``component`` for ECP5 and write it to ``path``, like :func:`hw.flow.verilog.emit`.
+def emit(component: wiring.Component, path: Path) -> None:
+    """Synthesise ``component`` for ECP5 and write the netlist, with its models, to ``path`` as SystemVerilog.
+
+    Ports and clock are named as by :func:`hw.flow.verilog.emit`.
 
     Raises
     ------
     hw.flow.yosys.YosysError
+        When Yosys refuses the design.
     """
     netlist = synthesise(component, "ecp5", path.parent / "synthesis").netlist
     yosys.run([

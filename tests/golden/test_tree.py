@@ -20,13 +20,13 @@ from hw.config import EngineConfig
 from hw.flow import verilog
 from sim.device.system import System
 from sim.dram.presets import preset
-from sim.tools import mapped, runner
+from sim.tools import build, mapped
 
 _SYSTEM = (EngineConfig(SEEDLM4, 64), preset("ideal"), 1 << 20)
 
 CACHED: dict[str, tuple[tuple[str, ...], Callable[[], str]]] = {
-    "simulator": (("hw.flow.verilog", "sim.device.system"), lambda: runner._sources(System, _SYSTEM, verilog)),
-    "mapped simulator": (("sim.tools.mapped", "sim.device.system"), lambda: runner._sources(System, _SYSTEM, mapped)),
+    "simulator": (("hw.flow.verilog", "sim.device.system"), lambda: build._sources(System, _SYSTEM, verilog)),
+    "mapped simulator": (("sim.tools.mapped", "sim.device.system"), lambda: build._sources(System, _SYSTEM, mapped)),
     "kernel": (("host.encoder.kernel",), lambda: kernel._digest(kernel._compiler(), [])),
     "compressed matrix": (("host.encoder.encoder",), lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4)),
     "unfinished compression": (("host.encoder.encoder", "host.encoder.torch_encoder"), plan.encoder_digest),
@@ -86,9 +86,9 @@ def test_a_component_outside_of_the_packages_counts(tmp_path: Path, monkeypatch:
     path.write_text("class Part:\n    pass\n")
     import somebodys  # type: ignore[import-not-found]
 
-    before = runner._sources(somebodys.Part, (), verilog)
+    before = build._sources(somebodys.Part, (), verilog)
     path.write_text("class Part:\n    pass  # touched\n")
-    assert runner._sources(somebodys.Part, (), verilog) != before
+    assert build._sources(somebodys.Part, (), verilog) != before
 
 
 def test_imports_in_all_forms_are_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

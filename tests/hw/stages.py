@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 
 from golden.spec import BlockFormat
 from hw.config import EngineConfig
-from sim.tools.runner import build, run
+from sim.tools.build import build
+from sim.tools.run import run
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 WIDE = BlockFormat(c=16, p=2, k=24)

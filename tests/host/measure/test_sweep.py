@@ -27,7 +27,7 @@ from host.measure.sweep_point import Point, measured, predicted
 from host.measure.sweep_workers import cluster, processes
 from host.results import Row
 from sim.dram.presets import preset
-from sim.tools.toolchain import ToolError
+from sim.tools.errors import ToolError
 
 TINY = ModelShape("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")
 SETTINGS = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,

@@ -16,7 +16,8 @@ from sim.bench.data import finite_halves
 from sim.bench.random_matrix import random_matrix, random_weights
 from sim.device.cocotb_device import open_device
 from sim.dram.memory import QUEUE_LATENCY
-from sim.tools.runner import build, run
+from sim.tools.build import build
+from sim.tools.run import run
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 ECP5 = {"multiplier_bits": 18, "fast": True}

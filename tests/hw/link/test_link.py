@@ -6,7 +6,8 @@ from hw.boards import BOARDS
 from hw.boards.system import BAUD
 from hw.link.link import Link
 from sim.bench.link_bench import FramesBench, UartBench
-from sim.tools.runner import build, run
+from sim.tools.build import build
+from sim.tools.run import run
 from sim.tools.toolchain import SIMULATORS
 
 CASES = [

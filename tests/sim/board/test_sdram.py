@@ -11,7 +11,9 @@ from hw.sdram.part import AS4C32M16SB_7, IS42S16160B_7, MT48LC16M16A2_75, W9825G
 from sim.board.sdram_board import SdramBench
 from sim.board.sdram_chip import SdramChip
 from sim.dram.memory import RAM
-from sim.tools.runner import SimulationError, build, run
+from sim.tools.build import build
+from sim.tools.errors import SimulationError
+from sim.tools.run import run
 
 PART = replace(MT48LC16M16A2_75, row_bits=5, power_up_us=5)
 ODD = replace(PART, name="odd", t_rcd=37, t_rp=53, t_ras=81, t_rc=170, t_rrd=59, t_wr=41, t_rfc=123, t_refi=3000,

@@ -21,9 +21,9 @@ from sim.bench.data import finite_halves
 from sim.bench.random_matrix import random_weights
 from sim.device.cocotb_device import SimDevice, open_device
 from sim.device.native_device import NativeDevice
-from sim.tools import runner
-from sim.tools.runner import Build, SimulationError
-from sim.tools.toolchain import ToolError
+from sim.tools import build as builder
+from sim.tools.build import Build
+from sim.tools.errors import SimulationError, ToolError
 
 MEMORY = "ddr4-2400"
 SHAPES = ((5, 30), (64, 128))
@@ -162,7 +162,7 @@ def test_no_simulator_outlives_its_host(number, device):
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from sim.device.native_device import NativeDevice
-from sim.tools.runner import Build
+from sim.tools.build import Build
 from pathlib import Path
 import sim.device.native_device
 from hw.config import EngineConfig
@@ -199,7 +199,7 @@ def test_a_compiler_that_fails(tmp_path, monkeypatch):
     compiler.write_text("#!/bin/sh\necho 'g++: out of memory' >&2\nexit 1\n")
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr(runner, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(builder, "BUILD", tmp_path / "build")
     with pytest.raises(ToolError, match=r"(?s)^verilator could not build System:\n.*out of memory.*\nlog: ") as raised:
         NativeDevice(small(SEEDLM4, 32), "ideal")
     log = Path(str(raised.value).splitlines()[-1].removeprefix("log: "))

@@ -7,7 +7,8 @@ import pytest
 from sim.dram.memory import RAM, MemoryModel
 from sim.dram.memory_pins import MemoryPins
 from sim.dram.presets import PRESETS, Dram, preset
-from sim.tools.runner import build, run
+from sim.tools.build import build
+from sim.tools.run import run
 
 ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=3, groups=2, banks=4, row_bursts=64,
            t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=29, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,

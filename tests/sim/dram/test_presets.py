@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sim.dram.presets import PRESETS, Dram, preset
-from sim.tools.toolchain import ToolError
+from sim.tools.errors import ToolError
 
 
 def test_names():

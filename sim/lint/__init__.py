@@ -1,0 +1,1 @@
+"""Verilator's lint of the designs: ``python -m sim.lint``."""
