@@ -1,4 +1,4 @@
-"""Compressed matrices kept between runs, in ``build/compressed``, by a digest of all that they depend on."""
+"""Compressed matrices, kept between runs in ``build/compressed`` under a digest of all that they depend on."""
 
 import hashlib
 import os
@@ -17,6 +17,7 @@ __all__ = ["compressed"]
 
 
 def _digest(weights: np.ndarray, fmt: BlockFormat) -> str:
+    """Name under which the compressed matrix is kept: a digest of the weights, the format and the encoder's sources."""
     what = (fmt, weights.shape, weights.dtype, np.__version__, source_digest("host.encoder.encoder"))
     digest = hashlib.sha256(repr(what).encode())
     digest.update(np.ascontiguousarray(weights).data)
@@ -25,12 +26,18 @@ def _digest(weights: np.ndarray, fmt: BlockFormat) -> str:
 
 def compressed(weights: np.ndarray, fmt: BlockFormat,
                progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
-    """``encode(weights, fmt)``, taken from the store when it is there.
+    """Return ``encode(weights, fmt)``, from the cache if it has been computed before.
+
+    Parameters
+    ----------
+    weights : float array, (rows, columns)
+    progress : callable, optional
+        As for :func:`host.encoder.encoder.encode`; never called when the matrix is in the cache.
 
     Raises
     ------
     UserError
-        As :func:`host.encoder.encoder.encode`, and when the store cannot be written.
+        As :func:`host.encoder.encoder.encode`, and when the cache's folder cannot be written.
     """
     path = report_folder("compressed") / f"{_digest(weights, fmt)}.npz"
     try:
@@ -38,7 +45,7 @@ def compressed(weights: np.ndarray, fmt: BlockFormat,
             return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
                                     int(kept["exponent_bias"]))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # not there, or cut short by a crash: made anew
+        pass  # the file is not there, or a crash cut it short: the matrix is computed again
     matrix = encode(weights, fmt, progress=progress)
     part = path.with_suffix(f".{os.getpid()}.npz")  # another process may make the same matrix
     np.savez(part, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,

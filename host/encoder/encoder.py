@@ -1,7 +1,8 @@
 """The fast encoder: the true minimum over every seed, found by the C kernel in ``search.c``.
 
-Modes. ``exact`` searches exponent and integer codes of every seed that can win, not by rounding; ``paper`` rounds as
-:mod:`golden.encode` does and reaches exactly its errors. Both give the same format for the same decoder.
+The mode ``exact`` searches the exponent and the integer coefficients of every seed that can win. The mode ``paper``
+rounds them as :mod:`golden.encode` does, and reaches exactly its errors. Both modes give the same format for the same
+decoder.
 """
 
 import ctypes
@@ -24,15 +25,15 @@ __all__ = ["Mode", "encode", "exponent_bias_for"]
 
 Mode = Literal["exact", "paper"]
 
-_CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C prompt
-_BIAS_MIN = -64  # below it, golden.matvec's result factor is no normal float32 for some format
+_CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
+_BIAS_MIN = -64  # with a lower bias, golden.matvec's result factor would be no normal float32 for some format
 
 
 def exponent_bias_for(greatest: float) -> int:
-    """The exponent bias for a tensor whose greatest magnitude is given (zero for an empty or all-zero one).
+    """Return the exponent bias for a tensor whose greatest magnitude is given; 0 for an empty or all-zero tensor.
 
-    It lets the largest block have a coefficient eight times its greatest weight without saturating, and leaves twelve
-    octaves below for smaller blocks.
+    With this bias the largest block can have a coefficient of eight times its greatest weight before the exponent
+    saturates, and twelve octaves below are left for smaller blocks.
     """
     return max(frexp(greatest)[1] - EXP_MAX, _BIAS_MIN) if greatest else 0
 
@@ -40,13 +41,20 @@ def exponent_bias_for(greatest: float) -> int:
 @contextmanager
 def _segment(kernel: ctypes.CDLL, fmt: BlockFormat, seed: int, mode: Mode,
              channels: np.ndarray) -> Iterator[ctypes.c_void_p]:
-    """The kernel's tables for a run of the LFSR cycle that starts at ``seed`` and for a block's channel weights
-    (float64, (c,), at most 1); freed on exit."""
+    """The kernel's tables for the segment of the LFSR cycle that starts at ``seed``, and for the channel weights of a
+    block (float64, (c,), at most 1). The tables are freed on exit.
+
+    Raises
+    ------
+    MemoryError
+    """
     segment = ctypes.c_void_p(kernel.segment_new(ctypes.c_uint32(seed), channels.ctypes))
     if not segment:
         raise MemoryError("encoder tables")
     try:
         if mode == "paper":
+            # Where columns of U are nearly dependent, rounding shows how the pseudo-inverse was computed. The kernel
+            # takes NumPy's for these seeds, as golden does for all, so that both round alike.
             bad = np.empty(kernel.segment_bad_count(segment), dtype=np.uint32)
             kernel.segment_bad_seeds(segment, bad.ctypes)
             pinv = np.ascontiguousarray(np.linalg.pinv(channels[:, None] * u_matrix(bad, fmt)))
@@ -58,8 +66,16 @@ def _segment(kernel: ctypes.CDLL, fmt: BlockFormat, seed: int, mode: Mode,
 
 
 def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) -> np.ndarray:
-    """Channel weights by block column, each with 1 for its greatest: float64, (blocks, c). Padding weighs as much
-    as the last column; where no channel weighs anything, all count alike."""
+    """Return the channel weights of each block column, divided by their greatest: float64, (block columns, c).
+
+    The zeros that pad the last block weigh as much as the last column. Where all channels of a block weigh nothing,
+    they count alike.
+
+    Raises
+    ------
+    UserError
+        When they are not ``cols`` finite numbers of zero or more.
+    """
     values = np.asarray(channel_weights, dtype=np.float64)
     if values.shape != (cols,) or not np.isfinite(values).all() or (values < 0).any():
         raise UserError(f"channel weights must be {cols} finite numbers of zero or more, one for each column, not "
@@ -69,36 +85,8 @@ def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) ->
     return blocks / blocks.max(axis=1, keepdims=True)
 
 
-def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
-           exponent_bias: int | Literal["auto"] = "auto", channel_weights: np.ndarray | None = None,
-           threads: int | None = None,
-           progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
-    """Compress a matrix.
-
-    Parameters
-    ----------
-    weights : float array, (rows, columns)
-        Rows are outputs; the last block of a row is padded with zeros when ``columns`` is not a multiple of ``c``.
-    exponent_bias : int or "auto"
-        Power of two taken out of the whole matrix; 0 is the paper's format. Who compresses a tensor slice by slice
-        passes ``exponent_bias_for(greatest magnitude of the tensor)``. Blocks below or beyond the exponent's range
-        are slow, some 100 a second, for bounds say little about them; with "auto" there are hardly any.
-    channel_weights : float array, (columns,), optional
-        What an error in each column counts, zero or more, such as the root mean square of its activations: the sum of
-        squares of ``channel_weights * error`` becomes the least. Takes two to three times as long, and much longer
-        where most channels of a block weigh next to nothing.
-    threads : int, optional
-        Default: one for each processor that this process may use. The result does not depend on it.
-    progress : callable, optional
-        Called with (blocks done, blocks in all) about every 50 ms, from the caller's thread. For k above 16 the seeds
-        are searched in segments, and every segment counts the blocks anew.
-
-    Raises
-    ------
-    UserError
-        When a weight is NaN or infinite, the array is not a float matrix, ``exact`` mode is asked of a format with
-        more coefficients than weights, channel weights are unusable, or the kernel cannot be built.
-    """
+def _greatest_magnitude(weights: np.ndarray, fmt: BlockFormat, mode: Mode) -> float:
+    """Return the greatest magnitude of the weights; UserError when they, or format and mode, cannot be searched."""
     if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
         raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}")
     if mode == "exact" and fmt.p > fmt.c:
@@ -106,63 +94,134 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
     greatest = float(np.abs(weights).max(initial=0))
     if not np.isfinite(greatest):
         raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
-    bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
+    return greatest
 
-    rows, cols = weights.shape
-    per_row = -(-cols // fmt.c)
-    padding = per_row * fmt.c - cols
-    flat = (np.pad(weights, ((0, 0), (0, padding))) if padding else np.ascontiguousarray(weights)).reshape(-1, fmt.c)
-    channels = np.ones((1, fmt.c))
-    if channel_weights is not None:  # blocks column by column: those of one share their tables
-        channels = _block_channels(channel_weights, cols, fmt)
-        flat = np.ascontiguousarray(flat.reshape(rows, per_row, fmt.c).swapaxes(0, 1)).reshape(-1, fmt.c)
-    each = len(flat) // len(channels)  # blocks that share tables
-    error = np.full(len(flat), np.inf)
-    seeds = np.full(len(flat), fmt.seeds, dtype=np.uint32)
-    exponents = np.full(len(flat), EXP_MIN, dtype=np.int8)
-    codes = np.zeros((len(flat), fmt.p), dtype=np.int8)
 
-    kernel = load(fmt)
-    segments = -(-fmt.seeds // kernel.segment_positions())
-    done, total = 0, segments * len(flat)
+class _Search:
+    """The blocks of one matrix, and the best code of each that has been found so far.
 
-    def search(segment: ctypes.c_void_p, part: slice, own: np.ndarray) -> int:
-        scaled = np.ldexp(flat[part] * own, -bias)
-        kernel.segment_search(segment, scaled.ctypes, ctypes.c_long(len(scaled)), int(mode == "exact"),
-                              error[part].ctypes, seeds[part].ctypes, exponents[part].ctypes, codes[part].ctypes)
-        return len(scaled)
+    The kernel has tables for a segment of the LFSR cycle and for the channel weights of a block. Blocks that share
+    their channel weights are neighbours here, so that they share the tables: without channel weights these are all
+    blocks, row by row; with them, the blocks of one block column.
+    """
 
-    def search_column(column: int) -> int:
-        seed, part = 1, slice(column * each, (column + 1) * each)
-        for _ in range(segments):
-            with _segment(kernel, fmt, seed, mode, channels[column]) as segment:
-                search(segment, part, channels[column])
-                seed = kernel.segment_next(segment)
-        return segments * each
+    def __init__(self, weights: np.ndarray, fmt: BlockFormat, mode: Mode, bias: int,
+                 channel_weights: np.ndarray | None) -> None:
+        self.fmt, self.mode, self.bias, self.shape = fmt, mode, bias, weights.shape
+        rows, cols = weights.shape
+        self.per_row = -(-cols // fmt.c)
+        padding = self.per_row * fmt.c - cols
+        padded = np.pad(weights, ((0, 0), (0, padding))) if padding else np.ascontiguousarray(weights)
+        self.by_column = channel_weights is not None
+        if channel_weights is None:
+            self.blocks = padded.reshape(-1, fmt.c)
+            self.channels = np.ones((1, fmt.c))
+        else:
+            by_column = padded.reshape(rows, self.per_row, fmt.c).swapaxes(0, 1)
+            self.blocks = np.ascontiguousarray(by_column).reshape(-1, fmt.c)
+            self.channels = _block_channels(channel_weights, cols, fmt)
+        self.sharing = len(self.blocks) // len(self.channels)  # blocks that share tables
+        count = len(self.blocks)
+        self.errors = np.full(count, np.inf)
+        self.seeds = np.full(count, fmt.seeds, dtype=np.uint32)
+        self.exponents = np.full(count, EXP_MIN, dtype=np.int8)
+        self.codes = np.zeros((count, fmt.p), dtype=np.int8)
+        self.kernel = load(fmt)
+        self.segments = -(-fmt.seeds // self.kernel.segment_positions())
+        self.total = self.segments * count
 
-    def counts() -> Iterator[int]:
-        if channel_weights is not None:
-            yield from pool.map(search_column, range(len(channels)))
+    def run(self, pool: ThreadPoolExecutor) -> Iterator[int]:
+        """Search all seeds on the threads of ``pool``, and yield how many blocks each piece of work had.
+
+        The kernel runs without Python's lock, and pieces write to places of their own, so threads need no other one.
+        """
+        if self.by_column:
+            # The tables of a block column serve only its few blocks, so each thread makes its own.
+            yield from pool.map(self._search_column, range(len(self.channels)))
             return
         seed = 1
-        for _ in range(segments):
-            with _segment(kernel, fmt, seed, mode, channels[0]) as segment:
-                yield from pool.map(lambda start, at=segment: search(at, slice(start, start + _CHUNK), channels[0]),
-                                    range(0, each, _CHUNK))
-                seed = kernel.segment_next(segment)
+        for _ in range(self.segments):
+            with _segment(self.kernel, self.fmt, seed, self.mode, self.channels[0]) as segment:
+                yield from pool.map(lambda start, at=segment: self._improve(at, slice(start, start + _CHUNK), 0),
+                                    range(0, len(self.blocks), _CHUNK))
+                seed = self.kernel.segment_next(segment)
 
+    def _search_column(self, column: int) -> int:
+        """Search all seeds for the blocks of one block column."""
+        seed, part = 1, slice(column * self.sharing, (column + 1) * self.sharing)
+        for _ in range(self.segments):
+            with _segment(self.kernel, self.fmt, seed, self.mode, self.channels[column]) as segment:
+                self._improve(segment, part, column)
+                seed = self.kernel.segment_next(segment)
+        return self.segments * self.sharing
+
+    def _improve(self, segment: ctypes.c_void_p, part: slice, channels: int) -> int:
+        """Improve on the best codes of some blocks with the seeds of a segment; return the number of blocks."""
+        # The kernel minimises the plain squared error of what it is given, so the channels' weights go in here.
+        scaled = np.ldexp(self.blocks[part] * self.channels[channels], -self.bias)
+        self.kernel.segment_search(segment, scaled.ctypes, ctypes.c_long(len(scaled)), int(self.mode == "exact"),
+                                   self.errors[part].ctypes, self.seeds[part].ctypes, self.exponents[part].ctypes,
+                                   self.codes[part].ctypes)
+        return len(scaled)
+
+    def result(self) -> CompressedMatrix:
+        """The best codes, in the order of the matrix."""
+        rows = self.shape[0]
+
+        def by_row(values: np.ndarray) -> np.ndarray:
+            if not self.by_column:
+                return values.reshape(rows, self.per_row, *values.shape[1:])
+            return np.ascontiguousarray(values.reshape(self.per_row, rows, *values.shape[1:]).swapaxes(0, 1))
+
+        return CompressedMatrix(self.fmt, self.shape, by_row(self.seeds), by_row(self.exponents), by_row(self.codes),
+                                self.bias)
+
+
+def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
+           exponent_bias: int | Literal["auto"] = "auto", channel_weights: np.ndarray | None = None,
+           threads: int | None = None,
+           progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
+    """Compress a matrix: for every block, the seed, exponent and coefficients of least squared error.
+
+    Parameters
+    ----------
+    weights : float array, (rows, columns)
+        Rows are outputs; the last block of a row is padded with zeros when ``columns`` is not a multiple of ``c``.
+    exponent_bias : int or "auto"
+        Power of two taken out of the whole matrix; 0 is the paper's format. A caller that compresses a tensor slice
+        by slice passes ``exponent_bias_for(greatest magnitude of the tensor)``. Blocks below or beyond the exponent's
+        range are slow, some 100 a second, because bounds say little about them; with "auto" there are hardly any.
+    channel_weights : float array, (columns,), optional
+        What an error in each column counts, zero or more, such as the root mean square of its activations: the search
+        then minimises the sum of squares of ``channel_weights * error``. It takes two to three times as long, and much
+        longer where most channels of a block weigh next to nothing.
+    threads : int, optional
+        Number of threads. Default: one for each processor that this process may use. The result does not depend on it.
+    progress : callable, optional
+        Called with (blocks done, blocks in all) about every 50 ms, in the caller's thread. For k above 16 the seeds are
+        searched in several segments, and each segment counts all blocks once.
+
+    Returns
+    -------
+    CompressedMatrix
+        Of the shape of ``weights``.
+
+    Raises
+    ------
+    UserError
+        When a weight is NaN or infinite, the array is not a float matrix, ``exact`` mode is asked of a format with
+        more coefficients than weights, channel weights are unusable, or the kernel cannot be built.
+    """
+    greatest = _greatest_magnitude(weights, fmt, mode)
+    bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
+    search = _Search(weights, fmt, mode, bias, channel_weights)
+    done = 0
     pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
     try:
-        for count in counts():
+        for count in search.run(pool):
             done += count
             if progress:
-                progress(done, total)
+                progress(done, search.total)
     finally:
-        pool.shutdown(cancel_futures=True)
-
-    def by_row(array: np.ndarray) -> np.ndarray:
-        if channel_weights is None:
-            return array.reshape(rows, per_row, *array.shape[1:])
-        return np.ascontiguousarray(array.reshape(per_row, rows, *array.shape[1:]).swapaxes(0, 1))
-
-    return CompressedMatrix(fmt, (rows, cols), by_row(seeds), by_row(exponents), by_row(codes), bias)
+        pool.shutdown(cancel_futures=True)  # an interrupted search waits only for what threads are working on
+    return search.result()

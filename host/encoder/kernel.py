@@ -1,7 +1,8 @@
 """Builds the C kernel of the encoder for a block format, once, and loads it.
 
-The library's name carries a digest of everything that it depends on (sources, format, compiler, processor), so a stale
-one is never loaded; it appears by an atomic rename, so that processes may build it at the same time.
+The name of the library carries a digest of everything that it depends on (sources, format, compiler, processor), so a
+stale library is never loaded. A library appears in the cache by an atomic rename, so several processes may build it at
+the same time.
 """
 
 import ctypes
@@ -24,12 +25,12 @@ _FLAGS = ("-std=gnu11", "-O3", "-march=native", "-fno-math-errno", "-fPIC", "-sh
 
 
 def cache_folder() -> Path:
-    """Where libraries are kept: ``SEEDLM_CACHE`` of the environment, or ``kernels`` in the build folder."""
+    """Return the folder of all libraries: ``SEEDLM_CACHE`` of the environment, or ``kernels`` in the build folder."""
     return Path(os.environ.get("SEEDLM_CACHE") or BUILD / "kernels")
 
 
 def _compiler() -> str:
-    """Path of the C compiler: ``CC`` of the environment, or ``cc``."""
+    """Return the path of the C compiler: ``CC`` of the environment, or ``cc``. UserError when there is none."""
     name = os.environ.get("CC") or "cc"
     found = shutil.which(name)
     if found is None:
@@ -39,7 +40,7 @@ def _compiler() -> str:
 
 
 def _processor() -> str:
-    """What -march=native depends on."""
+    """Return what ``-march=native`` depends on: the processor's features where Linux tells them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -48,7 +49,7 @@ def _processor() -> str:
 
 
 def _run(command: list[str]) -> str:
-    """Output of a compiler run; its first error as a UserError."""
+    """Return what the compiler prints. A failure becomes a UserError with the compiler's first error."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -68,7 +69,14 @@ def _digest(compiler: str, options: list[str]) -> str:
 
 
 def build(name: str, source: str, defines: dict[str, object]) -> ctypes.CDLL:
-    """The library ``name`` made of the C file ``source`` beside this module; built when it is not in the cache.
+    """Load the library ``name``, which is built first when it is not in the cache.
+
+    Parameters
+    ----------
+    source : str
+        The C file beside this module that the library is made of.
+    defines : dict
+        Macros, as ``-D`` of the compiler defines them.
 
     Raises
     ------
@@ -93,7 +101,7 @@ def build(name: str, source: str, defines: dict[str, object]) -> ctypes.CDLL:
 
 @lru_cache(maxsize=16)
 def load(fmt: BlockFormat) -> ctypes.CDLL:
-    """The kernel for one format; UserError as :func:`build`."""
+    """Load the kernel of one format. UserError as for :func:`build`."""
     taps = sum(1 << tap for tap in fmt.taps)
     kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}", "search.c",
                    {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"})

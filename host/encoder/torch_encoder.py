@@ -1,9 +1,10 @@
-"""The exact search in PyTorch, for CUDA devices: the same minimum as :mod:`host.encoder.encoder`, other kernels.
+"""The seed search in PyTorch, for CUDA devices: it finds the same minimum as :mod:`host.encoder.encoder`.
 
-For a batch of blocks the energies ||Q^T w||^2 of all seeds are one matrix product in float32, Q an orthonormal basis
-of U's columns; ||w||^2 less the energy bounds every quantised error from below. Seeds are then tried in falling order
-of energy, a few of every block at a time, in float64, until no bound is below the best error. A trial is exact: for
-every exponent and every choice of the other codes the first code has one best value.
+Let Q be an orthonormal basis of the columns of U. Then ||w||^2 - ||Q^T w||^2 is a lower bound of every quantised error
+of the block w. The energies ||Q^T w||^2 of all seeds and of a batch of blocks are one matrix product in float32. Seeds
+are then tried in falling order of energy, a few of every block at a time, in float64, until no bound is below the best
+error. A trial is exact: it visits every exponent and every choice of all codes but the first, for which the first code
+has one best value.
 """
 
 import itertools
@@ -23,16 +24,20 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_torch"]
 
-_SEGMENT = 1 << 16  # seeds at a time
-_TRIED = 4  # seeds of a block that are tried at a time
+_SEGMENT = 1 << 16  # seeds whose tables are on the device at a time
+_TRIED = 4  # seeds of a block that are tried at a time: few, because the first trials rule out most of the others
 _GREATEST_P = 5  # a trial visits 16**p / 16 codes for each exponent
-_ELEMENTS = 1 << 22  # float64 numbers in a trial at a time
-_SLACK = 4 * 6e-8  # float32 rounding of a sum, for each of its terms
+_ELEMENTS = 1 << 22  # float64 numbers of the trials at a time, 32 MiB
+_SLACK = 4 * 6e-8  # rounding of a float32 sum for each of its terms: bounds are lowered by it, so that they hold
 
 
 class _Segment:
-    """U of some seeds and what follows from it: ``u``, ``q`` (seeds, c, p), ``r`` and ``pinv`` in float64; ``basis``,
-    Q in float32 as (c, seeds * p)."""
+    """The matrices U of ``_SEGMENT`` seeds from ``first`` on, and what follows from them, on the device.
+
+    ``u`` and ``q`` are (seeds, c, p), ``r`` is (seeds, p, p) and ``pinv`` is (seeds, p, c), all float64, with U = Q R.
+    ``basis`` is Q once more, in float32 as (c, seeds * p), for the product with all blocks at once. With more columns
+    than weights, q is the identity and r is U.
+    """
 
     def __init__(self, fmt: BlockFormat, first: int, device: str) -> None:
         import torch
@@ -42,14 +47,17 @@ class _Segment:
         self.u = torch.from_numpy(u_matrix(seeds, fmt)).to(device)
         if fmt.c >= fmt.p:
             self.q, self.r = torch.linalg.qr(self.u)
-        else:  # columns that span everything: no bound, and only rounding
+        else:  # the columns span everything, so every bound is zero: this serves the mode "paper" alone
             self.q, self.r = torch.eye(fmt.c, device=device, dtype=torch.float64).expand(len(seeds), -1, -1), self.u
-        self.pinv = torch.linalg.pinv(self.u, rtol=1e-15)  # NumPy's, which golden takes
+        self.pinv = torch.linalg.pinv(self.u, rtol=1e-15)  # NumPy's tolerance, so that rounding agrees with golden's
         self.basis = self.q.permute(1, 0, 2).reshape(fmt.c, -1).float()
 
 
 def _times_power(values: "Tensor", power: "Tensor") -> "Tensor":
-    """``values * 2**power`` in float64, exact on every device, as torch.ldexp is not; power -1022 to 1023."""
+    """Return ``values * 2**power`` in float64, exact on every device, which ``torch.ldexp`` is not.
+
+    ``power`` is -1022 to 1023; it becomes the exponent field of a float64.
+    """
     import torch
 
     return values * ((power.long() + 1023) << 52).view(torch.float64)
@@ -57,7 +65,21 @@ def _times_power(values: "Tensor", power: "Tensor") -> "Tensor":
 
 def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat) -> tuple[
         "Tensor", "Tensor"]:
-    """Exponents and codes by golden's rounding for pairs of a seed and a block."""
+    """Round as golden does, for n pairs of a seed and a block.
+
+    Parameters
+    ----------
+    at : int64 tensor, (n,)
+        Seeds, as indices into the segment.
+    w : float64 tensor, (n, c)
+        Blocks, each divided by ``2**scale``.
+    scale : int tensor, (n,)
+
+    Returns
+    -------
+    (n,) and (n, p)
+        Exponents and codes.
+    """
     import torch
 
     t = torch.einsum("npc,nc->np", segment.pinv[at], w)
@@ -69,16 +91,18 @@ def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt:
 
 def _exact(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat) -> tuple[
         "Tensor", "Tensor"]:
-    """The best exponents and codes for pairs of a seed (index into the segment) and a block (scaled weights)."""
+    """Find the exponents and codes of least error for n pairs of a seed and a block. As :func:`_rounded` otherwise."""
     import torch
 
     r, y = segment.r[at], torch.einsum("ncp,nc->np", segment.q[at], w)
     every = range(fmt.coef_min, fmt.coef_max + 1)
+    # Every choice of the codes but the first: (g, p - 1).
     others = torch.tensor(list(itertools.product(every, repeat=fmt.p - 1)), dtype=torch.float64, device=w.device)
     powers = torch.arange(EXP_MIN, EXP_MAX + 1, device=w.device)
-    step = _times_power(torch.ones_like(w[:, :1]), powers - scale[:, None])  # (n, 16)
-    reached = torch.einsum("npo,go->npg", r[:, :, 1:], others)  # what the other codes make of each coordinate
+    step = _times_power(torch.ones_like(w[:, :1]), powers - scale[:, None])  # what a code of 1 stands for: (n, 16)
+    reached = torch.einsum("npo,go->npg", r[:, :, 1:], others)  # their share in each coordinate of Q^T w
     left = y[:, :, None, None] - step[:, None, :, None] * reached[:, :, None, :]  # (n, p, 16, g)
+    # R is triangular, so the first code changes the first coordinate alone: its best value is the nearest one.
     pitch = (step * r[:, :1, 0])[..., None]
     first = torch.where(pitch != 0, left[:, 0] / pitch, 0.0).round().clamp(fmt.coef_min, fmt.coef_max)
     error = (left[:, 0] - pitch * first).square() + left[:, 1:].square().sum(dim=1)
@@ -88,7 +112,11 @@ def _exact(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: B
 
 
 class _Search:
-    """The best so far of one batch of blocks."""
+    """The best codes found so far for one batch of n blocks.
+
+    ``w`` holds the blocks, (n, c) float64, each divided by ``2**scale`` so that its greatest magnitude is in [0.5, 1).
+    ``norm`` and ``error`` are the squared norm and the least squared error of these scaled blocks.
+    """
 
     def __init__(self, weights: "Tensor", fmt: BlockFormat, mode: Mode) -> None:
         import torch
@@ -98,14 +126,15 @@ class _Search:
         self.scale = torch.where(greatest > 0, torch.frexp(greatest)[1], 0)
         self.w = _times_power(weights, -self.scale[:, None])
         self.norm = self.w.square().sum(dim=1)
-        # The zero code is always there to be chosen, but rounding reaches it for zero blocks alone.
+        # An exact search can always choose zero codes, whose error is the norm. Rounding makes zero codes of zero
+        # blocks alone.
         self.error = torch.where((self.norm == 0) | (mode == "exact"), self.norm, torch.inf)
         self.seed = torch.ones_like(self.scale, dtype=torch.int64)
         self.exponent = torch.full_like(self.seed, EXP_MIN)
         self.codes = torch.zeros((len(weights), fmt.p), dtype=torch.float64, device=weights.device)
 
     def run(self, segment: _Segment) -> None:
-        """Improve on the best with the seeds of a segment."""
+        """Improve on the best codes with the seeds of a segment."""
         fmt = self.fmt
         energy = (self.w.float() @ segment.basis).reshape(len(self.w), -1, min(fmt.p, fmt.c)).square().sum(dim=2)
         slack = _SLACK * (fmt.c + fmt.p + 8) * self.norm
@@ -119,10 +148,10 @@ class _Search:
                 return
             for part in index.split(rows):
                 self._try(segment, part.repeat_interleave(tried), at[part].flatten(), tried)
-            energy[index[:, None], at[index]] = -1  # tried
+            energy[index[:, None], at[index]] = -1  # these seeds have been tried
 
     def _try(self, segment: _Segment, block: "Tensor", at: "Tensor", tried: int) -> None:
-        """Try pairs of a block and a seed, ``tried`` of each block together."""
+        """Try pairs of a block and a seed; the ``tried`` pairs of each block are neighbours."""
         import torch
 
         search = _exact if self.mode == "exact" else _rounded
@@ -139,23 +168,12 @@ class _Search:
         self.exponent[of], self.codes[of] = exponent[winner].long(), codes[winner]
 
 
-def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
-                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", batch: int = 512,
-                 progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
-    """As :func:`host.encoder.encoder.encode`, on a PyTorch device; equal errors, not always equal seeds.
-
-    Parameters
-    ----------
-    device : str
-        ``cuda``, ``cuda:1``, ``cpu``.
-    batch : int
-        Blocks at a time; each takes about a megabyte.
+def _require_encodable(weights: np.ndarray, fmt: BlockFormat, mode: Mode, device: str) -> None:
+    """Refuse what :func:`encode_torch` cannot compress.
 
     Raises
     ------
     UserError
-        As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there, or the format has more than
-        five coefficients.
     """
     try:
         import torch
@@ -169,23 +187,49 @@ def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
     if mode == "exact" and fmt.p > min(fmt.c, _GREATEST_P):
         raise UserError(f"format {fmt.name} has too many coefficients for PyTorch: choose p <= c and p <= "
                         f"{_GREATEST_P}, or use the encoder for processors")
+
+
+def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
+                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", batch: int = 512,
+                 progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
+    """Compress a matrix as :func:`host.encoder.encoder.encode` does, on a PyTorch device.
+
+    Errors are equal to those of the encoder for processors. Where several seeds have the same error, this one may
+    choose another.
+
+    Parameters
+    ----------
+    device : str
+        ``cuda``, ``cuda:1``, ``cpu``.
+    batch : int
+        Blocks at a time; each takes about a megabyte of the device's memory.
+
+    Raises
+    ------
+    UserError
+        As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there, or the format has more than
+        five coefficients.
+    """
+    _require_encodable(weights, fmt, mode, device)
+    import torch
+
     bias = exponent_bias_for(float(np.abs(weights).max(initial=0))) if exponent_bias == "auto" else exponent_bias
     rows, cols = weights.shape
     per_row = -(-cols // fmt.c)
-    flat = np.pad(weights.astype(np.float64), ((0, 0), (0, per_row * fmt.c - cols))).reshape(-1, fmt.c)
-    flat = np.ldexp(flat, -bias)
-    parts = [_Search(torch.from_numpy(flat[start:start + batch]).to(device), fmt, mode)
-             for start in range(0, len(flat), batch)]
+    blocks = np.pad(weights.astype(np.float64), ((0, 0), (0, per_row * fmt.c - cols))).reshape(-1, fmt.c)
+    blocks = np.ldexp(blocks, -bias)
+    searches = [_Search(torch.from_numpy(blocks[start:start + batch]).to(device), fmt, mode)
+                for start in range(0, len(blocks), batch)]
     firsts = range(1, fmt.seeds + 1, _SEGMENT)
     for n, first in enumerate(firsts):
         segment = _Segment(fmt, first, device)
-        for done, part in enumerate(parts):
-            part.run(segment)
+        for done, search in enumerate(searches):
+            search.run(segment)
             if progress:
-                progress(n * len(flat) + min((done + 1) * batch, len(flat)), len(firsts) * len(flat))
+                progress(n * len(blocks) + min((done + 1) * batch, len(blocks)), len(firsts) * len(blocks))
 
     def joined(name: str, dtype: type) -> np.ndarray:
-        values = torch.cat([getattr(part, name) for part in parts]).cpu().numpy().astype(dtype)
+        values = torch.cat([getattr(search, name) for search in searches]).cpu().numpy().astype(dtype)
         return values.reshape(rows, per_row, *values.shape[1:])
 
     return CompressedMatrix(fmt, (rows, cols), joined("seed", np.uint32), joined("exponent", np.int8),
