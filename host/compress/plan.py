@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.layout import StreamLayout
 from golden.spec import BlockFormat, parse_seedlm
 from golden.tree import source_digest
 from host.checkpoint.checkpoint import Checkpoint
@@ -18,7 +19,6 @@ from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
 from host.packing.stream import lanes, stream_bytes
-from hw.config import EngineConfig
 
 __all__ = ["LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "make_plan"]
 
@@ -140,9 +140,9 @@ class Plan:
     @property
     def settings(self) -> dict[str, Any]:
         """The ``quantization_config``."""
-        options, config = self.options, EngineConfig(self.options.fmt)
+        options, layout = self.options, StreamLayout(self.options.fmt)
         return {"quant_method": METHOD, "version": VERSION, "format": options.fmt.name, "mode": options.mode,
-                "exponent_bias": options.bias, "bus_bits": config.bus_bits, "lanes": config.lanes,
+                "exponent_bias": options.bias, "bus_bits": layout.bus_bits, "lanes": layout.lanes,
                 "activation_aware": self.weighting is not None, "job": self.job}
 
     def channel_weights(self, name: str) -> np.ndarray | None:

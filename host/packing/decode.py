@@ -1,7 +1,7 @@
-"""A fast decoder: weights by table look-up on the LFSR cycle, independent of golden's stepping.
+"""A fast decoder, which looks weights up on the LFSR cycle in place of stepping the register as golden does.
 
-All states of a block are neighbours on the cycle, so a table of the cycle, and of every seed's place on it, turns a
-seed into its numerators at once.
+All states of a block are neighbours on the cycle. A table of the cycle's states and a table of every seed's place on it
+therefore turn a seed into all its numerators at once.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,10 @@ __all__ = ["numerators", "weights"]
 
 @lru_cache(maxsize=4)
 def _cycle(fmt: BlockFormat) -> tuple[np.ndarray, np.ndarray]:
-    """Centred states from seed 1 on, one block longer than the period, and the place of every seed; both int32."""
+    """Return the centred states from seed 1 on, one block more than the period, and the place of every seed in them.
+
+    Both tables are int32. Only a few formats are kept: their tables take half a megabyte for k = 16.
+    """
     def walk() -> Iterator[int]:
         state = 1
         for _ in range(fmt.seeds):
@@ -32,7 +35,8 @@ def _cycle(fmt: BlockFormat) -> tuple[np.ndarray, np.ndarray]:
 
 
 def numerators(matrix: CompressedMatrix) -> np.ndarray:
-    """As ``matrix.numerators()``: int64, (rows, blocks, c)."""
+    """Return the integers ``(V - 2**(k-1)) @ q`` of all blocks, as ``matrix.numerators()`` does: int64, (rows, blocks,
+    c)."""
     fmt = matrix.fmt
     cycle, place = _cycle(fmt)
     total = np.zeros((*matrix.seeds.shape, fmt.c), dtype=np.int64)
@@ -43,7 +47,7 @@ def numerators(matrix: CompressedMatrix) -> np.ndarray:
 
 
 def weights(matrix: CompressedMatrix) -> np.ndarray:
-    """As ``matrix.weights()``: float64, (rows, columns)."""
+    """Return the decompressed weights, as ``matrix.weights()`` does: float64, (rows, columns)."""
     rows, cols = matrix.shape
     power = matrix.exponents.astype(np.int32) + np.int32(matrix.exponent_bias)
     full = np.ldexp(numerators(matrix) / matrix.fmt.unit, power[..., None])

@@ -1,54 +1,56 @@
-"""The packed stream of a compressed matrix, in the one order in which it is stored: bytes to fields and back.
+"""The packed stream of a compressed matrix, in the one order in which files hold it: bytes to fields and back.
 
-The stream is :func:`host.packing.image.weight_image` for the default engine, ``EngineConfig(fmt)``: a file that holds
-it can be mapped and read by the DMA as it is. Groups of ``lanes`` rows are whole numbers of bytes, so rows can be read,
-written and checked group by group; zero bits fill the end of the last beat."""
+The stream is :func:`host.packing.image.weight_image` for the default bus, ``StreamLayout(fmt)``, so the DMA of an
+engine with that bus can read a mapped file as it is. Groups of ``lanes`` rows are whole numbers of bytes, so rows can
+be read, written and checked group by group. Zero bits fill the end of the last beat.
+"""
 
 import numpy as np
 
 from golden.block import CompressedMatrix
+from golden.layout import StreamLayout
 from golden.spec import BlockFormat
 from host.packing.image import weight_image
-from hw.config import EngineConfig
 
 __all__ = ["group_bytes", "lanes", "pack_rows", "stream_bytes", "unpack_rows"]
 
-_WORD = 64  # bits that a block is unpacked into; the widest has 60
+_UNPACKED_BITS = 64  # bits that a block is unpacked into; the widest block has 60
 
 
 def lanes(fmt: BlockFormat) -> int:
-    """Rows of a group."""
-    return EngineConfig(fmt).lanes
+    """Return the number of rows of a group."""
+    return StreamLayout(fmt).lanes
 
 
 def group_bytes(fmt: BlockFormat, cols: int) -> int:
-    """Bytes of one group of rows of a matrix with ``cols`` columns."""
-    return -(-cols // fmt.c) * EngineConfig(fmt).word_bits // 8
+    """Return the bytes of one group of rows of a matrix with ``cols`` columns."""
+    layout = StreamLayout(fmt)
+    return layout.blocks(cols) * layout.word_bits // 8
 
 
 def stream_bytes(fmt: BlockFormat, shape: tuple[int, int]) -> int:
-    """Bytes of the stream of a matrix of this shape, (rows, columns), with the zeros at its end."""
+    """Return the bytes of the stream of a matrix of this shape, (rows, columns), with the zeros at its end."""
     rows, cols = shape
-    beat = EngineConfig(fmt).bus_bytes
+    beat = StreamLayout(fmt).bus_bytes
     return -(-(-(-rows // lanes(fmt)) * group_bytes(fmt, cols)) // beat) * beat
 
 
 def pack_rows(matrix: CompressedMatrix) -> bytes:
-    """The groups of a matrix, which may be some rows of a larger one, without the zeros at the end of the stream."""
+    """Pack the groups of a matrix, which may be some rows of a larger one, without the zeros that end a stream."""
     rows, cols = matrix.shape
-    content = weight_image(matrix, EngineConfig(matrix.fmt))
+    content = weight_image(matrix, StreamLayout(matrix.fmt))
     return content[:-(-rows // lanes(matrix.fmt)) * group_bytes(matrix.fmt, cols)]
 
 
 def unpack_rows(content: np.ndarray, fmt: BlockFormat, shape: tuple[int, int], exponent_bias: int) -> CompressedMatrix:
-    """The inverse of :func:`pack_rows`.
+    """Unpack groups of rows: the inverse of :func:`pack_rows`.
 
     Parameters
     ----------
     content : uint8 array, 1-D
-        Whole groups.
+        Whole groups; bytes behind them are ignored.
     shape : (int, int)
-        Rows and columns that they hold; rows beyond are dropped.
+        Rows and columns of the result. Rows that only fill the last group are dropped.
 
     Raises
     ------
@@ -56,14 +58,16 @@ def unpack_rows(content: np.ndarray, fmt: BlockFormat, shape: tuple[int, int], e
         When there are too few bytes or a field is out of its range.
     """
     rows, cols = shape
-    blocks, side = -(-cols // fmt.c), lanes(fmt)
+    layout = StreamLayout(fmt)
+    blocks, side = layout.blocks(cols), layout.lanes
     groups = -(-rows // side)
     size = groups * group_bytes(fmt, cols)
     if len(content) < size:
         raise ValueError(f"{size} bytes make {rows} x {cols} weights, not {len(content)}")
     bits = np.unpackbits(content[:size], bitorder="little").reshape(groups, blocks, side, fmt.block_bits)
     bits = bits.swapaxes(1, 2).reshape(groups * side, blocks, fmt.block_bits)[:rows]
-    wide = np.pad(bits, ((0, 0), (0, 0), (0, _WORD - fmt.block_bits)))
+    # Each block becomes one integer, from which the fields are cut by shifts for all blocks at once.
+    wide = np.pad(bits, ((0, 0), (0, 0), (0, _UNPACKED_BITS - fmt.block_bits)))
     words = np.packbits(wide, axis=-1, bitorder="little").view("<u8")[..., 0]
 
     def field(name: str) -> np.ndarray:

@@ -19,6 +19,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from golden.layout import StreamLayout
 from golden.spec import FormatError, parse_format
 from golden.tree import ROOT
 from host.checkpoint import shards
@@ -36,7 +37,6 @@ from host.encoder.encoder import encode
 from host.errors import CheckError, UserError
 from host.packing import decode
 from host.packing.image import weight_image
-from hw.config import EngineConfig
 
 WIDTH, FFN = 48, 80
 PARTS_OF_LAYER = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.k_proj": (16, WIDTH), "mlp.down_proj": (WIDTH, FFN)}
@@ -96,7 +96,7 @@ def test_the_folder_holds_streams_and_all_else_as_it_was(options: Options, model
         weights = values.astype(np.float32)
         bias = 0 if options.bias == "off" else "auto"
         matrix = encode(weights, options.fmt, options.mode, exponent_bias=bias)
-        image = weight_image(matrix, EngineConfig(options.fmt))
+        image = weight_image(matrix, StreamLayout(options.fmt))
         tensor = files.compressed[name]
         assert files.stream(name).tobytes() == image
         assert files.stream(name).offset % 64 == 0
@@ -148,12 +148,12 @@ def test_stored_matrices_are_streamed_as_they_are(model: Path, tmp_path: Path) -
     assert whole.error == files.compressed[name].error
     assert np.array_equal(checkpoint.matrix(name), whole.weights().astype(np.float32))
     mark = replace(whole, stream=np.arange(64, dtype=np.uint8))  # no image of any matrix
-    assert weight_image(mark, EngineConfig(SMALL.fmt)) == bytes(range(64))
+    assert weight_image(mark, StreamLayout(SMALL.fmt)) == bytes(range(64))
     plain = files.matrix(name)
-    assert weight_image(whole, EngineConfig(SMALL.fmt)) == weight_image(plain, EngineConfig(SMALL.fmt))
-    assert weight_image(mark, EngineConfig(SMALL.fmt, 128)) == weight_image(plain, EngineConfig(SMALL.fmt, 128))
-    assert weight_image(part, EngineConfig(SMALL.fmt)) == weight_image(files.matrix(name, slice(5)),
-                                                                       EngineConfig(SMALL.fmt))
+    assert weight_image(whole, StreamLayout(SMALL.fmt)) == weight_image(plain, StreamLayout(SMALL.fmt))
+    assert weight_image(mark, StreamLayout(SMALL.fmt, 128)) == weight_image(plain, StreamLayout(SMALL.fmt, 128))
+    assert weight_image(part, StreamLayout(SMALL.fmt)) == weight_image(files.matrix(name, slice(5)),
+                                                                       StreamLayout(SMALL.fmt))
     assert checkpoint.stored("model.norm.weight") is None
     assert open_checkpoint(model).stored(name) is None
     shard = tmp_path / "out" / "model.safetensors"

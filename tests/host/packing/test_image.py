@@ -5,9 +5,9 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.int4 import GroupMatrix
+from golden.layout import StreamLayout
 from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
 from host.packing.image import StoredMatrix, activation_image, weight_image
-from hw.config import EngineConfig
 from sim.bench.random_matrix import random_group_matrix, random_matrix
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
@@ -33,12 +33,12 @@ def interleaved(words: list[list[int]], padding: int, width: int, lanes: int, bu
     ids=lambda value: value.name if isinstance(value, BlockFormat) else str(value))
 def test_weight_images(fmt: BlockFormat, bus_bits: int, lanes: int, zero: int) -> None:
     """A zero block has seed 1, the register's only forbidden state being 0, the least exponent and no coefficients."""
-    config = EngineConfig(fmt, bus_bits)
-    assert config.lanes == lanes
+    layout = StreamLayout(fmt, bus_bits)
+    assert layout.lanes == lanes
     for rows, blocks in ((1, 1), (lanes, 2), (lanes + 1, 3), (3 * lanes - 1, 5)):
         matrix = random_matrix(fmt, rows, blocks * fmt.c - 1, np.random.default_rng(rows))
         wanted = interleaved(matrix.packed().tolist(), zero, fmt.block_bits, lanes, bus_bits)
-        assert weight_image(matrix, config) == wanted
+        assert weight_image(matrix, layout) == wanted
 
 
 def test_a_stored_image_is_used_where_it_fits() -> None:
@@ -46,16 +46,16 @@ def test_a_stored_image_is_used_where_it_fits() -> None:
     made = random_matrix(SEEDLM4, 5, 16, np.random.default_rng(0))
     fields = made.fmt, made.shape, made.seeds, made.exponents, made.coefs
     stored = StoredMatrix(*fields, stream=np.arange(128, dtype=np.uint8))
-    assert weight_image(stored, EngineConfig(SEEDLM4)) == bytes(range(128))
-    assert weight_image(stored, EngineConfig(SEEDLM4, 64)) == weight_image(made, EngineConfig(SEEDLM4, 64))
-    assert weight_image(StoredMatrix(*fields), EngineConfig(SEEDLM4)) == weight_image(made, EngineConfig(SEEDLM4))
+    assert weight_image(stored, StreamLayout(SEEDLM4)) == bytes(range(128))
+    assert weight_image(stored, StreamLayout(SEEDLM4, 64)) == weight_image(made, StreamLayout(SEEDLM4, 64))
+    assert weight_image(StoredMatrix(*fields), StreamLayout(SEEDLM4)) == weight_image(made, StreamLayout(SEEDLM4))
 
 
 def test_a_weight_image_by_hand() -> None:
     """Two rows of two 36-bit blocks on a 64-bit bus: 144 bits in three beats."""
     matrix = CompressedMatrix(SEEDLM3, (2, 24), np.array([[0x1111, 0x2222], [0x3333, 0x4444]], np.uint32),
                               np.array([[0, 1], [2, -1]], np.int8), np.array([[[1, 2, 3, 4]] * 2] * 2, np.int8))
-    assert weight_image(matrix, EngineConfig(SEEDLM3, 64)) == sum(
+    assert weight_image(matrix, StreamLayout(SEEDLM3, 64)) == sum(
         word << 36 * place for place, word in enumerate((0x432101111, 0x432123333, 0x432112222, 0x4321F4444))
     ).to_bytes(24, "little")
 
@@ -64,13 +64,13 @@ def test_a_weight_image_by_hand() -> None:
     (INT4, 512, 16), (INT4, 64, 2), (INT4, 32, 1), (GroupFormat(c=3, bits=3), 64, 8)])
 def test_images_of_codes_and_scales(fmt: GroupFormat, bus_bits: int, lanes: int) -> None:
     """Padding is zeros all over."""
-    config = EngineConfig(fmt, bus_bits)
-    assert config.lanes == lanes
+    layout = StreamLayout(fmt, bus_bits)
+    assert layout.lanes == lanes
     for rows, cols in ((1, 1), (lanes, fmt.group), (2 * lanes + 1, 2 * fmt.group + 1)):
         matrix = random_group_matrix(fmt, rows, cols, np.random.default_rng(rows))
         words = matrix.packed().tolist()
-        assert len(words[0]) == -(-cols // fmt.group) * 16 == config.blocks(cols)
-        assert weight_image(matrix, config) == interleaved(words, 0, fmt.block_bits, lanes, bus_bits)
+        assert len(words[0]) == -(-cols // fmt.group) * 16 == layout.blocks(cols)
+        assert weight_image(matrix, layout) == interleaved(words, 0, fmt.block_bits, lanes, bus_bits)
 
 
 def test_an_int4_image_by_hand() -> None:
@@ -78,20 +78,20 @@ def test_an_int4_image_by_hand() -> None:
     codes = np.zeros((1, 16), np.int8)
     codes[0, :8], codes[0, 8:] = (1, 2, 3, 4, 5, 6, 7, -8), -1
     matrix = GroupMatrix(INT4, codes, np.array([[2.0**-7]], np.float16))
-    assert weight_image(matrix, EngineConfig(INT4, 32)) == (
+    assert weight_image(matrix, StreamLayout(INT4, 32)) == (
         0x87654321 | 0xFFFFFFFF << 33 | 1 << 13 * 33 + 32).to_bytes(68, "little")
 
 
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
 def test_fp16_images(bus_bits: int) -> None:
-    config = EngineConfig(FP16, bus_bits)
-    lanes = config.lanes
+    layout = StreamLayout(FP16, bus_bits)
+    lanes = layout.lanes
     assert lanes == bus_bits // 16
     for rows, cols in ((1, 1), (lanes, 3), (2 * lanes + 1, 5)):
         bits = np.random.default_rng([rows, cols]).integers(0, 0x7C00, (rows, cols), np.uint16)
         wanted = interleaved(bits.tolist(), 0, 16, lanes, bus_bits)
-        assert weight_image(bits.view(np.float16), config) == wanted
-        assert weight_image(np.asfortranarray(bits).view(np.float16), config) == wanted
+        assert weight_image(bits.view(np.float16), layout) == wanted
+        assert weight_image(np.asfortranarray(bits).view(np.float16), layout) == wanted
 
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "cols", "size"), [
@@ -100,5 +100,5 @@ def test_fp16_images(bus_bits: int) -> None:
     (INT4, 512, 1, 256), (INT4, 64, 129, 512)])
 def test_activation_images(fmt: WeightFormat, bus_bits: int, cols: int, size: int) -> None:
     x = np.random.default_rng(cols).normal(size=cols).astype(np.float16)
-    image = activation_image(x, EngineConfig(fmt, bus_bits))
+    image = activation_image(x, StreamLayout(fmt, bus_bits))
     assert image == b"".join(int(bits).to_bytes(2, "little") for bits in x.view(np.uint16)).ljust(size, b"\0")

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.block import CompressedMatrix
+from golden.layout import StreamLayout
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.packing import decode
 from host.packing.image import weight_image
 from host.packing.stream import group_bytes, lanes, pack_rows, stream_bytes, unpack_rows
-from hw.config import EngineConfig
 
 FORMATS = st.builds(BlockFormat, c=st.integers(1, 256), p=st.integers(1, 8), k=st.integers(2, 12),
                     coef_bits=st.integers(2, 4))
@@ -41,7 +41,7 @@ def same(a: CompressedMatrix, b: CompressedMatrix) -> bool:
 @settings(max_examples=60, deadline=None)
 @given(matrices())
 def test_a_stream_is_the_weight_image_and_comes_back(matrix: CompressedMatrix) -> None:
-    stream, image = pack_rows(matrix), weight_image(matrix, EngineConfig(matrix.fmt))
+    stream, image = pack_rows(matrix), weight_image(matrix, StreamLayout(matrix.fmt))
     assert len(image) == stream_bytes(matrix.fmt, matrix.shape)
     assert image == stream + bytes(len(image) - len(stream))
     back = unpack_rows(np.frombuffer(image, np.uint8), matrix.fmt, matrix.shape, matrix.exponent_bias)
