@@ -7,6 +7,7 @@ from amaranth.utils import ceil_log2
 from golden.layout import StreamLayout
 from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, GroupFormat, HalfFormat
 from hw.parts.axi import BURST_BYTES
+from hw.pipelining import LEAN, Pipelining
 
 __all__ = ["ConfigError", "EngineConfig"]
 
@@ -44,9 +45,8 @@ class EngineConfig(StreamLayout):
         Signed width of the wider operand of the device's multipliers: 25 for a DSP48E1, 18 for a MULT18X18D.
     narrow_products : str
         What multiplies coefficients: "dsp" or "lut".
-    fast : bool
-        Whether flip-flops are spent on the clock: each lane then has activation registers of its own and each block RAM
-        an address register, which spares the wires that cross the device from one set, and pipelines are longer.
+    pipelining : Pipelining
+        How deep the stages are: :data:`~hw.pipelining.LEAN`, :data:`~hw.pipelining.FAST` or something else.
 
     Raises
     ------
@@ -61,7 +61,7 @@ class EngineConfig(StreamLayout):
     act_bits: int = ACT_BITS
     multiplier_bits: int = 25
     narrow_products: str = "lut"
-    fast: bool = False
+    pipelining: Pipelining = LEAN
 
     def __post_init__(self):
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from golden.spec import FORMATS
 from hw.config import EngineConfig
+from hw.pipelining import FAST
 
 __all__ = ["CONFIGURATIONS", "XC7", "Configuration", "Ecp5", "Xc7"]
 
@@ -54,7 +55,7 @@ XC7 = Xc7()
 
 def _ecp5(weights, bus_bits, speed, target_mhz):
     # Memories in lookup tables are 16 words deep here, a fourth of those of xc7.
-    engine = EngineConfig(FORMATS[weights], bus_bits, write_beats=32, multiplier_bits=18, fast=True)
+    engine = EngineConfig(FORMATS[weights], bus_bits, write_beats=32, multiplier_bits=18, pipelining=FAST)
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 

@@ -56,8 +56,8 @@ class Activations(wiring.Component):
         m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
         m.submodules.store = store = ActivationStore(config)
         m.submodules.queue = queue = StreamQueue(activation_word(config), _DEPTH, credited=True)
-        # A fast engine's lanes are far from the queue, and what tells it to go on is too.
-        words = sliced(m, "slice", queue.o) if config.fast else queue.o
+        # The lanes are far from the queue, and so is what tells it to go on.
+        words = sliced(m, "slice", queue.o, config.pipelining.words)
         for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, words),
                             (self.matrices, buffer.matrices)):
             wiring.connect(m, wiring.flipped(mine), inner)

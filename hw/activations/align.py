@@ -3,7 +3,7 @@
 Element m * 2**(f - 25) becomes round(m * 2**(bits - 12) / 2**(shared - f)), ties to even, sign kept, saturated to
 +-(2**(bits - 1) - 1): block floating point of ``config.act_bits`` bits, the rule of the golden model's activations.
 
-Latency 3 cycles, 4 in a fast engine; one word a cycle.
+Latency :func:`align_latency` cycles; one word a cycle.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
@@ -16,7 +16,12 @@ from hw.parts.fp16 import split_fp16
 from hw.parts.pipeline import fused, pipeline
 from hw.payloads import activation_word, raw_word
 
-__all__ = ["Align"]
+__all__ = ["Align", "align_latency"]
+
+
+def align_latency(config: EngineConfig) -> int:
+    """Cycles from an FP16 word to its integers: measured; shifted, in one step or two; rounded."""
+    return 3 + config.pipelining.align
 
 
 class Align(wiring.Component):
@@ -62,7 +67,9 @@ class Align(wiring.Component):
 
         measure, *shifts, round_ = ((shape, each(step)) for shape, step in zip(
             [*words, activation_word(config)], (self._measure, self._coarse, self._fine, self._round), strict=True))
-        pipeline(m, self.i, self.o, [measure, *(shifts if config.fast else fused(shifts, 2)), round_])
+        steps = config.pipelining.align
+        rest = (activation_word(config), None)
+        pipeline(m, self.i, self.o, [measure, *(shifts if steps else fused(shifts, 2)), round_, *[rest] * (steps - 1)])
         return m
 
     def _measure(self, m, word, later, c):

@@ -28,10 +28,15 @@ def _levels(config: EngineConfig) -> int:
     return ceil_log2(config.beat_activations)
 
 
+def _tree_registers(config: EngineConfig) -> int:
+    """Registers in that tree: one half-way, or, for high clocks, one behind each level."""
+    return _levels(config) if config.pipelining.buffer else min(_levels(config), 1)
+
+
 def exponent_latency(config: EngineConfig) -> int:
-    """Cycles from a beat to the greatest exponent field: half of the tree's levels and the others; when fast, the
-    beat's rest, each level, and the greatest of all beats."""
-    return 2 + _levels(config) if config.fast else 2
+    """Cycles from a beat to the greatest exponent field: the beat's registers, those in the tree and the greatest of
+    all beats."""
+    return config.pipelining.buffer + _tree_registers(config) + 1
 
 
 class ActivationBuffer(wiring.Component):
@@ -115,10 +120,11 @@ class ActivationBuffer(wiring.Component):
                             m.next = "IDLE"
 
         fresh = self.jobs.ready & self.jobs.valid & (self.jobs.payload.beats != 0)
-        # A fast engine's beats come from all over the device, and rest.
+        # Beats come from all over the device, and may have to rest.
+        hops = self._config.pipelining.buffer
         m.d.comb += [
-            self.write.valid.eq(delayed(m, taken, self._config.fast, "taken")),
-            self.write.data.eq(delayed(m, self.i.payload, self._config.fast, "beat")),
+            self.write.valid.eq(delayed(m, taken, hops, "taken")),
+            self.write.data.eq(delayed(m, self.i.payload, hops, "beat")),
         ]
         shared, before = self._find_exponent(m, fresh)
         with m.If(told):
@@ -155,11 +161,10 @@ class ActivationBuffer(wiring.Component):
         """Greatest exponent field of the beats written since ``fresh``; and a cycle later."""
         fields = [self.write.data.word_select(i, ELEMENT_BITS)[FP16_FRACTION:15]
                   for i in range(self._config.beat_activations)]
-        levels, registers = _levels(self._config), 0
+        levels = _levels(self._config)
         for level in range(levels):
-            # A register half-way, where clock speed is worth it behind each level.
-            domain = "sync" if self._config.fast or level == (levels - 1) // 2 else "comb"
-            registers += domain == "sync"
+            every_level = _tree_registers(self._config) == levels
+            domain = "sync" if every_level or level == (levels - 1) // 2 else "comb"
             merged = []
             for i in range(0, len(fields), 2):
                 larger = Signal(5, name=f"larger{level}_{i // 2}")
@@ -168,7 +173,7 @@ class ActivationBuffer(wiring.Component):
                 merged.append(larger)
             fields = merged
         greatest, so_far, shared = Signal(5), Signal(5, init=1), Signal(5)
-        written = delayed(m, self.write.valid, registers, "written")
+        written = delayed(m, self.write.valid, _tree_registers(self._config), "written")
         m.d.comb += [
             shared.eq(Mux(greatest > so_far, greatest, so_far)),
             self.not_finite.eq(greatest == (1 << 5) - 1),

@@ -25,9 +25,6 @@ __all__ = ["ActivationStore", "StoreShape", "request_layout", "store_latency",
 
 _RAM_BITS = 16 * 1024
 """Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
-_HOPS = 2
-"""Registers between a fast engine's requests and its block RAMs, which lie all over the device: each bank's, and each
-block RAM's."""
 
 
 class StoreShape:
@@ -69,10 +66,17 @@ def request_layout(config: EngineConfig) -> data.StructLayout:
                               "last": 1, "shared": 5})
 
 
+def _hops(config: EngineConfig) -> int:
+    """Registers between requests and block RAMs, which lie all over the device: for high clocks each bank has one of
+    its own, and each block RAM the others."""
+    return config.pipelining.store and 1 + config.pipelining.store
+
+
 def store_latency(config: EngineConfig) -> int:
-    """Cycles from a request to its word: address registers, the block RAM, in a fast engine a register behind it, and
-    one behind the choice of banks."""
-    return _HOPS + 3 if config.fast else 2
+    """Cycles from a request to its word: registers of the address, the block RAM, for high clocks a register behind it,
+    and one behind the choice of banks."""
+    hops = _hops(config)
+    return hops + 1 + bool(hops) + 1
 
 
 class ActivationStore(wiring.Component):
@@ -100,7 +104,7 @@ class ActivationStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         config, shape = self._config, self._shape
-        hops = _HOPS if config.fast else 0
+        hops = _hops(config)
         m.d.comb += self.i.ready.eq(1)
 
         request = delayed(m, self.i.payload, store_latency(config) - 1, "request")
@@ -149,8 +153,8 @@ class ActivationStore(wiring.Component):
                 *(near[name].eq(access[name]) for name in ("valid", "to", "from")),
                 near.data.eq(access.data[low:high]),
             ]
-            if hops:
-                near = own_copy(m, near, f"access{number}_{low}_1")
+            for n in range(1, hops):
+                near = own_copy(m, near, f"access{number}_{low}_{n}")
             # Nobody reads what is being written. Synthesis leaves out a bypass if a memory is so marked, and its
             # register apart.
             memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})

@@ -17,6 +17,7 @@ from hw.engine.engine import Engine
 from hw.link.link import Link
 from hw.parts.axi_arbiter import AxiArbiter
 from hw.parts.stream_slice import slice_axi
+from hw.pipelining import FAST
 from hw.sdram.columns import WORD_BITS
 from hw.sdram.controller import SdramController
 from hw.sdram.part import SdramPart
@@ -33,7 +34,7 @@ LEDS = ("the link carries out a request", "words come from memory", "the last ru
 def engine_config(fmt: WeightFormat, memory_bytes: int) -> EngineConfig:
     """The engine of a board: as wide as two transfers of its SDRAM, for the multipliers and the clock of an ECP5."""
     return EngineConfig(fmt, WORD_BITS, addr_bits=exact_log2(memory_bytes), max_rows=1 << 16, max_cols=1 << 13,
-                        latency=32, multiplier_bits=18, fast=True)
+                        latency=32, multiplier_bits=18, pipelining=FAST)
 
 
 class BoardSystem(wiring.Component):

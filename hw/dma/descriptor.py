@@ -38,9 +38,9 @@ def descriptor_beats(config: EngineConfig) -> int:
 
 
 def descriptor_latency(config: EngineConfig) -> int:
-    """Cycles from a beat to the registers, and to what is found wrong with it: a fast engine's registers are far from
-    its bus."""
-    return 1 + config.fast
+    """Cycles from a beat to the registers, and to what is found wrong with it: one, and those that are spent on the way
+    from the bus."""
+    return 1 + config.pipelining.descriptor
 
 
 def descriptor_image(words: Mapping[str, int]) -> bytes:
@@ -67,7 +67,7 @@ class DescriptorReader(wiring.Component):
     load : Out(bits)
         For each of ``words`` whether it is there, in this cycle.
     done : Out(1)
-        Strobe: the last beat is taken, in a fast engine the cycle before.
+        Strobe, a cycle before :func:`descriptor_latency` has passed: the last beat has been taken.
     bad : Out(1)
         Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or the next
         one's address is not aligned.
@@ -98,6 +98,7 @@ class DescriptorReader(wiring.Component):
         with m.If(taken):
             m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
         content = own_copy(m, self.i.payload, "content") if hops else self.i.payload
+        content = delayed(m, content, max(hops - 1, 0), "content", reset_less=True)
         for n in range(len(WORDS)):
             number, place = divmod(n, beat_words)
             m.d.comb += [

@@ -140,8 +140,8 @@ class ReadDma(wiring.Component):
             self.idle.eq(~asking & (left_bursts == outstanding - 1)),
             self.ending.eq(~asking & (left_bursts >= outstanding - 2)),
         ]
-        # In a fast engine beats rest on their way from the bus to all over the device, and nothing leads straight back.
-        beat = sliced(m, "slice", arriving) if self._config.fast else arriving
+        # Beats rest on their way from the bus to all over the device, and nothing leads straight back.
+        beat = sliced(m, "slice", arriving, self._config.pipelining.read)
         m.d.comb += [
             self.activations.payload.eq(beat.payload.data),
             self.descriptor.payload.eq(beat.payload.data),

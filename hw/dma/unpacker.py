@@ -31,9 +31,9 @@ class Unpacker(wiring.Component):
     ----------
     beat_bits, word_bits : int
         ``word_bits >= beat_bits``.
-    rested : bool
-        Words pass a slice, so that no path leads from what takes them to what the beats come from. Not where the widths
-        are equal.
+    slices : int
+        Slices that words pass, so that no path leads from what takes them to what the beats come from. There are none
+        where the widths are equal.
 
     Members
     -------
@@ -41,10 +41,10 @@ class Unpacker(wiring.Component):
     o : Out(stream of word_bits)
     """
 
-    def __init__(self, beat_bits, word_bits, rested=False):
+    def __init__(self, beat_bits: int, word_bits: int, slices: int = 0):
         if word_bits < beat_bits:
             raise ValueError(f"unpacker: a word of {word_bits} bits is narrower than a beat of {beat_bits}")
-        self._beat_bits, self._word_bits, self._rested = beat_bits, word_bits, rested
+        self._beat_bits, self._word_bits, self._slices = beat_bits, word_bits, slices
         super().__init__({"i": In(stream.Signature(packed_layout(beat_bits))), "o": Out(stream.Signature(word_bits))})
 
     def elaborate(self, platform):
@@ -87,10 +87,10 @@ class Unpacker(wiring.Component):
             bits = (word + (1 << left) - 1) * granule
             shape = data.StructLayout({"bits": bits, "places": left}) if left else self._word_bits
             steps.append((shape, partial(self._shift, m, granule << left, left)))
-        words = stream.Signature(self._word_bits).create() if self._rested else self.o
+        words = stream.Signature(self._word_bits).create() if self._slices else self.o
         pipeline(m, whole, words, steps)
-        if self._rested:
-            wiring.connect(m, sliced(m, "slice", words), wiring.flipped(self.o))
+        if self._slices:
+            wiring.connect(m, sliced(m, "slice", words, self._slices), wiring.flipped(self.o))
         return m
 
     @staticmethod

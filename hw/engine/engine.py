@@ -82,9 +82,9 @@ class Engine(wiring.Component):
         m.submodules.write_dma = write_dma = WriteDma(config)
 
         def stage(name, component):
-            """A submodule that an error puts back to its reset state; in a fast engine by a register of its own,
-            where one net to them all would be the slowest."""
-            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}", config.fast)
+            """A submodule that an error puts back to its reset state, by a register of its own: one net to them all
+            would be the slowest."""
+            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}", config.pipelining.apart)
             m.domains += ClockDomain(name, local=True)
             m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
             m.submodules[name] = DomainRenamer(name)(component)
@@ -145,7 +145,7 @@ class Engine(wiring.Component):
         """From weights to results, which are returned, with the path of the activations."""
         config = self._config
         activations, results = stage("activations", Activations(config)), stage("results", Results(config))
-        unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, rested=config.fast))
+        unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, config.pipelining.unpacker))
         join = stage("join", Join(config))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)

@@ -37,7 +37,8 @@ class Fp16Lane(wiring.Component):
         word = self.i.payload
         factor = data.StructLayout({"sign": 1, "significand": FP16_FRACTION + 1, "exponent": 5})
         weight, limits = Signal(factor, reset_less=True), Signal(data.StructLayout({"valid": 1, "last": 1}))
-        activation = factor(own_copy(m, Cat(*split_fp16(word.activations.x[0])), "activation", self._config.fast))
+        activation = factor(own_copy(m, Cat(*split_fp16(word.activations.x[0])), "activation",
+                                    self._config.pipelining.apart))
         m.d.sync += [
             weight.eq(Cat(*split_fp16(word.block))),
             limits.eq(Cat(self.i.valid, word.activations.last)),
@@ -51,14 +52,14 @@ class Fp16Lane(wiring.Component):
             shift.eq(weight.exponent + activation.exponent - 2),
         ]
 
-        # 3 and 4: sign and shift, in two steps; where clock speed is worth it, the sign in a step of its own.
-        fast = self._config.fast
-        number = delayed(m, Mux(negative, -magnitude, magnitude), fast, "number", reset_less=True)
-        shift = delayed(m, shift, fast, "shift")
+        # 3 and 4: sign and shift, in two steps; for high clocks the sign has a step of its own.
+        steps = self._config.pipelining.product
+        number = delayed(m, Mux(negative, -magnitude, magnitude), steps, "number", reset_less=True)
+        shift = delayed(m, shift, steps, "shift")
         product, coarse = Signal(signed(23 + 7)), Signal(3)
         m.d.sync += [product.eq(number << shift[:3]), coarse.eq(shift[3:])]
         value = accumulator.i
-        limits = delayed(m, limits, 3 + fast, "limits")
+        limits = delayed(m, limits, 3 + steps, "limits")
         m.d.comb += [value.valid.eq(limits.valid), value.payload.last.eq(limits.last)]
         m.d.sync += value.payload.value.eq(product << Cat(Const(0, 3), coarse))
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))

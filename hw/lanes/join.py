@@ -3,8 +3,8 @@
 The lanes never stall, so this is where they are held back: the last word of a group of rows waits until the sums of
 the group before it have left the drain.
 
-Combinational, but a cycle in a fast engine, where most lanes are far from what says whether there is a word; one word a
-cycle.
+Latency :func:`join_latency` cycles, which are spent where most lanes are far from what says whether there is a word;
+one word a cycle.
 """
 
 from amaranth.hdl import Module, Signal
@@ -15,7 +15,12 @@ from hw.config import EngineConfig
 from hw.parts.delay import delayed
 from hw.payloads import activation_word, lane_word
 
-__all__ = ["Join"]
+__all__ = ["Join", "join_latency"]
+
+
+def join_latency(config: EngineConfig) -> int:
+    """Cycles from a word and its activations to the lanes."""
+    return config.pipelining.join
 
 
 class Join(wiring.Component):
@@ -55,7 +60,7 @@ class Join(wiring.Component):
             m.d.sync += occupied.eq(0)
         with m.Elif(go & last):
             m.d.sync += occupied.eq(1)
-        hops = int(self._config.fast)
+        hops = join_latency(self._config)
         valid = delayed(m, go, hops, "valid")
         blocks = delayed(m, self.blocks.payload, hops, "blocks", reset_less=True)
         activations = delayed(m, self.activations.payload, hops, "activations", reset_less=True)

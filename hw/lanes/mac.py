@@ -23,8 +23,9 @@ def _low_bits(config: EngineConfig) -> int:
 
 
 def mac_latency(config: EngineConfig) -> int:
-    """Cycles from numerators and activations to their dot product: (when fast) registers; products; sums."""
-    return 1 + config.fast + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
+    """Cycles from numerators and activations to their dot product: registers of ``config.pipelining.mac``; products;
+    the levels of the adder tree."""
+    return config.pipelining.mac + 1 + tree_latency(config.c + _low_bits(config) * -(-config.c // 2))
 
 
 class MacArray(wiring.Component):
@@ -51,9 +52,9 @@ class MacArray(wiring.Component):
         m = Module()
         c_count, act_bits, low_bits = self._config.c, self._config.act_bits, _low_bits(self._config)
         numerators, x = self.numerators, self.x
-        if self._config.fast:
-            # Multipliers lie in rows of their own, far from the adders that numerators come from; x is for all lanes.
-            numerators, x = own_copy(m, numerators, "near"), own_copy(m, x, "near_x")
+        # Multipliers lie in rows of their own, far from the adders that numerators come from; x is for all lanes.
+        for n in range(self._config.pipelining.mac):
+            numerators, x = own_copy(m, numerators, f"near{n or ''}"), own_copy(m, x, f"near_x{n or ''}")
         terms = []
         for j in range(low_bits):
             gated = [Mux(numerators[c][j], x[c], 0) for c in range(c_count)]

@@ -23,9 +23,10 @@ __all__ = ["Numerators", "numerators_latency"]
 
 
 def numerators_latency(config: EngineConfig) -> int:
-    """Cycles from window and coefficients to numerators: tables (when fast, two); (when fast) edges and digits; halves;
-    (when fast) the core; sums."""
-    return 6 if config.fast else 3
+    """Cycles from window and coefficients to numerators: tables; halves; sums. For high clocks tables take one more,
+    and so do edges and digits, and the core; whatever is beyond that are registers at the input."""
+    steps = config.pipelining.numerators
+    return 3 + (steps and 2 + steps)
 
 
 class Numerators(wiring.Component):
@@ -44,7 +45,8 @@ class Numerators(wiring.Component):
         fmt = config.fmt
         self._fmt, self._in_luts = fmt, config.narrow_products == "lut"
         # What ends a sum that others are built on: a register where clock speed is worth it.
-        self._fast, self._ended = config.fast, registered if config.fast else self._kept
+        self._steps = config.pipelining.numerators
+        self._ended = registered if self._steps else self._kept
         core = len(core_bits(fmt))
         self._digits = -(-core // fmt.p)
         self._edges = Edges(fmt, self._digits * fmt.p if self._in_luts else core)
@@ -57,13 +59,14 @@ class Numerators(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         fmt, edges = self._fmt, self._edges
-        m.submodules.coefficients = coefficients = Coefficients(edges, self._fast)
-        m.d.comb += coefficients.q.eq(self.q)
+        m.submodules.coefficients = coefficients = Coefficients(edges, bool(self._steps))
+        extra = max(self._steps - 1, 0)
+        m.d.comb += coefficients.q.eq(delayed(m, self.q, extra, "q", reset_less=True))
 
         # 1: registers.
         window = Signal.like(self.window, reset_less=True)
         factors = Signal(coefficient_layout(edges), reset_less=True)
-        m.d.sync += [window.eq(delayed(m, self.window, self._fast, "window", reset_less=True)),
+        m.d.sync += [window.eq(delayed(m, self.window, self._steps, "window", reset_less=True)),
                      factors.eq(coefficients.o)]
 
         # 2: what the edges add, and most of what the core does; last, their sum.
@@ -90,7 +93,7 @@ class Numerators(wiring.Component):
 
     def _rested(self, m, value, name):
         """What waits a cycle where clock speed is worth it."""
-        return registered(m, value, name) if self._fast else value
+        return registered(m, value, name) if self._steps else value
 
     def _from_products(self, m, window, gain, edge):
         core = core_bits(self._fmt)

@@ -49,11 +49,14 @@ class StreamSlice(wiring.Component):
         return m
 
 
-def sliced(m, name, source):
-    """The stream that comes out of a slice, ``name`` in the module ``m``, behind the stream ``source``."""
-    m.submodules[name] = part = StreamSlice(source.payload.shape())
-    wiring.connect(m, source, part.i)
-    return part.o
+def sliced(m, name, source, count=1):
+    """The stream that comes out of ``count`` slices, submodules ``name`` of ``m``, behind the stream ``source``;
+    latency ``count`` cycles."""
+    for number in range(count):
+        m.submodules[f"{name}{number or ''}"] = part = StreamSlice(source.payload.shape())
+        wiring.connect(m, source, part.i)
+        source = part.o
+    return source
 
 
 def slice_axi(m, name, master, slave):

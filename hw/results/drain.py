@@ -2,7 +2,7 @@
 
 Sums of padding rows, past the last of the matrix, are dropped at once.
 
-Latency 1 cycle, 2 in a fast engine of so many lanes that one is chosen in two steps; one sum a cycle.
+Latency :func:`drain_latency` cycles; one sum a cycle.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal, signed
@@ -14,12 +14,23 @@ from hw.config import EngineConfig
 from hw.parts.pipeline import pipeline
 from hw.payloads import FACTOR_BITS, matrix_layout, sum_layout
 
-__all__ = ["Drain"]
+__all__ = ["Drain", "drain_latency"]
 
 _AT_ONCE = 16
-"""Lanes that a fast engine chooses between in one cycle. More of them lie too far from each other."""
+"""Lanes that are chosen between in one cycle where clocks are high. More of them lie too far from each other."""
 _NEIGHBOURS = 8
-"""Lanes that it chooses between first, where it takes two steps."""
+"""Lanes that are chosen between first, where that takes two steps."""
+
+
+def _choice_steps(config: EngineConfig) -> int:
+    """Registers within the choice of a lane."""
+    steps = config.pipelining.drain
+    return steps if config.lanes > _AT_ONCE else max(steps - 1, 0)
+
+
+def drain_latency(config: EngineConfig) -> int:
+    """Cycles from the sums of a group to the first of them at the output."""
+    return 1 + _choice_steps(config)
 
 
 class Drain(wiring.Component):
@@ -55,13 +66,9 @@ class Drain(wiring.Component):
         # Whether there are any, and one only; so that it need not be found out of all their bits.
         due, final = Signal(), Signal()
         taken, ends = Signal(), Signal()
-        in_steps = self._config.fast and self._lanes > _AT_ONCE
-        chosen = self._in_steps(m, index) if in_steps else self.o
+        m.d.comb += [self.matrices.ready.eq(~due), self.i.ready.eq(count == 0)]
+        chosen = self._chosen(m, index, (count != 0) & due)
         m.d.comb += [
-            self.matrices.ready.eq(~due),
-            self.i.ready.eq(count == 0),
-            chosen.valid.eq((count != 0) & due),
-            *([] if in_steps else [self.o.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0])]),
             chosen.payload.factor.eq(matrix.factor),
             chosen.payload.last.eq(final),
             taken.eq(chosen.valid & chosen.ready),
@@ -79,9 +86,22 @@ class Drain(wiring.Component):
                          final.eq(self.matrices.payload.rows == 1)]
         return m
 
-    def _in_steps(self, m, index):
-        """Choose a lane in two steps: one of all neighbours, and one of those a cycle later. Returns the stream that
-        takes what goes with the sum of lane ``index``."""
+    def _chosen(self, m, index, offered):
+        """The stream of chosen lanes: while ``offered``, the sum of lane ``index``. What else goes with a sum is for the
+        caller to drive."""
+        steps, layout = _choice_steps(self._config), sum_layout(self._config)
+        if steps and self._lanes > _AT_ONCE:
+            lane = self._in_steps(m, index, steps)
+            m.d.comb += lane.valid.eq(offered)
+            return lane
+        chosen = stream.Signature(layout).create() if steps else self.o
+        m.d.comb += [chosen.valid.eq(offered), chosen.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0])]
+        if steps:
+            pipeline(m, chosen, self.o, [(layout, None)] * steps)
+        return chosen
+
+    def _in_steps(self, m, index, steps):
+        """Choose a lane in two steps: one of all neighbours, and one of those a cycle later, or more."""
         width, groups, within = self._config.sum_bits, self._lanes // _NEIGHBOURS, exact_log2(_NEIGHBOURS)
         neighbours = [self.i.payload.as_value().word_select(n, _NEIGHBOURS * width) for n in range(groups)]
         rest = {"factor": FACTOR_BITS, "last": 1}
@@ -97,7 +117,7 @@ class Drain(wiring.Component):
                 *(later[name].eq(now[name]) for name in rest),
             ]
 
-        pipeline(m, lane, fewer, [(few, choose)])
+        pipeline(m, lane, fewer, [(few, choose), *[(few, None)] * (steps - 1)])
         m.d.comb += [
             self.o.valid.eq(fewer.valid),
             self.o.payload.sum.eq(fewer.payload.sums[fewer.payload.group]),

@@ -23,11 +23,11 @@ def _width(config: EngineConfig) -> int:
 
 
 def normalise_latency(config: EngineConfig) -> int:
-    """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time, when fast one;
-    rounding; when fast, the sum's way from its lane, whether to round up and the carry of that too. For a sum of 67
-    bits 6, when fast 12."""
-    digits = ceil_log2(_width(config))
-    return 5 + digits if config.fast else 2 + -(-digits // 2)
+    """Cycles from a sum to its significand: magnitude; two binary digits of the shift at a time; rounding. For high
+    clocks one digit at a time; and the sum's way from its lane, whether to round up and the carry of that take a cycle
+    each. For a sum of 67 bits 6, for high clocks 12."""
+    digits, steps = ceil_log2(_width(config)), config.pipelining.normalise
+    return 4 + digits + steps if steps else 2 + -(-digits // 2)
 
 
 class Normalise(wiring.Component):
@@ -93,11 +93,10 @@ class Normalise(wiring.Component):
         ends = [(decision, decided), (float_layout(self._config, SIGNIFICAND + 1), rounded),
                 (float_layout(self._config), carried)]
         head = [(layout, absolute)]
-        if self._config.fast:
-            head.insert(0, (sum_layout(self._config), None))
-        else:
+        way = [(sum_layout(self._config), None)] * self._config.pipelining.normalise
+        if not way:
             shifts, ends = fused(shifts, 2), fused(ends, len(ends))
-        pipeline(m, self.i, self.o, [*head, *shifts, *ends])
+        pipeline(m, self.i, self.o, [*way, *head, *shifts, *ends])
         return m
 
     @staticmethod

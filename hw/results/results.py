@@ -54,8 +54,8 @@ class Results(wiring.Component):
         m.submodules.normalise = normalise = Normalise(config)
         m.submodules.scale = scale = Scale(config)
         m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH, credited=True)
-        # What writes a fast engine's results is far from the queue.
-        results = sliced(m, "slice", queue.o) if config.fast else queue.o
+        # The write DMA is far from the queue.
+        results = sliced(m, "slice", queue.o, config.pipelining.results)
         for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, results)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, drain.o, gate.i)

@@ -7,7 +7,7 @@ The significand of the factor is that of 1 / (2**(k-1) - 1), the unit of the sta
 of the other formats it is 1. What differs between matrices is its power of two, which comes with each sum. The product
 therefore takes an adder or a few: for k = 16 the significand is 1 + 2**-15.
 
-Latency 3 cycles, 4 in a fast engine; one result a cycle.
+Latency :func:`scale_latency` cycles; one result a cycle.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -19,11 +19,16 @@ from hw.config import EngineConfig
 from hw.parts.pipeline import fused, pipeline
 from hw.payloads import SIGNIFICAND, float_layout, result_layout
 
-__all__ = ["Scale", "unit_significand"]
+__all__ = ["Scale", "scale_latency", "unit_significand"]
 
 _FRACTION = SIGNIFICAND - 1
 _BIAS = 127
 _EXPONENT = signed(10)
+
+
+def scale_latency(config: EngineConfig) -> int:
+    """Cycles from a significand to its float32: product; rounding; carry and assembly, in one step or two."""
+    return 3 + config.pipelining.scale
 
 
 def unit_significand(config: EngineConfig) -> int:
@@ -46,7 +51,7 @@ class Scale(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig):
-        self._fast = config.fast
+        self._steps = config.pipelining.scale
         self._unit = unit_significand(config)
         super().__init__({
             "i": In(stream.Signature(float_layout(config))),
@@ -98,5 +103,7 @@ class Scale(wiring.Component):
                 m.d.comb += later.result.eq(Cat(now.significand[:_FRACTION], now.exponent[:8], now.sign))
 
         ends = [(rounded, carry), (result_layout(), assemble)]
-        pipeline(m, self.i, self.o, [(product, multiply), (rounded, round_), *(ends if self._fast else fused(ends, 2))])
+        rests = [(result_layout(), None)] * (self._steps - 1)
+        pipeline(m, self.i, self.o, [(product, multiply), (rounded, round_),
+                                     *(ends if self._steps else fused(ends, 2)), *rests])
         return m

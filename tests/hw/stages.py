@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 
 from golden.spec import BlockFormat
 from hw.config import EngineConfig
+from hw.pipelining import FAST, Pipelining
 from sim.tools.build import build
 from sim.tools.run import run
 
@@ -14,7 +15,7 @@ SHORT = BlockFormat(c=4, p=4, k=3)
 """A state is shorter than what the states of a weight span."""
 UNARY = BlockFormat(c=3, p=1, k=9)
 DSP = {"narrow_products": "dsp"}
-ECP5 = {"multiplier_bits": 18, "fast": True}
+ECP5 = {"multiplier_bits": 18, "pipelining": FAST}
 
 
 def small(fmt, bus_bits=64, act_bits=16, **options):
@@ -23,10 +24,14 @@ def small(fmt, bus_bits=64, act_bits=16, **options):
     return replace(config, **options)
 
 
+def _short(value):
+    return {FAST: "fast"}.get(value, str(value)) if isinstance(value, Pipelining) else str(value)
+
+
 def _name(value):
     if isinstance(value, EngineConfig):
         usual = small(value.fmt)
-        changed = [str(getattr(value, field.name)) for field in fields(value)[2:]
+        changed = [_short(getattr(value, field.name)) for field in fields(value)[2:]
                    if getattr(value, field.name) != getattr(usual, field.name)]
         return "-".join([value.name, str(value.bus_bits), *changed])
     return str(getattr(value, "name", None) or getattr(value, "__name__", value))

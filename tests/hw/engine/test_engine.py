@@ -12,6 +12,7 @@ from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.pins import EnginePins
 from hw.engine.registers import ID, OFFSETS, identity
+from hw.pipelining import FAST
 from sim.bench.data import finite_halves
 from sim.bench.random_matrix import random_matrix, random_weights
 from sim.device.cocotb_device import open_device
@@ -20,7 +21,7 @@ from sim.tools.build import build
 from sim.tools.run import run
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
-ECP5 = {"multiplier_bits": 18, "fast": True}
+ECP5 = {"multiplier_bits": 18, "pipelining": FAST}
 # One row, one column, neither a multiple of anything, and enough rows that results wait for memory.
 SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (7, 29), (20, 32))
@@ -37,7 +38,7 @@ def _explained(counters):
 def _ids(value):
     if not isinstance(value, EngineConfig):
         return value
-    return f"{value.name}-{value.bus_bits}-{value.act_bits}{'-fast' * value.fast}"
+    return f"{value.name}-{value.bus_bits}-{value.act_bits}{'-fast' * (value.pipelining == FAST)}"
 
 
 @pytest.mark.parametrize(("config", "memory", "simulator"), [
