@@ -87,8 +87,8 @@ class Drain(wiring.Component):
         return m
 
     def _chosen(self, m, index, offered):
-        """The stream of chosen lanes: while ``offered``, the sum of lane ``index``. What else goes with a sum is for the
-        caller to drive."""
+        """The stream of chosen lanes: while ``offered``, the sum of lane ``index``. What else goes with a sum is for
+        the caller to drive."""
         steps, layout = _choice_steps(self._config), sum_layout(self._config)
         if steps and self._lanes > _AT_ONCE:
             lane = self._in_steps(m, index, steps)
