@@ -1,7 +1,7 @@
 """The slices of a compression on a Dask cluster: processes of this machine, or workers of many.
 
 Weights travel with each task and the packed stream comes back, so workers need this package but none of the files.
-A worker that dies costs its slices, which the scheduler gives to another.
+When a worker dies, the scheduler gives its slices to another.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["cluster_runner", "connected", "encode_alone"]
 
 _TIMEOUT = 10  # seconds to wait for a scheduler
-_AHEAD = 2  # slices for each thread that are read ahead, so that none waits; a few megabytes each
+_AHEAD = 2  # slices for each thread that are read ahead, so that no thread waits; each takes a few megabytes
 
 
 def encode_alone(work: Work) -> Encoded:
-    """One slice on one thread: a worker runs as many at once as it has threads."""
+    """Encode one slice on one thread, because a worker runs as many slices at once as it has threads."""
     return encode_slice(work, threads=1)
 
 
 @contextmanager
 def connected(scheduler: str = "", workers: int = 0) -> "Iterator[Client]":
-    """A client of the scheduler at this address, or of ``workers`` new processes of this machine.
+    """Connect to the scheduler at this address, or to ``workers`` new processes of this machine.
 
     Raises
     ------
@@ -54,22 +54,23 @@ def connected(scheduler: str = "", workers: int = 0) -> "Iterator[Client]":
 
 
 def cluster_runner(client: "Client") -> Runner:
-    """A runner on the client's cluster."""
+    """Return a runner that encodes slices on the client's cluster."""
     def run(work: Iterable[tuple[Slice, Work]], partial: Callable[[Slice, float], None]) -> Iterator[
             tuple[Slice, Encoded]]:
         from distributed import KilledWorker, as_completed
 
-        def submit() -> bool:
+        def submit() -> None:
+            """Submit the next slice, if there is one."""
             for part, task in source:
                 future = client.submit(encode_alone, task, pure=False)
                 slices[future.key] = part
                 results.add(future)
-                return True
-            return False
+                return
 
         source, results = iter(work), as_completed()
         slices: dict[Any, Slice] = {}
         client.wait_for_workers(1)
+        # Slices are read when a thread will soon be free for them: memory never holds the whole model.
         for _ in range(_AHEAD * max(sum(client.nthreads().values()), 1)):
             submit()
         for future in results:

@@ -1,7 +1,7 @@
 """Compress a checkpoint into a folder of packed streams (:mod:`host.checkpoint.container`), slice by slice.
 
-Memory holds a few slices, never a tensor. Slices are encoded in any order by this process or by a cluster; a shard is
-written when its last slice is there, and ``config.json`` last of all, so the result is byte for byte the same however
+Memory holds a few slices, never a tensor. Slices are encoded in any order, by this process or by a cluster. A shard is
+written when its last slice is there, and ``config.json`` last of all. The result is byte for byte the same however
 often the work was interrupted.
 """
 
@@ -25,23 +25,29 @@ from host.errors import UserError
 
 __all__ = ["Summary", "compress"]
 
-_EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")
-_NOT_EXTRA = ("config.json", "model.safetensors.index.json")
+_INDEX = "model.safetensors.index.json"
+_EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")  # files copied along: tokenizer and the like
+_NOT_EXTRA = ("config.json", _INDEX)  # files that the compression writes itself
 
 Progress = Callable[[str, int, int], None]
-"""Told the tensor at hand, blocks done, which may be a guess, and blocks in all."""
+"""Called with the name of the tensor at hand, the number of blocks done, which may be an estimate, and that of all."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a compression did; ``fresh`` is false when the folder was complete already."""
+    """What a compression did: its plan, and whether it wrote anything. ``fresh`` is false when the folder was complete
+    already."""
 
     plan: Plan
     fresh: bool
 
 
 class _Compression:
-    """One run; see :func:`compress`."""
+    """One run of :func:`compress`.
+
+    ``missing`` holds for each shard the slices that are neither in the journal nor, with their shard, in the output
+    folder. ``done`` and ``total`` count blocks.
+    """
 
     def __init__(self, checkpoint: Checkpoint, plan: Plan, journal: Journal, check: bool) -> None:
         self.checkpoint, self.plan, self.journal, self.check = checkpoint, plan, journal, check
@@ -59,7 +65,7 @@ class _Compression:
                         self.missing[shard.file].add(part)
 
     def work(self) -> Iterator[tuple[Slice, Work]]:
-        """What is left to encode."""
+        """Yield what is left to encode. Weights are read as they are asked for."""
         for shard in self.plan.shards:
             for target in shard.targets:
                 left = [part for part in target.slices if part in self.missing[shard.file]]
@@ -71,15 +77,17 @@ class _Compression:
                                      bias, self.check, channels, self.plan.options.device)
 
     def _rows(self, part: Slice) -> np.ndarray:
+        """Read the weights of a slice: float32, (rows, columns)."""
         return self.checkpoint.matrix(part.tensor, slice(part.start, part.stop))
 
     def _bias(self, target: Target) -> int:
+        """Return the exponent bias of a whole tensor, which is read once for it, slice by slice."""
         if self.plan.options.bias == "off":
             return 0
         return exponent_bias_for(max(float(np.abs(self._rows(part)).max()) for part in target.slices))
 
     def write(self, shard: Shard) -> None:
-        """Write a shard all of whose slices are there."""
+        """Write a shard whose slices are all in the journal, and remove them from there."""
         contents = [self.checkpoint.raw(name) for name in shard.copies]
         metadata = {"format": "pt"}
         for target in shard.targets:
@@ -91,21 +99,24 @@ class _Compression:
         self.journal.forget(tuple(part for target in shard.targets for part in target.slices))
 
     def _assembled(self, target: Target) -> tuple[Content, CompressedTensor]:
-        """A compressed tensor put together from its slices."""
+        """Put a compressed tensor together from its slices.
+
+        Slices are read twice: for the digest and the sums, which stand before the tensor in the file, and then for
+        their bytes. So memory holds only one of them.
+        """
         def load(part: Slice) -> Encoded:
             encoded = self.journal.load(part)
             if encoded is None:
                 raise UserError(f"slice {part.name} has gone from {self.journal.parts}: give the same command again")
             return encoded
 
-        digest, error, norm, bias = hashlib.sha256(), 0.0, 0.0, 0
-        size = 0
+        digest, error, norm, bias, size = hashlib.sha256(), 0.0, 0.0, 0, 0
         for part in target.slices:
             encoded = load(part)
             digest.update(encoded.stream)
-            error, norm, bias, size = error + encoded.error, norm + encoded.norm, encoded.exponent_bias, size + len(
-                encoded.stream)
-        # Six digits, so that sums in another order on another processor are the same text.
+            error, norm, size = error + encoded.error, norm + encoded.norm, size + len(encoded.stream)
+            bias = encoded.exponent_bias
+        # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
         relative = float(f"{(error / norm) ** 0.5 if norm else 0.0:.6g}")
         tensor = CompressedTensor(self.plan.options.fmt.name, target.shape, bias, target.dtype, relative, "")
         padding = bytes(tensor.stream_bytes - size)
@@ -120,15 +131,14 @@ class _Compression:
         return Content(target.name + SUFFIX, "U8", (tensor.stream_bytes,), tensor.stream_bytes, pieces), tensor
 
     def finish(self) -> None:
-        """Write what makes a folder of the shards: index, tokenizer and the like, config."""
+        """Write what makes a Hugging Face folder of the shards: the index, the tokenizer's files, and the config."""
         folder, parts = self.journal.folder, self.journal.parts
         with storing(folder):
             if len(self.plan.shards) > 1:
                 held = {name: shard.file for shard in self.plan.shards
                         for name in (*(target.name + SUFFIX for target in shard.targets), *shard.copies)}
                 index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
-                name = "model.safetensors.index.json"
-                write_file(folder / name, parts / name, json.dumps(index, indent=1) + "\n")
+                write_file(folder / _INDEX, parts / _INDEX, json.dumps(index, indent=1) + "\n")
             if self.checkpoint.path.is_dir():
                 extras = {path for glob in _EXTRAS for path in self.checkpoint.path.glob(glob) if path.is_file()}
                 for path in sorted(path for path in extras if path.name not in _NOT_EXTRA):
@@ -138,7 +148,12 @@ class _Compression:
 
 
 def _require_room(plan: Plan, folder: Path) -> None:
-    """UserError when the result, with the slices of its largest shard, does not fit the disk."""
+    """Refuse a compression that does not fit the disk: its result, and the slices of the largest shard beside it.
+
+    Raises
+    ------
+    UserError
+    """
     there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
     kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
     need = plan.output_bytes + min(plan.options.shard_bytes, plan.output_bytes) - kept
@@ -151,17 +166,23 @@ def _require_room(plan: Plan, folder: Path) -> None:
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,
              weighting: Path | None = None, runner: Runner = run_here,
              progress: Progress = lambda tensor, done, total: None) -> Summary:
-    """Compress ``model`` into the folder ``out``, or go on with that.
+    """Compress ``model`` into the folder ``out``, or go on with what an interrupted call has left there.
 
     Parameters
     ----------
     model : Path
         A GGUF file, a ``.safetensors`` file or a Hugging Face folder.
+    out : Path
+        A folder that does not exist, is empty, or holds a run of the same model and options.
     check : bool
-        Decode every slice again and compare with golden.
+        Whether to decode every slice again and compare it with golden.
     weighting : Path, optional
-        A folder of ``NAME.npy``, for any of the tensors what an error in each of its columns counts
+        A folder of ``NAME.npy``, which say for any of the tensors what an error in each of its columns counts
         (``channel_weights`` of :func:`host.encoder.encoder.encode`), from a calibration run. Default: all count alike.
+    runner : Runner
+        What encodes slices. Default: this process.
+    progress : callable
+        See :data:`Progress`.
 
     Raises
     ------
@@ -181,6 +202,8 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         run = _Compression(checkpoint, plan, journal, check)
         blocks = {part: target.blocks(options.fmt, part) for target in plan.targets for part in target.slices}
         shard_of = {part: shard for shard in plan.shards for target in shard.targets for part in target.slices}
+        # An earlier run may have ended between the last slice of a shard and the shard, or the shard may hold only
+        # tensors that are copied: no slice will be finished that would have it written.
         for shard in plan.shards:
             if not run.missing[shard.file] and not (out / shard.file).exists():
                 run.write(shard)

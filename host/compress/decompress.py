@@ -1,4 +1,4 @@
-"""Turn a compressed folder back into a plain Hugging Face folder."""
+"""Decompression: a compressed folder is turned back into a plain Hugging Face folder."""
 
 import json
 import math
@@ -17,6 +17,7 @@ from host.packing.stream import lanes
 __all__ = ["DTYPES", "decompress"]
 
 DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+"""Types that weights can be written in, by their names in safetensors."""
 
 _PIECE = 1 << 21  # weights decoded at a time
 _INDEX = "model.safetensors.index.json"
@@ -24,7 +25,7 @@ _INDEX = "model.safetensors.index.json"
 
 def _content(files: CompressedFiles, name: str, tensor: CompressedTensor, kind: str,
              progress: Callable[[str, int], None]) -> Content:
-    """A tensor as it will be written, decoded row by row."""
+    """Return a tensor as it will be written: decoded some groups of rows at a time, in the type ``kind``."""
     side, (rows, cols) = lanes(tensor.fmt), tensor.shape
     step = max(_PIECE // (cols * side), 1) * side
 
@@ -41,6 +42,22 @@ def _content(files: CompressedFiles, name: str, tensor: CompressedTensor, kind: 
     return Content(name, kind, tensor.shape, math.prod(tensor.shape) * np.dtype(DTYPES[kind]).itemsize, pieces)
 
 
+def _finish(files: CompressedFiles, folder: Path, out: Path, shard_of: dict[str, str]) -> None:
+    """Write what makes a Hugging Face folder of the shards: the index, the other files of ``folder``, and the config.
+
+    The config comes last, so that a folder with one is complete.
+    """
+    with storing(out):
+        if len(files.files) > 1:
+            index = json.dumps({"metadata": {}, "weight_map": shard_of}, indent=1)
+            write_file(out / _INDEX, out / f"{_INDEX}.part", index + "\n")
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.suffix != ".safetensors" and path.name not in ("config.json", _INDEX):
+                durable(out / path.name, out / f"{path.name}.part", iter([path.read_bytes()]))
+        config = {key: value for key, value in files.config().items() if key != "quantization_config"}
+        write_file(out / "config.json", out / "config.json.part", json.dumps(config, indent=1) + "\n")
+
+
 def decompress(folder: Path, out: Path, dtype: str | None = None,
                progress: Callable[[str, int, int], None] = lambda tensor, done, total: None) -> None:
     """Write the weights that a compressed folder stands for as plain safetensors.
@@ -48,11 +65,12 @@ def decompress(folder: Path, out: Path, dtype: str | None = None,
     Parameters
     ----------
     out : Path
-        A folder that is not there or empty.
+        A folder that does not exist or is empty.
     dtype : str, optional
-        A key of :data:`DTYPES`. Default: what each tensor had before, F32 when that was no such type.
+        A key of :data:`DTYPES`. Default: the type that each tensor had before compression, or F32 where that is none
+        of these.
     progress : callable
-        Told the tensor at hand, blocks done and blocks in all.
+        Called with the name of the tensor at hand, the number of blocks done and that of all blocks.
 
     Raises
     ------
@@ -88,12 +106,4 @@ def decompress(folder: Path, out: Path, dtype: str | None = None,
                 contents.append(files.raw(name))
         with storing(out):
             write_shard(out / path.name, out / f"{path.name}.part", contents, {"format": "pt"})
-    with storing(out):
-        if len(files.files) > 1:
-            write_file(out / _INDEX, out / f"{_INDEX}.part", json.dumps({"metadata": {}, "weight_map": shard_of},
-                                                                        indent=1) + "\n")
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".safetensors" and path.name not in ("config.json", _INDEX):
-                durable(out / path.name, out / f"{path.name}.part", iter([path.read_bytes()]))
-        config = {key: value for key, value in files.config().items() if key != "quantization_config"}
-        write_file(out / "config.json", out / "config.json.part", json.dumps(config, indent=1) + "\n")
+    _finish(files, folder, out, shard_of)

@@ -1,4 +1,4 @@
-"""One slice of work: rows in, their part of the packed stream out. The same on this machine and on any other."""
+"""One slice of a compression: rows go in, and their part of the packed stream comes out, on this or any machine."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -19,9 +19,24 @@ __all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
 
 @dataclass(frozen=True)
 class Work:
-    """What a worker must know: weights, float32, (rows, columns); name of the tensor, for messages; format name, mode,
-    exponent bias of the tensor, whether to check the result, channel weights, if any, and the
-    PyTorch device, or nothing for the processors."""
+    """All that a worker must know about a slice, so that it needs no files.
+
+    Parameters
+    ----------
+    weights : float32 array, (rows, columns)
+    tensor : str
+        Name of the tensor, for messages.
+    format : str
+        Name of the block format.
+    mode : Mode
+    exponent_bias : int
+        That of the whole tensor.
+    check : bool
+        Whether to decode the slice again and compare with golden.
+    channel_weights : float64 array, (columns,), optional
+    device : str
+        A PyTorch device, or empty for the processors.
+    """
 
     weights: np.ndarray
     tensor: str
@@ -35,8 +50,11 @@ class Work:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A finished slice: its bytes of the stream, the squared error and the squared norm of its weights, and the
-    exponent bias that it was encoded with."""
+    """A finished slice.
+
+    ``stream`` holds its bytes of the packed stream, ``error`` and ``norm`` are the squared error and the squared norm
+    of its weights, and ``exponent_bias`` is the one that it was encoded with.
+    """
 
     stream: bytes
     error: float
@@ -44,13 +62,13 @@ class Encoded:
     exponent_bias: int
 
     def to_bytes(self) -> bytes:
-        """For a file: one line of JSON, then the stream."""
+        """Return the content of the slice's file: one line of JSON, then the stream."""
         head = {key: value for key, value in asdict(self).items() if key != "stream"} | {"bytes": len(self.stream)}
         return json.dumps(head).encode() + b"\n" + self.stream
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Encoded":
-        """The inverse; ValueError, KeyError or TypeError when it is something else."""
+        """Read the content of a slice's file. ValueError, KeyError or TypeError when it is something else."""
         line, _, stream = content.partition(b"\n")
         head = json.loads(line)
         if head.pop("bytes") != len(stream):
@@ -61,6 +79,11 @@ class Encoded:
 def encode_slice(work: Work, threads: int | None = None,
                  progress: Callable[[int, int], None] | None = None) -> Encoded:
     """Compress one slice.
+
+    Parameters
+    ----------
+    threads, progress
+        As for :func:`host.encoder.encoder.encode`.
 
     Raises
     ------
@@ -79,6 +102,8 @@ def encode_slice(work: Work, threads: int | None = None,
     stream = pack_rows(matrix)
     if work.check:
         stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)
+        # The packed bytes go through the table decoder, what was encoded through golden's stepping of the register: a
+        # fault of packing or of either decoder cannot pass.
         golden = matrix.numerators()
         if not (np.array_equal(decode.numerators(stored), golden)
                 and np.array_equal(stored.exponents, matrix.exponents)):
@@ -89,13 +114,13 @@ def encode_slice(work: Work, threads: int | None = None,
 
 
 Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]
-"""Encodes slices, here or elsewhere, and yields them in any order; the second argument may be told the fraction of a
-slice that is done."""
+"""Encodes slices, here or elsewhere, and yields them in any order. It may call its second argument with a slice and the
+fraction of it that is done."""
 
 
 def run_here(work: Iterable[tuple[Slice, Work]],
              partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
-    """The runner of one process: slices one after another, each on all processors."""
+    """Encode slices in this process, one after another, each on all processors."""
     for part, task in work:
         def progress(done: int, total: int, part: Slice = part) -> None:
             partial(part, done / total)
