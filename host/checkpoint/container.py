@@ -4,11 +4,12 @@
 (``c,p,k[,coef_bits]`` or its name), ``mode``, ``exponent_bias`` ("auto" or "off"), ``bus_bits`` and ``lanes`` of the
 order of the streams, and ``job``, a digest of all that the result depends on.
 
-A shard is a safetensors file. A compressed tensor ``NAME`` is the tensor ``NAME.seedlm``: U8, one dimension, exactly
-the weight image of the default engine (:mod:`host.packing.image`; ``lanes`` rows side by side, a whole number of
-beats), at a multiple of 64 bytes in the file. What it means is JSON under the same name in the shard's metadata:
-``format``, ``shape`` (rows, columns of weights), ``exponent_bias``, ``dtype`` (before compression), ``error``
-(relative, Frobenius) and ``sha256`` (of the stream). Every other tensor is as it was."""
+A shard is a safetensors file. A compressed tensor ``NAME`` is stored as the tensor ``NAME.seedlm``: U8, one dimension,
+exactly the weight image for the default bus (:mod:`host.packing.stream`), at a multiple of 64 bytes in the file. What
+it means is JSON under the same name in the shard's metadata: ``format``, ``shape`` (rows and columns of weights),
+``exponent_bias``, ``dtype`` (before compression), ``error`` (relative, Frobenius norm) and ``sha256`` (of the stream).
+Every other tensor is as it was.
+"""
 
 import hashlib
 import json
@@ -32,13 +33,16 @@ __all__ = ["METHOD", "SUFFIX", "VERSION", "CompressedFiles", "CompressedTensor",
            "open_compressed"]
 
 SUFFIX = ".seedlm"
+"""What the name of a compressed tensor has behind it in the shard."""
 METHOD = "seedlm"
+"""The ``quant_method`` of a compressed folder."""
 VERSION = 1
+"""Version of the format, which :func:`open_compressed` compares."""
 
 
 @dataclass(frozen=True)
 class CompressedTensor:
-    """What is known of a compressed tensor without reading its stream; see the module."""
+    """What is known of a compressed tensor without reading its stream; the module describes the fields."""
 
     format: str
     shape: tuple[int, int]
@@ -54,21 +58,21 @@ class CompressedTensor:
 
     @cached_property
     def stream_bytes(self) -> int:
-        """Bytes of the stream."""
+        """Size of the stream in bytes."""
         return stream_bytes(self.fmt, self.shape)
 
     @property
     def bits_per_weight(self) -> float:
-        """Stored bits for one weight, padding of rows and columns included."""
+        """Stored bits for one weight, including what pads rows and columns."""
         return 8 * self.stream_bytes / (self.shape[0] * self.shape[1])
 
     def to_json(self) -> str:
-        """As the shard's metadata holds it."""
+        """Return the text that the shard's metadata holds."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "CompressedTensor":
-        """The inverse; ValueError, TypeError or KeyError when it is something else."""
+        """Read the text of :meth:`to_json`. ValueError, TypeError or KeyError when it is something else."""
         tensor = cls(**json.loads(text))
         rows, cols = tensor.shape
         if tensor.stream_bytes <= 0 or not all(isinstance(n, int) and n > 0 for n in (rows, cols)):
@@ -85,7 +89,16 @@ def is_compressed(folder: Path) -> bool:
 
 
 class CompressedFiles:
-    """A compressed folder as a source of weights: ``tensors`` maps original names to (shape, storage type).
+    """A compressed folder as a source of weights.
+
+    Members
+    -------
+    tensors : dict
+        Shape and storage type of every tensor, by its original name. Of a compressed tensor the type is its format.
+    compressed : dict
+        The compressed tensors, by their original names.
+    files : list of Path
+        The shards.
 
     Raises
     ------
@@ -120,24 +133,24 @@ class CompressedFiles:
             self.tensors[name] = (tensor.shape, tensor.format)
 
     def held(self, file: Path) -> list[str]:
-        """Original names of the tensors in one of the files."""
+        """Return the original names of the tensors in one of the files."""
         return [key.removesuffix(SUFFIX) for key in tensors_of(file)[0]]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The ``quantization_config``."""
+        """The ``quantization_config`` of ``config.json``."""
         return self.config()["quantization_config"]
 
     def config(self) -> dict[str, Any]:
-        """``config.json``."""
+        """Return the content of ``config.json``."""
         return self._plain.config()
 
     def raw(self, name: str) -> Content:
-        """A tensor that was left alone."""
+        """Return a tensor that was not compressed, as it is stored."""
         return self._plain.raw(name)
 
     def stream(self, name: str) -> np.ndarray:
-        """The stream of a compressed tensor, mapped from the file: uint8, read-only."""
+        """Map the stream of a compressed tensor from its file: uint8, 1-D, read-only."""
         place = self._streams[name]
         return np.memmap(place.path, np.uint8, "r", place.start, (place.size,))
 
@@ -155,7 +168,7 @@ class CompressedFiles:
                             f"{self.compressed[name].sha256[:12]}: the file is damaged, compress or download it again")
 
     def matrix(self, name: str, rows: slice = slice(None)) -> CompressedMatrix:
-        """A compressed tensor, or some of its rows, in golden's form.
+        """Return a compressed tensor, or some of its rows, in golden's form.
 
         Raises
         ------
@@ -164,6 +177,7 @@ class CompressedFiles:
         """
         tensor, side = self.compressed[name], lanes(self.compressed[name].fmt)
         start, stop, _ = rows.indices(tensor.shape[0])
+        # The stream can be cut between groups of rows only: whole groups are read, and rows before `start` dropped.
         first, size = start // side * side, group_bytes(tensor.fmt, tensor.shape[1])
         content = self.stream(name)[first // side * size:-(-stop // side) * size]
         try:
@@ -176,7 +190,7 @@ class CompressedFiles:
                                 whole.exponents[skip:], whole.coefs[skip:], tensor.exponent_bias)
 
     def stored(self, name: str, rows: slice) -> StoredMatrix:
-        """As :meth:`matrix`, its digest verified, and with its stream when all rows are asked for."""
+        """As :meth:`matrix`, after a comparison with the digest, and with the stream when all rows are asked for."""
         self.verify(name)
         matrix, tensor = self.matrix(name, rows), self.compressed[name]
         return StoredMatrix(matrix.fmt, matrix.shape, matrix.seeds, matrix.exponents, matrix.coefs,
@@ -184,7 +198,7 @@ class CompressedFiles:
                             tensor.error)
 
     def read(self, name: str, rows: slice) -> np.ndarray:
-        """Rows of a tensor, decompressed if need be: float32."""
+        """Read rows of a tensor, which are decompressed if need be: float32."""
         if name in self.compressed:
             return decode.weights(self.matrix(name, rows)).astype(np.float32)
         return self._plain.read(name, rows)

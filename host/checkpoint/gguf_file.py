@@ -14,7 +14,7 @@ import numpy as np
 from host.checkpoint.shards import Content
 from host.errors import UserError
 
-__all__ = ["GgufFile"]
+__all__ = ["GgufFile", "canonical"]
 
 _HEADS = re.compile(r".*\.(?P<part>q|k)_proj\.(weight|bias)")
 _NAMES = {
@@ -37,9 +37,10 @@ _TENSOR = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<part>\w+)\.(?P<kind>weight|
 
 
 class _Reader(gguf.GGUFReader):
-    """The library's reader, which takes a short read at the end of a file for data: here it is an error.
+    """The library's reader with another access to the file's bytes.
 
-    Its own access through np.memmap also takes seconds for a large vocabulary.
+    The library accepts a short read at the end of a file; here that is an error. Its access through ``np.memmap`` also
+    takes seconds for a large vocabulary.
     """
 
     def _get(self, offset: int, dtype: Any, count: int = 1,
@@ -51,7 +52,7 @@ class _Reader(gguf.GGUFReader):
 
 
 def canonical(name: str) -> str:
-    """The Hugging Face name of a GGUF tensor of a Llama-like model; other names stay as they are."""
+    """Return the Hugging Face name of a GGUF tensor of a Llama-like model. Other names stay as they are."""
     match = _TENSOR.fullmatch(name)
     if match is None or match["part"] not in _NAMES:
         return name
@@ -60,7 +61,9 @@ def canonical(name: str) -> str:
 
 
 class GgufFile:
-    """One GGUF file; ``tensors`` maps canonical names to (shape, storage type), ``files`` is the file.
+    """One GGUF file.
+
+    ``tensors`` maps canonical names to (shape, storage type), and ``files`` holds the path of the file.
 
     Raises
     ------
@@ -88,9 +91,10 @@ class GgufFile:
                         for name, tensor in self._tensors.items()}
 
     def _row_order(self, name: str) -> np.ndarray | None:
-        """Where row i of the Hugging Face tensor is in the file; none: at i.
+        """Return for each row of the Hugging Face tensor its place in the file, or None where the order is the same.
 
-        llama.cpp's converter interleaves the two halves of every head in q and k of the ``llama`` architecture.
+        llama.cpp's converter interleaves the two halves of every head in q and k of the ``llama`` architecture, because
+        its rotary embedding takes neighbours where Hugging Face's takes halves.
         """
         match, rows = _HEADS.fullmatch(name), self.tensors[name][0][0]
         if match is None or self._metadata["general.architecture"] != "llama":
@@ -104,7 +108,7 @@ class GgufFile:
         return np.arange(rows).reshape(heads, -1, 2).swapaxes(1, 2).ravel()
 
     def read(self, name: str, rows: slice) -> np.ndarray:
-        """Rows of a tensor, dequantised: float32.
+        """Read rows of a tensor, dequantised: float32.
 
         Raises
         ------
@@ -124,7 +128,7 @@ class GgufFile:
                             "convert the file with llama-quantize to F16 or Q8_0") from error
 
     def config(self) -> dict[str, Any]:
-        """A Hugging Face ``config.json`` made from the file's metadata."""
+        """Make the settings of a Hugging Face ``config.json`` from the file's metadata."""
         architecture = self._metadata["general.architecture"]
         config: dict[str, Any] = {"architectures": ["LlamaForCausalLM"]} if architecture == "llama" else {}
         config |= {"model_type": architecture, "hidden_act": "silu"}
@@ -138,7 +142,10 @@ class GgufFile:
         return config
 
     def raw(self, name: str) -> Content:
-        """A tensor in the type it has, or in F32 when safetensors has no such type; its pieces as :meth:`read`."""
+        """Return a tensor to be copied: in its own type, or in F32 when safetensors does not have that type.
+
+        Its pieces raise errors as :meth:`read` does.
+        """
         shape, kind = self.tensors[name]
         stored, dtype = _KEPT.get(kind, ("F32", np.float32))
         step = max(_PIECE // max(math.prod(shape[1:]), 1), 1)

@@ -1,4 +1,4 @@
-"""Weights of safetensors files: one file, or a Hugging Face folder of one or several."""
+"""Weights of safetensors files: a single file, or a Hugging Face folder of one file or several."""
 
 import json
 from os import PathLike
@@ -19,7 +19,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def _open(path: Path) -> Any:
-    """A lazily read file: safetensors checks its header and its length."""
+    """Open a file whose tensors are read when they are asked for. The library checks its header and its length."""
     try:
         return safetensors.safe_open(path, framework="numpy")
     except (OSError, safetensors.SafetensorError) as error:
@@ -27,10 +27,10 @@ def _open(path: Path) -> Any:
 
 
 def _stored(file: Any, name: str) -> tuple[tuple[int, ...], str]:
-    """Shape and storage type of one tensor."""
+    """Return shape and storage type of one tensor."""
     try:
         part = file.get_slice(name)
-    except (AttributeError, TypeError):  # a type that NumPy has not, such as the eight-bit floats
+    except (AttributeError, TypeError):  # NumPy does not have the type, such as floats of eight bits
         return (), "a type for quantised weights"
     return tuple(part.get_shape()), part.get_dtype()
 
@@ -38,7 +38,7 @@ def _stored(file: Any, name: str) -> tuple[tuple[int, ...], str]:
 class SafetensorsFiles:
     """A ``.safetensors`` file, or a folder with an index or with one such file.
 
-    ``tensors`` maps names to (shape, storage type); ``files`` are all files that hold them.
+    ``tensors`` maps names to (shape, storage type), and ``files`` are all files that hold tensors.
 
     Raises
     ------
@@ -65,6 +65,7 @@ class SafetensorsFiles:
 
     @staticmethod
     def _sharded(index: Path) -> tuple[dict[str, Any], list[Path]]:
+        """Open the shards that an index names. Returns the open file of every tensor, and the paths of all files."""
         try:
             shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
             names = sorted(set(shard_of.values()))
@@ -86,7 +87,7 @@ class SafetensorsFiles:
         return {tensor: shards[name] for tensor, name in shard_of.items()}, [index.parent / name for name in names]
 
     def config(self) -> dict[str, Any]:
-        """The folder's ``config.json``; empty for a file by itself or a folder without one.
+        """Return the folder's ``config.json``; empty for a file by itself or a folder without one.
 
         Raises
         ------
@@ -105,12 +106,12 @@ class SafetensorsFiles:
         return found
 
     def raw(self, name: str) -> Content:
-        """A tensor of any type, as it is stored."""
+        """Return a tensor of any type, to be copied as it is stored."""
         place = self._located[name]
         return Content(name, place.dtype, place.shape, place.size, lambda: copied(place))
 
     def read(self, name: str, rows: slice) -> np.ndarray:
-        """Rows of a tensor of floats: float32.
+        """Read rows of a tensor of floats: float32.
 
         Raises
         ------
@@ -123,7 +124,7 @@ class SafetensorsFiles:
                             "give the original checkpoint in BF16, F16 or F32")
         try:
             file = self._files[name]
-            part = file.get_slice(name)[rows] if shape and all(shape) else file.get_tensor(name)  # no slice of nothing
+            part = file.get_slice(name)[rows] if shape and all(shape) else file.get_tensor(name)  # empty: no slices
         except (OSError, safetensors.SafetensorError) as error:
             raise UserError(f"tensor {name} in {self.path} cannot be read ({error}): download it again") from error
         return np.asarray(part).astype(np.float32)

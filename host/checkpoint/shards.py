@@ -1,7 +1,7 @@
-"""Safetensors files as bytes: headers read and files written without turning tensors into arrays.
+"""Safetensors files as bytes: headers are read and files are written without turning tensors into arrays.
 
-Files written here start their data on a page and hold their largest elements first, so that every tensor is aligned
-in a mapped file.
+In files that are written here the data begin on a page, and tensors whose size is a multiple of a bus word come first.
+So every tensor is aligned in a mapped file.
 """
 
 import json
@@ -22,7 +22,7 @@ _PIECE = 1 << 24  # bytes copied at a time
 
 @dataclass(frozen=True)
 class Located:
-    """Where a tensor is: file, safetensors type, shape, and first byte and size in the file."""
+    """Where a tensor is stored: its file, safetensors type, shape, first byte in the file, and size in bytes."""
 
     path: Path
     dtype: str
@@ -33,7 +33,8 @@ class Located:
 
 @dataclass(frozen=True)
 class Content:
-    """A tensor to be written: name, safetensors type, shape, size in bytes, and its bytes piece by piece."""
+    """A tensor to be written: its name, safetensors type, shape and size in bytes. ``pieces()`` yields its bytes, which
+    may be more than memory holds."""
 
     name: str
     dtype: str
@@ -43,7 +44,7 @@ class Content:
 
 
 def tensors_of(path: Path) -> tuple[dict[str, Located], dict[str, str]]:
-    """The tensors of a file and its metadata.
+    """Read the header of a file: its tensors by name, and its metadata.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def tensors_of(path: Path) -> tuple[dict[str, Located], dict[str, str]]:
 
 
 def copied(tensor: Located) -> Iterator[bytes]:
-    """The bytes of a tensor, unchanged.
+    """Yield the bytes of a tensor, unchanged.
 
     Raises
     ------
@@ -90,7 +91,7 @@ def copied(tensor: Located) -> Iterator[bytes]:
 
 @contextmanager
 def storing(folder: Path) -> Iterator[None]:
-    """Turns a failure to write, such as a full disk, into a UserError."""
+    """Turn a failure to write within the block, such as a full disk, into a UserError that names ``folder``."""
     try:
         yield
     except OSError as error:
@@ -99,7 +100,7 @@ def storing(folder: Path) -> Iterator[None]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a crash."""
+    """Make the names in a folder outlive a crash of the machine."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -108,11 +109,25 @@ def sync_folder(folder: Path) -> None:
 
 
 def durable(path: Path, part: Path, pieces: Iterator[bytes]) -> None:
-    """Write a file so that after a crash at any moment it is complete or not there; ``part`` is its name until then."""
+    """Write a file so that, after a crash at any moment, it is complete or not there.
+
+    Parameters
+    ----------
+    part : Path
+        Name of the file until it is complete; in the same file system as ``path``.
+    pieces : iterator of bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; ``part`` is removed then.
+    """
     try:
         with part.open("wb") as file:
             for piece in pieces:
                 file.write(piece)
+            # The content must be on the disk before the name, or a crash could leave the name without the content.
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
@@ -123,18 +138,22 @@ def durable(path: Path, part: Path, pieces: Iterator[bytes]) -> None:
 
 
 def write_file(path: Path, part: Path, content: str) -> None:
-    """As :func:`durable`, for a text."""
+    """Write a text as :func:`durable` does."""
     durable(path, part, iter([content.encode()]))
 
 
 def _alignment(tensor: Content) -> int:
-    """Greatest power of two that divides the tensor's size, up to a bus word; all before it are multiples of it."""
+    """Return the greatest power of two, up to the 64 bytes of a bus word, that divides the tensor's size.
+
+    Tensors are written in falling order of it. The sizes of all tensors before one are then multiples of its own
+    alignment, and so is its place in the file.
+    """
     size = tensor.size or _PAGE
     return min(size & -size, 64)
 
 
 def write_shard(path: Path, part: Path, tensors: list[Content], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, as :func:`durable` does."""
+    """Write a safetensors file as :func:`durable` does, with text under keys as its metadata."""
     ordered = sorted(tensors, key=lambda tensor: -_alignment(tensor))
     header: dict[str, object] = {"__metadata__": metadata}
     start = 0
