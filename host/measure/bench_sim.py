@@ -12,10 +12,9 @@ from host.device.device import DeviceError
 from host.device.driver import Driver, Product
 from host.results import Column, Row
 from hw.config import EngineConfig
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_weights
 from sim.device.cocotb_device import SimDevice, SimulatedDevice
 from sim.device.native_device import NativeDevice
+from sim.device.random_operands import finite_halves, random_weights
 
 __all__ = ["COLUMNS", "Work", "bench_sim"]
 

@@ -16,10 +16,9 @@ from host.device.driver import Counters, Driver
 from host.progress import Update
 from host.results import Column, Row
 from hw.config import EngineConfig
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_weights
 from sim.device.cocotb_device import open_device
-from sim.dram.measure import sequential_rate
+from sim.device.memory_rate import sequential_rate
+from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import Dram, preset
 
 __all__ = ["COLUMNS", "roofline"]

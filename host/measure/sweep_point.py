@@ -22,9 +22,8 @@ from host.measure.models import INPUTS, MATRICES, ModelShape
 from host.packing.image import SlicedMatrix, slice_rows
 from host.results import Row
 from hw.config import EngineConfig
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_weights
 from sim.device.cocotb_device import open_device
+from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import preset
 
 __all__ = ["Point", "add_up", "measured", "predicted"]

@@ -1,1 +1,1 @@
-"""What test benches share: drivers, monitors, bus masters and slaves, random data."""
+"""What runs beside a design under cocotb, in testbenches and devices: drivers, monitors, bus masters and slaves."""

@@ -1,20 +1,39 @@
-"""What the lanes' testbenches share: rows sent through a lane, and its sums compared with golden's."""
+"""What the testbenches of lanes share: rows sent through a lane, and its sums compared with golden's."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cocotb
+import numpy as np
 
-from sim.bench.data import lane_bits, to_signed
+from hw.config import EngineConfig
+from hw.payloads import lane_word
 from sim.bench.streams import Stream, receive, send, start
 
-__all__ = ["check_sums"]
+__all__ = ["check_sums", "lane_bits"]
 
 
-async def check_sums(dut, config, rows, idle):
+def _to_signed(bits: int, width: int) -> int:
+    """The value of a two's complement number of ``width`` bits."""
+    sign = 1 << (width - 1)
+    return (bits ^ sign) - sign
+
+
+def lane_bits(config: EngineConfig, block: int, x: Sequence[int], last: bool) -> int:
+    """Bits of the input word of a lane: a block, its ``config.c`` activations, and whether its row ends here."""
+    return lane_word(config).const({"block": block, "activations": {"x": x, "last": last}}).as_bits()
+
+
+async def check_sums(dut: Any, config: EngineConfig,
+                     rows: Iterable[tuple[Sequence[int] | np.ndarray, Sequence[int], int]], idle: float) -> list[int]:
     """Send rows through a lane, idle with probability ``idle``, and compare the sums.
 
     Parameters
     ----------
-    rows : iterable of (blocks, x, wanted)
-        A row's blocks (ints), its activations (ints, ``config.c`` for each block) and its exact sum.
+    dut : handle
+        The lane.
+    rows : iterable of (blocks, x, sum)
+        Of each row its blocks (integers), its activations (integers, ``config.c`` for each block) and its exact sum.
 
     Returns
     -------
@@ -23,12 +42,13 @@ async def check_sums(dut, config, rows, idle):
     """
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
-    payloads, wanted = [], []
+    payloads: list[int] = []
+    expected = []
     for blocks, x, total in rows:
-        wanted.append(total)
+        expected.append(total)
         payloads += [lane_bits(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1)
                      for j, block in enumerate(blocks)]
     cocotb.start_soon(send(i, payloads, idle))
-    sums = await receive(o, len(wanted), timeout_cycles=10 * len(payloads) + 1000)
-    assert [to_signed(bits, config.sum_bits) for bits in sums] == wanted
-    return wanted
+    sums = await receive(o, len(expected), timeout_cycles=10 * len(payloads) + 1000)
+    assert [_to_signed(bits, config.sum_bits) for bits in sums] == expected
+    return expected

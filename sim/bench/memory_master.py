@@ -5,33 +5,57 @@ read is checked as well.
 """
 
 import random
+from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from cocotb.triggers import RisingEdge
 
 from hw.parts.axi import Burst, beat_size
 from sim.bench.streams import start
+from sim.dram.presets import Dram
 from sim.dram.scheduler import word_layout
 from sim.tools.run import arguments
 
-__all__ = ["Master", "refreshes", "sequential_rate", "started"]
+__all__ = ["Master", "Request", "refreshes", "started"]
+
+Request = tuple[int, int]
+"""A burst: the number of its first word in the memory, and its beats."""
+_PATIENCE = 1000
+"""Cycles without progress after which a read is given up."""
 
 
 class Master:
-    """Drives the AXI pins, one bus word at a time."""
+    """Drives the AXI pins of a :class:`~sim.dram.memory_pins.MemoryPins`, one bus word at a time.
 
-    def __init__(self, dut):
+    Parameters
+    ----------
+    dut : handle
+
+    Attributes
+    ----------
+    dram : Dram
+        The memory's timing.
+    data_bits, width : int
+        Width of a bus word, in bits and in bytes.
+    size, words : int
+        Size of the memory, in bytes and in words.
+    """
+
+    def __init__(self, dut: Any) -> None:
         self.dut = dut
+        self.dram: Dram
         self.dram, _, self.data_bits, self.size = arguments()
         self.width = self.data_bits // 8
         self.words = self.size // self.width
 
-    def content(self, word):
-        """What :meth:`start` puts into a word."""
+    def content(self, word: int) -> int:
+        """The value that :meth:`start` and :meth:`write` put into a word."""
         return (word * 0x9e3779b97f4a7c15 + 1) % (1 << min(self.data_bits, 64))
 
-    async def start(self):
+    async def start(self) -> None:
+        """Start the clock, fill the memory and reset the design."""
         dut = self.dut
         inputs = [getattr(dut, f"s_axi_{name}") for name in (
             "arvalid", "arid", "awvalid", "awid", "wvalid", "wlast", "bready", "rready")]
@@ -46,110 +70,128 @@ class Master:
         dut.host__load.value = 0
         await self.reset()
 
-    async def reset(self):
+    async def reset(self) -> None:
+        """Reset the design for a cycle; the memory keeps its content."""
         self.dut.rst.value = 1
         await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
 
-    def word(self, group=0, bank=0, row=0, column=0):
+    def word(self, group: int = 0, bank: int = 0, row: int = 0, column: int = 0) -> int:
         """The number of the word at that place."""
         layout = word_layout(self.dram, self.data_bits, self.words)
         return layout.const({"group": group, "bank": bank, "row": row, "column": column}).as_bits()
 
-    def sequential(self, words, beats):
-        """Requests ``(word, beats)`` for ``words`` words from word 0, going round the memory."""
+    def sequential(self, words: int, beats: int) -> list[Request]:
+        """Requests of ``beats`` beats each for ``words`` words from word 0, going round the memory."""
         return [(word % self.words, beats) for word in range(0, words, beats)]
 
-    async def read(self, requests, stall=0.0, hold=0, outstanding=1 << 20):
-        """Read, requests back to back; returns the cycles in which requests were taken and words came.
+    async def read(self, requests: Sequence[Request], stall: float = 0.0, hold: int = 0,
+                   outstanding: int = 1 << 20) -> tuple[list[int], list[int]]:
+        """Read, with requests back to back.
 
-        Words are not taken before cycle ``hold``, nor with probability ``stall``; no more than ``outstanding`` requests
-        are under way at once.
+        Parameters
+        ----------
+        requests : sequence of Request
+        stall : float
+            Probability of a cycle in which no word is accepted.
+        hold : int
+            Before this cycle no word is accepted.
+        outstanding : int
+            The most requests that are under way at once.
+
+        Returns
+        -------
+        accepted, received : list of int
+            The cycles in which requests were accepted, and in which words were received.
         """
-        dut, taken, came, finished = self.dut, [], [], 0
+        dut, finished = self.dut, 0
+        accepted: list[int] = []
+        received: list[int] = []
         expected = [(word + i, i == beats - 1) for word, beats in requests for i in range(beats)]
         dut.s_axi_arvalid.value, dut.s_axi_rready.value = 1, not hold
         dut.s_axi_araddr.value, dut.s_axi_arlen.value = requests[0][0] * self.width, requests[0][1] - 1
-        ready, asking, last_cycle = not hold, True, 0
+        ready, requesting, last_cycle = not hold, True, 0
         for cycle in count():
             await RisingEdge(dut.clk)
-            assert cycle - max(last_cycle, hold) < 1000, f"nothing happens: {len(came)} of {len(expected)} words came"
-            if asking and dut.s_axi_arready.value:
-                taken.append(cycle)
+            assert cycle - max(last_cycle, hold) < _PATIENCE, f"stuck after {len(received)} of {len(expected)} words"
+            if requesting and dut.s_axi_arready.value:
+                accepted.append(cycle)
                 last_cycle = cycle
-                if len(taken) < len(requests):
-                    word, beats = requests[len(taken)]
+                if len(accepted) < len(requests):
+                    word, beats = requests[len(accepted)]
                     dut.s_axi_araddr.value, dut.s_axi_arlen.value = word * self.width, beats - 1
             if ready and dut.s_axi_rvalid.value:
-                word, last = expected[len(came)]
-                came.append(cycle)
+                word, last = expected[len(received)]
+                received.append(cycle)
                 finished += last
                 last_cycle = cycle
-                assert int(dut.s_axi_rdata.value) == self.content(word), f"word {word}, the {len(came)}th read"
+                assert int(dut.s_axi_rdata.value) == self.content(word), f"word {word}, the {len(received)}th read"
                 assert bool(dut.s_axi_rlast.value) == last
                 assert dut.s_axi_rresp.value == 0
-                if len(came) == len(expected):
+                if len(received) == len(expected):
                     dut.s_axi_rready.value = 0
-                    return taken, came
-            asking = len(taken) < min(len(requests), finished + outstanding)
-            dut.s_axi_arvalid.value = asking
+                    break
+            requesting = len(accepted) < min(len(requests), finished + outstanding)
+            dut.s_axi_arvalid.value = requesting
             if stall or hold:
                 ready = cycle >= hold and random.random() >= stall
                 dut.s_axi_rready.value = ready
+        return accepted, received
 
-    async def write(self, requests, hold=0):
-        """Write the words' own content, back to back; returns the cycles in which words went and responses came.
+    async def write(self, requests: Sequence[Request], hold: int = 0) -> tuple[list[int], list[int]]:
+        """Write the words' own content, with requests and words back to back.
 
-        Responses are not taken before cycle ``hold``.
+        Parameters
+        ----------
+        requests : sequence of Request
+        hold : int
+            Before this cycle no response is accepted.
+
+        Returns
+        -------
+        sent, responses : list of int
+            The cycles in which words were accepted by the memory, and in which responses were received.
         """
-        dut, taken, went, came = self.dut, 0, [], []
+        dut, accepted = self.dut, 0
+        sent: list[int] = []
+        responses: list[int] = []
         words = [(word + i, i == beats - 1) for word, beats in requests for i in range(beats)]
         dut.s_axi_awvalid.value, dut.s_axi_wvalid.value = 1, 1
         for cycle in count():
-            if taken < len(requests):
-                dut.s_axi_awaddr.value, dut.s_axi_awlen.value = requests[taken][0] * self.width, requests[taken][1] - 1
-            if len(went) < len(words):
-                word, last = words[len(went)]
+            if accepted < len(requests):
+                word, beats = requests[accepted]
+                dut.s_axi_awaddr.value, dut.s_axi_awlen.value = word * self.width, beats - 1
+            if len(sent) < len(words):
+                word, last = words[len(sent)]
                 dut.s_axi_wdata.value, dut.s_axi_wlast.value = self.content(word), last
             ready = cycle >= hold
             dut.s_axi_bready.value = ready
             await RisingEdge(dut.clk)
-            assert cycle < hold + 20 * len(words) + 1000, "writes do not end"
-            if taken < len(requests) and dut.s_axi_awready.value:
-                taken += 1
-                dut.s_axi_awvalid.value = taken < len(requests)
-            if len(went) < len(words) and dut.s_axi_wready.value:
-                went.append(cycle)
-                dut.s_axi_wvalid.value = len(went) < len(words)
+            assert cycle < hold + 20 * len(words) + _PATIENCE, "writes do not end"
+            if accepted < len(requests) and dut.s_axi_awready.value:
+                accepted += 1
+                dut.s_axi_awvalid.value = accepted < len(requests)
+            if len(sent) < len(words) and dut.s_axi_wready.value:
+                sent.append(cycle)
+                dut.s_axi_wvalid.value = len(sent) < len(words)
             if ready and dut.s_axi_bvalid.value:
                 assert dut.s_axi_bresp.value == 0
-                came.append(cycle)
-                if len(came) == len(requests):
+                responses.append(cycle)
+                if len(responses) == len(requests):
                     dut.s_axi_bready.value = 0
-                    return went, came
+                    break
+        return sent, responses
 
 
-async def sequential_rate(master, intervals):
-    """Share of the peak that a sequential stream of reads reaches once under way, over whole refresh intervals."""
-    dram, beats = master.dram, min(4096 // master.width, 256)
-    peak = dram.word_rate(master.data_bits)
-    warm_up, span = 200, dram.refresh_interval * intervals or 2000
-    _, came = await master.read(master.sequential(int((warm_up + span) * peak) // beats * beats + 2 * beats, beats))
-    first = came[0] + warm_up
-    assert came[-1] >= first + span
-    words = sum(first <= cycle < first + span for cycle in came)
-    return words / span / peak
-
-
-async def started(dut):
-    """A master, with the memory out of reset and filled."""
+async def started(dut: Any) -> Master:
+    """A master of ``dut``, whose memory is out of reset and filled."""
     master = Master(dut)
     await master.start()
     return master
 
 
-def refreshes(dram, took):
-    """Refreshes that may fall into ``took`` cycles, and the cycles that they cost a stream."""
-    count = took // dram.refresh_interval + 1 if dram.refresh_interval and dram.refresh_gap else 0
+def refreshes(dram: Dram, cycles: int) -> tuple[int, int]:
+    """Refreshes of all banks that may fall into a stream of that many cycles, and the cycles that they cost it."""
+    number = cycles // dram.refresh_interval + 1 if dram.refresh_interval and dram.refresh_gap else 0
     settle = dram.t_rtp + dram.groups * max(dram.t_rrd_s, dram.t_rrd_l)  # the last read; the first rows
-    return count, count * dram.cycles(dram.refresh_gap + settle)
+    return number, number * dram.cycles(dram.refresh_gap + settle)

@@ -1,5 +1,8 @@
-"""AXI4-Lite master for cocotb testbenches, over a bundle of stream ports."""
+"""An AXI4-Lite master under cocotb, over a bundle of stream ports."""
 
+from typing import Any
+
+from amaranth.lib import data
 from cocotb.triggers import gather
 
 from hw.parts.axi import AXI4LiteSignature, Resp
@@ -9,37 +12,60 @@ __all__ = ["BusError", "RegisterBus"]
 
 
 class BusError(RuntimeError):
-    """An access came back with a response other than OKAY; the message names the address."""
+    """An access was answered by another response than OKAY; the message names the address."""
 
 
 class RegisterBus:
-    """Reads and writes 32-bit registers through the AXI4-Lite port ``name`` of ``dut``, one access at a time."""
+    """Reads and writes registers of 32 bits, one access at a time.
 
-    def __init__(self, dut, addr_bits, name="axil"):
-        self._layouts = {channel: member.signature.members["payload"].shape
-                         for channel, member in AXI4LiteSignature(addr_bits).members.items()}
-        for channel in self._layouts:
-            setattr(self, channel, Stream(dut, f"{name}__{channel}"))
+    Parameters
+    ----------
+    dut : handle
+    addr_bits : int
+        Width of an address, which counts bytes.
+    name : str
+        Name of the AXI4-Lite port of ``dut``.
+    """
+
+    def __init__(self, dut: Any, addr_bits: int, name: str = "axil") -> None:
+        self._layouts: dict[str, data.StructLayout] = {
+            channel: member.signature.members["payload"].shape
+            for channel, member in AXI4LiteSignature(addr_bits).members.items()}
+        self._streams = {channel: Stream(dut, f"{name}__{channel}") for channel in self._layouts}
 
     @property
-    def inputs(self):
+    def inputs(self) -> list[Any]:
         """Handles that are to be 0 during reset."""
-        return [self.aw.valid, self.w.valid, self.ar.valid, self.b.ready, self.r.ready]
+        return [*(self._streams[channel].valid for channel in ("aw", "w", "ar")),
+                *(self._streams[channel].ready for channel in ("b", "r"))]
 
-    async def _response(self, channel, address):
-        response = self._layouts[channel].from_bits(await receive_one(getattr(self, channel)))
+    async def _send(self, channel: str, fields: dict[str, int]) -> None:
+        await send(self._streams[channel], [self._layouts[channel].const(fields).as_bits()])
+
+    async def _response(self, channel: str, address: int) -> Any:
+        response: Any = self._layouts[channel].from_bits(await receive_one(self._streams[channel]))
         if response.resp != Resp.OKAY:
             raise BusError(f"register {address:#x}: {response.resp.name}")
         return response
 
-    async def read(self, address):
-        """The register's value; BusError when there is none at ``address``."""
-        await send(self.ar, [self._layouts["ar"].const({"addr": address}).as_bits()])
+    async def read(self, address: int) -> int:
+        """The value of the register at ``address``.
+
+        Raises
+        ------
+        BusError
+            When there is no register at ``address``.
+        """
+        await self._send("ar", {"addr": address})
         return (await self._response("r", address)).data
 
-    async def write(self, address, value):
-        """Set the register; BusError when none at ``address`` can be written."""
-        offers = ((self.aw, {"addr": address}), (self.w, {"data": value, "strb": 15}))
-        await gather(*(send(stream, [self._layouts[stream.name.rpartition("_")[2]].const(fields).as_bits()])
-                       for stream, fields in offers))
+    async def write(self, address: int, value: int) -> None:
+        """Set the register at ``address`` to ``value``.
+
+        Raises
+        ------
+        BusError
+            When there is no register at ``address``, or it cannot be written.
+        """
+        await gather(self._send("aw", {"addr": address}), self._send("w", {"data": value, "strb": 15}))
         await self._response("b", address)

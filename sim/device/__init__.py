@@ -1,1 +1,1 @@
-"""The simulated system as a device that the host drives: natively compiled, or under cocotb."""
+"""The simulated system as a device that the host drives, natively compiled or under cocotb, and what it may work on."""

@@ -9,8 +9,8 @@ from cocotb.triggers import RisingEdge
 from golden.activations import to_block_floating_point
 from hw.activations.buffer import exponent_latency
 from hw.payloads import activation_word, job_layout, matrix_layout
-from sim.bench.data import beats_of, finite_halves
-from sim.bench.streams import Stream, cycles, receive, send, start
+from sim.bench.streams import Stream, beats_of, cycles, receive, send, start
+from sim.device.random_operands import finite_halves
 from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))

@@ -7,8 +7,8 @@ import numpy as np
 
 from golden.activations import to_block_floating_point
 from hw.payloads import activation_word, raw_word
-from sim.bench.data import finite_halves
 from sim.bench.streams import Stream, receive, send, start
+from sim.device.random_operands import finite_halves
 from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))

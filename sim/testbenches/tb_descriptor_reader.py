@@ -6,8 +6,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
-from sim.bench.data import beats_of
-from sim.bench.streams import Stream, send, start
+from sim.bench.streams import Stream, beats_of, send, start
 from sim.tools.run import arguments
 
 

@@ -6,8 +6,8 @@ import cocotb
 import numpy as np
 
 from golden import fp16
-from sim.bench.data import finite_halves
 from sim.bench.lanes import check_sums
+from sim.device.random_operands import finite_halves
 from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))

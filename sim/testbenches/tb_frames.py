@@ -32,15 +32,15 @@ class Receiver:
         self._dut, self._request = dut, Stream(dut, "request")
 
     async def start(self):
-        await start(self._dut, self._dut.came, self._request.ready, self._dut.word)
+        await start(self._dut, self._dut.received, self._request.ready, self._dut.word)
 
     async def send(self, data, most=6):
         """Each byte with one idle cycle to ``most`` after it, and nothing offered before the last."""
         for byte in data:
-            self._dut.came.value, self._dut.byte.value = 1, byte
+            self._dut.received.value, self._dut.byte.value = 1, byte
             await RisingEdge(self._dut.clk)
             assert not self._request.valid.value, "offered before its end"
-            self._dut.came.value = 0
+            self._dut.received.value = 0
             await cycles(self._dut, random.randint(1, most))
 
     async def _offer(self, request):
@@ -53,11 +53,11 @@ class Receiver:
         await with_timeout(self._offer(request), 100, "ns")
         for number in random.sample(range(len(request.words)), min(20, len(request.words))):
             self._dut.word.value = number
-            self._dut.came.value, self._dut.byte.value = random.getrandbits(1), START_REQUEST
+            self._dut.received.value, self._dut.byte.value = random.getrandbits(1), START_REQUEST
             await cycles(self._dut, 3)
             assert self._dut.content.value == request.words[number]
         await self._offer(request)
-        self._dut.came.value = 0
+        self._dut.received.value = 0
         self._request.ready.value = 1
         await RisingEdge(self._dut.clk)
         self._request.ready.value = 0
@@ -139,7 +139,7 @@ async def a_payload_that_is_too_long_is_not_waited_for(dut):
 async def responses_are_right(dut, idle, stall):
     """The words of the next response wait for it."""
     header, words, sent = (Stream(dut, name) for name in ("header", "words", "sent"))
-    await start(dut, dut.came, header.valid, words.valid, sent.ready)
+    await start(dut, dut.received, header.valid, words.valid, sent.ready)
     headers, content, wanted = [], [], b""
     for count in (0, 1, 5, 0, 70, 1):
         fields = {"sequence": random.getrandbits(8), "status": random.getrandbits(1), "count": count}

@@ -7,7 +7,7 @@ import numpy as np
 
 from golden import int4
 from sim.bench.lanes import check_sums
-from sim.bench.random_matrix import random_group_matrix
+from sim.device.random_operands import random_group_matrix
 from sim.tools.run import arguments
 
 RNG = np.random.default_rng(random.getrandbits(32))
@@ -40,6 +40,6 @@ async def sums_are_exact(dut, idle):
 @cocotb.test()
 async def widest_rows_fill_the_accumulator(dut):
     (config,) = arguments()
-    groups = config.max_blocks // config.group_blocks
+    groups = config.max_blocks // config.fmt.group_blocks
     sums = await _check(dut, config, [_row(config, groups, (sign, 0x7BFF)) for sign in (1, -1)], 0.0)
     assert all(abs(total).bit_length() >= config.sum_bits - 2 for total in sums)

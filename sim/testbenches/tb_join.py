@@ -5,7 +5,7 @@ import random
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.bench.data import lane_bits
+from sim.bench.lanes import lane_bits
 from sim.bench.streams import Stream, cycles, send, start
 from sim.tools.run import arguments
 

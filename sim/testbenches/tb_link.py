@@ -20,7 +20,7 @@ from hw.link.protocol import (
     LinkStatus,
 )
 from hw.parts.axi import AXI4LiteSignature, Resp
-from sim.bench.axi_slave import AxiSlave, take
+from sim.bench.axi_slave import AxiSlave, accept
 from sim.bench.streams import Stream, send, start
 from sim.tools.run import arguments
 
@@ -43,7 +43,7 @@ class Registers:
 
     async def _take(self, channel):
         stream = self._streams[channel]
-        bits = await take(stream, self._idle)
+        bits = await accept(stream, self._idle)
         stream.ready.value = self._idle == 0
         self.accesses += 1
         return self._layouts[channel].from_bits(bits)

@@ -29,11 +29,11 @@ class Line:
 
     async def _receive(self):
         while True:
-            await RisingEdge(self._dut.came)
+            await RisingEdge(self._dut.received)
             await RisingEdge(self._dut.clk)
             self.bytes.append(int(self._dut.byte.value))
             await RisingEdge(self._dut.clk)
-            assert not self._dut.came.value, "a byte is offered for more than a cycle"
+            assert not self._dut.received.value, "a byte is offered for more than a cycle"
 
     async def level(self, value, bits):
         self._dut.rx.value = value

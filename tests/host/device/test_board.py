@@ -25,8 +25,8 @@ from hw.boards.system import engine_config
 from hw.engine.registers import OFFSETS, START, Status
 from hw.link.protocol import LinkCommand
 from hw.sdram.part import MT48LC16M16A2_75
-from sim.bench.random_matrix import random_matrix
 from sim.board.board_device import BoardSimulation
+from sim.device.random_operands import random_matrix
 
 PART = replace(MT48LC16M16A2_75, row_bits=6, power_up_us=5)
 CONFIG = engine_config(SEEDLM4, PART.size_bytes)

@@ -10,9 +10,8 @@ from host.device.arena import activation_bytes
 from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
 from hw.config import EngineConfig
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_weights
 from sim.device.native_device import NativeDevice
+from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import PRESETS, preset
 
 CHAINS = (

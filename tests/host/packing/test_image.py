@@ -8,7 +8,7 @@ from golden.int4 import GroupMatrix
 from golden.layout import StreamLayout
 from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
 from host.packing.image import StoredMatrix, activation_image, weight_image
-from sim.bench.random_matrix import random_group_matrix, random_matrix
+from sim.device.random_operands import random_group_matrix, random_matrix
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 LONG = BlockFormat(c=16, p=8, k=24)

@@ -13,9 +13,8 @@ from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.pins import EnginePins
 from hw.engine.registers import ID, OFFSETS, identity
 from hw.pipelining import FAST
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_matrix, random_weights
 from sim.device.cocotb_device import open_device
+from sim.device.random_operands import finite_halves, random_matrix, random_weights
 from sim.dram.memory import QUEUE_LATENCY
 from sim.tools.build import build
 from sim.tools.run import run

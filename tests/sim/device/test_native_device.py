@@ -17,10 +17,9 @@ from golden.tree import ROOT
 from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.engine.registers import ID, OFFSETS
-from sim.bench.data import finite_halves
-from sim.bench.random_matrix import random_weights
 from sim.device.cocotb_device import SimDevice, open_device
 from sim.device.native_device import NativeDevice
+from sim.device.random_operands import finite_halves, random_weights
 from sim.tools import build as builder
 from sim.tools.build import Build
 from sim.tools.errors import SimulationError, ToolError
@@ -165,6 +164,7 @@ from sim.device.native_device import NativeDevice
 from sim.tools.build import Build
 from pathlib import Path
 import sim.device.native_device
+from golden.spec import FP16
 from hw.config import EngineConfig
 sim.device.native_device.build = lambda *_, **__: Build("verilator", Path({str(program.parent)!r}), False)
 with NativeDevice(EngineConfig(FP16), {MEMORY!r}) as device:

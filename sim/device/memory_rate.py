@@ -1,4 +1,4 @@
-"""What the memory model moves, measured in its RTL."""
+"""What the simulated memory gives to a master that does nothing but read, measured in its RTL."""
 
 import json
 import tempfile
@@ -14,13 +14,14 @@ __all__ = ["sequential_rate"]
 
 _ADDR_BITS = 32
 _WORDS = 8192
+"""Size of the memory in words; the stream of reads goes round it."""
 
 
 def sequential_rate(dram: Dram, data_bits: int, simulator: str = "verilator") -> float:
     """Share of the peak, 0 to 1, that a sequential stream of reads gets from the memory over ten refresh intervals.
 
-    A master that asks for 4 KB bursts (256 words at most) without a pause reads words of ``data_bits``; the first call
-    with a memory builds a simulator.
+    A master requests bursts of 4 KB (of 256 words at most) without a pause and reads words of ``data_bits`` bits. The
+    peak is :meth:`sim.dram.presets.Dram.word_rate` words a cycle. The first call with a memory builds a simulator.
 
     Raises
     ------
@@ -32,5 +33,5 @@ def sequential_rate(dram: Dram, data_bits: int, simulator: str = "verilator") ->
     args = dram, _ADDR_BITS, data_bits, _WORDS * data_bits // 8
     built = build(MemoryPins, *args, simulator=simulator, sources=(RAM,))
     with tempfile.TemporaryDirectory(prefix="seedlm-") as folder:
-        run(built, "sim.dram.rate_testbench", args, seed=1, directory=Path(folder))
+        run(built, "sim.device.memory_rate_testbench", args, seed=1, directory=Path(folder))
         return json.loads((Path(folder) / "rate.json").read_text())

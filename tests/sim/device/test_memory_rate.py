@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from sim.dram.measure import sequential_rate
+from sim.device.memory_rate import sequential_rate
 from sim.dram.presets import PRESETS
 
 DRAMS = [name for name, dram in PRESETS.items() if dram.banks]
