@@ -3,19 +3,31 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
 from hw.engine.registers import identity
 
-__all__ = ["Loaded", "Operand", "Placed", "activation_bytes", "image_bytes", "memory_needed", "place"]
+__all__ = ["Loaded", "Operand", "Placed", "memory_needed", "place"]
 
 _PAGE = 4096
-"""Everything starts on its own: bursts do not cross pages."""
+"""Every region starts on a page of its own, because bursts of AXI do not cross pages (the 4 KB rule)."""
 
 
 @dataclass(frozen=True)
 class Operand:
-    """What is needed to place a product: shape, size of its images in bytes (0 activations: those of the product
-    before), and the biased exponent of its factor."""
+    """What is needed to place one product in memory.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Shape of its matrix.
+    activation_bytes : int
+        Size of the image of its vector, or 0 when it shares the vector of the product before.
+    image_bytes : int
+        Size of the image of its matrix.
+    factor_exponent : int
+        Biased exponent of the float32 that its row sums are multiplied by.
+    """
 
     rows: int
     cols: int
@@ -26,7 +38,12 @@ class Operand:
 
 @dataclass(frozen=True)
 class Placed:
-    """A product in memory: its shape, where things are, and its descriptor's words."""
+    """A product in memory.
+
+    ``words`` are the words of its descriptor by name, among them the addresses of its operands and results.
+    ``descriptor_addr`` is the address of the descriptor itself, or 0 for the first product of a chain, whose descriptor
+    is the registers. ``image_bytes`` is the size of the image of its matrix.
+    """
 
     rows: int
     cols: int
@@ -35,7 +52,7 @@ class Placed:
     image_bytes: int
 
     def regions(self, bus_bytes: int) -> Iterator[tuple[str, int, int]]:
-        """Name, address and bytes of all that the engine reads and writes for it."""
+        """Yield name, address and size in bytes of all that the engine reads and writes for this product."""
         yield "activations", self.words["ACTIVATION_ADDR"], self.words["ACTIVATION_BEATS"] * bus_bytes
         yield "weights", self.words["WEIGHT_ADDR"], self.words["WEIGHT_BEATS"] * bus_bytes
         yield "results", self.words["RESULT_ADDR"], 4 * self.rows
@@ -44,47 +61,40 @@ class Placed:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Products in the device's memory, in the order in which the engine computes them; a single one is a chain too."""
+    """A chain of products in the device's memory, in the order in which the engine computes them.
+
+    A single product is a chain of one.
+    """
 
     matrices: tuple[Placed, ...]
 
     @property
     def beats(self) -> int:
-        """Beats of activations and weights."""
+        """Beats of activations and weights that the engine reads for the whole chain."""
         return sum(placed.words["ACTIVATION_BEATS"] + placed.words["WEIGHT_BEATS"] for placed in self.matrices)
 
 
 def _aligned(address: int) -> int:
+    """Return the address rounded up to the start of a page."""
     return -(-address // _PAGE) * _PAGE
 
 
-def activation_bytes(config: EngineConfig, cols: int) -> int:
-    """Bytes of the image of a vector, whole beats."""
-    return -(-2 * config.blocks(cols) * config.c // config.bus_bytes) * config.bus_bytes
-
-
-def image_bytes(config: EngineConfig, shape: tuple[int, int]) -> int:
-    """Bytes of the image of a matrix, whole beats."""
-    rows, cols = shape
-    words = -(-rows // config.lanes) * config.blocks(cols)
-    return -(-words * config.word_bits // config.bus_bits) * config.bus_bytes
-
-
 def memory_needed(config: EngineConfig, shapes: list[tuple[int, int]]) -> int:
-    """Bytes that a chain of matrices of these shapes needs at most."""
+    """Return the bytes of memory that a chain of matrices of these shapes, (rows, columns), needs at most."""
     return sum(_PAGE + sum(map(_aligned, (activation_bytes(config, cols), image_bytes(config, (rows, cols)), 4 * rows)))
                for rows, cols in shapes)
 
 
 def place(config: EngineConfig, operands: list[Operand]) -> tuple[Loaded, int]:
-    """Addresses for a chain of products from address 0 on, and how many bytes it takes.
+    """Place a chain of products in memory from address 0 on; return it and the bytes that it takes.
 
-    The first product's descriptor is the registers themselves; the others' take a page each.
+    The descriptor of the first product is the registers themselves. The descriptors of the others take a page each.
     """
     placed: list[Placed] = []
     end = 0
 
-    def take(size: int) -> int:
+    def allocate(size: int) -> int:
+        """Return the address of the next free region of this size."""
         nonlocal end
         start, end = end, end + _aligned(size)
         return start
@@ -92,20 +102,20 @@ def place(config: EngineConfig, operands: list[Operand]) -> tuple[Loaded, int]:
     activation_addr = 0
     for operand in operands:
         if operand.activation_bytes:
-            activation_addr = take(operand.activation_bytes)
+            activation_addr = allocate(operand.activation_bytes)
         words = {
             "NEXT": 0,
             "FORMAT": identity(config),
             "ACTIVATION_ADDR": activation_addr,
-            "WEIGHT_ADDR": take(operand.image_bytes),
-            "RESULT_ADDR": take(4 * operand.rows),
+            "WEIGHT_ADDR": allocate(operand.image_bytes),
+            "RESULT_ADDR": allocate(4 * operand.rows),
             "ROWS": operand.rows,
             "BLOCKS": config.blocks(operand.cols),
             "ACTIVATION_BEATS": operand.activation_bytes // config.bus_bytes,
             "WEIGHT_BEATS": operand.image_bytes // config.bus_bytes,
             "FACTOR_EXPONENT": operand.factor_exponent,
         }
-        descriptor_addr = take(_PAGE) if placed else 0
+        descriptor_addr = allocate(_PAGE) if placed else 0
         if placed:
             placed[-1].words["NEXT"] = descriptor_addr
         placed.append(Placed(operand.rows, operand.cols, descriptor_addr, words, operand.image_bytes))

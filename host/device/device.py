@@ -1,4 +1,4 @@
-"""What the host needs of a device: registers, memory, an interrupt. The simulator is one, a board is another."""
+"""What the host needs of a device: registers, memory and an interrupt. Simulators and boards are devices."""
 
 from typing import Protocol
 
@@ -6,25 +6,26 @@ __all__ = ["Device", "DeviceError"]
 
 
 class DeviceError(RuntimeError):
-    """The device did not do what it was asked; the message says what and with which parameters."""
+    """The device did not do what it was asked. The message says what that was, with its parameters."""
 
 
 class Device(Protocol):
     """A device with an engine on it."""
 
     memory_bytes: int
+    """Size of its memory, which begins at address 0."""
 
     def read_register(self, offset: int) -> int:
-        """The 32-bit register at byte ``offset``."""
+        """Return the 32-bit register at this byte offset of :data:`hw.engine.registers.OFFSETS`."""
 
     def write_register(self, offset: int, value: int) -> None:
-        """Set the 32-bit register at byte ``offset``."""
+        """Set the 32-bit register at this byte offset."""
 
     def write_memory(self, address: int, content: bytes) -> None:
-        """Put ``content`` at ``address``, a multiple of the bus word."""
+        """Write bytes to memory from ``address`` on, which is a multiple of the bus word."""
 
     def read_memory(self, address: int, count: int) -> bytes:
-        """``count`` bytes from ``address``, a multiple of the bus word."""
+        """Read ``count`` bytes of memory from ``address`` on, which is a multiple of the bus word."""
 
     def wait(self, limit: int) -> bool:
-        """Wait up to ``limit`` engine cycles for the interrupt; whether it came."""
+        """Wait for the end of a run, for at most ``limit`` cycles of the engine; return whether the interrupt came."""

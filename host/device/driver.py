@@ -1,4 +1,4 @@
-"""Driver of the engine: a matrix-vector product, or a chain of them, from NumPy arrays and back."""
+"""Driver of the engine: it computes matrix-vector products, alone or in chains, of NumPy arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,10 +9,10 @@ import numpy as np
 from golden.activations import require_finite
 from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
-from host.device.arena import Loaded, Operand, image_bytes, place
+from host.device.arena import Loaded, Operand, place
 from host.device.device import Device, DeviceError
 from host.errors import UserError
-from host.packing.image import SlicedMatrix, activation_image, weight_image
+from host.packing.image import SlicedMatrix, activation_image, image_bytes, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
 from hw.engine.registers import ID, OFFSETS, START, Status, identity
@@ -20,7 +20,7 @@ from hw.engine.registers import ID, OFFSETS, START, Status, identity
 __all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
 
 _CYCLES_PER_BEAT = 64
-"""A run that takes longer than this for each beat, and a million cycles, is taken for hung."""
+"""A run is taken for hung after a million cycles and so many for each beat that it reads."""
 _PROBLEMS = {
     "read_error": "memory answered a read with an error",
     "write_error": "memory answered a write with an error",
@@ -28,7 +28,7 @@ _PROBLEMS = {
     "bad_descriptor": "the device met a descriptor that is not for it",
     "timeout": "memory gave no answer",
 }
-"""By cause, as in the STATUS register, in the order in which they are looked at."""
+"""Messages by cause of failure, as the STATUS register names them, in the order in which causes are looked at."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,21 @@ class Counters:
 
 
 def mean(counters: Sequence[Counters]) -> Counters:
-    """Counters of several runs of the same work: rounded means."""
+    """Return the rounded means of the counters of several runs of the same work."""
     return Counters(*(round(sum(getattr(each, field.name) for each in counters) / len(counters))
                       for field in fields(Counters)))
 
 
 @dataclass(frozen=True)
 class Product:
-    """What a run leaves: ``results``, float32, (rows,), of each product of the chain, and the counters."""
+    """What a run leaves: the result of each product of the chain, float32, (rows,), and the counters of the run."""
 
     results: tuple[np.ndarray, ...]
     counters: Counters
 
     @property
     def y(self) -> np.ndarray:
-        """The last result: that of a single product."""
+        """The last result, which is the only one of a single product: float32, (rows,)."""
         return self.results[-1]
 
 
@@ -89,7 +89,7 @@ class Driver:
         When the device holds another design, or an engine for another format or bus.
     """
 
-    def __init__(self, device: Device, config: EngineConfig):
+    def __init__(self, device: Device, config: EngineConfig) -> None:
         self._device, self._config = device, config
         found = device.read_register(OFFSETS["ID"])
         if found != ID:
@@ -100,13 +100,14 @@ class Driver:
                               f" bus has {wanted:#x}: load the matching bitstream")
 
     def _check(self, weights: Weights | SlicedMatrix) -> None:
+        """Refuse a matrix whose shape or format the engine cannot take, with UserError or DeviceError."""
         check_shape(self._config, weights.shape)
         fmt = weights.fmt if isinstance(weights, SlicedMatrix) else format_of(weights)
         if fmt != self._config.fmt:
             raise DeviceError(f"a matrix in {EngineConfig(fmt).name} does not run on an engine for {self._config.name}")
 
     def image(self, weights: Weights) -> bytes:
-        """The weight image for this engine.
+        """Return the image of a matrix for this engine.
 
         Raises
         ------
@@ -126,8 +127,8 @@ class Driver:
         Parameters
         ----------
         products : (weights, x)
-            ``x`` is a float16 array (columns,). One that is the same array as in the product before is kept once, and
-            read once.
+            ``weights`` are (rows, columns), and ``x`` is a float16 array, (columns,). Where ``x`` is the very array of
+            the product before, memory holds it once, and the engine reads it once.
 
         Raises
         ------
@@ -164,12 +165,12 @@ class Driver:
         return loaded
 
     def run(self, loaded: Loaded) -> Product:
-        """The products of what was loaded last; as often as wanted.
+        """Compute the products of what was loaded last, which may be done any number of times.
 
         Raises
         ------
         DeviceError
-            When the run fails or does not end; the message names cause, matrix and address.
+            When the run fails or does not end. The message names cause, matrix and address.
         """
         first = loaded.matrices[0]
         for name in WORDS:
@@ -183,10 +184,11 @@ class Driver:
                                            dtype="<f4") for placed in loaded.matrices), counters)
 
     def multiply(self, weights: Weights, x: np.ndarray) -> Product:
-        """``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
+        """Compute ``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
         return self.run(self.load((weights, x)))
 
     def _check_status(self, loaded: Loaded, done: bool) -> None:
+        """Raise DeviceError unless the STATUS register says that the run ended without a fault."""
         status: Any = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
         shapes = [f"{placed.rows} x {placed.cols}" for placed in loaded.matrices]
         if not done or not status.done:

@@ -1,7 +1,7 @@
-"""A board at the end of a serial line, as a device: :mod:`hw.link.protocol` from the host's side.
+"""A board at the end of a serial line, as a device: the host's side of :mod:`hw.link.protocol`.
 
-One request at a time. One that is not answered, or not rightly, is sent again; the board carries none out twice.
-Whatever is written to memory is verified, by a checksum that the board makes.
+There is one request at a time. A request without a correct answer is sent again, and the board carries none out twice.
+Whatever is written to memory is verified by a checksum that the board computes.
 """
 
 import struct
@@ -31,39 +31,40 @@ from hw.link.protocol import (
 __all__ = ["Port", "SerialDevice", "open_serial"]
 
 TRIES = 6
-"""Times that a request is sent."""
+"""Times that a request is sent before the board is given up."""
 PATIENCE = 1.0
-"""Seconds without the rest of an answer after which a request is sent again; much longer than the longest frame."""
+"""Seconds to wait for an answer, or for the rest of one, before the request is sent again. The longest frame takes much
+less."""
 SUM_WORDS = 1 << 14
-"""Words of memory summed by one request."""
+"""Words of memory in one checksum."""
 _RESPONSE = struct.Struct("<BBH")
 
 
 class Port(Protocol):
-    """What is used of a ``serial.Serial``; ``read`` gives less than it is asked for after its timeout."""
+    """What is used of a ``serial.Serial``."""
 
     name: str
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes."""
+        """Return ``size`` bytes, or fewer after a timeout."""
 
     def write(self, data: bytes) -> int | None:
-        """Send all."""
+        """Send all bytes."""
 
     def reset_input_buffer(self) -> None:
-        """Forget what has come."""
+        """Discard the bytes that have been received."""
 
     def close(self) -> None:
-        """Let go."""
+        """Release the port."""
 
 
 def open_serial(path: str, patience: float = PATIENCE) -> Port:
-    """The serial port at ``path``.
+    """Open the serial port at ``path``.
 
     Raises
     ------
     UserError
-        When there is none, or it is not ours to use.
+        When there is no such port, another program uses it, or this user may not open it.
     """
     try:
         port = serial.Serial(path, BAUD, timeout=patience, write_timeout=10 * patience, exclusive=True)
@@ -71,7 +72,7 @@ def open_serial(path: str, patience: float = PATIENCE) -> Port:
         raise UserError(f"cannot open the serial port {path} ({error}): plug the board in, and name its port, for "
                         "example serial:/dev/ttyUSB0") from None
     with suppress(OSError, ValueError, NotImplementedError, AttributeError):
-        port.set_low_latency_mode(True)  # a matter of speed: not every adapter has it
+        port.set_low_latency_mode(True)  # makes short answers faster; not every adapter has it
     return port
 
 
@@ -82,15 +83,22 @@ class SerialDevice:
     ----------
     port : Port
     update : callable
-        Called with what is being done, and how many bytes of how many, for a progress display.
+        Called with what is being done, the bytes done and the bytes in all, for a progress display.
+
+    Members
+    -------
+    memory_bytes, clock_hz : int
+        Size of the board's memory, and frequency of its engine's clock.
+    repeated : int
+        Requests that had to be sent again.
 
     Raises
     ------
     DeviceError
-        When nobody answers, or something else than a board of this design.
+        When nobody answers, or what answers is no board of this design.
     """
 
-    def __init__(self, port: Port, update: Callable[[str, int, int], None] = lambda what, done, total: None):
+    def __init__(self, port: Port, update: Callable[[str, int, int], None] = lambda what, done, total: None) -> None:
         self._port, self._update, self._sequence, self.repeated = port, update, 0, 0
         identity = self._identity()
         if identity["LINK_ID"] != LINK_ID:
@@ -99,7 +107,7 @@ class SerialDevice:
         self.memory_bytes, self.clock_hz = identity["MEMORY_BYTES"], identity["CLOCK_HZ"]
 
     def _receive(self) -> tuple[int, int, bytes] | None:
-        """Sequence number, status and payload of the next frame; None when it is not right."""
+        """Return sequence number, status and payload of the next frame, or None when it is incomplete or damaged."""
         while (start := self._port.read(1)) != bytes([START_RESPONSE]):
             if not start:
                 return None
@@ -114,7 +122,20 @@ class SerialDevice:
         return sequence, status, payload
 
     def _exchange(self, command: LinkCommand, words: int, address: int = 0, content: bytes = b"") -> bytes:
-        """Send a request until it is answered; the answer's payload, ``words`` long."""
+        """Send a request until it is answered, and return the payload of the answer.
+
+        Parameters
+        ----------
+        words : int
+            Words of memory or registers that the request is about, unless it carries ``content``.
+        address : int
+            Byte address of the first.
+
+        Raises
+        ------
+        DeviceError
+            When the port fails, no correct answer comes, or the board refuses the request.
+        """
         self._sequence = (self._sequence + 1) % 256
         carried = len(content) // WORD_BYTES
         body = struct.pack("<BBHI", self._sequence, command.value, carried or words, address) + content
@@ -133,6 +154,7 @@ class SerialDevice:
                           "plugged in, its bitstream loaded, and this its port?")
 
     def _payload(self, answer: tuple[int, int, bytes], command: LinkCommand, address: int, words: int) -> bytes:
+        """Return the payload of an answer. DeviceError when it is a refusal or has not the expected length."""
         _, status, payload = answer
         if status != LinkStatus.DONE.value:
             raise DeviceError(f"the board refused {command.name} at address {address:#x}")
@@ -143,24 +165,27 @@ class SerialDevice:
         return payload
 
     def _identity(self) -> dict[str, int]:
+        """Return what the board says about itself: the words of :data:`hw.link.protocol.IDENTITY`, by name."""
         payload = self._exchange(LinkCommand.IDENTIFY, len(IDENTITY))
         return dict(zip(IDENTITY, struct.unpack(f"<{len(IDENTITY)}I", payload), strict=True))
 
     def read_register(self, offset: int) -> int:
-        """The 32-bit register at byte ``offset``."""
+        """Return the 32-bit register at this byte offset."""
         return int.from_bytes(self._exchange(LinkCommand.READ_REGISTER, 1, offset), "little")
 
     def write_register(self, offset: int, value: int) -> None:
-        """Set the 32-bit register at byte ``offset``."""
+        """Set the 32-bit register at this byte offset."""
         self._exchange(LinkCommand.WRITE_REGISTER, 0, offset, value.to_bytes(WORD_BYTES, "little"))
 
     def write_memory(self, address: int, content: bytes) -> None:
-        """Put ``content`` at ``address``, a multiple of the word, and verify it; zeros fill up its last word.
+        """Write bytes to memory from ``address`` on, which is a multiple of a word, and verify them.
+
+        Zeros fill up the last word.
 
         Raises
         ------
         DeviceError
-            When memory does not hold what was written.
+            When memory does not hold what was written, or the board does not answer.
         """
         padded = content + bytes(-len(content) % WORD_BYTES)
         step = WORD_BYTES * MAX_WORDS
@@ -177,7 +202,7 @@ class SerialDevice:
             self._update("verify", min(start + step, len(content)), len(content))
 
     def read_memory(self, address: int, count: int) -> bytes:
-        """``count`` bytes from ``address``, a multiple of the word."""
+        """Read ``count`` bytes of memory from ``address`` on, which is a multiple of a word."""
         content = bytearray()
         while len(content) < count:
             words = min(MAX_WORDS, -(-(count - len(content)) // WORD_BYTES))
@@ -185,7 +210,7 @@ class SerialDevice:
         return bytes(content[:count])
 
     def wait(self, limit: int) -> bool:
-        """Wait up to ``limit`` engine cycles, counted by the board, for the end of a run; whether it came."""
+        """Wait for the end of a run, for at most ``limit`` cycles that the board counts; return whether it came."""
         waited, before = 0, self._identity()["CYCLES"]
         while True:
             status: Any = Status.from_bits(self.read_register(OFFSETS["STATUS"]))
@@ -197,7 +222,7 @@ class SerialDevice:
             waited, before = waited + (now - before) % (1 << 32), now
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
         self._port.close()
 
     def __enter__(self) -> "SerialDevice":

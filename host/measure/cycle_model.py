@@ -24,8 +24,9 @@ from math import gcd
 from amaranth.utils import ceil_log2, exact_log2
 
 from golden.spec import BlockFormat, GroupFormat, HalfFormat
-from host.device.arena import Loaded, Operand, activation_bytes, image_bytes, place
+from host.device.arena import Loaded, Operand, place
 from host.device.driver import Counters
+from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_beats
 from hw.lanes.mac import mac_latency

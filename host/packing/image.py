@@ -19,7 +19,8 @@ from golden.layout import StreamLayout
 from golden.product import Weights
 from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, WeightFormat
 
-__all__ = ["SlicedMatrix", "StoredMatrix", "activation_image", "slice_rows", "weight_image"]
+__all__ = ["SlicedMatrix", "StoredMatrix", "activation_bytes", "activation_image", "image_bytes", "slice_rows",
+           "weight_image"]
 
 _Field = tuple[np.ndarray, int, int]
 """A field of every block: its integers, (rows, blocks) or (rows, blocks, n), the width of each integer in bits, and the
@@ -49,6 +50,18 @@ class SlicedMatrix:
     fmt: WeightFormat
     shape: tuple[int, int]
     slices: Callable[[], Iterator[Weights]]
+
+
+def activation_bytes(layout: StreamLayout, cols: int) -> int:
+    """Return the bytes of the image of a vector, which are whole beats."""
+    return -(-2 * layout.blocks(cols) * layout.c // layout.bus_bytes) * layout.bus_bytes
+
+
+def image_bytes(layout: StreamLayout, shape: tuple[int, int]) -> int:
+    """Return the bytes of the image of a matrix of this shape, (rows, columns), which are whole beats."""
+    rows, cols = shape
+    words = -(-rows // layout.lanes) * layout.blocks(cols)
+    return -(-words * layout.word_bits // layout.bus_bits) * layout.bus_bytes
 
 
 def slice_rows(layout: StreamLayout, cols: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.layout import StreamLayout
 from golden.spec import BlockFormat
-from host.packing.image import weight_image
+from host.packing.image import image_bytes, weight_image
 
 __all__ = ["group_bytes", "lanes", "pack_rows", "stream_bytes", "unpack_rows"]
 
@@ -30,9 +30,7 @@ def group_bytes(fmt: BlockFormat, cols: int) -> int:
 
 def stream_bytes(fmt: BlockFormat, shape: tuple[int, int]) -> int:
     """Return the bytes of the stream of a matrix of this shape, (rows, columns), with the zeros at its end."""
-    rows, cols = shape
-    beat = StreamLayout(fmt).bus_bytes
-    return -(-(-(-rows // lanes(fmt)) * group_bytes(fmt, cols)) // beat) * beat
+    return image_bytes(StreamLayout(fmt), shape)
 
 
 def pack_rows(matrix: CompressedMatrix) -> bytes:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
-from host.device.arena import activation_bytes
 from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
+from host.packing.image import activation_bytes
 from hw.config import EngineConfig
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights
