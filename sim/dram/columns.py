@@ -1,8 +1,11 @@
-"""The DRAM's column commands and data pins: when the next word may be read or written, its row being open.
+"""The DRAM's column commands and data pins: when the next word may be read or written once its row is open.
 
-Between two words lie the words' own time on the pins, tCCD_S or (in one bank group) tCCD_L; between reads and writes
-the pins turn round, and a read waits for tWTR after the last data written, to another or to the same bank group. Banks
-of a plain memory (``banks=0``) have none of this but the words' own time.
+Between two words lies the time that a word takes on the pins, or tCCD_S, or tCCD_L in one bank group, whichever is
+longest. Between a read and a write the pins turn round. A read after a write waits for tWTR_S after the last data
+written, for tWTR_L in the same bank group. A plain memory (``banks=0``) has none of these timings but the time of a
+word on the pins.
+
+All times are combinational: the latency is 0. A command is accepted in every cycle.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal
@@ -26,60 +29,66 @@ class Columns(wiring.Component):
 
     Members
     -------
-    ready_at : In(TIME)
-        When the word's row allows the command; now or later.
+    row_ready_at : In(TIME)
+        The earliest time at which the word's row allows the command: now, or later.
     group : In(range(groups))
+        The word's bank group.
     write : In(1)
-        The word's bank group, and whether it is written.
-    at : Out(TIME)
-        When the command can take place.
+        1 when the word is written, 0 when it is read.
+    command_at : Out(TIME)
+        The earliest time at which the command can take place.
     access : In(1)
-        It does.
-    stop : In(1)
-        No command takes place before ``stop_until``, for a refresh.
-    stop_until : In(TIME)
+        The command takes place at ``command_at``.
+    refresh_all : In(1)
+        All banks are refreshed: no command takes place before ``refreshed_at``.
+    refreshed_at : In(TIME)
+        The time at which the refresh of all banks ends.
     data_at : Out(TIME)
-        When a word read is in.
-    close_at : Out(TIME)
-        When the bank may be precharged after the command.
+        The time at which the last data of a word read has come in.
+    precharge_at : Out(TIME)
+        The earliest time at which the bank may be precharged after the command.
     """
 
-    def __init__(self, dram: Dram, data_bits: int):
+    def __init__(self, dram: Dram, data_bits: int) -> None:
         self._dram, self._data_bits = dram, data_bits
         super().__init__({
-            "ready_at": In(TIME), "group": In(range(dram.groups)), "write": In(1), "at": Out(TIME), "access": In(1),
-            "stop": In(1), "stop_until": In(TIME), "data_at": Out(TIME), "close_at": Out(TIME),
+            "row_ready_at": In(TIME), "group": In(range(dram.groups)), "write": In(1), "command_at": Out(TIME),
+            "access": In(1), "refresh_all": In(1), "refreshed_at": In(TIME), "data_at": Out(TIME),
+            "precharge_at": Out(TIME),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         dram, word = self._dram, self._dram.word_ck(self._data_bits)
+        # Distances between two commands, CK: in different bank groups and in the same one, then from a write to a read
+        # and from a read to a write.
         last_burst = word - dram.t_bl
         other_group, same_group = (last_burst + max(dram.t_bl, ccd) for ccd in (dram.t_ccd_s, dram.t_ccd_l))
-        to_read, to_write = other_group, other_group  # from a write, from a read
-        to_read_same = same_group
+        write_to_read, write_to_read_same, read_to_write = other_group, same_group, other_group
         if dram.banks:
-            to_read, to_read_same = (dram.t_cwl + word + wtr for wtr in (dram.t_wtr_s, dram.t_wtr_l))
-            to_write = max(other_group, dram.t_cl + word + dram.t_turn - dram.t_cwl)
+            write_to_read, write_to_read_same = (dram.t_cwl + word + wtr for wtr in (dram.t_wtr_s, dram.t_wtr_l))
+            read_to_write = max(other_group, dram.t_cl + word + dram.t_turn - dram.t_cwl)
 
+        # The earliest times of the next command, in any bank group and in each.
         next_read, next_write = Signal(TIME), Signal(TIME)
         group_read = Array(Signal(TIME, name=f"group{i}_read") for i in range(dram.groups))
         group_write = Array(Signal(TIME, name=f"group{i}_write") for i in range(dram.groups))
-        m.d.comb += self.at.eq(latest(
-            m, self.ready_at, Mux(self.write, next_write, next_read),
+        m.d.comb += self.command_at.eq(latest(
+            m, self.row_ready_at, Mux(self.write, next_write, next_read),
             Mux(self.write, group_write[self.group], group_read[self.group])))
 
-        with m.If(self.stop):
-            m.d.sync += [next_read.eq(self.stop_until), next_write.eq(self.stop_until)]
+        with m.If(self.refresh_all):
+            m.d.sync += [next_read.eq(self.refreshed_at), next_write.eq(self.refreshed_at)]
         with m.Elif(self.access):
             m.d.sync += [
-                next_read.eq(self.at + Mux(self.write, to_read, other_group)),
-                next_write.eq(self.at + Mux(self.write, other_group, to_write)),
-                group_read[self.group].eq(self.at + Mux(self.write, to_read_same, same_group)),
-                group_write[self.group].eq(self.at + same_group),
+                next_read.eq(self.command_at + Mux(self.write, write_to_read, other_group)),
+                next_write.eq(self.command_at + Mux(self.write, other_group, read_to_write)),
+                group_read[self.group].eq(self.command_at + Mux(self.write, write_to_read_same, same_group)),
+                group_write[self.group].eq(self.command_at + same_group),
             ]
+        written, read = dram.t_cwl + word + dram.t_wr, last_burst + dram.t_rtp
         m.d.comb += [
-            self.data_at.eq(self.at + dram.t_cl + word),
-            self.close_at.eq(self.at + Mux(self.write, dram.t_cwl + word + dram.t_wr, last_burst + dram.t_rtp)),
+            self.data_at.eq(self.command_at + dram.t_cl + word),
+            self.precharge_at.eq(self.command_at + Mux(self.write, written, read)),
         ]
         return m

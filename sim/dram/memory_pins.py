@@ -1,4 +1,4 @@
-"""The memory model with the flat AXI pins that other people's testbenches expect."""
+"""The memory model with the flat AXI pins that other people's bus masters expect."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -12,13 +12,26 @@ __all__ = ["MemoryPins"]
 
 
 class MemoryPins(wiring.Component):
-    """:class:`~sim.dram.memory.MemoryModel`, parameters and ``host`` as there, with pins ``s_axi_*`` in place of
-    ``axi``.
+    """A :class:`~sim.dram.memory.MemoryModel` with pins in place of its interface ``axi``.
 
-    It adds the ID pins of AXI4, one bit each: the model answers in order, with ID 0, and takes requests of ID 0 only.
+    It adds the ID pins of AXI4, one bit each. The model answers in order and with ID 0, so a master must use ID 0 only.
+    Latency and rate are those of the model: the pins add no register.
+
+    Parameters
+    ----------
+    dram : Dram
+    addr_bits, data_bits, size_bytes : int
+        As of the model.
+
+    Members
+    -------
+    s_axi_* : In and Out
+        The pins of an AXI4 slave.
+    host : In(HostSignature())
+        As of the model.
     """
 
-    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int):
+    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int) -> None:
         self._memory = MemoryModel(dram, addr_bits, data_bits, size_bytes)
         super().__init__({
             **pins("s_axi", AXI4Signature(addr_bits, data_bits).flip()),
@@ -26,7 +39,7 @@ class MemoryPins(wiring.Component):
             "host": In(HostSignature()),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = self._memory
         connect_pins(m, self, "s_axi", memory.axi)

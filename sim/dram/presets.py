@@ -1,8 +1,9 @@
 """DRAM devices as data: every timing that the memory model works with, and where each number comes from.
 
-Timings are in clocks of the DRAM (CK), as standards and data sheets give them; the fabric's clock is the DRAM's divided
-by ``ratio``. The data pins are as many as make one bus word one burst, as if channels ran in lockstep, unless
-``burst_bits`` fixes them: ``ddr4-2400`` on a 512-bit bus is a 64-bit channel at 1200 MHz under a fabric of 300 MHz.
+Timings are in clocks of the DRAM (CK), as standards and data sheets give them. The frequency of the fabric's clock is
+that of the DRAM's clock divided by ``ratio``. The data pins are as many as make one bus word one burst, as if channels
+ran in lockstep, unless ``burst_bits`` fixes them. So ``ddr4-2400`` on a 512-bit bus is a 64-bit channel at 1200 MHz
+under a fabric of 300 MHz.
 """
 
 from dataclasses import dataclass
@@ -16,40 +17,58 @@ __all__ = ["PRESETS", "Dram", "preset"]
 class Dram:
     """One memory: a DRAM channel, or with ``banks=0`` a plain memory with a latency and a periodic stall.
 
+    The names of the timings are those of the JEDEC standards; all of them are in CK.
+
     Parameters
     ----------
     name : str
+        The name that the command line and the reports use.
     source : str
         Where the numbers come from.
     ck_mhz : float or None
-        Clock of the DRAM, MHz; None when only cycles are known.
+        Frequency of the DRAM's clock, MHz; None when only cycles are known.
     ratio : int
-        CK in a fabric cycle.
+        Clocks of the DRAM in a fabric cycle.
     groups, banks : int
-        Bank groups, and banks in each, with one row open in each bank; powers of two. 0 banks for no bank timing.
+        Bank groups, and banks in each group; powers of two. Each bank has one open row at most. With 0 banks there is
+        no bank timing.
     row_bursts : int
         Bursts in a row (page) of a bank; a power of two.
     burst_bits : int
-        Bits that a burst moves. 0 for a channel as wide as makes it one bus word. A wider word takes several bursts
-        from one bank; of a narrower one the rest of the burst is lost.
+        Bits that a burst moves. With 0 the channel is as wide as makes a bus word one burst. A wider word takes several
+        bursts from one bank; of a burst that is wider than a word, the rest is lost.
     columns_lowest : bool
-        Where words go: False puts the bank group into the lowest address bits, so that consecutive words come from
-        different groups; True the column. The bank and then the row are above both.
-    t_bl, t_cl, t_cwl : int
-        CK that a burst takes on the data pins; from the column command to its first data, read and write.
-    t_rcd, t_rp, t_rp_all, t_ras, t_rc : int
-        Activate to column command; precharge to activate, of one bank and (0: the same) of all; activate to precharge;
-        activate to activate of the same bank.
-    t_ccd_s, t_ccd_l, t_rrd_s, t_rrd_l, t_faw : int
-        Column command to column command and activate to activate, in different bank groups and in the same; window
-        that holds at most four activates.
-    t_rtp, t_wr, t_wtr_s, t_wtr_l, t_turn : int
-        Read to precharge; last data written to precharge, and to a read in another and in the same bank group; CK that
-        the data pins rest between data read and data written.
+        Which bits of a word address are lowest. False puts the bank group there, so that consecutive words come from
+        different groups; True puts the column there. The bank and then the row are above both.
+    t_bl : int
+        Time that a burst takes on the data pins.
+    t_cl, t_cwl : int
+        Time from a read command and from a write command to their first data.
+    t_rcd : int
+        Time from an activate to a column command.
+    t_rp, t_rp_all : int
+        Time from a precharge to an activate, for one bank and for all banks. With ``t_rp_all=0`` both are ``t_rp``.
+    t_ras, t_rc : int
+        Time from an activate of a bank to its precharge and to its next activate.
+    t_ccd_s, t_ccd_l : int
+        Time between two column commands, in different bank groups and in the same group.
+    t_rrd_s, t_rrd_l : int
+        Time between two activates, in different bank groups and in the same group.
+    t_faw : int
+        Length of a window that holds four activates at most; 0 for no limit.
+    t_rtp : int
+        Time from a read command to the precharge of its bank.
+    t_wr : int
+        Time from the last data written to the precharge of their bank.
+    t_wtr_s, t_wtr_l : int
+        Time from the last data written to a read command, in another bank group and in the same group.
+    t_turn : int
+        Time that the data pins rest between data read and data written.
     t_rfc, t_refi : int
-        Length of a refresh of all banks, and the interval between them; 0 and 0 for no refresh.
+        Length of a refresh of all banks, and the interval between two; 0 and 0 for no refresh.
     t_rfc_bank, t_refi_bank, refresh_banks : int
-        The same for a refresh of ``refresh_banks`` banks at a time, used in its place when not 0.
+        Length and interval of a refresh of ``refresh_banks`` banks, which takes the place of a refresh of all banks
+        when ``t_refi_bank`` is not 0.
 
     Raises
     ------
@@ -105,19 +124,19 @@ class Dram:
             raise ValueError(f"memory {self.name}: refresh_banks must be less than banks, not {self.refresh_banks}")
 
     def cycles(self, ck: int) -> int:
-        """Fabric cycles that cover ``ck`` clocks of the DRAM."""
+        """Fabric cycles that cover ``ck`` clocks of the DRAM, rounded up."""
         return -(-ck // self.ratio)
 
     def bursts(self, data_bits: int) -> int:
-        """Bursts that make a bus word."""
+        """Bursts that make a bus word of ``data_bits`` bits."""
         return -(-data_bits // self.burst_bits) if self.burst_bits else 1
 
     def row_words(self, data_bits: int) -> int:
-        """Bus words in a row of a bank."""
+        """Bus words of ``data_bits`` bits in a row of a bank."""
         return max(1, self.row_bursts // self.bursts(data_bits))
 
     def word_ck(self, data_bits: int) -> int:
-        """CK from the first to the last data of a bus word."""
+        """CK from the first to the last data of a bus word of ``data_bits`` bits."""
         return self.t_bl + (self.bursts(data_bits) - 1) * max(self.t_bl, self.t_ccd_l)
 
     def word_rate(self, data_bits: int) -> float:
@@ -125,21 +144,22 @@ class Dram:
         return min(1, self.ratio / self.word_ck(data_bits))
 
     def read_latency(self, data_bits: int) -> int:
-        """Fabric cycles from the read of an open row to its word on the bus: CL, and the word itself."""
+        """Fabric cycles from a read command to its word on the bus: CL, and the word itself."""
         return self.cycles(self.t_cl + self.word_ck(data_bits))
 
     @property
     def refresh_interval(self) -> int:
-        """Fabric cycles after which the refreshes repeat (rounded down: t_refi is a maximum); 0 for never."""
+        """Fabric cycles after which the refreshes repeat, 0 without refreshes. They are rounded down, because the
+        standards' tREFI is a maximum."""
         if self.t_refi_bank:
             return self.groups * self.banks // self.refresh_banks * (self.t_refi_bank // self.ratio)
         return self.t_refi // self.ratio
 
     @property
     def refresh_gap(self) -> int:
-        """CK that a refresh takes from a sequential stream: close all rows, refresh, open the row.
+        """CK that a refresh takes from a sequential stream, to close all rows, to refresh and to open the row.
 
-        0 for a refresh of single banks, which takes place while others are read.
+        It is 0 for a refresh of single banks, which takes place while others are read.
         """
         return 0 if self.t_refi_bank else (self.t_rp_all or self.t_rp) + self.t_rfc + self.t_rcd
 
@@ -147,7 +167,7 @@ class Dram:
     def sequential_limit(self) -> float:
         """Share of the peak that a sequential stream of one-burst words can reach, 0 to 1.
 
-        Less than 1 by the refreshes, and by tCCD where it is longer than the burst.
+        Refreshes take the rest, and tCCD does where it is longer than the burst.
         """
         step = max(self.t_bl, self.t_ccd_l)
         if self.groups > 1 and not self.columns_lowest:
@@ -157,11 +177,11 @@ class Dram:
 
     @property
     def fabric_mhz(self) -> float | None:
-        """Clock of the fabric, MHz."""
+        """Frequency of the fabric's clock, MHz; None when that of the DRAM is not known."""
         return None if self.ck_mhz is None else self.ck_mhz / self.ratio
 
     def peak_bytes_per_s(self, data_bits: int) -> float | None:
-        """Bytes a second at the peak of the data pins; None when the clock is not known."""
+        """Bytes a second at the peak of the data pins; None when the frequency of the clock is not known."""
         return None if self.fabric_mhz is None else self.fabric_mhz * 1e6 * self.word_rate(data_bits) * data_bits / 8
 
 
@@ -212,7 +232,7 @@ PRESETS = {dram.name: dram for dram in (
          "model's queue takes 2",
          t_cl=252, t_rfc=16, t_refi=417),
 )}
-"""Memories by name."""
+"""The memories that commands know, by name; the source of each number stands beside it."""
 
 
 def preset(name: str) -> Dram:
@@ -221,7 +241,7 @@ def preset(name: str) -> Dram:
     Raises
     ------
     ToolError
-        When there is none; the message lists those there are.
+        When there is no memory of that name; the message lists those that there are.
     """
     if name not in PRESETS:
         raise ToolError(f"unknown memory {name!r}: MEMORY must be one of {', '.join(PRESETS)}")

@@ -1,9 +1,14 @@
 """When the DRAM is refreshed.
 
-All banks at once: every ``refresh_interval`` cycles from reset, whatever goes on; no row is opened that could not be
-closed again (tRAS) by then. Single banks: a unit of banks falls due every ``t_refi_bank``, and of those not yet
-refreshed in this round the one is taken that nobody is about to use and that a sequential stream will come to last, so
-that the refresh is hidden. While there is none it is put off, as the standards allow for eight; then any is taken.
+Refreshes of all banks fall due every ``refresh_interval`` cycles from reset, whatever else goes on, and take place at
+once. No row is opened that could not be closed again (tRAS) by then.
+
+Refreshes of single banks fall due every ``t_refi_bank``, for a unit of ``refresh_banks`` banks at a time. In a round
+each unit is refreshed once. Among the units that the round has not refreshed yet, only those are eligible that no
+request under way needs, and of these the one is chosen that a sequential stream will reach last, so that the refresh is
+hidden. While no unit is eligible, refreshes are postponed; when no more may be postponed, any unit is eligible.
+
+The choice is combinational: the latency is 0. A unit can be refreshed in every cycle.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal
@@ -15,12 +20,12 @@ from sim.dram.times import START, TIME
 
 __all__ = ["Refresh"]
 
-_PUT_OFF = 8
-"""Refreshes that may be put off."""
+_MAX_POSTPONED = 8
+"""Refreshes that may be postponed: a standard's limit (JEDEC JESD79-3, Refresh Command; its successors keep it)."""
 
 
 class Refresh(wiring.Component):
-    """Decides on refreshes.
+    """Decides which banks are refreshed, and when.
 
     Parameters
     ----------
@@ -31,66 +36,71 @@ class Refresh(wiring.Component):
     Members
     -------
     now : In(TIME)
+        The time at which this cycle begins.
     idle : In(units)
-        Units that no request under way needs.
-    here : In(range(banks))
-        The bank, in whatever group, that was accessed last.
-    all : Out(1)
-        All banks are refreshed, as soon as they can be closed.
-    due : Out(TIME)
-        When this is next so; without refreshes of all banks the end of time.
-    one : Out(1)
-        ``unit`` is refreshed, as soon as it can be closed; no row is opened in this cycle.
+        The units that no request under way needs.
+    accessed_bank : In(range(banks))
+        The bank, in whatever bank group, that was accessed last.
+    refresh_all : Out(1)
+        In this cycle all banks begin to be refreshed, as soon as they can be closed.
+    due_at : Out(TIME)
+        The time of the next refresh of all banks; the end of time when there are none.
+    refresh_unit : Out(1)
+        In this cycle ``unit`` begins to be refreshed, as soon as its banks can be closed. No row may be opened in this
+        cycle.
     unit : Out(range(units))
+        The unit that is refreshed.
     forced : Out(1)
-        In ``all`` or ``one``, requests under way may need what is closed; no word is accessed in this cycle.
+        The refresh of this cycle may close rows that requests under way need. No word may be accessed in this cycle.
     """
 
-    def __init__(self, dram: Dram, units: int):
+    def __init__(self, dram: Dram, units: int) -> None:
         self._dram, self._units = dram, units
         super().__init__({
-            "now": In(TIME), "idle": In(units), "here": In(range(max(2, dram.banks))),
-            "all": Out(1), "due": Out(TIME, init=(1 << TIME) - 1),
-            "one": Out(1), "unit": Out(range(units)), "forced": Out(1),
+            "now": In(TIME), "idle": In(units), "accessed_bank": In(range(max(2, dram.banks))),
+            "refresh_all": Out(1), "due_at": Out(TIME, init=(1 << TIME) - 1),
+            "refresh_unit": Out(1), "unit": Out(range(units)), "forced": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         if self._dram.t_refi_bank:
-            self._single(m)
+            self._refresh_units(m)
         elif self._dram.t_refi:
             interval = self._dram.refresh_interval * self._dram.ratio
-            due = Signal(TIME, init=START + interval)
-            m.d.comb += [self.due.eq(due), self.all.eq(self.now == due), self.forced.eq(self.all)]
-            with m.If(self.all):
-                m.d.sync += due.eq(due + interval)
+            due_at = Signal(TIME, init=START + interval)
+            m.d.comb += [self.due_at.eq(due_at), self.refresh_all.eq(self.now == due_at),
+                         self.forced.eq(self.refresh_all)]
+            with m.If(self.refresh_all):
+                m.d.sync += due_at.eq(due_at + interval)
         return m
 
-    def _single(self, m):
+    def _refresh_units(self, m: Module) -> None:
+        """Refreshes of single banks."""
         dram, units = self._dram, self._units
         interval = dram.t_refi_bank // dram.ratio
-        left = Signal(range(interval), init=interval - 1)
-        owed, late = Signal(range(_PUT_OFF + 2)), Signal()
-        waiting, fit = Signal(units, init=(1 << units) - 1), Signal(units)
-        rest = Signal(units)
+        countdown = Signal(range(interval), init=interval - 1)
+        outstanding, overdue = Signal(range(_MAX_POSTPONED + 2)), Signal()
+        pending, eligible = Signal(units, init=(1 << units) - 1), Signal(units)  # of this round
+        remaining = Signal(units)
         m.d.comb += [
-            late.eq(owed > _PUT_OFF),
-            fit.eq(waiting & Mux(late, ~0, self.idle)),
-            self.one.eq((owed != 0) & (fit != 0)),
-            self.forced.eq(late),
-            rest.eq(waiting & ~(1 << self.unit)),
+            overdue.eq(outstanding > _MAX_POSTPONED),
+            eligible.eq(pending & Mux(overdue, ~0, self.idle)),
+            self.refresh_unit.eq((outstanding != 0) & (eligible != 0)),
+            self.forced.eq(overdue),
+            remaining.eq(pending & ~(1 << self.unit)),
         ]
-        with m.Switch(self.here):
-            for here in range(dram.banks):
-                with m.Case(here):
-                    # Banks below ``here`` come last in a sequential stream; the last assignment holds.
-                    for unit in sorted(range(units), key=lambda unit: (unit - here) % dram.banks):
-                        with m.If(fit[unit]):
+        with m.Switch(self.accessed_bank):
+            for bank in range(dram.banks):
+                with m.Case(bank):
+                    # A sequential stream comes to the banks below ``bank`` last; the last assignment holds.
+                    for unit in sorted(range(units), key=lambda unit: (unit - bank) % dram.banks):
+                        with m.If(eligible[unit]):
                             m.d.comb += self.unit.eq(unit)
         m.d.sync += [
-            left.eq(Mux(left == 0, interval - 1, left - 1)),
-            owed.eq(owed + (left == 0) - self.one),
-            Assert(owed <= _PUT_OFF + 1),
+            countdown.eq(Mux(countdown == 0, interval - 1, countdown - 1)),
+            outstanding.eq(outstanding + (countdown == 0) - self.refresh_unit),
+            Assert(outstanding <= _MAX_POSTPONED + 1),
         ]
-        with m.If(self.one):
-            m.d.sync += waiting.eq(Mux(rest == 0, (1 << units) - 1, rest))
+        with m.If(self.refresh_unit):
+            m.d.sync += pending.eq(Mux(remaining == 0, (1 << units) - 1, remaining))

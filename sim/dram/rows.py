@@ -1,12 +1,16 @@
 """The DRAM's rows: which are open, and when the next may be opened.
 
-Activates and precharges are given times, which may lie ahead, in the order in which they are asked for; the timing
-parameters between all of them hold to the CK. The command bus is not modelled: a word takes at most three commands.
+Activates and precharges get their times, which may lie ahead, in the order in which they are requested. The timing
+parameters between all of them hold to the CK. The command bus is not modelled, because a word takes three commands at
+most.
+
+All times are combinational: the latency is 0. A row is opened, a word accessed and a refresh begun in every cycle.
 """
 
+from dataclasses import dataclass
 from itertools import pairwise
 
-from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Assert, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -17,13 +21,24 @@ from sim.dram.times import TIME, latest
 __all__ = ["Rows", "bank_of"]
 
 
-def bank_of(word: data.View) -> Cat:
-    """The number of a word's bank among those of all groups: the number in its group, below that of its group."""
+def bank_of(word: data.View) -> Value:
+    """The number of a word's bank among those of all bank groups: its number in the group are the low bits, that of the
+    group the high ones."""
     return Cat(word.bank, word.group)
 
 
+@dataclass(frozen=True)
+class _Banks:
+    """Registers of each bank: its open row, the time of its last activate, and the earliest time at which its accesses
+    allow a precharge."""
+
+    row: Array
+    activated: Array
+    precharge: Array
+
+
 class Rows(wiring.Component):
-    """State and timing of all banks.
+    """State and timing of the rows of all banks.
 
     Parameters
     ----------
@@ -34,117 +49,128 @@ class Rows(wiring.Component):
     Members
     -------
     now : In(TIME)
-    wanted : In(word)
+        The time at which this cycle begins.
+    activate_word : In(word)
         A word whose row is to be opened.
-    wanted_open, wanted_busy : Out(1)
-        That row is open or being opened; another row of its bank is.
+    row_hit : Out(1)
+        The row of ``activate_word`` is open or being opened.
+    row_conflict : Out(1)
+        Another row of the bank of ``activate_word`` is open or being opened.
     activate : In(1)
-        Open it, after closing the other one.
+        The row of ``activate_word`` is opened at ``activate_at``, after the other row of its bank has been closed.
     activate_at : Out(TIME)
-        When that would take place.
+        The earliest time at which that can take place.
     word : In(word)
-        A word to be accessed.
-    open : Out(1)
-        Its row is open or being opened.
-    ready_at : Out(TIME)
-        When the row allows a column command.
+        A word that is to be accessed.
+    row_open : Out(1)
+        The row of ``word`` is open or being opened.
+    row_ready_at : Out(TIME)
+        The earliest time at which that row allows a column command: now, or later.
     access : In(1)
-        The word is accessed.
-    close_at : In(TIME)
-        Its bank is precharged no sooner.
-    refresh : In(1)
-        Close all banks, then refresh them all.
+        ``word`` is accessed.
+    precharge_at : In(TIME)
+        The earliest time at which that access allows to precharge the bank.
+    refresh_all : In(1)
+        All banks are closed and then refreshed.
     refreshed_at : Out(TIME)
-        The end of that.
+        The time at which that refresh ends.
     refresh_unit : In(1)
-        Close the banks of ``unit``, those whose number is ``unit`` modulo the number of units, then refresh them.
+        The banks of ``unit`` are closed and then refreshed.
     unit : In(range(units))
-    is_open : Out(banks)
-        Banks with an open row.
+        The banks whose number is ``unit`` modulo the number of units.
+    open_banks : Out(banks)
+        The banks that have an open row.
     """
 
-    def __init__(self, dram: Dram, word: data.StructLayout):
+    def __init__(self, dram: Dram, word: data.StructLayout) -> None:
         self._dram = dram
         self._banks = dram.groups * dram.banks
         super().__init__({
             "now": In(TIME),
-            "wanted": In(word), "wanted_open": Out(1), "wanted_busy": Out(1), "activate": In(1),
+            "activate_word": In(word), "row_hit": Out(1), "row_conflict": Out(1), "activate": In(1),
             "activate_at": Out(TIME),
-            "word": In(word), "open": Out(1), "ready_at": Out(TIME), "access": In(1), "close_at": In(TIME),
-            "refresh": In(1), "refreshed_at": Out(TIME), "refresh_unit": In(1),
-            "unit": In(range(self._banks // dram.refresh_banks)), "is_open": Out(self._banks),
+            "word": In(word), "row_open": Out(1), "row_ready_at": Out(TIME), "access": In(1), "precharge_at": In(TIME),
+            "refresh_all": In(1), "refreshed_at": Out(TIME), "refresh_unit": In(1),
+            "unit": In(range(self._banks // dram.refresh_banks)), "open_banks": Out(self._banks),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        dram, banks = self._dram, range(self._banks)
-        row = Array(Signal.like(self.word.row, name=f"bank{i}_row") for i in banks)
-        activated = Array(Signal(TIME, name=f"bank{i}_activated") for i in banks)
-        close = Array(Signal(TIME, name=f"bank{i}_close") for i in banks)  # as the accesses allow it
-        last, no_sooner, last_close = Signal(TIME), Signal(TIME), Signal(TIME)
+        dram, numbers = self._dram, range(self._banks)
+        banks = _Banks(Array(Signal.like(self.word.row, name=f"bank{i}_row") for i in numbers),
+                       Array(Signal(TIME, name=f"bank{i}_activated") for i in numbers),
+                       Array(Signal(TIME, name=f"bank{i}_precharge") for i in numbers))
+        last_activate, refresh_end, last_precharge = Signal(TIME), Signal(TIME), Signal(TIME)
+        self._activates(m, banks, last_activate, refresh_end)
+        self._accesses(m, banks, last_precharge)
 
-        # Opening a row.
-        wanted = Signal(exact_log2(self._banks))
-        was_open = Signal()
+        # A refresh of all banks.
+        all_closed = latest(m, self.now, last_activate + dram.t_ras, last_precharge)
+        m.d.comb += self.refreshed_at.eq(all_closed + (dram.t_rp_all or dram.t_rp) + dram.t_rfc)
+        with m.If(self.refresh_all):
+            m.d.sync += [self.open_banks.eq(0), refresh_end.eq(self.refreshed_at)]
+        if dram.t_refi_bank:
+            self._refresh_unit(m, banks)
+        return m
+
+    def _activates(self, m: Module, banks: _Banks, last: Signal, refresh_end: Signal) -> None:
+        """Rows that are opened: tRAS and tRP to close the other row, then tRC, tRRD and tFAW. ``last`` is the time of
+        the last activate of any bank; none takes place before ``refresh_end``."""
+        dram = self._dram
+        bank, was_open = Signal(exact_log2(self._banks)), Signal()
         m.d.comb += [
-            wanted.eq(bank_of(self.wanted)),
-            was_open.eq(self.is_open.bit_select(wanted, 1)),
-            self.wanted_open.eq(was_open & (row[wanted] == self.wanted.row)),
-            self.wanted_busy.eq(was_open & ~self.wanted_open),
+            bank.eq(bank_of(self.activate_word)),
+            was_open.eq(self.open_banks.bit_select(bank, 1)),
+            self.row_hit.eq(was_open & (banks.row[bank] == self.activate_word.row)),
+            self.row_conflict.eq(was_open & ~self.row_hit),
         ]
-        closed = latest(m, self.now, activated[wanted] + dram.t_ras, close[wanted])
-        limits = [Mux(was_open, closed + dram.t_rp, self.now), activated[wanted] + dram.t_rc, last + dram.t_rrd_s,
-                  no_sooner]
+        closed = latest(m, self.now, banks.activated[bank] + dram.t_ras, banks.precharge[bank])
+        limits = [Mux(was_open, closed + dram.t_rp, self.now), banks.activated[bank] + dram.t_rc, last + dram.t_rrd_s,
+                  refresh_end]
         if dram.groups > 1:
             group_last = Array(Signal(TIME, name=f"group{i}_last") for i in range(dram.groups))
-            limits.append(group_last[self.wanted.group] + dram.t_rrd_l)
+            limits.append(group_last[self.activate_word.group] + dram.t_rrd_l)
         if dram.t_faw:
             recent = [last, *(Signal(TIME, name=f"last{i}") for i in range(1, 4))]
             limits.append(recent[3] + dram.t_faw)
         m.d.comb += self.activate_at.eq(latest(m, *limits))
         with m.If(self.activate):
             m.d.sync += [
-                Assert(~self.wanted_open),
-                self.is_open.bit_select(wanted, 1).eq(1),
-                row[wanted].eq(self.wanted.row),
-                activated[wanted].eq(self.activate_at),
+                Assert(~self.row_hit),
+                self.open_banks.bit_select(bank, 1).eq(1),
+                banks.row[bank].eq(self.activate_word.row),
+                banks.activated[bank].eq(self.activate_at),
                 last.eq(self.activate_at),
             ]
             if dram.groups > 1:
-                m.d.sync += group_last[self.wanted.group].eq(self.activate_at)
+                m.d.sync += group_last[self.activate_word.group].eq(self.activate_at)
             if dram.t_faw:
                 m.d.sync += [older.eq(newer) for newer, older in pairwise(recent)]
 
-        # Accesses.
+    def _accesses(self, m: Module, banks: _Banks, last_precharge: Signal) -> None:
+        """Words that are accessed: tRCD after the activate. ``last_precharge`` is the earliest time at which the
+        accesses allow a precharge of all banks."""
         bank = Signal(exact_log2(self._banks))
         m.d.comb += [
             bank.eq(bank_of(self.word)),
-            self.open.eq(self.is_open.bit_select(bank, 1) & (row[bank] == self.word.row)),
-            self.ready_at.eq(latest(m, self.now, activated[bank] + dram.t_rcd)),
+            self.row_open.eq(self.open_banks.bit_select(bank, 1) & (banks.row[bank] == self.word.row)),
+            self.row_ready_at.eq(latest(m, self.now, banks.activated[bank] + self._dram.t_rcd)),
         ]
-        bank_close = latest(m, close[bank], self.close_at)
-        all_close = latest(m, last_close, self.close_at)
+        precharge = latest(m, banks.precharge[bank], self.precharge_at)
+        precharge_all = latest(m, last_precharge, self.precharge_at)
         with m.If(self.access):
-            m.d.sync += [close[bank].eq(bank_close), last_close.eq(all_close)]
+            m.d.sync += [banks.precharge[bank].eq(precharge), last_precharge.eq(precharge_all)]
 
-        # Refreshes.
-        all_closed = latest(m, self.now, last + dram.t_ras, last_close)
-        m.d.comb += self.refreshed_at.eq(all_closed + (dram.t_rp_all or dram.t_rp) + dram.t_rfc)
-        with m.If(self.refresh):
-            m.d.sync += [self.is_open.eq(0), no_sooner.eq(self.refreshed_at)]
-        if dram.t_refi_bank:
-            self._refresh_unit(m, activated, close)
-        return m
-
-    def _refresh_unit(self, m, activated, close):
-        """To a bank, its refresh is an activate that ends (tRC later) when the refresh does."""
+    def _refresh_unit(self, m: Module, banks: _Banks) -> None:
+        """A refresh of single banks. To a bank it is an activate that ends (tRC later) when the refresh does."""
         dram = self._dram
         units = self._banks // dram.refresh_banks
         members = [(self.unit + i * units)[:exact_log2(self._banks)] for i in range(dram.refresh_banks)]
         start = latest(m, self.now, *(
-            Mux(self.is_open.bit_select(bank, 1), latest(m, self.now, activated[bank] + dram.t_ras, close[bank])
-                + dram.t_rp, activated[bank] + dram.t_rc) for bank in members))
+            Mux(self.open_banks.bit_select(bank, 1),
+                latest(m, self.now, banks.activated[bank] + dram.t_ras, banks.precharge[bank]) + dram.t_rp,
+                banks.activated[bank] + dram.t_rc) for bank in members))
         with m.If(self.refresh_unit):
             for i in range(self._banks):
                 with m.If(self.unit == i % units):
-                    m.d.sync += [self.is_open[i].eq(0), activated[i].eq(start + dram.t_rfc_bank - dram.t_rc)]
+                    m.d.sync += [self.open_banks[i].eq(0), banks.activated[i].eq(start + dram.t_rfc_bank - dram.t_rc)]

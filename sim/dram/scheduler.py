@@ -1,19 +1,21 @@
-"""The DRAM controller's schedule: which command goes to the DRAM when, to the CK.
+"""The schedule of the DRAM's controller: which command goes to the DRAM at which time, to the CK.
 
-Work arrives as *segments*, runs of consecutive words in one row of a bank (with the bank group in the lowest address
-bits, in one row of a bank of each group), and is done in that order. Two hands go through a queue of segments. The
-first opens rows, a bank a cycle, ahead of their use; it closes another row of the bank, but only when no older segment
-needs that. The second accesses the words, one a fabric cycle at most. Nothing is stepped from CK to CK: a command's
-time is the latest of those that its timing parameters set (:mod:`sim.dram.rows`, :mod:`sim.dram.columns`). A row may be
-given its times as soon as it is wanted, a word is accessed in the fabric cycle in which its time falls.
+Work arrives as *segments*. A segment is a run of consecutive words in one row of a bank; with the bank group in the
+lowest address bits, in one row of a bank of each group. Segments wait in a queue and are done in order. Two pointers go
+through the queue. The first opens rows ahead of their use, a bank a cycle; it closes another row of the bank, but only
+when no older segment needs that row. The second accesses the words, at most one a fabric cycle.
 
-Latency: a segment can be accessed in the cycle after it is taken, its row being open. Throughput: a word a cycle, as
-far as the DRAM allows.
+Nothing is stepped from CK to CK. The time of a command is the latest of those that its timing parameters set
+(:mod:`sim.dram.rows`, :mod:`sim.dram.columns`). A row gets its times as soon as it is requested, which may lie ahead; a
+word is accessed in the fabric cycle in which the time of its command lies.
+
+The latency is one cycle, from the one that accepts a segment to the first access when the row is open. The throughput
+is a word a cycle, as far as the DRAM allows.
 """
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib.memory import Memory, ReadPort
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
@@ -29,11 +31,13 @@ __all__ = ["SEGMENTS", "Scheduler", "segment_bits", "segment_layout", "word_layo
 SEGMENTS = 16
 """Segments that the queue holds; a power of two."""
 _NUMBER = 40
-"""Bits of a segment's number since reset, which never wraps."""
+"""Bits of a segment's number since reset: with a segment a cycle at 400 MHz they last for 45 minutes of simulated time,
+which take months to simulate."""
 
 
 def word_layout(dram: Dram, data_bits: int, words: int) -> data.StructLayout:
-    """Where a word address goes, least significant field first."""
+    """The fields of a word's address, lowest first: column and bank group in the order that ``dram.columns_lowest``
+    says, then bank, then row. A word has ``data_bits`` bits, and there are ``words`` of them in the memory."""
     column, group = ("column", exact_log2(dram.row_words(data_bits))), ("group", exact_log2(dram.groups))
     bank = exact_log2(max(dram.banks, 1))
     row = max(1, ceil_log2(words) - column[1] - group[1] - bank)
@@ -42,18 +46,19 @@ def word_layout(dram: Dram, data_bits: int, words: int) -> data.StructLayout:
 
 
 def segment_bits(dram: Dram, data_bits: int) -> int:
-    """Low bits of the word addresses that a segment may differ in."""
+    """Low bits of the word addresses in which the words of a segment may differ."""
     groups = 1 if dram.columns_lowest else dram.groups
     return exact_log2(dram.row_words(data_bits) * groups)
 
 
 def segment_layout(word: data.StructLayout) -> data.StructLayout:
-    """A segment: its first word, how many words follow, what to do with them, and whether it ends its burst."""
+    """A segment: its first word, how many words follow, whether they are written, the response to them, and whether the
+    segment is the last of its burst."""
     return data.StructLayout({"word": word, "more": 8, "write": 1, "resp": Resp, "last": 1})
 
 
 class Scheduler(wiring.Component):
-    """Segments in, accesses out.
+    """Turns segments into accesses of words.
 
     Parameters
     ----------
@@ -66,24 +71,31 @@ class Scheduler(wiring.Component):
     Members
     -------
     segment : In(stream)
-        :func:`segment_layout`. With another ``resp`` than OKAY no row is opened: the accesses only count words.
-    read_credit, write_credit : In(1)
-        There is room for a word read; there is a word to write, and room for its response.
+        Segments (:func:`segment_layout`). A segment whose ``resp`` is not OKAY opens no row; its accesses only count
+        words.
+    read_credit : In(1)
+        There is room for a word that is read.
+    write_credit : In(1)
+        There is a word to write, and room for the response to it.
     now : Out(TIME)
         The time at which this cycle begins.
     access : Out(1)
         A word is accessed in this cycle.
-    word, write, resp : Out
-        What is accessed.
+    word : Out(word)
+        The address of that word (:func:`word_layout`).
+    write : Out(1)
+        That word is written.
+    resp : Out(Resp)
+        The response to that word's burst.
     last : Out(1)
-        It is the last of its burst.
+        That word is the last of its burst.
     data_at : Out(TIME)
-        When the word is in, if it is read.
+        The time at which that word has come in, if it is read.
     refreshing : Out(1)
-        No word can be accessed for a refresh of all banks, until a row can have been opened again.
+        A refresh of all banks keeps words from being accessed. This lasts until a row can have been opened again.
     """
 
-    def __init__(self, dram: Dram, data_bits: int, words: int):
+    def __init__(self, dram: Dram, data_bits: int, words: int) -> None:
         self._dram, self._data_bits = dram, data_bits
         self._word = word_layout(dram, data_bits, words)
         super().__init__({
@@ -93,7 +105,7 @@ class Scheduler(wiring.Component):
             "data_at": Out(TIME), "refreshing": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         dram = self._dram
         units = max(2, dram.groups * dram.banks // dram.refresh_banks)
@@ -102,21 +114,22 @@ class Scheduler(wiring.Component):
         m.d.sync += self.now.eq(self.now + dram.ratio)
         m.d.comb += refresh.now.eq(self.now)
 
-        # The queue; segments are numbered from reset. ``done`` is being accessed, ``taken`` is the next to come.
+        # The queue. Segments are numbered from reset, so that ``accepted`` of them is the number of the next to enter
+        # the queue, and ``completed`` that of the oldest in it, whose words are being accessed.
         m.submodules.queue = queue = Memory(shape=segment_layout(self._word), depth=SEGMENTS, init=[])
-        taken, done = Signal(_NUMBER), Signal(_NUMBER)
+        accepted, completed = Signal(_NUMBER), Signal(_NUMBER)
         entry, head = queue.write_port(), queue.read_port(domain="comb")
         m.d.comb += [
-            self.segment.ready.eq(taken - done != SEGMENTS),
+            self.segment.ready.eq(accepted - completed != SEGMENTS),
             entry.en.eq(self.segment.valid & self.segment.ready),
-            entry.addr.eq(taken),
+            entry.addr.eq(accepted),
             entry.data.eq(self.segment.payload),
-            head.addr.eq(done),
+            head.addr.eq(completed),
         ]
-        m.d.sync += taken.eq(taken + entry.en)
+        m.d.sync += accepted.eq(accepted + entry.en)
 
-        # The access: ``offset`` words of the segment are done.
-        offset, ready, finish = Signal(8), Signal(), Signal()
+        # The access: ``offset`` words of the segment have been accessed.
+        offset, row_open, finish = Signal(8), Signal(), Signal()
         failed = Signal()
         m.d.comb += [
             Cat(self.word).eq(Cat(head.data.word) + offset),
@@ -125,82 +138,94 @@ class Scheduler(wiring.Component):
             failed.eq(self.resp != Resp.OKAY),
             columns.group.eq(self.word.group),
             columns.write.eq(self.write),
-            self.access.eq((done != taken) & ~refresh.forced & (failed | ready & (columns.at < self.now + dram.ratio))
+            self.access.eq((completed != accepted) & ~refresh.forced
+                           & (failed | row_open & (columns.command_at < self.now + dram.ratio))
                            & Mux(self.write, self.write_credit, self.read_credit)),
             columns.access.eq(self.access & ~failed),
-            columns.stop.eq(refresh.all),
+            columns.refresh_all.eq(refresh.refresh_all),
             self.data_at.eq(Mux(failed, self.now, columns.data_at)),
             finish.eq(self.access & (offset == head.data.more)),
             self.last.eq(head.data.last & finish),
         ]
         with m.If(self.access):
-            m.d.sync += [offset.eq(Mux(finish, 0, offset + 1)), done.eq(done + finish)]
+            m.d.sync += [offset.eq(Mux(finish, 0, offset + 1)), completed.eq(completed + finish)]
 
-        until = Signal(TIME)
-        m.d.comb += self.refreshing.eq(refresh.all | (until > self.now))
-        with m.If(refresh.all):
-            m.d.sync += until.eq(columns.stop_until + dram.t_rcd)
+        blocked_until = Signal(TIME)
+        m.d.comb += self.refreshing.eq(refresh.refresh_all | (blocked_until > self.now))
+        with m.If(refresh.refresh_all):
+            m.d.sync += blocked_until.eq(columns.refreshed_at + dram.t_rcd)
 
         if dram.banks:
-            self._rows(m, columns, refresh, queue.read_port(domain="comb"), (taken, done, offset), ready, finish)
+            self._rows(m, columns, refresh, queue.read_port(domain="comb"), (accepted, completed, offset), row_open,
+                       finish)
         else:
             m.d.comb += [
-                ready.eq(1),
-                columns.ready_at.eq(self.now),
-                columns.stop_until.eq(self.now + dram.t_rp + dram.t_rfc),
+                row_open.eq(1),
+                columns.row_ready_at.eq(self.now),
+                columns.refreshed_at.eq(self.now + dram.t_rp + dram.t_rfc),
             ]
         return m
 
-    def _rows(self, m, columns, refresh, ahead, progress, ready, finish):
-        """The rows: opened for the segments in ``ahead``, accessed for the oldest."""
+    def _rows(self, m: Module, columns: Columns, refresh: Refresh, ahead: ReadPort,
+              progress: tuple[Signal, Signal, Signal], row_open: Signal, finish: Signal) -> None:
+        """The rows: opened for the segments that ``ahead`` reads, accessed for the oldest segment."""
         dram = self._dram
         m.submodules.rows = rows = Rows(dram, self._word)
-        taken, done, offset = progress
+        accepted, completed, offset = progress
         m.d.comb += [
             rows.now.eq(self.now),
             rows.word.eq(self.word),
             rows.access.eq(columns.access),
-            rows.close_at.eq(columns.close_at),
-            rows.refresh.eq(refresh.all),
-            ready.eq(rows.open),
-            columns.ready_at.eq(rows.ready_at),
-            columns.stop_until.eq(rows.refreshed_at),
+            rows.precharge_at.eq(columns.precharge_at),
+            rows.refresh_all.eq(refresh.refresh_all),
+            row_open.eq(rows.row_open),
+            columns.row_ready_at.eq(rows.row_ready_at),
+            columns.refreshed_at.eq(rows.refreshed_at),
         ]
 
-        # Rows are being opened for segment ``number``, for the word ``place``; ``opened`` groups have been.
-        number, place, opened = Signal(_NUMBER), Signal(8), Signal(range(dram.groups + 1))
-        user = Array(Signal(_NUMBER, name=f"bank{i}_user") for i in range(dram.groups * dram.banks))
-        bank, step, groups = Signal(range(len(user))), Signal(), 1 if dram.columns_lowest else dram.groups
-        needed = Signal(len(user))  # by a segment in the queue
+        # Rows are being opened for the segment of number ``opening``: ``opened`` of them for the words before
+        # ``opening_offset``, each in another bank group. The open row of a bank is needed last by ``last_user``.
+        opening, opening_offset, opened = Signal(_NUMBER), Signal(8), Signal(range(dram.groups + 1))
+        last_user = Array(Signal(_NUMBER, name=f"bank{i}_last_user") for i in range(dram.groups * dram.banks))
+        bank, step, groups = Signal(range(len(last_user))), Signal(), 1 if dram.columns_lowest else dram.groups
+        needed = Signal(len(last_user))  # banks whose open row a segment in the queue needs
         failed = ahead.data.resp != Resp.OKAY
         m.d.comb += [
-            ahead.addr.eq(number),
-            Cat(rows.wanted).eq(Cat(ahead.data.word) + place),
-            bank.eq(bank_of(rows.wanted)),
-            needed.eq(Cat(is_open & (last >= done) for is_open, last in zip(rows.is_open, user, strict=True))),
-            rows.activate.eq((number != taken) & ~failed & ~rows.wanted_open & ~refresh.all & ~refresh.one
-                             & ~(rows.wanted_busy & needed.bit_select(bank, 1))
-                             & (rows.activate_at + dram.t_ras <= refresh.due)),
-            step.eq((number != taken) & ~refresh.one & (failed | rows.wanted_open | rows.activate)),
+            ahead.addr.eq(opening),
+            Cat(rows.activate_word).eq(Cat(ahead.data.word) + opening_offset),
+            bank.eq(bank_of(rows.activate_word)),
+            needed.eq(Cat(is_open & (user >= completed)
+                          for is_open, user in zip(rows.open_banks, last_user, strict=True))),
+            rows.activate.eq((opening != accepted) & ~failed & ~rows.row_hit & ~refresh.refresh_all
+                             & ~refresh.refresh_unit & ~(rows.row_conflict & needed.bit_select(bank, 1))
+                             & (rows.activate_at + dram.t_ras <= refresh.due_at)),
+            step.eq((opening != accepted) & ~refresh.refresh_unit & (failed | rows.row_hit | rows.activate)),
         ]
         with m.If(step & ~failed):
-            m.d.sync += user[bank].eq(number)
+            m.d.sync += last_user[bank].eq(opening)
+        done = failed | (opening_offset == ahead.data.more) | (opened == groups - 1)
         with m.If(refresh.forced):  # rows that are needed are closed: begin again where the accesses are
-            m.d.sync += [number.eq(done), place.eq(offset), opened.eq(0)]
-        with m.Elif(finish & (number == done) | step & (failed | (place == ahead.data.more) | (opened == groups - 1))):
-            m.d.sync += [number.eq(number + 1), place.eq(0), opened.eq(0)]
+            m.d.sync += [opening.eq(completed), opening_offset.eq(offset), opened.eq(0)]
+        with m.Elif(finish & (opening == completed) | step & done):
+            m.d.sync += [opening.eq(opening + 1), opening_offset.eq(0), opened.eq(0)]
         with m.Elif(step):
-            m.d.sync += [place.eq(place + 1), opened.eq(opened + 1)]
+            m.d.sync += [opening_offset.eq(opening_offset + 1), opened.eq(opened + 1)]
 
         if dram.t_refi_bank:
-            units = len(refresh.idle)
-            used, here = Signal(len(user)), Signal.like(refresh.here)
-            with m.If(columns.access):
-                m.d.sync += here.eq(self.word.bank)
-            m.d.comb += [
-                used.eq(needed | (((done != taken) & rows.open) << bank_of(self.word))),
-                refresh.idle.eq(~Cat(used[unit::units].any() for unit in range(units))),
-                refresh.here.eq(here),
-                rows.refresh_unit.eq(refresh.one),
-                rows.unit.eq(refresh.unit),
-            ]
+            self._refresh_units(m, rows, refresh, columns, needed, completed != accepted)
+
+    def _refresh_units(self, m: Module, rows: Rows, refresh: Refresh, columns: Columns, needed: Signal,
+                       accessing: Value) -> None:
+        """Refreshes of single banks, of units whose rows no segment needs, by preference. ``accessing``: the oldest
+        segment of the queue is there."""
+        units = len(refresh.idle)
+        used, accessed_bank = Signal(len(needed)), Signal.like(refresh.accessed_bank)
+        with m.If(columns.access):
+            m.d.sync += accessed_bank.eq(self.word.bank)
+        m.d.comb += [
+            used.eq(needed | ((accessing & rows.row_open) << bank_of(self.word))),
+            refresh.idle.eq(~Cat(used[unit::units].any() for unit in range(units))),
+            refresh.accessed_bank.eq(accessed_bank),
+            rows.refresh_unit.eq(refresh.refresh_unit),
+            rows.unit.eq(refresh.unit),
+        ]

@@ -1,7 +1,7 @@
-"""Points in time of the memory model, in CK since its clock began.
+"""Points in time of the memory model, in clocks of the DRAM (CK) since its clock began.
 
 A command that waits for several others takes place at the latest of the times that they set. The clock starts late
-enough that registers which are still 0 hold nothing up, and is wide enough never to wrap.
+enough that registers which still hold 0 delay nothing, and times are wide enough never to wrap.
 """
 
 from amaranth.hdl import Module, Mux, Signal, ValueLike
@@ -9,13 +9,13 @@ from amaranth.hdl import Module, Mux, Signal, ValueLike
 __all__ = ["START", "TIME", "latest"]
 
 TIME = 44
-"""Bits of a time; hours of simulated time, months of simulating."""
+"""Bits of a time: at 1600 MHz they last for three hours of simulated time, which take months to simulate."""
 START = 1 << 16
-"""The time at reset, beyond any timing."""
+"""The time at reset, CK; no timing parameter is as long."""
 
 
 def latest(m: Module, *times: ValueLike) -> Signal:
-    """The latest of ``times``."""
+    """A signal of the module ``m`` that holds the latest of ``times``; combinational."""
     result = Signal(TIME, name="latest")
     m.d.comb += result.eq(times[0])
     for time in times[1:]:
