@@ -4,40 +4,34 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.link.frames import FrameReceiver, FrameSender
+from hw.link.frame_receiver import FrameReceiver
+from hw.link.frame_sender import FrameSender
 from hw.link.uart import UartReceiver, UartTransmitter
 
 __all__ = ["FramesBench", "UartBench"]
 
 
 class UartBench(wiring.Component):
-    """A receiver and a transmitter of bytes.
+    """Receiver and transmitter.
 
     Parameters
     ----------
     divisor : int
-        Cycles of a bit on the serial lines.
 
     Members
     -------
-    rx : In(1)
-        The receiver's serial line.
-    received : Out(1)
-        The receiver offers a byte in this cycle.
-    byte : Out(8)
-        That byte.
-    i : In(stream of 8 bits)
-        The bytes to transmit.
-    tx : Out(1)
-        The transmitter's serial line.
+    rx : In, received : Out(1), byte : Out(8)
+        The receiver's line and its bytes.
+    i : In(stream of 8 bits), tx : Out
+        The transmitter's bytes and its line.
     """
 
-    def __init__(self, divisor: int) -> None:
+    def __init__(self, divisor: int):
         self._divisor = divisor
         super().__init__({"rx": In(1, init=1), "received": Out(1), "byte": Out(8),
                           "i": In(stream.Signature(8)), "tx": Out(1)})
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
@@ -48,41 +42,28 @@ class UartBench(wiring.Component):
 
 
 class FramesBench(wiring.Component):
-    """A receiver and a sender of frames.
+    """Receiver and sender.
 
     Parameters
     ----------
     silence : int
-        Cycles without a byte after which the receiver drops a frame that has begun.
 
     Members
     -------
-    received : In(1)
-        A byte comes in in this cycle.
-    byte : In(8)
-        That byte.
-    request : Out(stream)
-        The requests of the receiver.
-    word : In
-        The number of the word of the request's payload that is read.
-    content : Out
-        That word.
-    header : In(stream)
-        The responses to send.
-    words : In(stream)
-        The words of their payload.
-    sent : Out(stream)
-        The bytes of the sender.
+    received : In(1), byte : In(8), request : Out, word : In, content : Out
+        The receiver's bytes, its requests and their payload.
+    header, words, sent
+        The sender's streams.
     """
 
-    def __init__(self, silence: int) -> None:
+    def __init__(self, silence: int):
         self._receiver, self._sender = FrameReceiver(silence), FrameSender()
         receiver, sender = self._receiver.signature.members, self._sender.signature.members
-        super().__init__({"received": In(1), "byte": In(8), "request": receiver["o"], "word": receiver["word"],
-                          "content": receiver["content"], "header": sender["header"], "words": sender["words"],
+        super().__init__({"received": In(1), "byte": In(8), "request": receiver["o"], "index": receiver["index"],
+                          "word": receiver["word"], "header": sender["header"], "words": sender["words"],
                           "sent": sender["o"]})
 
-    def elaborate(self, platform: object) -> Module:
+    def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = self._receiver
         m.submodules.sender = sender = self._sender
@@ -90,6 +71,6 @@ class FramesBench(wiring.Component):
         wiring.connect(m, wiring.flipped(self.header), sender.header)
         wiring.connect(m, wiring.flipped(self.words), sender.words)
         wiring.connect(m, sender.o, wiring.flipped(self.sent))
-        m.d.comb += [receiver.i.valid.eq(self.received), receiver.i.payload.eq(self.byte), receiver.word.eq(self.word),
-                     self.content.eq(receiver.content)]
+        m.d.comb += [receiver.i.valid.eq(self.received), receiver.i.payload.eq(self.byte), receiver.index.eq(self.index),
+                     self.word.eq(receiver.word)]
         return m

@@ -32,7 +32,7 @@ class Receiver:
         self._dut, self._request = dut, Stream(dut, "request")
 
     async def start(self):
-        await start(self._dut, self._dut.received, self._request.ready, self._dut.word)
+        await start(self._dut, self._dut.received, self._request.ready, self._dut.index)
 
     async def send(self, data, most=6):
         """Each byte with one idle cycle to ``most`` after it, and nothing offered before the last."""
@@ -52,10 +52,10 @@ class Receiver:
         """``request`` is on offer, stays so with its words whatever else comes, and is taken."""
         await with_timeout(self._offer(request), 100, "ns")
         for number in random.sample(range(len(request.words)), min(20, len(request.words))):
-            self._dut.word.value = number
+            self._dut.index.value = number
             self._dut.received.value, self._dut.byte.value = random.getrandbits(1), START_REQUEST
             await cycles(self._dut, 3)
-            assert self._dut.content.value == request.words[number]
+            assert self._dut.word.value == request.words[number]
         await self._offer(request)
         self._dut.received.value = 0
         self._request.ready.value = 1

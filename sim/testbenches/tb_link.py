@@ -8,7 +8,7 @@ import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
 from hw.engine.registers import ADDR_BITS
-from hw.link.link import BURST_WORDS
+from hw.link.memory_bridge import BURST_WORDS
 from hw.link.protocol import (
     IDENTITY,
     LINK_ID,
