@@ -1,4 +1,4 @@
-"""Decodes requests: says who carries each out, or refuses it, and answers it.
+"""Decodes requests: gives each to the part that carries it out, or refuses it, and answers it.
 
 A request is decoded 2 cycles after it is offered. The header of its response is offered 1 cycle later when the request
 is refused, repeated or an IDENTIFY; 2 cycles later when it reads memory; and otherwise in the cycle after the register
@@ -18,17 +18,18 @@ __all__ = ["RequestDecoder"]
 
 
 class _Payload(enum.Enum, shape=2):
-    """What words a response holds."""
+    """How many words a response holds."""
 
     NONE = 0
     ONE = 1
     IDENTITY = 2
+    """As many as :data:`~hw.link.protocol.IDENTITY` has."""
     REQUESTED = 3
     """As many as the request asks for."""
 
 
 class RequestDecoder(wiring.Component):
-    """Carries out one request at a time, by means of the two bridges.
+    """Has one request at a time carried out, and says how it ended.
 
     Parameters
     ----------
@@ -42,13 +43,13 @@ class RequestDecoder(wiring.Component):
     word : In(32)
         The first word of the payload of a request that writes.
     header : Out(stream of RESPONSE)
-        Headers of the responses. It is ready when nothing of the response before is left to send.
+        Headers of the responses. The sender is ready when nothing of the response before is left to send.
     identify : Out(1)
         Strobe: the words of an IDENTIFY's response are wanted.
     access : Out(stream of ACCESS)
-        Accesses to registers, each accepted when it has been answered.
+        Accesses to registers. Each is accepted in the cycle in which it is answered.
     refused : In(1)
-        With ``access.ready``: the access was answered with an error.
+        1, in a cycle in which ``access.ready`` is 1, when the access was answered with an error.
     transfer : Out(stream of transfer_layout)
         Transfers of words from and to memory.
     written : In(1)
@@ -90,7 +91,8 @@ class RequestDecoder(wiring.Component):
                         with m.Case(read.value):
                             m.d.sync += payload.eq(words)
                             m.next = state
-                    for write, state in ((LinkCommand.WRITE_REGISTER, "ACCESS"), (LinkCommand.WRITE_MEMORY, "TRANSFER")):
+                    for write, state in ((LinkCommand.WRITE_REGISTER, "ACCESS"),
+                                         (LinkCommand.WRITE_MEMORY, "TRANSFER")):
                         with m.Case(write.value):
                             m.next = state
                             with m.If(repeated):
@@ -120,7 +122,7 @@ class RequestDecoder(wiring.Component):
         return m
 
     def _legal(self, m: Module) -> Value:
-        """Whether there is what the request names, 2 cycles after it is offered."""
+        """1, from 2 cycles after the request is offered on, when the register or the memory that it names exists."""
         request = self.i.payload
         legal, register, memory, end = Signal(), Signal(), Signal(), Signal(33)
         m.d.sync += [
@@ -139,10 +141,8 @@ class RequestDecoder(wiring.Component):
         return legal
 
     def _repeated(self, m: Module, status: Value) -> tuple[Value, Value]:
-        """Whether the request has the number of the one before, a cycle after it is offered, and the status of that.
-
-        After an IDENTIFY, and after reset, there is no number to compare with.
-        """
+        """1, from a cycle after the request is offered on, when it has the number of the one before; and the status of
+        that one. After an IDENTIFY, and after reset, there is no number to compare with."""
         request = self.i.payload
         known, last_sequence, last_status, repeated = Signal(), Signal(8), Signal(LinkStatus), Signal()
         m.d.sync += repeated.eq(known & (request.sequence == last_sequence))
@@ -152,8 +152,8 @@ class RequestDecoder(wiring.Component):
         return repeated, last_status
 
     def _connect_payloads(self, m: Module, status: Value, payload: Value) -> None:
-        """What the decoder's streams carry: it is made of the request, which is held until the response has been sent,
-        and of the response's ``status`` and ``payload``."""
+        """Payloads of the decoder's streams. They are made of the request, which is held until the response has been
+        sent, and of the response's ``status`` and ``payload``."""
         request, header, access, transfer = (stream.payload for stream in
                                              (self.i, self.header, self.access, self.transfer))
         m.d.comb += [

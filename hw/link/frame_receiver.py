@@ -4,7 +4,7 @@
 most one in every 13 bytes, the length of the shortest frame. Bytes that arrive while a request is offered are dropped.
 """
 
-from amaranth.hdl import Cat, Module, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value, unsigned
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.memory import Memory
@@ -47,8 +47,9 @@ class FrameReceiver(wiring.Component):
         received, byte = self.i.valid, self.i.payload
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC().create()
         # `place` counts the bytes of the part of the frame that is being received.
-        header, place, complete, last = Signal(REQUEST.size), Signal(range(WORD_BYTES * MAX_WORDS + 1)), Signal(), Signal()
-        request, silent = REQUEST(header), self._silent(m)
+        header, place = Signal(REQUEST.size), Signal(range(WORD_BYTES * MAX_WORDS + 1))
+        request, complete, last, silent = REQUEST(header), Signal(), Signal(), self._silent(m)
+        carries = (request.command == LinkCommand.WRITE_MEMORY) | (request.command == LinkCommand.WRITE_REGISTER)
         self._store(m, place[2:], complete)
         m.d.comb += [crc.data.eq(byte), self.o.payload.eq(request)]
         # The comparison has cycles to spare until the last byte of the word is received.
@@ -68,7 +69,6 @@ class FrameReceiver(wiring.Component):
                 with m.Elif(silent):
                     m.next = "HUNT"
             with m.State("LENGTH"):
-                carries = (request.command == LinkCommand.WRITE_MEMORY) | (request.command == LinkCommand.WRITE_REGISTER)
                 m.next = "PAYLOAD"
                 with m.If(~carries | (request.count == 0)):
                     m.next = "CRC"
@@ -113,7 +113,7 @@ class FrameReceiver(wiring.Component):
     def _store(self, m: Module, index: Value, complete: Value) -> None:
         """The payload's memory: the last four bytes become word ``index`` of it in a cycle in which they are
         ``complete``."""
-        m.submodules.payload = payload = Memory(shape=WORD_BITS, depth=MAX_WORDS, init=[])
+        m.submodules.payload = payload = Memory(shape=unsigned(WORD_BITS), depth=MAX_WORDS, init=[])
         write, read = payload.write_port(), payload.read_port()
         earlier = Signal(WORD_BITS - 8)
         with m.If(self.i.valid):

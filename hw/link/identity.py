@@ -1,6 +1,6 @@
 """The answer to IDENTIFY: what board this is, and how many cycles it has counted.
 
-The first word is offered 1 cycle after the request, and one word in each cycle in which the sender accepts it.
+The first word is offered 1 cycle after it is asked for, and one word can be accepted in every cycle.
 """
 
 from amaranth.hdl import Array, Module, Signal
@@ -13,7 +13,7 @@ __all__ = ["Identity"]
 
 
 class Identity(wiring.Component):
-    """Counts clock cycles, and offers the words of :data:`~hw.link.protocol.IDENTITY` when it is asked to.
+    """Counts clock cycles, and offers the words of :data:`~hw.link.protocol.IDENTITY` when it is asked for them.
 
     Parameters
     ----------
@@ -25,9 +25,9 @@ class Identity(wiring.Component):
     Members
     -------
     identify : In(1)
-        Strobe: offer the words. It must not come before the words of the strobe before are accepted.
+        Strobe: the words are wanted. The words of the strobe before must have been accepted.
     words : Out(stream of 32 bits)
-        CYCLES is the count in the cycle of the strobe.
+        The words in order. CYCLES is the count in the cycle of the strobe.
     """
 
     def __init__(self, memory_bytes: int, clock_hz: int) -> None:
@@ -36,8 +36,8 @@ class Identity(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cycles, at_request, index = Signal(WORD_BITS), Signal(WORD_BITS), Signal(range(len(IDENTITY)))
-        values = dict(zip(IDENTITY, (LINK_ID, self._memory_bytes, self._clock_hz, at_request), strict=True))
+        cycles, cycles_then, index = Signal(WORD_BITS), Signal(WORD_BITS), Signal(range(len(IDENTITY)))
+        values = dict(zip(IDENTITY, (LINK_ID, self._memory_bytes, self._clock_hz, cycles_then), strict=True))
         m.d.comb += self.words.payload.eq(Array(values.values())[index])
         m.d.sync += cycles.eq(cycles + 1)
         with m.If(self.words.valid & self.words.ready):
@@ -45,5 +45,5 @@ class Identity(wiring.Component):
             with m.If(index == len(values) - 1):
                 m.d.sync += self.words.valid.eq(0)
         with m.If(self.identify):
-            m.d.sync += [self.words.valid.eq(1), index.eq(0), at_request.eq(cycles)]
+            m.d.sync += [self.words.valid.eq(1), index.eq(0), cycles_then.eq(cycles)]
         return m

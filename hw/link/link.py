@@ -6,8 +6,9 @@
                                         |             | words of all three
     tx <-- UART <-- frame sender <------+-------------'
 
-One request is carried out at a time, and the next is received once its response has been handed to the UART. Compared
-with the line, the link's own latency is small: up to 20 cycles of it and the latency of registers or memory.
+One request is carried out at a time, and the next is received once its response has been handed to the UART. The line
+sets latency and rate. The link itself adds about 8 cycles between the last byte of a request and the first bit of its
+response, and the time that the registers or memory take.
 """
 
 from amaranth.hdl import Module

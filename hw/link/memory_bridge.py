@@ -1,9 +1,12 @@
 """The bridge from the serial link to memory: transfers of words in bursts, as a master of AXI4.
 
-A burst has at most 16 words and ends where the address is a multiple of its length. Its words are accepted in the
-cycles in which memory offers them, because the queue behind has room for all of them before the burst is requested: a
-slow line holds up no other master. A write gives one word in every 3 cycles, since the frame receiver's memory takes 2
-cycles for the next one. Each burst takes 2 cycles before its address is offered, and memory's latency.
+A burst has at most 16 words and crosses no multiple of 16 words. A burst of a read is requested once the queue behind
+memory is empty, so that each of its words is accepted in the cycle in which memory offers it: a slow line holds up no
+other master. A write offers one word in every 3 cycles, because the payload's next word is known 2 cycles after its
+index.
+
+The address of a burst is offered 2 cycles after the transfer is accepted, or after the burst before has ended. A word
+that is read is offered 1 cycle after memory has offered it, and a sum 2 cycles after the last word.
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -18,16 +21,16 @@ from hw.parts.stream_queue import StreamQueue
 __all__ = ["BURST_WORDS", "MemoryBridge", "Transfer", "transfer_layout"]
 
 BURST_WORDS = 16
-"""Most words of a burst, and of the queue behind memory. Bursts are aligned to as many."""
+"""Largest number of words of a burst, and room of the queue behind memory, in words."""
 
 
 class Transfer(enum.Enum, shape=2):
     """What a transfer does."""
 
     READ = 0
-    """Words of memory are offered."""
+    """Words of memory are sent to the host."""
     SUM = 1
-    """One word is offered, the CRC-32 of words of memory."""
+    """The CRC-32 of words of memory is sent to the host, as one word."""
     WRITE = 2
     """Words of the request's payload are written to memory."""
 
@@ -48,13 +51,13 @@ class MemoryBridge(wiring.Component):
     Members
     -------
     i : In(stream of transfer_layout)
-        Transfers within memory. One is accepted when the one before has ended.
+        Transfers of words that memory has. One is accepted once the one before has ended.
     index : Out(range(MAX_WORDS))
         Selects a word in the payload of a request; 0 unless a write is under way.
     word : In(32)
         The word at ``index``, 2 cycles later.
     words : Out(stream of 32 bits)
-        What a read or a sum found.
+        What a read or a sum has found.
     written : Out(1)
         Strobe: memory has acknowledged the last word of a write.
     axi : Out(AXI4Signature)
@@ -76,7 +79,8 @@ class MemoryBridge(wiring.Component):
         m.submodules.checksum = crc = catalog.CRC32_ISO_HDLC(WORD_BITS).create()
         m.submodules.queue = queue = StreamQueue(WORD_BITS, BURST_WORDS)
         wiring.connect(m, queue.o, wiring.flipped(self.words))
-        # What is left of the transfer; words of the next burst, and those of a write's burst that are yet to be sent.
+        # `addr` and `words_left` are those of the part of the transfer that is yet to be requested. A burst has `beats`
+        # words, of which a write is yet to send `beats_left`.
         kind, addr, words_left = Signal(Transfer), Signal(self._addr_bits), Signal(16)
         beats, beats_left = Signal(range(BURST_WORDS + 1)), Signal(range(BURST_WORDS + 1))
         self._connect_channels(m, addr, beats, beats_left)

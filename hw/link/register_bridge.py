@@ -26,9 +26,9 @@ class RegisterBridge(wiring.Component):
     i : In(stream of ACCESS)
         ``ready`` is 1 in the cycle in which the bus answers.
     refused : Out(1)
-        With ``i.ready``: the bus answered with an error.
+        1, in a cycle in which ``i.ready`` is 1, when the bus answers with an error.
     words : Out(stream of 32 bits)
-        What a read found; nothing when it was refused. No read starts before this word is accepted.
+        What a read has found, unless it was refused. No further read reaches the bus before the word is accepted.
     axil : Out(AXI4LiteSignature)
         The bus of the registers.
     """
@@ -40,7 +40,7 @@ class RegisterBridge(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         access, aw, w, b, ar, r = self.i.payload, *(getattr(self.axil, name) for name in ("aw", "w", "b", "ar", "r"))
-        # The bus has accepted the address, and the data, of the access that is offered.
+        # Whether the bus has accepted the address, and the data, of the access that is offered.
         addr_accepted, data_accepted = Signal(), Signal()
         m.d.comb += [
             ar.payload.addr.eq(access.addr),

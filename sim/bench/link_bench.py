@@ -17,27 +17,34 @@ class UartBench(wiring.Component):
     Parameters
     ----------
     divisor : int
+        Cycles of a bit on the line.
 
     Members
     -------
-    rx : In, received : Out(1), byte : Out(8)
-        The receiver's line and its bytes.
-    i : In(stream of 8 bits), tx : Out
+    rx : In(1)
+        The receiver's line.
+    received : Out(1), byte : Out(8)
+        The receiver's bytes, each for one cycle.
+    i : In(stream of 8 bits), tx : Out(1)
         The transmitter's bytes and its line.
     """
 
-    def __init__(self, divisor: int):
+    def __init__(self, divisor: int) -> None:
         self._divisor = divisor
         super().__init__({"rx": In(1, init=1), "received": Out(1), "byte": Out(8),
                           "i": In(stream.Signature(8)), "tx": Out(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
         wiring.connect(m, wiring.flipped(self.i), transmitter.i)
-        m.d.comb += [receiver.rx.eq(self.rx), self.received.eq(receiver.o.valid), self.byte.eq(receiver.o.payload),
-                     self.tx.eq(transmitter.tx)]
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.received.eq(receiver.o.valid),
+            self.byte.eq(receiver.o.payload),
+            self.tx.eq(transmitter.tx),
+        ]
         return m
 
 
@@ -47,23 +54,26 @@ class FramesBench(wiring.Component):
     Parameters
     ----------
     silence : int
+        Cycles without a byte after which the receiver drops an incomplete frame.
 
     Members
     -------
-    received : In(1), byte : In(8), request : Out, word : In, content : Out
-        The receiver's bytes, its requests and their payload.
-    header, words, sent
-        The sender's streams.
+    received : In(1), byte : In(8)
+        The receiver's bytes.
+    request : Out(stream of REQUEST), index : In(range(MAX_WORDS)), word : Out(32)
+        The receiver's requests and their payload.
+    header : In(stream of RESPONSE), words : In(stream of 32 bits), sent : Out(stream of 8 bits)
+        The sender's responses and its bytes.
     """
 
-    def __init__(self, silence: int):
+    def __init__(self, silence: int) -> None:
         self._receiver, self._sender = FrameReceiver(silence), FrameSender()
         receiver, sender = self._receiver.signature.members, self._sender.signature.members
         super().__init__({"received": In(1), "byte": In(8), "request": receiver["o"], "index": receiver["index"],
                           "word": receiver["word"], "header": sender["header"], "words": sender["words"],
                           "sent": sender["o"]})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.receiver = receiver = self._receiver
         m.submodules.sender = sender = self._sender
@@ -71,6 +81,10 @@ class FramesBench(wiring.Component):
         wiring.connect(m, wiring.flipped(self.header), sender.header)
         wiring.connect(m, wiring.flipped(self.words), sender.words)
         wiring.connect(m, sender.o, wiring.flipped(self.sent))
-        m.d.comb += [receiver.i.valid.eq(self.received), receiver.i.payload.eq(self.byte), receiver.index.eq(self.index),
-                     self.word.eq(receiver.word)]
+        m.d.comb += [
+            receiver.i.valid.eq(self.received),
+            receiver.i.payload.eq(self.byte),
+            receiver.index.eq(self.index),
+            self.word.eq(receiver.word),
+        ]
         return m
