@@ -18,10 +18,10 @@ from hw.link.link import Link
 from hw.parts.axi_arbiter import AxiArbiter
 from hw.parts.stream_slice import slice_axi
 from hw.pipelining import FAST
-from hw.sdram.columns import WORD_BITS
 from hw.sdram.controller import SdramController
 from hw.sdram.part import SdramPart
 from hw.sdram.pins import SdramPinsSignature
+from hw.sdram.segment import WORD_BITS
 
 __all__ = ["BAUD", "LEDS", "BoardSystem", "engine_config"]
 

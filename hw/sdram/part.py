@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, fields
 from math import ceil, floor
+from typing import Any
 
 __all__ = ["AS4C32M16SB_7", "CAS_LATENCY", "DATA_BITS", "IS42S16160B_7", "IS42S16160G_7", "MT48LC16M16A2_75",
            "W9825G6KH_6", "SdramPart", "slowest"]
 
 DATA_BITS = 16
-"""Data pins."""
+"""Data pins of every part here."""
 CAS_LATENCY = 3
 """Clocks from a read to its first data. All parts allow 3 at any clock that they run at; fewer would spare a stream of
 reads nothing."""
@@ -21,7 +22,7 @@ class SdramPart:
     ----------
     name : str
     source : str
-        Where the numbers come from.
+        The data sheet that the numbers come from.
     max_mhz : float
         Fastest clock at :data:`CAS_LATENCY`.
     t_rcd, t_rp, t_ras, t_rc, t_rrd : float
@@ -30,18 +31,19 @@ class SdramPart:
     t_wr : float
         Last data written to precharge.
     t_rrd_ck, t_wr_ck : int
-        The same in clocks: both hold.
+        The least number of clocks for t_rrd and t_wr: the time and the clocks both hold.
     t_rfc : float
         Refresh to the next command.
     t_refi : float
-        Longest interval between refreshes, on average.
+        Longest interval between refreshes, on average: 64 ms for 8192 rows.
     t_mrd_ck : int
-        Clocks from setting the mode to the next command.
+        Clocks from setting the mode to the next command (tMRD).
     power_up_us : float
-        Wait before the first command.
+        Time from power-up to the first command.
     power_up_refreshes : int
-        Before the mode is set.
+        Refreshes before the mode is set.
     row_bits, column_bits, bank_bits : int
+        Width of the addresses of a row, of a column in it and of a bank.
     """
 
     name: str
@@ -71,15 +73,15 @@ class SdramPart:
 
     @property
     def size_bytes(self) -> int:
-        """Of the whole chip."""
+        """Capacity of the whole chip."""
         return 1 << self.address_bits
 
     def cycles(self, time_ns: float, clock_mhz: float) -> int:
-        """Clocks that cover ``time_ns``."""
+        """The least number of clocks that cover ``time_ns``."""
         return ceil(round(time_ns * clock_mhz / 1000, 6))
 
     def clocks(self, name: str, clock_mhz: float) -> int:
-        """Clocks of the parameter ``name``, for example "t_rcd"."""
+        """Clocks of the parameter ``name``, for example "t_rcd", whose time and number of clocks both hold."""
         return max(self.cycles(getattr(self, name), clock_mhz), getattr(self, f"{name}_ck", 1))
 
     def refresh_interval(self, clock_mhz: float) -> int:
@@ -87,17 +89,20 @@ class SdramPart:
         return floor(self.t_refi * clock_mhz / 1000)
 
     def sequential_limit(self, clock_mhz: float) -> float:
-        """Share of its pins' peak that a sequential stream can reach: all but closing, refreshing and opening a row."""
+        """Share of its pins' peak that a sequential stream can reach.
+
+        What a stream loses in each refresh interval is the time for closing all rows, the refresh and opening a row.
+        """
         lost = sum(self.clocks(name, clock_mhz) for name in ("t_rp", "t_rfc", "t_rcd"))
         return 1 - lost / self.refresh_interval(clock_mhz)
 
 
 def slowest(*parts: SdramPart) -> SdramPart:
     """A part whose timing all of ``parts`` satisfy, as large as the smallest."""
-    def most(name):
+    def most(name: str) -> Any:
         return max(getattr(part, name) for part in parts)
 
-    def least(name):
+    def least(name: str) -> Any:
         return min(getattr(part, name) for part in parts)
 
     return SdramPart(" / ".join(part.name for part in parts), "the slowest of these in every parameter", **{

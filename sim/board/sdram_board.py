@@ -1,4 +1,4 @@
-"""Pads and an SDRAM chip for simulation, as a board has them between controller and chip."""
+"""The SDRAM of a simulated board: the pads and the chip, alone and together with the controller."""
 
 from types import SimpleNamespace
 
@@ -7,36 +7,39 @@ from amaranth.lib import io, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.parts.axi import AXI4Signature, connect_pins, pins
-from hw.sdram.columns import WORD_BITS
 from hw.sdram.controller import SdramController
 from hw.sdram.part import DATA_BITS, SdramPart
 from hw.sdram.pins import SdramPads, SdramPinsSignature
+from hw.sdram.segment import WORD_BITS
 from sim.board.sdram_chip import SdramChip
 
 __all__ = ["SdramBench", "SolderedSdram"]
 
 
 class SolderedSdram(wiring.Component):
-    """The chip and the flip-flops in the pads.
+    """The chip and the flip-flops in the pads, which a board has between controller and chip.
 
     Parameters
     ----------
     part : SdramPart
     clock_mhz : float
+        Clock of the design and of the chip.
 
     Members
     -------
     pins : In(SdramPinsSignature)
+        The controller's side of the pads.
     """
 
     def __init__(self, part: SdramPart, clock_mhz: float):
         self._part, self._clock_mhz = part, clock_mhz
         super().__init__({"pins": In(SdramPinsSignature(part))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         part = self._part
-        # The pads' flip-flops have no reset: the chip's comes a cycle later, when no command of before is left in them.
+        # The pads' flip-flops have no reset. The chip is reset a cycle later, so that a command that they still hold
+        # does not reach it.
         m.domains += ClockDomain("chip", local=True)
         reset = Signal(reset_less=True)
         m.d.sync += reset.eq(ResetSignal())
@@ -45,13 +48,14 @@ class SolderedSdram(wiring.Component):
         m.submodules.chip = DomainRenamer("chip")(chip)
         widths = {"clk_en": 1, "cs": 1, "ras": 1, "cas": 1, "we": 1, "ba": part.bank_bits, "a": len(chip.a),
                   "dqm": DATA_BITS // 8}
-        low = ("cs", "ras", "cas", "we")
-        ports = {name: io.SimulationPort("o", width, invert=name in low, name=name) for name, width in widths.items()}
-        dq = io.SimulationPort("io", DATA_BITS, name="dq")
+        active_low = ("cs", "ras", "cas", "we")
+        ports = {name: io.SimulationPort(io.Direction.Output, width, invert=name in active_low, name=name)
+                 for name, width in widths.items()}
+        dq = io.SimulationPort(io.Direction.Bidir, DATA_BITS, name="dq")
         m.submodules.pads = pads = SdramPads(part, SimpleNamespace(**ports, dq=dq))
         wiring.connect(m, wiring.flipped(self.pins), pads.pins)
         m.d.comb += [
-            *(getattr(chip, f"{name}_n" if name in low else name).eq(port.o) for name, port in ports.items()),
+            *(getattr(chip, f"{name}_n" if name in active_low else name).eq(port.o) for name, port in ports.items()),
             chip.dq_i.eq(dq.o),
             chip.dq_oe.eq(dq.oe.all()),
             dq.i.eq(chip.dq_o),
@@ -66,6 +70,14 @@ class SdramBench(wiring.Component):
     ----------
     part : SdramPart
     clock_mhz : float
+        Clock of the design and of the chip.
+
+    Members
+    -------
+    s_axi_araddr, s_axi_arvalid, ...
+        The controller's AXI4 slave with an ID of one bit, which is not looked at.
+    refreshing : Out(1)
+        As in SdramController.
     """
 
     def __init__(self, part: SdramPart, clock_mhz: float):
@@ -77,7 +89,7 @@ class SdramBench(wiring.Component):
             "refreshing": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.controller = controller = self._controller
         m.submodules.sdram = sdram = self._sdram
