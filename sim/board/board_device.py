@@ -1,4 +1,4 @@
-"""A simulated board behind a pseudo-terminal: to a host it is a serial port with a board on it."""
+"""A simulated board behind a pseudo-terminal, which to a host is a serial port with a board on it."""
 
 import os
 import subprocess
@@ -27,9 +27,12 @@ class BoardSimulation:
     part : SdramPart
     clock_hz : int
     divisor : int
-        Cycles of a bit on the serial line: fewer than a board has make a shorter simulation.
+        Cycles of a bit on the serial line. Fewer than a board has make a shorter simulation.
 
-    ``path`` is the terminal's.
+    Attributes
+    ----------
+    path : str
+        Path of the pseudo-terminal.
 
     Raises
     ------
@@ -50,11 +53,11 @@ class BoardSimulation:
 
     @property
     def running(self) -> bool:
-        """False once a check of the design has failed."""
+        """Whether the simulation goes on: it ends when a check of the design fails."""
         return self._process.poll() is None
 
     def close(self) -> str:
-        """End the simulation; what it has printed."""
+        """End the simulation; returns what it has printed."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdin

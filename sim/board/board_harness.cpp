@@ -1,6 +1,7 @@
 // The main program of a simulated board (sim/board/simulated_board.py): its clock, and the far end of its serial line.
-// Arguments: the descriptor of a terminal, whose bytes go over the line bit by bit in both directions; the cycles of a
-// bit. Simulated time goes on all the while, as a board's does. The end of standard input ends the program.
+// The first argument is the descriptor of a terminal, whose bytes go over the line bit by bit in both directions. The
+// second is the number of cycles of a bit. Simulated time goes on whether or not there are bytes, as a board's does.
+// The end of standard input ends the program.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -83,8 +84,8 @@ int main(int count, char** arguments) {
       poll(ends, 2, 0);
       if (ends[1].revents & POLLHUP) return EXIT_SUCCESS;
       if (sender.next == sender.count && ends[0].revents & POLLIN) {
-        const ssize_t came = read(terminal, sender.waiting, sizeof sender.waiting);
-        if (came > 0) sender.count = came, sender.next = 0;
+        const ssize_t received = read(terminal, sender.waiting, sizeof sender.waiting);
+        if (received > 0) sender.count = received, sender.next = 0;
       }
     }
   }
