@@ -4,32 +4,29 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.link.frames import FrameReceiver, FrameSender
+from hw.link.frame_receiver import FrameReceiver
+from hw.link.frame_sender import FrameSender
 from hw.link.uart import UartReceiver, UartTransmitter
 
 __all__ = ["FramesBench", "UartBench"]
 
 
 class UartBench(wiring.Component):
-    """A receiver and a transmitter of bytes.
+    """Receiver and transmitter.
 
     Parameters
     ----------
     divisor : int
-        Cycles of a bit on the serial lines.
+        Cycles of a bit on the line.
 
     Members
     -------
     rx : In(1)
-        The receiver's serial line.
-    received : Out(1)
-        The receiver offers a byte in this cycle.
-    byte : Out(8)
-        That byte.
-    i : In(stream of 8 bits)
-        The bytes to transmit.
-    tx : Out(1)
-        The transmitter's serial line.
+        The receiver's line.
+    received : Out(1), byte : Out(8)
+        The receiver's bytes, each for one cycle.
+    i : In(stream of 8 bits), tx : Out(1)
+        The transmitter's bytes and its line.
     """
 
     def __init__(self, divisor: int) -> None:
@@ -42,44 +39,38 @@ class UartBench(wiring.Component):
         m.submodules.receiver = receiver = UartReceiver(self._divisor)
         m.submodules.transmitter = transmitter = UartTransmitter(self._divisor)
         wiring.connect(m, wiring.flipped(self.i), transmitter.i)
-        m.d.comb += [receiver.rx.eq(self.rx), self.received.eq(receiver.o.valid), self.byte.eq(receiver.o.payload),
-                     self.tx.eq(transmitter.tx)]
+        m.d.comb += [
+            receiver.rx.eq(self.rx),
+            self.received.eq(receiver.o.valid),
+            self.byte.eq(receiver.o.payload),
+            self.tx.eq(transmitter.tx),
+        ]
         return m
 
 
 class FramesBench(wiring.Component):
-    """A receiver and a sender of frames.
+    """Receiver and sender.
 
     Parameters
     ----------
     silence : int
-        Cycles without a byte after which the receiver drops a frame that has begun.
+        Cycles without a byte after which the receiver drops an incomplete frame.
 
     Members
     -------
-    received : In(1)
-        A byte comes in in this cycle.
-    byte : In(8)
-        That byte.
-    request : Out(stream)
-        The requests of the receiver.
-    word : In
-        The number of the word of the request's payload that is read.
-    content : Out
-        That word.
-    header : In(stream)
-        The responses to send.
-    words : In(stream)
-        The words of their payload.
-    sent : Out(stream)
-        The bytes of the sender.
+    received : In(1), byte : In(8)
+        The receiver's bytes.
+    request : Out(stream of REQUEST), index : In(range(MAX_WORDS)), word : Out(32)
+        The receiver's requests and their payload.
+    header : In(stream of RESPONSE), words : In(stream of 32 bits), sent : Out(stream of 8 bits)
+        The sender's responses and its bytes.
     """
 
     def __init__(self, silence: int) -> None:
         self._receiver, self._sender = FrameReceiver(silence), FrameSender()
         receiver, sender = self._receiver.signature.members, self._sender.signature.members
-        super().__init__({"received": In(1), "byte": In(8), "request": receiver["o"], "word": receiver["word"],
-                          "content": receiver["content"], "header": sender["header"], "words": sender["words"],
+        super().__init__({"received": In(1), "byte": In(8), "request": receiver["o"], "index": receiver["index"],
+                          "word": receiver["word"], "header": sender["header"], "words": sender["words"],
                           "sent": sender["o"]})
 
     def elaborate(self, platform: object) -> Module:
@@ -90,6 +81,10 @@ class FramesBench(wiring.Component):
         wiring.connect(m, wiring.flipped(self.header), sender.header)
         wiring.connect(m, wiring.flipped(self.words), sender.words)
         wiring.connect(m, sender.o, wiring.flipped(self.sent))
-        m.d.comb += [receiver.i.valid.eq(self.received), receiver.i.payload.eq(self.byte), receiver.word.eq(self.word),
-                     self.content.eq(receiver.content)]
+        m.d.comb += [
+            receiver.i.valid.eq(self.received),
+            receiver.i.payload.eq(self.byte),
+            receiver.index.eq(self.index),
+            self.word.eq(receiver.word),
+        ]
         return m

@@ -1,7 +1,8 @@
-"""UART, both directions, its line driven and read by time: every byte, other clocks, noise, bytes without an end."""
+"""UART, both directions, its line driven and read by time: every byte, other clocks, noise, missing stop bits."""
 
 import random
 from itertools import pairwise
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge, Timer, ValueChange
@@ -14,20 +15,20 @@ CYCLE_PS = 10_000
 
 
 class Line:
-    """The far end of the receiver's line, its bits ``rate`` times as long as ours, and what the receiver makes of them.
-    """
+    """The far end of the receiver's line, whose bits are ``rate`` times as long as ours, and the bytes received."""
 
-    def __init__(self, dut, rate=1.0):
+    def __init__(self, dut: Any, rate: float = 1.0) -> None:
         (self.divisor,) = arguments()
-        self._dut, self._bit, self.bytes = dut, self.divisor * rate, []
+        self._dut, self._bit = dut, self.divisor * rate
+        self.bytes: list[int] = []
 
-    async def start(self):
+    async def start(self) -> None:
         self._dut.rx.value = 1
         await start(self._dut, self._dut.i__valid)
         cocotb.start_soon(self._receive())
         await Timer(random.randrange(CYCLE_PS), "ps")  # not in step with our clock
 
-    async def _receive(self):
+    async def _receive(self) -> None:
         while True:
             await RisingEdge(self._dut.received)
             await RisingEdge(self._dut.clk)
@@ -35,16 +36,18 @@ class Line:
             await RisingEdge(self._dut.clk)
             assert not self._dut.received.value, "a byte is offered for more than a cycle"
 
-    async def level(self, value, bits):
+    async def level(self, value: int, bits: float) -> None:
+        """Hold the line at ``value`` for as long as ``bits`` last."""
         self._dut.rx.value = value
         await Timer(round(bits * self._bit * CYCLE_PS), "ps")
 
-    async def send(self, byte, stop=1):
+    async def send(self, byte: int, stop: int = 1) -> None:
+        """Send a byte, its stop bit at ``stop``."""
         for value in (0, *(byte >> n & 1 for n in range(8)), stop):
             await self.level(value, 1)
 
-    async def found(self):
-        """What has come, once nothing is on its way."""
+    async def found(self) -> list[int]:
+        """The bytes received so far, once none is on its way."""
         await self.level(1, 10 + 8 / self.divisor)
         found, self.bytes = self.bytes, []
         return found
@@ -52,7 +55,7 @@ class Line:
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(rate=[1.0, 0.96, 1.04])
-async def every_byte_back_to_back(dut, rate):
+async def every_byte_back_to_back(dut: Any, rate: float) -> None:
     (divisor,) = arguments()
     line = Line(dut, rate if divisor > 10 else 1.0)  # few cycles a bit leave no room for another clock
     await line.start()
@@ -63,8 +66,8 @@ async def every_byte_back_to_back(dut, rate):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def noise_is_no_byte(dut):
-    """The line is low for less than half a bit, alone and before a byte."""
+async def noise_is_no_byte(dut: Any) -> None:
+    """Noise is a line that is low for less than half a bit, alone and before a byte."""
     line = Line(dut)
     await line.start()
     for _ in range(12):
@@ -77,8 +80,8 @@ async def noise_is_no_byte(dut):
 
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
-async def a_byte_without_a_stop_bit_is_dropped(dut):
-    """And so is whatever comes until the line is high again; the next byte is right."""
+async def a_byte_without_a_stop_bit_is_dropped(dut: Any) -> None:
+    """Whatever follows until the line is high again is dropped too; the next byte is right."""
     line = Line(dut)
     await line.start()
     for low in (0, 1, 5, 9, 10, 14, 33):
@@ -91,15 +94,16 @@ async def a_byte_without_a_stop_bit_is_dropped(dut):
 
 @cocotb.test(timeout_time=5, timeout_unit="ms")
 @cocotb.parametrize(idle=[0.0, 0.01])
-async def every_byte_goes_out(dut, idle):
+async def every_byte_goes_out(dut: Any, idle: float) -> None:
     """Every level lasts whole bits, and bytes that wait follow each other a cycle after the stop bit."""
     (divisor,) = arguments()
-    line, changes = Stream(dut, "i"), []
+    line = Stream(dut, "i")
+    changes: list[tuple[int, int]] = []
 
-    async def watch():
+    async def watch() -> None:
         while True:
             await ValueChange(dut.tx)
-            changes.append((get_sim_time("ps") // CYCLE_PS, int(dut.tx.value)))
+            changes.append((int(get_sim_time("ps")) // CYCLE_PS, int(dut.tx.value)))
 
     await start(dut, line.valid)
     assert dut.tx.value, "the line is not high when idle"
