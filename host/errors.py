@@ -1,6 +1,11 @@
 """The exceptions that users see."""
 
-__all__ = ["CheckError", "TargetError", "UserError"]
+from collections.abc import Mapping
+from typing import TypeVar
+
+__all__ = ["CheckError", "TargetError", "UserError", "choose"]
+
+_T = TypeVar("_T")
 
 
 class UserError(Exception):
@@ -8,8 +13,26 @@ class UserError(Exception):
 
 
 class CheckError(RuntimeError):
-    """A result that differs from golden: a fault of this program or of the machine."""
+    """A result differs from golden, which is a fault of this program or of the machine."""
 
 
 class TargetError(RuntimeError):
     """A measured figure misses the target that was set for it."""
+
+
+def choose(name: str, known: Mapping[str, _T], refusal: str) -> _T:
+    """Return what is known by a name.
+
+    Parameters
+    ----------
+    refusal : str
+        Format string of the message when there is no such name; it is given the name and all that are known.
+
+    Raises
+    ------
+    UserError
+        When the name is unknown.
+    """
+    if name not in known:
+        raise UserError(refusal.format(name, ", ".join(known)))
+    return known[name]

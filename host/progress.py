@@ -1,7 +1,7 @@
-"""The progress bar of long work: rate and time left."""
+"""Progress of long work on the terminal: how much is done, how fast, and what time is left."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.progress import (
     BarColumn,
@@ -17,11 +17,14 @@ from rich.progress import (
 )
 from rich.text import Text
 
-__all__ = ["block_progress", "stage_progress", "work_progress"]
+__all__ = ["Update", "block_progress", "no_progress", "resumed_progress", "stage_progress", "work_progress"]
+
+Update = Callable[[str, float, float], None]
+"""Called with what is at hand, how much is done, and how much there is, in any unit."""
 
 
-Update = Callable[[str, int, int], None]
-"""What is at hand, how much is done, how much there is."""
+def no_progress(what: str, done: float, total: float) -> None:
+    """Show nothing; an :data:`Update`."""
 
 
 class _Rate(ProgressColumn):
@@ -32,23 +35,35 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def block_progress() -> Iterator[Update]:
-    """A bar on the terminal for blocks; yields what to call."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, speed_estimate_period=60) as bar:
+def _resumed(bar: Progress) -> Iterator[Update]:
+    """Show a bar whose rate leaves out what is done already at the first call, by an earlier run."""
+    with bar:
         task = bar.add_task("", total=None)
 
-        def update(what: str, done: int, total: int) -> None:
-            if bar.tasks[0].total is None:  # what an earlier run finished does not count for the rate
-                bar.reset(task, total=total, completed=done)
+        def update(what: str, done: float, total: float) -> None:
+            if bar.tasks[0].total is None:
+                bar.reset(task, total=total, completed=round(done))
             bar.update(task, description=what, completed=done)
 
         yield update
 
 
+def block_progress() -> AbstractContextManager[Update]:
+    """Show a bar for blocks, which stays when they are done; it yields what to call."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+    return _resumed(Progress(*columns, speed_estimate_period=60))
+
+
+def resumed_progress() -> AbstractContextManager[Update]:
+    """Show a bar for work that takes up to days and goes on where it was; it yields what to call."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+               TimeRemainingColumn())
+    return _resumed(Progress(*columns, transient=True, speed_estimate_period=3600))
+
+
 @contextmanager
 def work_progress() -> Iterator[Update]:
-    """A bar on the terminal for anything counted, gone when done; yields what to call."""
+    """Show a bar for anything that is counted, gone when it is done; it yields what to call."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("", total=None)
@@ -57,7 +72,7 @@ def work_progress() -> Iterator[Update]:
 
 @contextmanager
 def stage_progress(what: str) -> Iterator[Callable[[str], None]]:
-    """A line on the terminal for a tool that tells its stage but not how much is left; yields what to call."""
+    """Show a line for a tool that reports its stage but not how much is left; it yields what to call."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, transient=True) as line:
         task = line.add_task(what)

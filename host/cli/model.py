@@ -6,15 +6,7 @@ from typing import Annotated
 
 import typer
 
-from host.compress.cluster import cluster_runner, connected
-from host.compress.compress import compress as compress_model
-from host.compress.decompress import decompress as decompress_model
-from host.compress.plan import LINEAR_LAYERS, Options
-from host.compress.slices import Runner, run_here
-from host.compress.verify import COLUMNS
-from host.compress.verify import inspect as inspect_model
-from host.progress import block_progress
-from host.results import show
+from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat
 
 __all__ = ["compress", "decompress", "inspect"]
 
@@ -22,31 +14,36 @@ _NAMED = 3  # tensors named in a message
 
 
 def _some(names: tuple[str, ...]) -> str:
+    """Return the first names of many, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
 
 
-def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors or Hugging Face folder.")],
-             out: Annotated[Path, typer.Argument(help="Folder to be made, or one to go on with.")],
-             format: Annotated[str, typer.Option(help="seedlm4, seedlm3 or C,P,K.")] = "seedlm4",
-             mode: Annotated[str, typer.Option(help="exact, or paper: the paper's rounding.")] = "exact",
-             bias: Annotated[str, typer.Option(help="Exponent bias by tensor: auto; off is the paper's.")] = "auto",
-             include: Annotated[list[str], typer.Option(help="Glob of matrices to compress; may be repeated.")] =
-             list(LINEAR_LAYERS),  # noqa: B006  typer copies it
-             exclude: Annotated[list[str], typer.Option(help="Glob of matrices to leave alone.")] =
-             [],  # noqa: B006
-             check: Annotated[bool, typer.Option("--check", help="Decode all again, compare with golden.")] = False,
+def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder.")],
+             out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
+             format: SeedlmFormat = "seedlm4", mode: Mode = "exact",
+             bias: Annotated[str, typer.Option(help="Bias of the exponents: auto chooses one for each tensor; off is "
+                                                    "the paper's format.")] = "auto",
+             include: Include = ["*_proj.weight"], exclude: Exclude = [],  # noqa: B006  typer copies them
+             check: Annotated[bool, typer.Option("--check", help="Decode every slice again and compare it with golden."
+                                                 )] = False,
              weighting: Annotated[Path | None, typer.Option(
-                 help="Folder of NAME.npy: what an error in each column of a tensor counts.")] = None,
+                 help="Folder of NAME.npy: how much an error in each column of tensor NAME counts.")] = None,
              device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
              workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
-             scheduler: Annotated[str, typer.Option(help="Dask scheduler, tcp://host:port.")] = "",
-             slice_weights: Annotated[int, typer.Option(help="Weights in the unit of work that is never lost.")] =
-             1 << 20,
-             shard_bytes: Annotated[int, typer.Option(help="Size at which a shard is closed.")] = 1 << 30) -> None:
-    """Compress the linear layers of a model. Interrupted, the same command goes on where it was."""
-    options = Options(format, mode, bias, tuple(include), tuple(exclude),  # type: ignore[arg-type]  # checked there
-                      slice_weights, shard_bytes, device)
+             scheduler: Scheduler = "",
+             slice_weights: Annotated[int, typer.Option(help="Weights in a slice, the unit of work: a slice that is "
+                                                             "finished survives an interruption.")] = 1 << 20,
+             shard_bytes: Annotated[int, typer.Option(help="Size in bytes at which a shard is closed.")] = 1 << 30
+             ) -> None:
+    """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
+    from host.compress.cluster import cluster_runner, connected
+    from host.compress.compress import compress as compress_model
+    from host.compress.plan import Options
+    from host.compress.slices import Runner, run_here
+    from host.progress import block_progress
+
+    options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
     with ExitStack() as stack:
         runner: Runner = run_here
         if scheduler or workers > 1:
@@ -67,9 +64,13 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
 
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
                out: Annotated[Path, typer.Argument(help="Folder to be made.")],
-               dtype: Annotated[str, typer.Option(help="f32, f16 or bf16; default: as before compression.")] = "",
+               dtype: Annotated[str, typer.Option(help="Type of the weights: f32, f16 or bf16; by default "
+                                                  "the type before compression.")] = "",
                ) -> None:
     """Write a compressed model as plain safetensors."""
+    from host.compress.decompress import decompress as decompress_model
+    from host.progress import block_progress
+
     with block_progress() as progress:
         decompress_model(folder, out, dtype.upper() or None, progress)
     print(f"{out}: decompressed")
@@ -78,4 +79,8 @@ def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.
 def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
             verify: Annotated[bool, typer.Option(help="Compare every stream with its digest.")] = True) -> None:
     """List the compressed tensors of a folder and verify them."""
-    show(str(folder), COLUMNS, inspect_model(folder, verify))
+    from host.compress.verify import inspect as inspect_model
+    from host.rows.tables import show
+
+    rows = inspect_model(folder, verify)
+    show(str(folder), rows[0].columns(), rows, lambda row: row is rows[-2])

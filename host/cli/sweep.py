@@ -5,61 +5,57 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from golden.spec import ACT_BITS, FORMATS, parse_format
-from host.errors import CheckError, UserError
+from golden.spec import ACT_BITS
+from host.cli.options import ALL_FORMATS, ActBits, Bus, Formats, Layer, Scheduler, engines, names
+from host.errors import CheckError, choose
 from host.folders import report_folder
-from host.measure.models import MATRICES, PRESETS, find_model
-from host.measure.sweep import COLUMNS, Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
-from host.measure.sweep_workers import cluster, processes
-from host.plots.sweep import draw
-from host.results import markdown, require_exact, show, write
-from hw.config import EngineConfig
 from sim.dram.presets import preset
-from sim.tools.toolchain import require
 
 __all__ = ["sweep"]
 
-
-def _names(what: str, text: str) -> tuple[str, ...]:
-    """Names separated by blanks, each once."""
-    names = tuple(dict.fromkeys(text.split()))
-    if not names:
-        raise UserError(f"no {what} given: name some, separated by blanks")
-    return names
+_MODELS, _MATRICES, _MEMORIES = "--models Llama-3-8B", "--matrices layer", "--memory ddr4-2400"
+"""Examples of options, for messages."""
 
 
 def _matrices(text: str) -> tuple[str, ...]:
+    """Return the matrices of a sweep."""
+    from host.measure.models import MATRICES
+
     known = ("layer", *MATRICES, "lm_head")
-    names = known if text == "all" else _names("matrices", text)
-    for name in names:
-        if name not in known:
-            raise UserError(f"unknown matrix {name!r}: MATRICES are of {', '.join(known)}, or all")
-    return names
+    chosen = known if text == "all" else names("matrices", text, _MATRICES)
+    for name in chosen:
+        choose(name, dict.fromkeys(known), "unknown matrix {!r}: MATRICES are of {}, or all")
+    return chosen
 
 
-def sweep(models: Annotated[str, typer.Option(help="Presets, config.json files or checkpoints, separated by blanks.")]
-          = " ".join(PRESETS),
-          formats: Annotated[str, typer.Option(help="Formats: fp16, int4, seedlm4, seedlm3 or C,P,K.")]
-          = " ".join(FORMATS),
+def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json files or checkpoints, separated by "
+                                                          "blanks; by default all presets, which are Llama's.")] = None,
+          formats: Formats = ALL_FORMATS,
           memories: Annotated[str, typer.Option("--memory", help="Memory presets, separated by blanks.")]
           = "ddr4-2400",
-          bus: Annotated[int, typer.Option(help="Bus width in bits, a power of two from 32 to 1024.")] = 512,
-          matrices: Annotated[str, typer.Option(help="layer, lm_head, q_proj, ..., or all.")] = "layer",
-          exact: Annotated[bool, typer.Option(help="Everything in RTL, however long it takes.")] = False,
-          seconds: Annotated[float, typer.Option(min=0, help="Without --exact: how long RTL may take, about.")] = 180,
+          bus: Bus = 512,
+          matrices: Annotated[str, typer.Option(help="What to run, separated by blanks: layer, lm_head, a matrix such "
+                                                     "as q_proj; or all.")] = "layer",
+          exact: Annotated[bool, typer.Option(help="Run everything in RTL, however long it takes.")] = False,
+          seconds: Annotated[float, typer.Option(min=0, help="Time that RTL may take, about, without --exact.")] = 180,
           context: Annotated[int, typer.Option(min=0, help="Tokens whose keys and values a token reads.")] = 2048,
-          layer: Annotated[int, typer.Option(min=0, help="Decoder layer, of a checkpoint.")] = 0,
-          act_bits: Annotated[int, typer.Option(help="Width of an activation, 16 or 8.")] = ACT_BITS,
-          workers: Annotated[int, typer.Option(min=0, help="Processes; 0 for one on every core.")] = 0,
-          scheduler: Annotated[str, typer.Option(help="Address of a Dask scheduler, in place of processes.")] = "",
-          ) -> None:
-    """Layers of whole models through the engine: cycles, speed-up and tokens a second, in RTL or by the cycle model."""
-    plan = Sweep(tuple(map(find_model, _names("models", models))),
-                 tuple(EngineConfig(parse_format(name), bus, act_bits=act_bits).name
-                       for name in _names("formats", formats)),
-                 _names("memories", memories), _matrices(matrices), bus, act_bits, context, layer)
+          layer: Layer = 0, act_bits: ActBits = ACT_BITS,
+          workers: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0 for one on every core.")] = 0,
+          scheduler: Scheduler = "") -> None:
+    """Sweep over layers of whole models: cycles, speed-up and tokens a second, in RTL or by the cycle model."""
+    from host.measure.models import PRESETS, find_model
+    from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
+    from host.measure.sweep_workers import cluster, processes
+    from host.plots.sweep import charts
+    from host.progress import resumed_progress
+    from host.report.writer import finish
+    from host.rows.tables import markdown
+    from sim.tools.toolchain import require
+
+    chosen = tuple(PRESETS) if models is None else names("models", models, _MODELS)
+    plan = Sweep(tuple(map(find_model, chosen)), tuple(config.name for config in engines(formats, bus, act_bits)),
+                 names("memories", memories, _MEMORIES), _matrices(matrices), bus, act_bits, context, layer)
     for name in plan.memories:
         preset(name)
     require("verilator")
@@ -67,18 +63,9 @@ def sweep(models: Annotated[str, typer.Option(help="Presets, config.json files o
     (folder / "points").mkdir(exist_ok=True)
     points = points_of(plan)
     in_rtl = points if exact else affordable(points, seconds * cores)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn())
-    with (cluster(scheduler) if scheduler else processes(min(cores, max(len(in_rtl), 1)))) as runner, \
-            Progress(*columns, transient=True, speed_estimate_period=3600) as bar:
-        task = bar.add_task("")
-
-        def update(what: str, done: float, total: float) -> None:
-            if not bar.tasks[0].description:  # what an earlier sweep finished does not count for the rate
-                bar.reset(task, total=total, completed=round(done))
-            bar.update(task, description=what, completed=done)
-
-        rows = run_sweep(plan, in_rtl, folder / "points", runner, update)
+    runners = cluster(scheduler) if scheduler else processes(min(cores, max(len(in_rtl), 1)))
+    with runners as runner, resumed_progress() as progress:
+        rows = run_sweep(plan, in_rtl, folder / "points", runner, progress)
     settings = {
         **asdict(plan), "models": [{key: str(value) for key, value in asdict(model).items()} for model in plan.models],
         "exact": exact, "seconds": seconds, "in_rtl": len(in_rtl), "points": len(points),
@@ -86,16 +73,11 @@ def sweep(models: Annotated[str, typer.Option(help="Presets, config.json files o
         "weights": "random valid streams of the models' shapes, or of the checkpoints that are named",
         "activations": "random, every finite FP16 bit pattern alike",
     }
-    path = write(folder, settings, rows)
     write_csv(rows, folder / "report.csv")
-    draw(rows, folder)
-    headings, layers = summary(rows)
-    (folder / "report.md").write_text(markdown(headings, layers))
-    origins = ", ".join(dict.fromkeys(row["weights_from"] for row in rows if row.get("weights_from")))
-    show(f"{bus}-bit bus; source rtl: simulated by Verilator, weights {origins or '-'}, results compared with golden "
-         f"bit for bit; source model: cycle model; tokens/s at a context of {context}",
-         COLUMNS, [{**row, "section": row["format"] == plan.formats[-1]} for row in rows])
-    print(f"report: {path}, and beside it report.csv, charts and, for layers in short, report.md")
-    require_exact([row for row in rows if row.get("bit_exact") is not None], "{model} {matrix} {format} on {memory}")
+    origins = ", ".join(dict.fromkeys(row.weights_from for row in rows if row.weights_from))
+    finish(folder, settings, rows, f"{bus}-bit bus; source rtl: simulated by Verilator, weights {origins or '-'}, "
+           "results compared with golden bit for bit; source model: cycle model; tokens/s at a context of "
+           f"{context}", ends_section=lambda row: row.format == plan.formats[-1], table=markdown(*summary(rows)),
+           charts=lambda: charts(rows))
     if failed := failures(rows):
         raise CheckError("\n".join(["some points of the sweep did not run:", *failed]))

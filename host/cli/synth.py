@@ -1,62 +1,82 @@
-"""Commands that synthesise, place and route the engine."""
+"""Commands that make hardware of the engine: Verilog, area, place and route; and its register map."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from time import monotonic
 from typing import Annotated
 
 import typer
 
+from golden.spec import ACT_BITS
+from host.cli.options import ALL_FORMATS, ActBits, Bus, Formats, PlacerSeed, engines
 from host.errors import TargetError
 from host.folders import report_folder
-from host.plots.area import area_chart
-from host.plots.style import save
-from host.progress import stage_progress, work_progress
-from host.results import markdown, show, write
-from host.synth import area as measure
-from host.synth import place_and_route as placing
-from hw.configurations import CONFIGURATIONS
-from hw.flow import nextpnr
 
-__all__ = ["area", "pnr"]
+__all__ = ["area", "pnr", "registers", "verilog"]
 
 
-def area(configs: Annotated[str, typer.Option(help="Named configurations, see hw/configurations.py; default: all for "
-                                              "7-series.")] = "") -> None:
-    """LUTs, flip-flops, DSPs and block RAMs of engines, block by block, beside the published ones."""
-    names = measure.chosen(configs)
+def registers() -> None:
+    """Print the register map, as Markdown."""
+    from host.rows.registers import RegisterRow
+    from host.rows.tables import markdown
+    from hw.engine.registers import REGISTERS
+
+    rows = [RegisterRow(offset=f"{register.offset:#04x}", name=register.name, access=register.access, doc=register.doc)
+            for register in REGISTERS]
+    print(markdown(RegisterRow.columns(), [row.record() for row in rows]), end="")
+
+
+def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
+    """Write the engine as SystemVerilog, with flat AXI pins, into build/rtl."""
+    from hw.engine.pins import EnginePins
+    from hw.flow.verilog import emit
+
+    configs = engines(formats, bus, act_bits)
+    folder = report_folder("rtl")
+    for config in configs:
+        path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
+        emit(EnginePins(config), path, "seedlm_engine")
+        print(path)
+
+
+def area(configs: Annotated[str, typer.Option(help="Names of configurations in hw/configurations.py, separated by "
+                                              "blanks; by default all for 7-series.")] = "") -> None:
+    """Synthesise engines, block by block: LUTs, flip-flops, DSPs and block RAMs, beside the published ones."""
+    from host.plots.area import area_chart
+    from host.progress import work_progress
+    from host.report.writer import finish
+    from host.synth import area as measure
+    from hw.configurations import CONFIGURATIONS
+
+    chosen = measure.chosen(configs)
     folder = report_folder("area")
     with work_progress() as progress:
-        rows = [*measure.areas(names, folder.parent / "synthesis", progress), measure.PUBLISHED]
-    show("area: Yosys's cells before packing; blocks are synthesised apart, so their sum differs from the total",
-         measure.COLUMNS, [{**row, "section": row["block"] == "total"} for row in rows])
+        rows = [*measure.areas(chosen, folder.parent / "synthesis", progress), measure.PUBLISHED]
     settings = {"configurations": {name: {"engine": asdict(CONFIGURATIONS[name].engine),
-                                          "family": CONFIGURATIONS[name].target.family} for name in names}}
-    path = write(folder, settings, rows)
-    (folder / "report.md").write_text(markdown(measure.COLUMNS, rows))
-    if figure := area_chart(rows):
-        save(figure, folder, "area")
-    print(f"report: {path}, and beside it report.md and area.png")
+                                          "family": CONFIGURATIONS[name].target.family} for name in chosen}}
+    finish(folder, settings, rows,
+           "area: Yosys's cells before packing; blocks are synthesised apart, so their sum differs from the total",
+           ends_section=lambda row: row.block == "total", charts=lambda: {"area": area_chart(rows)})
 
 
-def pnr(config: Annotated[str, typer.Option(help="Named configuration, see hw/configurations.py.")],
-        seed: Annotated[int, typer.Option(min=0, help="Of the placer; netlists are kept between seeds.")] = 1) -> None:
+def pnr(config: Annotated[str, typer.Option(help="Name of a configuration in hw/configurations.py.")],
+        seed: PlacerSeed = 1) -> None:
     """Place and route an engine on ECP5: utilisation and Fmax; exit status 1 below the configuration's target."""
+    from host.progress import stage_progress
+    from host.report.writer import finish
+    from host.synth import place_and_route as placing
+    from hw.flow import nextpnr
+
     configuration, target = placing.chosen(config)
     command = placing.tool()
     folder = report_folder(f"pnr/{config}")
-    log = folder / f"seed-{seed}" / "nextpnr.log"
-    print(f"nextpnr's log: {log}", flush=True)
+    print(f"nextpnr's log: {folder / f'seed-{seed}' / 'nextpnr.log'}", flush=True)
     start = monotonic()
     with stage_progress(config) as update:
         row = placing.place(config, seed, folder.parent.parent, update)
-    row["seconds"] = round(monotonic() - start, 1)
-    show(f"{config}: LFE5U-{target.size}, {target.package}, grade {target.speed}; placed and routed by nextpnr",
-         placing.COLUMNS, [row])
-    print(placing.critical_path(row))
+    row = replace(row, seconds=round(monotonic() - start, 1))
     settings = {"config": config, "engine": asdict(configuration.engine), "target": asdict(target), "seed": seed,
                 "nextpnr": nextpnr.version(command)}
-    report = write(folder, settings, [row])
-    (folder / "report.md").write_text(markdown(placing.COLUMNS, [row]))
-    print(f"report: {report}, and beside it report.md")
-    if not row["met"]:
-        raise TargetError(f"{config} reaches {row['fmax_mhz']:.1f} MHz, below its target of {target.target_mhz:g} MHz")
+    finish(folder, settings, [row], f"{config}: LFE5U-{target.size}, {target.package}, grade {target.speed}; placed "
+           "and routed by nextpnr", notes=placing.critical_path(row))
+    if not row.met:
+        raise TargetError(f"{config} reaches {row.fmax_mhz:.1f} MHz, below its target of {target.target_mhz:g} MHz")

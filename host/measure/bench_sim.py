@@ -10,17 +10,13 @@ from golden.spec import parse_format
 from host.device.arena import Loaded, memory_needed
 from host.device.device import DeviceError
 from host.device.driver import Driver, Product
-from host.results import Column, Row
+from host.rows.bench import SimulatorRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import SimDevice, SimulatedDevice
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights
 
-__all__ = ["COLUMNS", "Work", "bench_sim"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("format", "format", ""), ("path", "path", ""), ("cycles", "cycles a run", ",d"), ("runs", "runs", "d"),
-    ("cycles_per_s", "cycles/s", ",.0f"), ("weights_per_s", "weights/s", ",.0f"), ("bit_exact", "exact", ""))
+__all__ = ["Work", "bench_sim"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ def _timed(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> tuple[flo
     return perf_counter() - start, done
 
 
-def bench_sim(name: str, work: Work) -> list[Row]:
+def bench_sim(name: str, work: Work) -> list[SimulatorRow]:
     """Measure both paths in the format called ``name``.
 
     Runs of the two alternate, and the fastest of each counts, so that other work on the machine disturbs little. A
@@ -75,6 +71,6 @@ def bench_sim(name: str, work: Work) -> list[Row]:
                     raise DeviceError(f"in {name} the native simulator counts {counters}, and a run of "
                                       f"{path} {done.counters}")
     cycles = counters.cycles
-    return [{"format": name, "path": path, "cycles": cycles, "runs": len(times[path]),
-             "cycles_per_s": cycles / min(times[path]), "weights_per_s": work.rows * work.cols / min(times[path]),
-             "bit_exact": exact[path]} for path in devices]
+    return [SimulatorRow(format=name, path=path, cycles=cycles, runs=len(times[path]),
+                         cycles_per_s=cycles / min(times[path]), weights_per_s=work.rows * work.cols / min(times[path]),
+                         bit_exact=exact[path]) for path in devices]

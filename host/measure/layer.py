@@ -3,12 +3,11 @@ and compared."""
 
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from golden.int4 import quantise
 from golden.product import Weights, product, restored
@@ -19,24 +18,16 @@ from host.device.driver import Driver, Product, check_shape, mean
 from host.encoder.cache import compressed
 from host.errors import UserError
 from host.packing.image import StoredMatrix
-from host.results import Column, Row
+from host.progress import Update, no_progress
+from host.rows.causes import CAUSES
+from host.rows.layer import LayerRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import SimulatedDevice, open_device
 from sim.dram.presets import Dram
 
-__all__ = ["COLUMNS", "PAPER_COLUMNS", "SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
+__all__ = ["SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
            "products_over_phases", "simulate"]
 
-COLUMNS: tuple[Column, ...] = (
-    ("matrix", "matrix", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("format", "format", ""),
-    ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"), ("cycles", "cycles", ",d"),
-    ("beats", "beats", ",d"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"),
-    ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
-    ("speedup", "speed-up", ".3f"), ("limit_fraction", "of limit", ".1%"), ("bit_exact", "exact", ""),
-)
-PAPER_COLUMNS = (*COLUMNS[:-1], ("published_cycles", "paper cycles", ",d"),
-                 ("published_speedup", "paper speed-up", ".2f"), COLUMNS[-1])
-"""The same beside what the paper published."""
 _PHASES = 16
 """A run shorter than this many refresh intervals is repeated so often, from as many points of the interval, and its
 cycles averaged: whether a refresh falls into it would otherwise be luck."""
@@ -60,6 +51,12 @@ class Matrix:
     name: str
     weights: np.ndarray
     stored: StoredMatrix | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, cols = self.weights.shape
+        return rows, cols
 
     @property
     def activations(self) -> np.ndarray:
@@ -118,14 +115,13 @@ def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded
     return products
 
 
-def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> Row:
-    """What runs took, where their cycles went, and whether their results are golden's."""
+def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> dict[str, Any]:
+    """Fields of a row that runs give: what they took, where their cycles went, whether their results are golden's."""
     counters = [run.counters for run in products]
     cycles, average = [run.cycles for run in counters], mean(counters)
     moved = average.bytes_read + average.bytes_written
     return {
-        "cycles": average.cycles, "beats": average.beats, "bytes": moved,
-        **{name: getattr(average, name) for name in ("starved", "refresh", "stalled", "drain")},
+        "cycles": average.cycles, "bytes": moved, **{cause.name: getattr(average, cause.name) for cause in CAUSES},
         "speedup": None, "memory": job.memory,
         "limit_fraction": moved * 8 / job.bus_bits / (dram.sequential_limit * dram.word_rate(job.bus_bits)
                                                       * sum(cycles) / len(cycles)),
@@ -136,75 +132,61 @@ def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram:
     }
 
 
-def _row(matrix: Matrix, name: str, weights: Weights, image_bytes: int) -> Row:
-    """What is known of a matrix in a format before it runs."""
-    rows, cols = matrix.weights.shape
+def _relative_error(matrix: Matrix, weights: Weights) -> float:
+    """Frobenius error of compressed weights, relative to the matrix."""
+    if isinstance(weights, StoredMatrix):
+        return weights.error
     norm = float(np.linalg.norm(matrix.weights))
-    error = float(np.linalg.norm(restored(weights) - matrix.weights)) / norm if norm else 0.0
-    return {
-        "matrix": matrix.name, "rows": rows, "cols": cols, "format": name,
-        "bits_per_weight": 8 * image_bytes / (rows * cols),
-        "relative_error": weights.error if isinstance(weights, StoredMatrix) else error,
-    }
+    return float(np.linalg.norm(restored(weights) - matrix.weights)) / norm if norm else 0.0
 
 
-def _chain_row(rows: list[Row]) -> Row:
-    """The same of all matrices together."""
-    weights = [row["rows"] * row["cols"] for row in rows]
-    bits = sum(row["bits_per_weight"] * count for row, count in zip(rows, weights, strict=True)) / sum(weights)
-    return {"matrix": "layer", "rows": None, "cols": None, "format": rows[0]["format"], "bits_per_weight": bits,
-            "relative_error": None}
-
-
-def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, progress: Progress) -> Iterator[Row]:
+def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, update: Update) -> Iterator[LayerRow]:
     """Rows of all matrices in one format; with ``chain``, of one run through all of them last."""
     config = EngineConfig(parse_format(name), job.bus_bits, act_bits=job.act_bits)
-    shapes: list[Any] = [matrix.weights.shape for matrix in matrices]
+    shapes: list[tuple[int, int]] = [matrix.shape for matrix in matrices]
     for shape in shapes:
         check_shape(config, shape)
-    task = progress.add_task(f"{name}: compress", total=None)
-    ready = []
-    for matrix in matrices:
-        progress.update(task, description=f"{name}: compress {matrix.name}")
-        ready.append(prepared(config, matrix, lambda done, total: progress.update(task, completed=done,
-                                                                                     total=total)))
-    progress.update(task, description=f"{name}: build the simulator", completed=0, total=None)
-    parts = [shapes] if chain else [[shape] for shape in shapes]
-    memory_bytes = max(memory_needed(config, part) for part in parts)
-    with open_device(config, job.memory, memory_bytes, job.simulator) as device:
-        driver, rows, expected = Driver(device, config), [], []
+    ready = [prepared(config, matrix, partial(update, f"{name}: compress {matrix.name}")) for matrix in matrices]
+    parts, total = [shapes] if chain else [[shape] for shape in shapes], len(matrices) + chain
+    update(f"{name}: build the simulator", 0, total)
+    with open_device(config, job.memory, max(memory_needed(config, part) for part in parts), job.simulator) as device:
+        driver, expected, image_bits = Driver(device, config), [], 0
         for done, (matrix, weights) in enumerate(zip(matrices, ready, strict=True)):
-            progress.update(task, description=f"{name}: simulate {matrix.name}", completed=done,
-                            total=len(matrices) + chain)
+            update(f"{name}: simulate {matrix.name}", done, total)
             loaded = driver.load((weights, matrix.activations))
             expected.append(product(weights, matrix.activations, job.act_bits))
-            rows.append(_row(matrix, name, weights, loaded.matrices[0].image_bytes))
-            yield rows[-1] | _timing(products_over_phases(device, driver, loaded), expected[-1:], job, device.dram)
+            rows, cols = matrix.shape
+            bits = 8 * loaded.matrices[0].image_bytes
+            image_bits += bits
+            yield LayerRow(matrix=matrix.name, rows=rows, cols=cols, format=name, bits_per_weight=bits / (rows * cols),
+                           relative_error=_relative_error(matrix, weights),
+                           **_timing(products_over_phases(device, driver, loaded), expected[-1:], job, device.dram))
         if chain:
-            progress.update(task, description=f"{name}: simulate all as a chain", completed=len(matrices))
+            update(f"{name}: simulate all as a chain", len(matrices), total)
             loaded = driver.load(*((weights, matrix.activations)
                                    for weights, matrix in zip(ready, matrices, strict=True)))
-            yield _chain_row(rows) | _timing(products_over_phases(device, driver, loaded), expected, job, device.dram)
+            yield LayerRow(matrix="layer", rows=None, cols=None, format=name, relative_error=None,
+                           bits_per_weight=image_bits / sum(rows * cols for rows, cols in shapes),
+                           **_timing(products_over_phases(device, driver, loaded), expected, job, device.dram))
     if device.waves:
-        progress.console.print(f"waveform: {device.waves}")
-    progress.remove_task(task)
+        print(f"waveform: {device.waves}")
 
 
-def simulate(job: Job, matrices: list[Matrix], chain: bool = True) -> list[Row]:
+def simulate(job: Job, matrices: list[Matrix], chain: bool = True, update: Update = no_progress) -> list[LayerRow]:
     """Run every matrix in every format; with ``chain``, all of them in one run too.
 
     Returns
     -------
-    list of rows, matrix by matrix, formats in the job's order within each; the chain, as ``layer``, last
+    list of LayerRow
+        Matrix by matrix, formats in the job's order within each; the chain, as ``layer``, last.
+
+    Raises
+    ------
+    UserError
+        When an engine cannot take a matrix, or a format its weights.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    measured: dict[str, list[Row]] = {}
-    with Progress(*columns, transient=True) as progress:
-        for name in job.formats:
-            measured[name] = list(_measure(job, name, matrices, chain, progress))
-    ordered = [row for rows in zip(*measured.values(), strict=True) for row in rows]
-    if "fp16" in measured:
-        for name in job.formats:
-            for row, baseline in zip(measured[name], measured["fp16"], strict=True):
-                row["speedup"] = baseline["cycles"] / row["cycles"]
-    return ordered
+    measured = {name: list(_measure(job, name, matrices, chain, update)) for name in job.formats}
+    if baselines := measured.get("fp16"):
+        measured = {name: [replace(row, speedup=baseline.cycles / row.cycles)
+                           for row, baseline in zip(rows, baselines, strict=True)] for name, rows in measured.items()}
+    return [row for rows in zip(*measured.values(), strict=True) for row in rows]

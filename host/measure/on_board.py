@@ -1,7 +1,6 @@
 """A product on a board: loaded, verified, run, compared with golden, and set beside the same on another bitstream."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,20 +13,14 @@ from host.device.driver import Driver, check_shape, mean
 from host.device.serial_device import SerialDevice
 from host.errors import UserError
 from host.measure.layer import SIGMA, Matrix, prepared
-from host.results import Column, Row
+from host.progress import Update
+from host.rows.board import BoardRow
+from host.rows.causes import CAUSES
 from hw.boards.system import engine_config
 from hw.engine.registers import ID, OFFSETS, identity
 from hw.sdram.part import DATA_BITS
 
-__all__ = ["COLUMNS", "baseline_cycles", "run", "serial_path"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("format", "format", ""), ("rows", "rows", "d"), ("cols", "cols", "d"), ("cycles", "cycles", ",d"),
-    ("microseconds", "µs", ",.0f"), ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"),
-    ("stalled", "stalled", ",d"), ("drain", "drain", ",d"), ("peak_fraction", "of SDRAM peak", ".1%"),
-    ("speedup", "speed-up", ".3f"), ("bit_exact", "exact", ""),
-)
-Update = Callable[[str, int, int], None]
+__all__ = ["baseline_cycles", "run", "serial_path"]
 
 
 def serial_path(device: str) -> str:
@@ -69,7 +62,7 @@ def _check_engine(device: SerialDevice, name: str) -> None:
         raise DeviceError(f"the board's bitstream is the one for {held}: load that for {name}, or give --format {held}")
 
 
-def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update: Update) -> Row:
+def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update: Update) -> BoardRow:
     """A product of a Gaussian matrix and vector: a row of the mean of ``runs``, without a speed-up.
 
     Raises
@@ -93,11 +86,9 @@ def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update
     counters = [one.counters for one in products]
     cycles, average = sum(one.cycles for one in counters) / runs, mean(counters)
     moved = average.bytes_read + average.bytes_written
-    return {
-        "format": name, "rows": rows, "cols": cols, "cycles": average.cycles,
-        "microseconds": cycles / device.clock_hz * 1e6,
-        **{key: getattr(average, key) for key in ("starved", "refresh", "stalled", "drain")},
-        "bytes": moved, "peak_fraction": moved / (cycles * DATA_BITS // 8), "speedup": None,
-        "bit_exact": all(np.array_equal(one.y.view(np.uint32), expected.view(np.uint32)) for one in products),
-        "runs": runs, "clock_mhz": device.clock_hz / 1e6, "frames_repeated": device.repeated,
-    }
+    counted = {cause.name: getattr(average, cause.name) for cause in CAUSES if cause.name != "beats"}
+    return BoardRow(
+        format=name, rows=rows, cols=cols, cycles=average.cycles, microseconds=cycles / device.clock_hz * 1e6,
+        bytes=moved, peak_fraction=moved / (cycles * DATA_BITS // 8),
+        bit_exact=all(np.array_equal(one.y.view(np.uint32), expected.view(np.uint32)) for one in products),
+        runs=runs, clock_mhz=device.clock_hz / 1e6, frames_repeated=device.repeated, **counted)

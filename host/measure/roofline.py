@@ -14,21 +14,15 @@ from golden.spec import parse_format
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver
 from host.progress import Update
-from host.results import Column, Row
+from host.rows.roofline import RooflineRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import open_device
 from sim.device.memory_rate import sequential_rate
 from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import Dram, preset
 
-__all__ = ["COLUMNS", "roofline"]
+__all__ = ["roofline"]
 
-COLUMNS: tuple[Column, ...] = (
-    ("memory", "memory", ""), ("format", "format", ""), ("peak_bytes_per_s", "peak, B/s", ".4g"),
-    ("limit_bytes_per_s", "limit, B/s", ".4g"), ("limit_of_peak", "limit of peak", ".2%"),
-    ("achieved_fraction", "achieved of limit", ".2%"), ("peak_fraction", "achieved of peak", ".2%"),
-    ("weights_per_cycle", "weights/cycle", ".2f"), ("bit_exact", "exact", ""), ("source", "source", ""),
-)
 _RESULT_BITS = 32
 _COLS = 1536
 """Columns of the matrices: whole blocks and groups in every format."""
@@ -60,7 +54,7 @@ def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, floa
 
 
 def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int, simulator: str,
-             update: Update) -> Iterator[Row]:
+             update: Update) -> Iterator[RooflineRow]:
     """A row for every memory and format, as they are measured."""
     done, total = 0, len(memories) * (1 + len(formats))
     for name in memories:
@@ -73,9 +67,7 @@ def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int,
             update(f"{name}: {fmt}", done, total)
             moved, weights, exact = _rate(EngineConfig(parse_format(fmt), bus_bits), dram, simulator)
             done += 1
-            yield {
-                "memory": name, "format": fmt, "bus_bits": bus_bits, "peak_bytes_per_s": peak,
-                "limit_bytes_per_s": peak and peak * limit, "limit_of_peak": limit,
-                "achieved_fraction": moved / most / limit, "peak_fraction": moved / most,
-                "weights_per_cycle": weights, "bit_exact": exact, "source": "rtl",
-            }
+            yield RooflineRow(
+                memory=name, format=fmt, bus_bits=bus_bits, peak_bytes_per_s=peak,
+                limit_bytes_per_s=peak and peak * limit, limit_of_peak=limit, achieved_fraction=moved / most / limit,
+                peak_fraction=moved / most, weights_per_cycle=weights, bit_exact=exact, source="rtl")

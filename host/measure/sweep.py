@@ -9,29 +9,24 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from golden.spec import ACT_BITS
 from host.device.driver import check_shape
 from host.measure.models import ModelShape
-from host.measure.sweep_point import Point, predicted
+from host.measure.sweep_point import Point, Result, predicted
 from host.measure.sweep_workers import Runner, sources
-from host.results import Column, Row
+from host.progress import Update
+from host.rows.causes import CAUSES
+from host.rows.rows import Column
+from host.rows.sweep import SweepRow
 from sim.dram.presets import Dram, preset
 
-__all__ = ["COLUMNS", "Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
+__all__ = ["Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
 
-COLUMNS: tuple[Column, ...] = (
-    ("model", "model", ""), ("matrix", "matrix", ""), ("memory", "memory", ""), ("format", "format", ""),
-    ("cycles", "cycles", ",d"), ("speedup", "speed-up", ".4f"), ("limit_fraction", "of limit", ".2%"),
-    ("weights_per_cycle", "weights/cycle", ".1f"), ("tokens_per_s", "tokens/s", ".3g"), ("source", "source", ""),
-    ("model_deviation", "model off by", "+.3%"), ("bit_exact", "exact", ""),
-)
-CAUSES = ("beats", "starved", "refresh", "stalled", "drain")
-Update = Callable[[str, float, float], None]
-"""What has just been finished, seconds of work done, and of all of it."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ def _kept(point: Point, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
-def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Update) -> Iterator[tuple[Point, Row]]:
+def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Update) -> Iterator[tuple[Point, Result]]:
     """Results of points, those first that were kept."""
     done, total = 0.0, sum(point.seconds for point in points)
     missing = []
@@ -101,54 +96,52 @@ def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Updat
         yield point, result
 
 
-def _rates(row: Row, weights: int, dram: Dram, bus_bits: int) -> Row:
-    """Figures that follow from a row's cycles and bytes."""
-    words = row["bytes"] * 8 / bus_bits
+def _rates(cycles: int, moved: float, weights: int, dram: Dram, bus_bits: int) -> dict[str, Any]:
+    """Return the fields of a row that follow from its cycles, its bytes and its weights."""
     return {
-        "weights": weights, "bytes_per_weight": row["bytes"] / weights, "weights_per_cycle": weights / row["cycles"],
-        "limit_fraction": words / (dram.sequential_limit * dram.word_rate(bus_bits) * row["cycles"]),
+        "cycles": cycles, "bytes": moved, "weights": weights, "bytes_per_weight": moved / weights,
+        "weights_per_cycle": weights / cycles,
+        "limit_fraction": moved * 8 / bus_bits / (dram.sequential_limit * dram.word_rate(bus_bits) * cycles),
         "clock_mhz": dram.fabric_mhz, "clock_source": f"the memory's, {dram.ck_mhz:g} MHz / {dram.ratio}"
         if dram.ck_mhz else None,
     }
 
 
-def _point_row(point: Point, result: Row | None) -> Row:
+def _point_row(point: Point, result: Result | None) -> SweepRow:
     """The row of a point: of its result from RTL, or of the model where there is none."""
-    dram, model = preset(point.memory), asdict(predicted(point))
-    counters = result if result and "error" not in result else model
-    row: Row = {
-        "model": point.model.name, "matrix": point.matrix, "format": point.format, "memory": point.memory,
-        "bus_bits": point.bus_bits, "cycles": counters["cycles"], **{cause: counters[cause] for cause in CAUSES},
-        "bytes": counters["beats"] * point.bus_bits // 8 + counters["bytes_written"],
-        "runs": len(point.chains()), "source": "model" if counters is model else "rtl",
-        "bit_exact": None if counters is model else result and result["bit_exact"],
-        "weights_from": None if counters is model else str(point.model.path or "random"),
-        "model_cycles": model["cycles"],
-        "model_deviation": None if counters is model else model["cycles"] / counters["cycles"] - 1,
-        "error": result.get("error") if result else None, "speedup": None, "tokens_per_s": None,
-    }
-    return row | _rates(row, point.weights, dram, point.bus_bits)
+    model = asdict(predicted(point))
+    in_rtl = result is not None and "error" not in result
+    counters = result if result is not None and in_rtl else model
+    return SweepRow(
+        model=point.model.name, matrix=point.matrix, format=point.format, memory=point.memory, bus_bits=point.bus_bits,
+        runs=len(point.chains()), source="rtl" if in_rtl else "model", model_cycles=model["cycles"],
+        bit_exact=counters["bit_exact"] if in_rtl else None,
+        weights_from=str(point.model.path or "random") if in_rtl else None,
+        model_deviation=model["cycles"] / counters["cycles"] - 1 if in_rtl else None,
+        error=result.get("error") if result else None,
+        **{cause.name: counters[cause.name] for cause in CAUSES},
+        **_rates(counters["cycles"], counters["beats"] * point.bus_bits // 8 + counters["bytes_written"], point.weights,
+                 preset(point.memory), point.bus_bits))
 
 
-def _token_row(layer: Row, head: Row, model: ModelShape, sweep: Sweep) -> Row:
+def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep) -> SweepRow:
     """A token: all layers, lm_head, and the KV cache."""
-    dram = preset(layer["memory"])
+    dram = preset(layer.memory)
     cache_bytes = model.kv_cache_bytes(sweep.context)
     cache_cycles = cache_bytes * 8 / sweep.bus_bits / (dram.sequential_limit * dram.word_rate(sweep.bus_bits))
-    cycles = round(model.layers * layer["cycles"] + head["cycles"] + cache_cycles)
-    row: Row = {
-        **{key: layer[key] for key in ("model", "format", "memory", "bus_bits")}, "matrix": "model", "cycles": cycles,
-        "bytes": model.layers * layer["bytes"] + head["bytes"] + cache_bytes, "kv_cache_bytes": cache_bytes,
-        "context": sweep.context, "source": "model", "layer_source": layer["source"], "lm_head_source": head["source"],
-        "speedup": None, "tokens_per_s": dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
-    }
-    return row | _rates(row, model.streamed_weights, dram, sweep.bus_bits)
+    cycles = round(model.layers * layer.cycles + head.cycles + cache_cycles)
+    return SweepRow(
+        model=layer.model, matrix="model", format=layer.format, memory=layer.memory, bus_bits=layer.bus_bits,
+        kv_cache_bytes=cache_bytes, context=sweep.context, source="model", layer_source=layer.source,
+        lm_head_source=head.source, tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
+        **_rates(cycles, model.layers * layer.bytes + head.bytes + cache_bytes, model.streamed_weights, dram,
+                 sweep.bus_bits))
 
 
-def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runner, update: Update) -> list[Row]:
+def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runner, update: Update) -> list[SweepRow]:
     """Rows of all points of a sweep, of which ``in_rtl`` are run, and of whole models.
 
-    A point that fails has a row from the model, and says why in ``error``.
+    A point that fails has a row from the model, which says why in ``error``. Progress is in seconds of one core.
 
     Raises
     ------
@@ -171,50 +164,54 @@ def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runne
                 rows[of_model["model"]] = _token_row(layer, head, model, sweep)
     for point, row in rows.items():
         if baseline := rows.get(replace(point, format="fp16")):
-            row["speedup"] = baseline["cycles"] / row["cycles"]
+            rows[point] = replace(row, speedup=baseline.cycles / row.cycles)
     order = {model: n for n, model in enumerate(sweep.models)}
     return [rows[point] for point in sorted(rows, key=lambda point: (
         sweep.memories.index(point.memory), order[point.model], point.matrix == "model"))]
 
 
-def summary(rows: Sequence[Row]) -> tuple[tuple[Column, ...], list[Row]]:
-    """Layers in short: a row for each model and memory; the columns that it has."""
-    formats = list(dict.fromkeys(row["format"] for row in rows))
+def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str, Any]]]:
+    """Return layers in short, a record for each model and memory, and the columns that it has.
+
+    The columns depend on the formats: ``cycles``, ``speedup`` and ``tokens_per_s`` are there once for each.
+    """
+    def by_format(key: str, names: Sequence[str]) -> list[Column]:
+        return [replace(column, key=f"{name} {key}", heading=f"{name} {column.heading}")
+                for column in SweepRow.columns((key,)) for name in names]
+
+    formats = list(dict.fromkeys(row.format for row in rows))
     compared = [name for name in formats if "fp16" in formats and name != "fp16"]
-    columns: tuple[Column, ...] = (
-        ("model", "model", ""), ("memory", "memory", ""), ("weights", "weights of a layer", ",d"),
-        *((f"{name} cycles", f"{name} cycles", ",d") for name in formats),
-        *((f"{name} speedup", f"{name} speed-up", ".4f") for name in compared),
-        *((f"{name} tokens", f"{name} tokens/s", ".3g") for name in formats),
-        ("source", "source", ""), ("deviation", "model off by", ".4%"), ("bit_exact", "exact", ""),
-    )
-    short: dict[tuple[str, str], Row] = {}
+    columns = (
+        *SweepRow.columns(("model", "memory")), replace(SweepRow.column("weights"), heading="weights of a layer"),
+        *by_format("cycles", formats), *by_format("speedup", compared), *by_format("tokens_per_s", formats),
+        SweepRow.column("source"), replace(SweepRow.column("model_deviation"), spec=".4%"),
+        SweepRow.column("bit_exact"))
+    short: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
-        key, name = (row["memory"], row["model"]), row["format"]
-        if row["matrix"] == "layer":
-            mine = short.setdefault(key, {"model": row["model"], "memory": row["memory"], "weights": row["weights"],
-                                          "source": row["source"], "deviation": None, "bit_exact": row["bit_exact"]})
-            mine |= {f"{name} cycles": row["cycles"], f"{name} speedup": row["speedup"]}
-            if row["source"] not in mine["source"]:
+        key, name = (row.memory, row.model), row.format
+        if row.matrix == "layer":
+            mine = short.setdefault(key, {"model": row.model, "memory": row.memory, "weights": row.weights,
+                                          "source": row.source, "model_deviation": None, "bit_exact": row.bit_exact})
+            mine |= {f"{name} cycles": row.cycles, f"{name} speedup": row.speedup}
+            if row.source not in mine["source"]:
                 mine["source"] = "rtl, model"
-            if row["source"] == "rtl":
-                mine["deviation"] = max(mine["deviation"] or 0, abs(row["model_deviation"]))
-                mine["bit_exact"] = mine["bit_exact"] is not False and row["bit_exact"]
-        elif row["matrix"] == "model" and key in short:
-            short[key][f"{name} tokens"] = row["tokens_per_s"]
+            if row.model_deviation is not None:
+                mine["model_deviation"] = max(mine["model_deviation"] or 0, abs(row.model_deviation))
+                mine["bit_exact"] = mine["bit_exact"] is not False and row.bit_exact
+        elif row.matrix == "model" and key in short:
+            short[key][f"{name} tokens_per_s"] = row.tokens_per_s
     return columns, list(short.values())
 
 
-def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """The rows as a table for spreadsheets."""
-    keys = list(dict.fromkeys(key for row in rows for key in row))
+def write_csv(rows: Sequence[SweepRow], path: Path) -> None:
+    """Write the rows as a table for spreadsheets."""
+    records = [row.record() for row in rows]
     with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, keys)
+        table = csv.DictWriter(file, list(dict.fromkeys(key for record in records for key in record)))
         table.writeheader()
-        table.writerows(rows)
+        table.writerows(records)
 
 
-def failures(rows: Sequence[Row]) -> list[str]:
-    """A sentence for each point that failed."""
-    return [f"{row['model']} {row['matrix']} {row['format']} on {row['memory']}: {row['error']}" for row in rows
-            if row.get("error")]
+def failures(rows: Sequence[SweepRow]) -> list[str]:
+    """Return a sentence for each point that failed."""
+    return [f"{row.label}: {row.error}" for row in rows if row.error]

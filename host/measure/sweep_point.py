@@ -7,6 +7,7 @@ whose cycles are added up; that costs a start and a drain more for each.
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +21,15 @@ from host.measure.cycle_model import Step, predict
 from host.measure.layer import Matrix, prepared, products_over_phases
 from host.measure.models import INPUTS, MATRICES, ModelShape
 from host.packing.image import SlicedMatrix, slice_rows
-from host.results import Row
 from hw.config import EngineConfig
 from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import preset
 
-__all__ = ["Point", "add_up", "measured", "predicted"]
+__all__ = ["Point", "Result", "add_up", "measured", "predicted"]
 
+Result = dict[str, Any]
+"""What a point gave, as it is kept: the counters of its runs and ``bit_exact``, or ``error``, a sentence."""
 _SLICE = 1 << 20
 """Weights made, packed and multiplied at a time."""
 _SECONDS = {"fp16": 1.6e-7, "": 1.1e-7}
@@ -144,8 +146,8 @@ def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
     return mean([run.counters for run in runs]), exact
 
 
-def measured(point: Point) -> Row:
-    """Counters from RTL, and whether all results are golden's, bit for bit.
+def measured(point: Point) -> Result:
+    """Run a point in RTL.
 
     Raises
     ------

@@ -16,15 +16,14 @@ from golden.tree import source_digest
 from host.compress.cluster import connected
 from host.device.device import DeviceError
 from host.errors import UserError
-from host.measure.sweep_point import Point, measured
-from host.results import Row
+from host.measure.sweep_point import Point, Result, measured
 from hw.config import ConfigError
 from sim.tools.errors import SimulationError, ToolError
 from sim.tools.toolchain import python_versions
 
 __all__ = ["Runner", "cluster", "processes", "sources"]
 
-Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Row]]]
+Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Result]]]
 """Runs points, in any order; of each the row that :func:`host.measure.sweep_point.measured` gives, or its ``error``."""
 
 
@@ -35,7 +34,7 @@ def sources() -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def _run(point: Point, wanted: str) -> Row:
+def _run(point: Point, wanted: str) -> Result:
     """A point, on a worker; whatever goes wrong with it becomes its ``error``."""
     if sources() != wanted:
         return {"error": "the worker's sources are not those that the sweep began with: install the same there, or run "
@@ -46,7 +45,7 @@ def _run(point: Point, wanted: str) -> Row:
         return {"error": str(error) or type(error).__name__}
 
 
-def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[tuple[Point, Row]]:
+def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[tuple[Point, Result]]:
     for future in completed:
         try:
             yield futures[future], future.result()
@@ -74,8 +73,8 @@ def processes(count: int) -> Iterator[Runner]:
     """A runner with ``count`` processes of this machine; they end when it is left."""
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
 
-    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
-        futures: dict[Future[Row], Point] = {pool.submit(_run, point, sources()): point for point in points}
+    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
+        futures: dict[Future[Result], Point] = {pool.submit(_run, point, sources()): point for point in points}
         yield from _finished(futures, as_completed(futures))
 
     try:
@@ -100,7 +99,7 @@ def cluster(scheduler: str) -> Iterator[Runner]:
     with connected(scheduler) as client:
         from distributed import as_completed as completed
 
-        def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
+        def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
             futures = {client.submit(partial(_run, point), sources(), pure=False): point for point in points}
             yield from _finished(futures, completed(futures))
 

@@ -3,39 +3,40 @@
 from typing import TYPE_CHECKING
 
 from host.plots.style import clean, new_figure, styles
-from host.results import Row
+from host.rows.area import AreaRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["area_chart"]
 
-_CELLS = (("lut", "LUTs"), ("ff", "flip-flops"), ("dsp", "DSPs"), ("bram", "block RAMs, 36 kbit"))
+_CELLS = AreaRow.columns(("lut", "ff", "dsp", "bram"))
 _PUBLISHED = ("#d55e00", "||")
 
 
-def area_chart(rows: list[Row]) -> "Figure | None":
+def area_chart(rows: list[AreaRow]) -> "Figure | None":
     """Bars of whole engines; ``rows`` as in the report of area."""
-    whole = [row for row in rows if row["block"] == "total"]
+    whole = [row for row in rows if row.block == "total"]
     if not whole:
         return None
-    kinds = [next((name for name in ("fp16", "int4", "seedlm4", "seedlm3") if row["engine"].startswith(name)),
-                  row["engine"]) for row in whole]
+    kinds = [next((name for name in ("fp16", "int4", "seedlm4", "seedlm3") if row.engine.startswith(name)),
+                  row.engine) for row in whole]
     looks = styles(kinds)
     figure = new_figure(11, 1.0 + 0.32 * len(whole))
     panels = figure.subplots(1, len(_CELLS), sharey=True)
-    for axes, (key, label) in zip(panels, _CELLS, strict=True):
+    for axes, column in zip(panels, _CELLS, strict=True):
         for i, (row, kind) in enumerate(zip(whole, kinds, strict=True)):
-            colour, hatch = (_PUBLISHED if row["source"] == "published"
+            colour, hatch = (_PUBLISHED if row.source == "published"
                              else (looks[kind].colour, looks[kind].hatch))
-            axes.barh(i, row[key], 0.75, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3)
-            axes.text(row[key], i, f" {row[key]:,g}", va="center", fontsize=7)
+            cells = getattr(row, column.key)
+            axes.barh(i, cells, 0.75, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3)
+            axes.text(cells, i, f" {column.text(cells)}", va="center", fontsize=7)
         axes.margins(x=0.35)
-        axes.set_title(label, fontsize=9)
+        axes.set_title(f"{column.heading}, {column.unit}" if column.unit else column.heading, fontsize=9)
         axes.locator_params(axis="x", nbins=4)
         axes.tick_params(labelsize=7)
         clean(axes, "x")
-    names = [f"{row['engine']}, {row['bus_bits']} bits" + (" (published)" if row["source"] == "published" else "")
+    names = [f"{row.engine}, {row.bus_bits} bits" + (" (published)" if row.source == "published" else "")
              for row in whole]
     panels[0].set_yticks(range(len(whole)), names, fontsize=8)
     panels[0].invert_yaxis()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from golden.spec import parse_format
 from host.plots.style import clean, new_figure, numbered, styles
-from host.results import Row
+from host.rows.roofline import RooflineRow
+from host.rows.sweep import SweepRow
 from sim.dram.presets import preset
 
 if TYPE_CHECKING:
@@ -79,25 +80,25 @@ def _figure(points: list[_Point], bus_bits: int, title: str) -> "Figure | None":
     return figure
 
 
-def sweep_roofline(rows: list[Row]) -> "Figure | None":
+def sweep_roofline(rows: list[SweepRow]) -> "Figure | None":
     """Of a sweep: the greatest layer of each format and memory."""
-    greatest: dict[tuple[str, str], Row] = {}
+    greatest: dict[tuple[str, str], SweepRow] = {}
     for row in rows:
-        if row["matrix"] == "layer" and row["limit_fraction"] is not None:
-            key = (row["format"], row["memory"])
-            if key not in greatest or row["weights"] > greatest[key]["weights"]:
+        if row.matrix == "layer":
+            key = (row.format, row.memory)
+            if key not in greatest or row.weights > greatest[key].weights:
                 greatest[key] = row
-    points = [_Point(row["format"], row["memory"], row["bytes_per_weight"], row["weights_per_cycle"],
-                     row["limit_fraction"], row["source"]) for row in greatest.values()]
-    models = ", ".join(dict.fromkeys(row["model"] for row in greatest.values()))
-    return _figure(points, rows[0]["bus_bits"] if rows else 0, f"Roofline: a decoder layer of {models}")
+    points = [_Point(row.format, row.memory, row.bytes_per_weight, row.weights_per_cycle,
+                     row.limit_fraction, row.source) for row in greatest.values()]
+    models = ", ".join(dict.fromkeys(row.model for row in greatest.values()))
+    return _figure(points, rows[0].bus_bits if rows else 0, f"Roofline: a decoder layer of {models}")
 
 
-def measured_roofline(rows: list[Row]) -> "Figure | None":
+def measured_roofline(rows: list[RooflineRow]) -> "Figure | None":
     """Of ``make roofline``: engines in steady state, each beside the limit measured of its memory."""
     points = []
     for row in rows:
-        fmt = parse_format(row["format"])
-        points.append(_Point(row["format"], row["memory"], fmt.bits_per_weight / 8,
-                             row["weights_per_cycle"], row["achieved_fraction"], row["source"]))
-    return _figure(points, rows[0]["bus_bits"] if rows else 0, "Roofline: long matrices in steady state")
+        fmt = parse_format(row.format)
+        points.append(_Point(row.format, row.memory, fmt.bits_per_weight / 8,
+                             row.weights_per_cycle, row.achieved_fraction, row.source))
+    return _figure(points, rows[0].bus_bits if rows else 0, "Roofline: long matrices in steady state")

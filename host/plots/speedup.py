@@ -1,9 +1,10 @@
 """Charts, readable in print and for colour-blind readers."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.plots.style import byte_limit, clean, new_figure, styles
-from host.results import Row
+from host.rows.layer import LayerRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,18 +14,21 @@ __all__ = ["speedup_chart"]
 _LINES = ("--", ":", "-.", "-")
 
 
-def speedup_chart(rows: list[Row], title: str) -> "Figure":
-    """Bars: speed-up over FP16 of each compressed format, matrix by matrix, under the bytes' own ratio."""
-    formats = [name for name in dict.fromkeys(row["format"] for row in rows) if name != "fp16"]
-    matrices = list(dict.fromkeys(row["matrix"] for row in rows))
-    by_key = {(row["matrix"], row["format"]): row for row in rows}
+def speedup_chart(rows: Sequence[LayerRow], title: str) -> "Figure | None":
+    """Bars: speed-up over FP16 of each compressed format, matrix by matrix, under the bytes' own ratio; None without
+    a speed-up."""
+    formats = [name for name in dict.fromkeys(row.format for row in rows) if name != "fp16"]
+    matrices = list(dict.fromkeys(row.matrix for row in rows))
+    if not formats or any(row.speedup is None for row in rows):
+        return None
+    by_key = {(row.matrix, row.format): row for row in rows}
     width = 0.8 / max(len(formats), 1)
     looks = styles(formats)
     figure = new_figure(max(8, len(matrices)), 4)
     axes = figure.subplots()
     for i, name in enumerate(formats):
         at = [n + (i - (len(formats) - 1) / 2) * width for n in range(len(matrices))]
-        values = [by_key[matrix, name]["speedup"] for matrix in matrices]
+        values = [by_key[matrix, name].speedup or 0.0 for matrix in matrices]
         bars = axes.bar(at, values, width * 0.94, color=looks[name].colour, hatch=looks[name].hatch, edgecolor="white",
                         label=name)
         axes.bar_label(bars, fmt="%.2f", fontsize=7, label_type="center",

@@ -1,38 +1,37 @@
 """Charts of a sweep: speed-up by model, where the cycles went, tokens a second; filled marks are from RTL, hollow ones
 from the cycle model."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from host.measure.published import SPEEDUP
 from host.plots.roofline import sweep_roofline
-from host.plots.style import byte_limit, clean, new_figure, numbered, save, styles
-from host.results import Row
+from host.plots.style import byte_limit, clean, new_figure, numbered, styles
+from host.rows.causes import CAUSES
+from host.rows.sweep import SweepRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["charts", "cycles_by_cause", "draw", "speedup_by_model", "tokens_by_model"]
+__all__ = ["charts", "cycles_by_cause", "speedup_by_model", "tokens_by_model"]
 
-_CAUSES = (("beats", "a beat came", "#0072b2", ""), ("starved", "waiting for memory", "#e69f00", "//"),
-           ("refresh", "memory's refresh", "#009e73", ".."), ("stalled", "engine held the memory", "#cc79a7", "xx"),
-           ("drain", "draining", "#56b4e9", "\\\\"))
+_LOOKS = {"beats": ("#0072b2", ""), "starved": ("#e69f00", "//"), "refresh": ("#009e73", ".."),
+          "stalled": ("#cc79a7", "xx"), "drain": ("#56b4e9", "\\\\")}
+"""Colour and hatch of each cause."""
 _SOURCES = {"rtl": "simulated in RTL", "model": "cycle model"}
 _PAPER = {name: f"paper\n{name.split('x')[0]}²" for name in SPEEDUP}
 _HOLLOW = "#ffffff"
 
 
-def _layers(rows: list[Row]) -> list[Row]:
+def _layers(rows: list[SweepRow]) -> list[SweepRow]:
     """The rows of whole layers, small models first."""
-    layers = [row for row in rows if row["matrix"] == "layer"]
-    whole = {row["model"]: row["weights"] for row in rows if row["matrix"] == "model"}
-    return sorted(layers, key=lambda row: (row["weights"], whole.get(row["model"], 0), row["model"]))
+    layers = [row for row in rows if row.matrix == "layer"]
+    whole = {row.model: row.weights for row in rows if row.matrix == "model"}
+    return sorted(layers, key=lambda row: (row.weights, whole.get(row.model, 0), row.model))
 
 
-def _unique(rows: list[Row], key: str) -> list[str]:
-    return list(dict.fromkeys(row[key] for row in rows))
+def _unique(rows: list[SweepRow], key: str) -> list[str]:
+    return list(dict.fromkeys(getattr(row, key) for row in rows))
 
 
 def _spread(count: int, width: float) -> list[float]:
@@ -62,9 +61,10 @@ def _legend_below(figure: "Figure", axes: "Axes", columns: int) -> None:
                   fontsize=8)
 
 
-def speedup_by_model(rows: list[Row]) -> "Figure | None":
+def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
     """Speed-up over FP16 of whole layers, a panel for each format, under the limit of its bytes; beside the paper's."""
-    layers = [row for row in _layers(rows) if row["format"] != "fp16" and row["speedup"] is not None]
+    layers = [row for row in _layers(rows) if row.format != "fp16" and row.speedup is not None]
+    speedups = {row: row.speedup for row in layers if row.speedup is not None}
     formats, models, memories = (_unique(layers, key) for key in ("format", "model", "memory"))
     if not layers:
         return None
@@ -77,14 +77,14 @@ def speedup_by_model(rows: list[Row]) -> "Figure | None":
         axes.axhline(limit, color="black", linestyle="--", linewidth=1, label="limit by bytes")
         axes.text(1.005, limit, f"{limit:.4g}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         for i, (memory, shift) in enumerate(zip(memories, _spread(len(memories), 0.55), strict=True)):
-            own = [row for row in layers if row["format"] == name and row["memory"] == memory]
+            own = [row for row in layers if row.format == name and row.memory == memory]
             look = numbered(i)
-            _marks(axes, [(at[row["model"]] + shift, row["speedup"], row["source"]) for row in own], look.colour,
+            _marks(axes, [(at[row.model] + shift, speedups[row], row.source) for row in own], look.colour,
                    look.marker)
             axes.plot([], [], linestyle="", marker=look.marker, color=look.colour, label=memory)
             if len(memories) == 1:
                 for row in own:
-                    axes.annotate(f"{row['speedup']:.4f}", (at[row["model"]], row["speedup"]), fontsize=7,
+                    axes.annotate(f"{row.speedup:.4f}", (at[row.model], speedups[row]), fontsize=7,
                                   xytext=(0, -7), textcoords="offset points", ha="center", va="top")
         if name == "seedlm4":
             axes.plot([at[size] for size in paper], list(SPEEDUP.values()), linestyle="", marker="*", markersize=10,
@@ -94,7 +94,7 @@ def speedup_by_model(rows: list[Row]) -> "Figure | None":
                               textcoords="offset points", ha="center", va="top")
         if paper:
             axes.axvline(len(paper) - 0.5, color="#7f7f7f", linewidth=0.6)
-        values = [row["speedup"] for row in layers if row["format"] == name]
+        values = [speedups[row] for row in layers if row.format == name]
         values += list(SPEEDUP.values()) if name == "seedlm4" else []
         room = max(limit - min(values), 0.01 * limit)
         axes.set_ylim(min(values) - 0.35 * room, max(limit, *values) + 0.15 * room)
@@ -113,49 +113,50 @@ def speedup_by_model(rows: list[Row]) -> "Figure | None":
     return figure
 
 
-def cycles_by_cause(rows: list[Row]) -> "Figure | None":
+def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
     """Where the cycles of whole layers went: beside FP16's on the left; on the right those without a beat, enlarged.
 
     ``rows`` are of one memory.
     """
-    layers = [row for row in _layers(rows) if row.get("beats") is not None]
+    layers = _layers(rows)
     formats, models = (_unique(layers, key) for key in ("format", "model"))
     if not layers:
         return None
-    by_key = {(row["model"], row["format"]): row for row in layers}
-    base = {model: by_key.get((model, "fp16"), max((row for row in layers if row["model"] == model),
-                                                   key=lambda row: row["cycles"]))["cycles"] for model in models}
+    by_key = {(row.model, row.format): row for row in layers}
+    base = {model: by_key.get((model, "fp16"), max((row for row in layers if row.model == model),
+                                                   key=lambda row: row.cycles)).cycles for model in models}
     lines = [(model, name) for model in models for name in formats if (model, name) in by_key]
     at = [i + 0.7 * models.index(model) for i, (model, _) in enumerate(lines)]
     figure = new_figure(10, 1.3 + 0.19 * at[-1])
     whole, rest = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.3))
-    for axes, causes, relative in ((whole, _CAUSES, True), (rest, _CAUSES[1:], False)):
+    for axes, causes, relative in ((whole, CAUSES, True), (rest, CAUSES[1:], False)):
         left = [0.0] * len(lines)
-        for key, label, colour, hatch in causes:
-            shares = [100 * by_key[line][key] / (base[line[0]] if relative else by_key[line]["cycles"])
+        for cause in causes:
+            shares = [100 * getattr(by_key[line], cause.name) / (base[line[0]] if relative else by_key[line].cycles)
                       for line in lines]
+            colour, hatch = _LOOKS[cause.name]
             axes.barh(at, shares, 0.8, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3,
-                      label=label)
+                      label=cause.label)
             left = [sum(pair) for pair in zip(left, shares, strict=True)]
         axes.set_xlim(0, max(left) * (1.25 if relative else 1.14))
         clean(axes, "x")
         for y, end, line in zip(at, left, lines, strict=True):
-            text = f" {by_key[line]['cycles']:,}" if relative else f" {end:.2f} %"
+            text = f" {by_key[line].cycles:,}" if relative else f" {end:.2f} %"
             axes.text(end, y, text, va="center", fontsize=6)
-    whole.set_yticks(at, [f"{model}  {name}" + ("" if by_key[model, name]["source"] == "rtl" else " (cycle model)")
+    whole.set_yticks(at, [f"{model}  {name}" + ("" if by_key[model, name].source == "rtl" else " (cycle model)")
                           for model, name in lines], fontsize=7)
     whole.set_ylim(at[-1] + 0.8, -0.8)
     whole.set_xlabel("cycles, % of FP16's", fontsize=9)
     rest.set_xlabel("cycles without a beat, % of the design's own", fontsize=9)
     _legend_below(figure, whole, 5)
-    figure.suptitle(f"Cycles by cause, one decoder layer; {layers[0]['memory']}", fontsize=10)
+    figure.suptitle(f"Cycles by cause, one decoder layer; {layers[0].memory}", fontsize=10)
     return figure
 
 
-def tokens_by_model(rows: list[Row]) -> "Figure | None":
+def tokens_by_model(rows: list[SweepRow]) -> "Figure | None":
     """Tokens a second of whole models, a panel for each memory, a series for each format."""
     ordered = _unique(_layers(rows), "model")
-    totals = [row for row in rows if row["matrix"] == "model" and row.get("tokens_per_s") is not None]
+    totals = [row for row in rows if row.matrix == "model" and row.tokens_per_s is not None]
     formats, memories = (_unique(totals, key) for key in ("format", "memory"))
     if not totals:
         return None
@@ -169,8 +170,8 @@ def tokens_by_model(rows: list[Row]) -> "Figure | None":
         axes.set_visible(False)
     for axes, memory in zip(panels.flat, memories, strict=False):
         for name, shift in zip(formats, _spread(len(formats), 0.3), strict=True):
-            points = sorted((models.index(row["model"]) + shift, row["tokens_per_s"], row["source"]) for row in totals
-                            if row["memory"] == memory and row["format"] == name)
+            points = sorted((models.index(row.model) + shift, row.tokens_per_s or 0.0, row.source) for row in totals
+                            if row.memory == memory and row.format == name)
             axes.plot([x for x, _, _ in points], [y for _, y, _ in points], linewidth=0.8, color=look[name].colour)
             _marks(axes, points, look[name].colour, look[name].marker)
             axes.plot([], [], linestyle="-", marker=look[name].marker, color=look[name].colour, label=name)
@@ -188,30 +189,15 @@ def tokens_by_model(rows: list[Row]) -> "Figure | None":
     return figure
 
 
-def _of_memory(memory: str) -> Callable[[list[Row]], "Figure | None"]:
-    return lambda rows: cycles_by_cause([row for row in rows if row["memory"] == memory])
-
-
-def charts(rows: list[Row]) -> dict[str, Callable[[list[Row]], "Figure | None"]]:
-    """What to draw of a sweep, by the name of its file."""
-    return {"speedup": speedup_by_model, "roofline": sweep_roofline,
-            **{f"cycles-{memory}": _of_memory(memory) for memory in _unique(rows, "memory")},
-            "tokens": tokens_by_model}
-
-
-def draw(rows: list[Row], folder: Path) -> list[Path]:
-    """Draw all charts of a sweep.
+def charts(rows: list[SweepRow]) -> dict[str, "Figure | None"]:
+    """Draw a sweep: charts by the name of their file, None where there are no rows for one.
 
     Parameters
     ----------
-    rows : list of rows
-        As in the report of a sweep: of one bus width; layers as ``layer``, whole models as ``model``.
-    folder : Path
-
-    Returns
-    -------
-    list of Path
-        The SVG and the PNG of every chart that there are rows for.
+    rows : list of SweepRow
+        Rows of one bus width; layers are called ``layer`` and whole models ``model``.
     """
-    figures = {name: chart(rows) for name, chart in charts(rows).items()}
-    return [path for name, figure in figures.items() if figure for path in save(figure, folder, name)]
+    return {"speedup": speedup_by_model(rows), "roofline": sweep_roofline(rows),
+            **{f"cycles-{memory}": cycles_by_cause([row for row in rows if row.memory == memory])
+               for memory in _unique(rows, "memory")},
+            "tokens": tokens_by_model(rows)}

@@ -10,15 +10,9 @@ from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.encoder import Mode, encode
 from host.encoder.kernel import build
-from host.results import Column, Row
+from host.rows.bench import EncoderRow
 
-__all__ = ["COLUMNS", "bench_encode", "pass_operations", "peak"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("format", "format", ""), ("mode", "mode", ""), ("blocks_per_s", "blocks/s", ",.0f"),
-    ("numpy_blocks_per_s", "NumPy blocks/s", ",.0f"), ("numpy_ratio", "times NumPy", ",.0f"),
-    ("peak_fraction", "of FP32 peak", ".1%"), ("relative_error", "rel. error", ".4f"),
-    ("mean_block_error", "mean of blocks", ".4f"), ("numpy_relative_error", "NumPy's error", ".4f"))
+__all__ = ["bench_encode", "pass_operations", "peak"]
 
 _SIGMA = 0.02
 _ROW_BLOCKS = 64
@@ -63,7 +57,7 @@ def _numpy_search(weights: np.ndarray, fmt: BlockFormat) -> tuple[float, float]:
 
 
 def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
-                 numpy_blocks: int) -> tuple[float, list[Row]]:
+                 numpy_blocks: int) -> tuple[float, list[EncoderRow]]:
     """Measure every format in every mode on N(0, 0.02**2).
 
     Parameters
@@ -90,10 +84,9 @@ def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
             left = matrix.weights() - weights
             error = np.linalg.norm(left) / np.linalg.norm(weights)
             by_block = (np.linalg.norm(part.reshape(-1, fmt.c), axis=1) for part in (left, weights))
-            rows.append({
-                "format": fmt.name, "mode": mode, "blocks_per_s": speed,
-                "numpy_blocks_per_s": len(few) / numpy_seconds, "numpy_ratio": speed * numpy_seconds / len(few),
-                "peak_fraction": speed * pass_operations(fmt) / greatest, "relative_error": float(error),
-                "mean_block_error": float(np.divide(*by_block).mean()),
-                "numpy_relative_error": float((numpy_squared / np.square(few).sum()) ** 0.5)})
+            rows.append(EncoderRow(
+                format=fmt.name, mode=mode, blocks_per_s=speed, numpy_blocks_per_s=len(few) / numpy_seconds,
+                numpy_ratio=speed * numpy_seconds / len(few), peak_fraction=speed * pass_operations(fmt) / greatest,
+                relative_error=float(error), mean_block_error=float(np.divide(*by_block).mean()),
+                numpy_relative_error=float((numpy_squared / np.square(few).sum()) ** 0.5)))
     return greatest, rows

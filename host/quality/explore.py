@@ -1,6 +1,7 @@
 """The paper's search of the design space: every (C, P, K) that spends given bits, on Gaussian and on real weights."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,13 +11,9 @@ from host.encoder.encoder import Mode, encode
 from host.errors import UserError
 from host.packing import decode
 from host.quality.quality import sampled_matrix
-from host.results import Column, Row
+from host.rows.quality import ExploreRow
 
-__all__ = ["COLUMNS", "candidates", "explore", "gaussian_weights", "real_weights"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("weights", "weights", ""), ("bits_per_weight", "bits/weight", ".3f"), ("format", "format", ""), ("c", "C", "d"),
-    ("p", "P", "d"), ("k", "K", "d"), ("relative_error", "rel. error", ".4f"), ("best", "best", ""))
+__all__ = ["candidates", "explore", "gaussian_weights", "real_weights"]
 
 _SIGMA = 0.02
 
@@ -58,7 +55,7 @@ def real_weights(checkpoint: Checkpoint, names: list[str], count: int) -> np.nda
 
 
 def explore(sources: dict[str, np.ndarray], bits: list[float], least_k: int, greatest_k: int, greatest_p: int,
-            mode: Mode, progress: Callable[[str, int, int], None]) -> list[Row]:
+            mode: Mode, progress: Callable[[str, int, int], None]) -> list[ExploreRow]:
     """Relative error of every candidate on every source.
 
     Parameters
@@ -69,18 +66,19 @@ def explore(sources: dict[str, np.ndarray], bits: list[float], least_k: int, gre
         Told the format at hand, formats done and formats in all.
     """
     formats = [(spent, fmt) for spent in bits for fmt in candidates(spent, least_k, greatest_k, greatest_p)]
-    rows: list[Row] = []
+    rows: list[ExploreRow] = []
     for done, (spent, fmt) in enumerate(formats):
         progress(fmt.name, done, len(formats))
         for name, weights in sources.items():
             whole = weights[:, :weights.shape[1] // fmt.c * fmt.c]
             restored = decode.weights(encode(whole, fmt, mode))
             error = np.linalg.norm(restored - whole) / np.linalg.norm(whole)
-            rows.append({"weights": name, "bits_per_weight": spent, "format": fmt.name, "c": fmt.c, "p": fmt.p,
-                         "k": fmt.k, "relative_error": float(error), "best": False})
+            rows.append(ExploreRow(weights=name, bits_per_weight=spent, format=fmt.name, c=fmt.c, p=fmt.p, k=fmt.k,
+                                   relative_error=float(error), best=False))
     progress("", len(formats), len(formats))
-    for name in sources:
-        for spent in bits:
-            min((row for row in rows if row["weights"] == name and row["bits_per_weight"] == spent),
-                key=lambda row: row["relative_error"])["best"] = True
-    return rows
+    least: dict[tuple[str, float], ExploreRow] = {}
+    for row in rows:
+        least.setdefault((row.weights, row.bits_per_weight), row)
+        if row.relative_error < least[row.weights, row.bits_per_weight].relative_error:
+            least[row.weights, row.bits_per_weight] = row
+    return [replace(row, best=row is least[row.weights, row.bits_per_weight]) for row in rows]

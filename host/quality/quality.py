@@ -11,12 +11,9 @@ from host.encoder.encoder import encode
 from host.errors import UserError
 from host.packing import decode
 from host.quality.controls import CONTROLS
-from host.results import Column, Row
+from host.rows.quality import QualityRow
 
-__all__ = ["COLUMNS", "matrices", "quality", "sampled_matrix"]
-
-COLUMNS: tuple[Column, ...] = (("model", "model", ""), ("tensor", "tensor", ""), ("method", "method", ""),
-                               ("bits_per_weight", "bits", ".3f"), ("relative_error", "error", ".4f"))
+__all__ = ["matrices", "quality", "sampled_matrix"]
 
 _FORMATS = {4: SEEDLM4, 3: SEEDLM3}
 
@@ -40,7 +37,7 @@ def matrices(checkpoint: Checkpoint, include: tuple[str, ...], exclude: tuple[st
 
 
 def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
-            progress: Callable[[str, int, int], None]) -> list[Row]:
+            progress: Callable[[str, int, int], None]) -> list[QualityRow]:
     """One row for each tensor and method, then one for each method over all tensors.
 
     Parameters
@@ -55,7 +52,7 @@ def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
     UserError
         When a tensor holds no finite floats.
     """
-    results: list[Row] = []
+    results: list[QualityRow] = []
     sums: dict[str, list[tuple[float, float, float, int]]] = {}
     for done, name in enumerate(names):
         progress(f"{model} {name}", done, len(names))
@@ -68,13 +65,15 @@ def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
                          for control in CONTROLS[bits]]
             for method, spent, restored in measured:
                 error = float(np.square(restored - weights).sum())
-                results.append({"model": model, "tensor": name, "method": method, "code_bits": bits,
-                                "bits_per_weight": spent, "relative_error": (error / norm) ** 0.5 if norm else 0.0})
+                results.append(QualityRow(model=model, tensor=name, method=method, code_bits=bits,
+                                          bits_per_weight=spent,
+                                          relative_error=(error / norm) ** 0.5 if norm else 0.0))
                 sums.setdefault(method, []).append((error, norm, spent * weights.size, weights.size))
     progress(model, len(names), len(names))
     for bits, fmt in _FORMATS.items():
         for method in (fmt.name, *(control.name for control in CONTROLS[bits])):
             error, norm, spent, size = (sum(column) for column in zip(*sums[method], strict=True))
-            results.append({"model": model, "tensor": "total", "method": method, "code_bits": bits,
-                            "bits_per_weight": spent / size, "relative_error": (error / norm) ** 0.5 if norm else 0.0})
+            results.append(QualityRow(model=model, tensor="total", method=method, code_bits=bits,
+                                      bits_per_weight=spent / size,
+                                      relative_error=(error / norm) ** 0.5 if norm else 0.0))
     return results

@@ -3,17 +3,20 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from host.report.files import Report
 from host.report.kinds import SOURCES, Kind, Part
+from host.report.reader import Report
 from host.report.tiles import Tile, exactness, tiles
-from host.results import Column, Row, cells
+from host.rows.rows import Column
+from host.rows.tables import cells
 
 __all__ = ["Section", "page", "section"]
 
+_SOURCE = Column("source", "source", doc="How the numbers were obtained.")
 _FOLDER = Path(__file__).with_name("page")
 _CAPTIONS = {
     "speedup": "Speed-up over FP16 on the same memory; the lines are what the bytes alone allow.",
@@ -37,11 +40,20 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """The heading of a column: its text, whether numbers are below it, and what they are."""
+
+    text: str
+    numeric: bool
+    doc: str
+
+
+@dataclass(frozen=True)
 class Table:
-    """Headings, each with whether numbers are below it, and rows."""
+    """A table of a section; ``folded`` shows its caption only, until one opens it."""
 
     caption: str
-    headings: list[tuple[str, bool]]
+    headings: list[Heading]
     rows: list[list[Cell]]
     folded: bool
 
@@ -97,16 +109,19 @@ def _cell(value: object, text: str, key: str, numeric: bool) -> Cell:
     return Cell(text, repr(value), "number")
 
 
-def _table(part: Part, columns: tuple[Column, ...], rows: list[Row]) -> Table:
+def _heading(column: Column) -> Heading:
+    unit = f" Unit: {column.unit}." if column.unit else ""
+    return Heading(column.heading, bool(column.spec), f"{column.doc}{unit}".strip())
+
+
+def _table(part: Part, columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> Table:
     """Rows as a table, without the columns that none of them has."""
-    if not any(key == "source" for key, _, _ in columns):
-        columns = (*columns, ("source", "source", ""))
-    used = tuple(column for column in columns if any(row.get(column[0]) is not None for row in rows))
-    numeric = [bool(spec) for _, _, spec in used]
-    lines = [[_cell(row.get(key), text, key, number)
-              for (key, _, _), text, number in zip(used, cells(row, used), numeric, strict=True)] for row in rows]
-    return Table(part.caption, [(heading, number) for (_, heading, _), number in zip(used, numeric, strict=True)],
-                 lines, part.folded)
+    if not any(column.key == "source" for column in columns):
+        columns = (*columns, _SOURCE)
+    used = tuple(column for column in columns if any(row.get(column.key) is not None for row in rows))
+    lines = [[_cell(row.get(column.key), text, column.key, bool(column.spec))
+              for column, text in zip(used, cells(row, used), strict=True)] for row in rows]
+    return Table(part.caption, [_heading(column) for column in used], lines, part.folded)
 
 
 def section(kind: Kind, reports: list[Report]) -> Section:
@@ -121,7 +136,7 @@ def section(kind: Kind, reports: list[Report]) -> Section:
                    [_table(part, kind.columns, own) for part, own in parts if own], tiles(kind.name, rows), reports)
 
 
-def page(environment: Row, sections: list[Section], missing: list[Kind]) -> str:
+def page(environment: dict[str, Any], sections: list[Section], missing: list[Kind]) -> str:
     """The page as HTML; ``missing`` are kinds without a report."""
     jinja = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                         lstrip_blocks=True)

@@ -3,13 +3,16 @@ come from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from host.measure import bench_sim, roofline, sweep
-from host.measure import layer as simulate
-from host.quality import bench_encode, explore, quality
-from host.results import Column, Row
-from host.synth import area
-from host.synth import place_and_route as place
+from host.rows.area import AreaRow
+from host.rows.bench import EncoderRow, SimulatorRow
+from host.rows.layer import LayerRow, PaperRow
+from host.rows.placed import PnrRow
+from host.rows.quality import ExploreRow, QualityRow
+from host.rows.roofline import RooflineRow
+from host.rows.rows import Column
+from host.rows.sweep import SweepRow
 
 __all__ = ["KINDS", "SOURCES", "Kind", "Part", "unknown_kind"]
 
@@ -23,7 +26,7 @@ class Part:
     """One table: those rows of a report that ``chosen`` takes; ``folded`` shows its heading only."""
 
     caption: str
-    chosen: Callable[[Row], bool] = lambda row: True
+    chosen: Callable[[dict[str, Any]], bool] = lambda row: True
     folded: bool = False
 
 
@@ -39,51 +42,46 @@ class Kind:
     parts: tuple[Part, ...]
 
 
-_SWEEP: tuple[Column, ...] = (
-    *sweep.COLUMNS, ("bus_bits", "bus", "d"), ("bytes_per_weight", "bytes/weight", ".4f"), ("beats", "beats", ",d"),
-    ("starved", "waiting", ",d"), ("refresh", "refresh", ",d"), ("stalled", "stalled", ",d"), ("drain", "drain", ",d"),
-    ("model_cycles", "model's cycles", ",d"), ("weights_from", "weights", ""), ("error", "error", ""),
-)
-
 KINDS = (
     Kind("sweep", "Sweep over models", "make sweep",
          "Shapes of whole decoder layers, streamed as one chain. Rows marked RTL were simulated cycle by cycle; those "
          "marked cycle model come from the closed form that tests hold against RTL, which also gives whole models "
          "(“model”: all layers, lm_head and KV cache as bytes). Results from RTL are compared with golden bit for bit "
          "(“exact”); weights are random but valid unless a checkpoint is named.",
-         _SWEEP, (Part("Layers and whole models", lambda row: row["matrix"] in ("layer", "model")),
-                  Part("Single matrices", lambda row: row["matrix"] not in ("layer", "model"), True))),
+         SweepRow.columns(SweepRow.PAGE),
+         (Part("Layers and whole models", lambda row: row["matrix"] in ("layer", "model")),
+          Part("Single matrices", lambda row: row["matrix"] not in ("layer", "model"), True))),
     Kind("sim", "A real layer", "make sim",
          "Matrices of a real checkpoint, compressed, streamed through the engine and simulated in RTL, cycle by cycle; "
-         f"“layer” is all of them as one chain. {_EXACT}", simulate.COLUMNS, (Part("Matrices of one layer"),)),
+         f"“layer” is all of them as one chain. {_EXACT}", LayerRow.columns(), (Part("Matrices of one layer"),)),
     Kind("sim-paper", "The paper's matrices", "make sim-paper",
          "Gaussian matrices on a memory that behaves like the published run, simulated in RTL. The columns “paper” are "
-         f"published by the paper's authors. {_EXACT}", simulate.PAPER_COLUMNS, (Part("Square matrices"),)),
+         f"published by the paper's authors. {_EXACT}", PaperRow.columns(), (Part("Square matrices"),)),
     Kind("roofline", "Roofline", "make roofline",
          "What a master that only reads gets of every memory, and what each engine takes of it in steady state: both "
-         f"simulated in RTL. {_EXACT}", roofline.COLUMNS, (Part("Engines and memories"),)),
+         f"simulated in RTL. {_EXACT}", RooflineRow.columns(), (Part("Engines and memories"),)),
     Kind("area", "Area", "make area",
          "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The row “paper” was "
-         "published by its authors.", area.COLUMNS,
+         "published by its authors.", AreaRow.columns(),
          (Part("Whole engines", lambda row: row["block"] == "total"),
           Part("Block by block, each synthesised apart", lambda row: row["block"] != "total", True))),
     Kind("pnr", "Place and route", "make pnr CONFIG=name",
          "Placed and routed on Lattice ECP5 by Yosys and nextpnr, with a harness of flip-flops around the engine.",
-         place.COLUMNS, (Part("Configurations"),)),
+         PnrRow.columns(), (Part("Configurations"),)),
     Kind("quality", "Reconstruction error", "make quality",
          "‖ŵ - w‖ / ‖w‖ of real weights beside data-free quantisers at about the same bits: computed on the weights, "
-         "nothing simulated.", quality.COLUMNS,
+         "nothing simulated.", QualityRow.columns(),
          (Part("All tensors of a model", lambda row: row["tensor"] == "total"),)),
     Kind("explore", "Choice of C, P and K", "make explore",
          "Error of every format that spends the given bits, on Gaussian and on real weights: computed on the weights, "
-         "nothing simulated.", explore.COLUMNS,
+         "nothing simulated.", ExploreRow.columns(),
          (Part("Best of each width", lambda row: row["best"]), Part("Every format", folded=True))),
     Kind("bench-encode", "Speed of the encoder", "make bench-encode",
          "Blocks a second of the exact search, beside one in NumPy: measured on the machine named below.",
-         bench_encode.COLUMNS, (Part("Formats and modes"),)),
+         EncoderRow.columns(), (Part("Formats and modes"),)),
     Kind("bench-sim", "Speed of the simulators", "make bench-sim",
          "Simulated cycles a second on the same work, without builds: measured on the machine named below. "
-         f"{_EXACT}", bench_sim.COLUMNS, (Part("Paths"),)),
+         f"{_EXACT}", SimulatorRow.columns(), (Part("Paths"),)),
 )
 
 
@@ -94,11 +92,11 @@ def _spec(values: list[object]) -> str:
     return ",d" if all(isinstance(value, int) for value in values) else ",.6g"
 
 
-def unknown_kind(name: str, command: str, rows: list[Row]) -> Kind:
+def unknown_kind(name: str, command: str, rows: list[dict[str, Any]]) -> Kind:
     """A report that is in no list: every column whose values are plain."""
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if row.get(key) is not None] for key in keys}
-    columns = tuple((key, key.replace("_", " "), _spec(found)) for key, found in values.items()
+    columns = tuple(Column(key, key.replace("_", " "), _spec(found)) for key, found in values.items()
                     if not any(isinstance(value, (dict, list)) for value in found))
     return Kind(name, name, command or f"a command that leaves build/{name}/report.json",
                 "As the command below left it.", columns, (Part("Rows"),))

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from host.errors import UserError
-from host.folders import report_folder
-from host.report.files import Report, read
+from host.report.environment import environment
 from host.report.html import Section, page, section
 from host.report.kinds import KINDS, Kind, unknown_kind
-from host.results import environment
+from host.report.reader import Report, read
 
-__all__ = ["report", "write_page"]
+__all__ = ["write_page"]
 
 
 def _section(kind: Kind, reports: list[Report]) -> Section:
@@ -47,9 +46,3 @@ def write_page(build: Path, folder: Path) -> Path:
     part.write_text(page(environment(), sections, [kind for kind in KINDS if not by_kind[kind.name]]))
     part.replace(path)
     return path
-
-
-def report() -> None:
-    """All reports as one page, build/report/index.html: charts, sortable tables, and how each number was obtained."""
-    folder = report_folder("report")
-    print(f"page: {write_page(folder.parent, folder)}")

@@ -1,8 +1,7 @@
 """Key figures of reports, for the head of the page."""
 
 from dataclasses import dataclass
-
-from host.results import Row
+from typing import Any
 
 __all__ = ["Tile", "exactness", "tiles"]
 
@@ -17,7 +16,7 @@ class Tile:
     bad: bool = False
 
 
-def _speedups(rows: list[Row]) -> list[Tile]:
+def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
     """Of the greatest layer, from RTL if there is one, in both of SeedLM's formats."""
     found = []
     for name in ("seedlm4", "seedlm3"):
@@ -30,7 +29,7 @@ def _speedups(rows: list[Row]) -> list[Tile]:
     return found
 
 
-def _area(rows: list[Row]) -> list[Tile]:
+def _area(rows: list[dict[str, Any]]) -> list[Tile]:
     """The least LUTs of an engine of 4 bits, beside the paper's."""
     whole = [row for row in rows if row["block"] == "total"]
     own = [row for row in whole if row["source"] != "published" and row["engine"].startswith("seedlm4")]
@@ -42,7 +41,7 @@ def _area(rows: list[Row]) -> list[Tile]:
                  least["source"])]
 
 
-def _fmax(rows: list[Row]) -> list[Tile]:
+def _fmax(rows: list[dict[str, Any]]) -> list[Tile]:
     """Of every configuration that was routed."""
     return [Tile(f"{row['fmax_mhz']:.1f} MHz", f"{row['config']}, placed and routed on ECP5; target "
                  f"{row['target_mhz']:g} MHz", bad=not row["met"]) for row in rows if row["routed"]]
@@ -51,12 +50,12 @@ def _fmax(rows: list[Row]) -> list[Tile]:
 _OF = {"sweep": _speedups, "sim": _speedups, "area": _area, "pnr": _fmax}
 
 
-def tiles(kind: str, rows: list[Row]) -> list[Tile]:
+def tiles(kind: str, rows: list[dict[str, Any]]) -> list[Tile]:
     """Key figures of the reports of one kind."""
     return _OF[kind](rows) if kind in _OF else []
 
 
-def exactness(rows: list[Row]) -> list[Tile]:
+def exactness(rows: list[dict[str, Any]]) -> list[Tile]:
     """How many of all results equal golden's, if any was compared."""
     compared = [row["bit_exact"] is True for row in rows if row.get("bit_exact") is not None]
     return [Tile(f"{sum(compared):,} of {len(compared):,}", "results equal golden's, bit for bit",

@@ -6,21 +6,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
-from host.errors import UserError
+from host.errors import choose
 from host.progress import Update
-from host.results import Column, Row
+from host.rows.area import AreaRow
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS
 from hw.engine.engine import Engine
 from hw.flow.synthesis import TOP, Area, Synthesis, synthesise
 
-__all__ = ["COLUMNS", "PUBLISHED", "areas", "by_block", "chosen", "weights_per_cycle"]
+__all__ = ["PUBLISHED", "areas", "by_block", "chosen", "weights_per_cycle"]
 
-COLUMNS: tuple[Column, ...] = (
-    ("engine", "engine", ""), ("bus_bits", "bus", "d"), ("block", "block", ""), ("lut", "LUTs", ",d"),
-    ("ff", "flip-flops", ",d"), ("dsp", "DSPs", ",d"), ("bram", "block RAMs", ",g"),
-    ("luts_per_weight", "LUTs/weight", ",.0f"), ("source", "source", ""),
-)
 BLOCKS = {
     "LFSR bank": r"lane\d+\.lfsr_bank",
     "decode": r"lane\d+\.numerators",
@@ -34,8 +29,8 @@ BLOCKS = {
 """Modules of each block, by their names below the engine. A lane's own pipeline registers count as MAC; what is in no
 block (registers, sequencer, descriptor, supervisor, counters, join) as control."""
 CONTROL = "control"
-PUBLISHED = {"engine": "paper, 4 bits", "bus_bits": 512, "block": "total", "lut": 67_000, "ff": 45_400, "dsp": 128,
-             "bram": 144.0, "luts_per_weight": 67_000 / 128, "source": "published"}
+PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,
+                    luts_per_weight=67_000 / 128, source="published")
 """arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle."""
 _AT_ONCE = 2
 """Syntheses at once: each takes a core and half a gigabyte."""
@@ -47,10 +42,10 @@ def chosen(names: str) -> list[str]:
     Raises
     ------
     UserError
+        When there is no configuration of a name.
     """
     for name in names.split():
-        if name not in CONFIGURATIONS:
-            raise UserError(f"unknown configuration {name!r}: use some of {', '.join(CONFIGURATIONS)}")
+        choose(name, CONFIGURATIONS, "unknown configuration {!r}: use some of {}")
     return names.split() or [name for name, configuration in CONFIGURATIONS.items()
                              if configuration.target.family == "xc7"]
 
@@ -74,7 +69,7 @@ def _synthesise(name: str, apart: str, folder: Path) -> Synthesis:
     return synthesise(Engine(configuration.engine), configuration.target.family, folder, apart)
 
 
-def areas(names: list[str], folder: Path, update: Update) -> Iterator[Row]:
+def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
     """Rows of configurations: their blocks, synthesised apart, and the total of one flat netlist.
 
     Parameters
@@ -101,6 +96,6 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[Row]:
     for (name, apart), synthesis in ((job, results[job]) for job in jobs):
         config = CONFIGURATIONS[name].engine
         for block, area in (by_block(synthesis.modules) if apart else {"total": synthesis.total}).items():
-            yield {"engine": name, "bus_bits": config.bus_bits, "block": block, **asdict(area),
-                   "luts_per_weight": area.lut / weights_per_cycle(config), "source": "synthesised",
-                   "family": CONFIGURATIONS[name].target.family}
+            yield AreaRow(engine=name, bus_bits=config.bus_bits, block=block, **asdict(area),
+                          luts_per_weight=area.lut / weights_per_cycle(config), source="synthesised",
+                          family=CONFIGURATIONS[name].target.family)

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from golden.spec import WeightFormat
-from host.errors import UserError
-from host.results import Column, Row
+from host.errors import UserError, choose
+from host.rows.placed import BitstreamRow
 from host.synth.place_and_route import outcome, tool
 from hw.boards import BOARDS
 from hw.boards.board import Board
@@ -13,13 +13,7 @@ from hw.boards.top import BoardTop
 from hw.flow import ecppack, nextpnr
 from hw.flow.synthesis import TOP, synthesise
 
-__all__ = ["COLUMNS", "bitstream", "chosen", "packer"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("board", "board", ""), ("format", "format", ""), ("target_mhz", "clock, MHz", ".0f"),
-    ("fmax_mhz", "Fmax, MHz", ".1f"), ("lut4", "LUT4", ",d"), ("ff", "flip-flops", ",d"), ("dsp", "MULT18", ",d"),
-    ("bram", "DP16K", ",d"), ("lut4_fraction", "of LUT4", ".0%"), ("seed", "seed", "d"), ("met", "timing met", ""),
-)
+__all__ = ["bitstream", "chosen", "packer"]
 
 
 def chosen(name: str) -> Board:
@@ -30,9 +24,7 @@ def chosen(name: str) -> Board:
     UserError
         When there is none.
     """
-    if name not in BOARDS:
-        raise UserError(f"unknown board {name!r}: BOARD must be one of {', '.join(BOARDS)}")
-    return BOARDS[name]
+    return choose(name, BOARDS, "unknown board {!r}: BOARD must be one of {}")
 
 
 def packer() -> list[str]:
@@ -51,8 +43,8 @@ def packer() -> list[str]:
 
 
 def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path,
-              update: Callable[[str], None]) -> Row:
-    """Build one: a row. The bitstream is ``build/<board>/<name>.bit``, there even when timing is missed.
+              update: Callable[[str], None]) -> BitstreamRow:
+    """Build one. The bitstream is ``build/<board>/<name>.bit``, there even when timing is missed.
 
     Parameters
     ----------
@@ -77,5 +69,5 @@ def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path
     update("packing the bitstream")
     made = ecppack.pack(pack, folder, f"{name}.bit")
     path = made.replace(build / board.name / made.name)
-    return {"board": board.name, "format": name, "bitstream": path.name,
-            **outcome(report, synthesis, board.target, seed)}
+    return BitstreamRow(board=board.name, format=name, bitstream=path.name,
+                        **outcome(report, synthesis, board.target, seed))

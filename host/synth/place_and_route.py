@@ -3,22 +3,17 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from host.errors import UserError
-from host.results import Column, Row
+from host.errors import UserError, choose
+from host.rows.placed import PlacedRow, PnrRow
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
 from hw.engine.engine import Engine
 from hw.flow import nextpnr
 from hw.flow.pnr_harness import Harness
 from hw.flow.synthesis import Synthesis, synthesise
 
-__all__ = ["COLUMNS", "chosen", "critical_path", "outcome", "place", "tool"]
-
-COLUMNS: tuple[Column, ...] = (
-    ("config", "configuration", ""), ("target_mhz", "target MHz", ".0f"), ("fmax_mhz", "Fmax MHz", ".1f"),
-    ("lut4", "LUT4", ",d"), ("ff", "flip-flops", ",d"), ("dsp", "MULT18", ",d"), ("bram", "DP16K", ",d"),
-    ("lut4_fraction", "of LUT4", ".0%"), ("seed", "seed", "d"), ("routed", "routed", ""), ("met", "target met", ""),
-)
+__all__ = ["chosen", "critical_path", "outcome", "place", "tool"]
 
 
 def chosen(name: str) -> tuple[Configuration, Ecp5]:
@@ -29,12 +24,9 @@ def chosen(name: str) -> tuple[Configuration, Ecp5]:
     UserError
         When there is none, or none to place and route.
     """
-    known = [key for key, configuration in CONFIGURATIONS.items() if isinstance(configuration.target, Ecp5)]
-    if name not in known:
-        raise UserError(f"no configuration {name!r} to place and route: CONFIG must be one of {', '.join(known)}")
-    configuration = CONFIGURATIONS[name]
-    assert isinstance(configuration.target, Ecp5)
-    return configuration, configuration.target
+    known = {key: (configuration, configuration.target) for key, configuration in CONFIGURATIONS.items()
+             if isinstance(configuration.target, Ecp5)}
+    return choose(name, known, "no configuration {!r} to place and route: CONFIG must be one of {}")
 
 
 def tool() -> list[str]:
@@ -52,7 +44,7 @@ def tool() -> list[str]:
     return command
 
 
-def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> Row:
+def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> PnrRow:
     """Synthesise the engine in its harness, place and route it: one row.
 
     Parameters
@@ -71,11 +63,11 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> R
     folder = build / "pnr" / name / f"seed-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     report = nextpnr.run(command, synthesis.netlist, target, seed, folder, update)
-    return {"config": name, **outcome(report, synthesis, target, seed)}
+    return PnrRow(config=name, **outcome(report, synthesis, target, seed))
 
 
-def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: int) -> Row:
-    """What of a placed and routed netlist goes into a report."""
+def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: int) -> dict[str, Any]:
+    """Return the fields that :class:`~host.rows.placed.PlacedRow` has of a placed and routed netlist."""
     used = report.used
     return {
         "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],
@@ -87,8 +79,8 @@ def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: in
     }
 
 
-def critical_path(row: Row) -> str:
-    """The critical path of a row, to print."""
-    path = row["critical_path"]
+def critical_path(row: PlacedRow) -> str:
+    """Return lines that describe the critical path of a placed and routed netlist, to print."""
+    path = row.critical_path
     return (f"critical path: {path['delay_ns']:.2f} ns, of which routing {path['routing_ns']:.2f} ns\n"
             f"  from {path['start']}\n  to   {path['end']}")

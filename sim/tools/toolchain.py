@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import find_libpython
-
 from sim.tools.errors import ToolError, unwritable
 
 __all__ = ["SIMULATORS", "environment", "in_environment", "make_flags", "python_versions", "require", "versions"]
@@ -45,7 +43,9 @@ def require(simulator: str) -> None:
         for tool in ("g++", "make"):
             if not shutil.which(tool):
                 raise ToolError(f"{tool} is not installed: run `apt-get install {tool}` as root")
-    if find_libpython.find_libpython() is None and "LIBPYTHON_LOC" not in os.environ:
+    from find_libpython import find_libpython  # comes with cocotb; reports ask for versions where there is none
+
+    if find_libpython() is None and "LIBPYTHON_LOC" not in os.environ:
         raise ToolError("cocotb needs the shared library of Python: run `apt-get install libpython3.11` as root "
                         "(or the package of your Python version), or set LIBPYTHON_LOC to its path")
 

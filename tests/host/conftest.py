@@ -10,14 +10,16 @@ import pytest
 from golden.spec import parse_format
 from host.plots.style import save
 from host.plots.sweep import cycles_by_cause, speedup_by_model
+from host.rows.sweep import SweepRow
 from sim.dram.presets import preset
+from tests.host.partial_rows import partial_row
 
 MODELS = {"tiny-1B": (44_000_000, 22), "large-70B": (855_000_000, 80), "middle-7B": (202_000_000, 32)}
 """Weights of a layer, and layers."""
 CAUSES = {"starved": 0.01, "refresh": 0.03, "stalled": 0.002, "drain": 0.004}
 
 
-def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> dict[str, Any]:
+def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> SweepRow:
     fmt, dram = parse_format(name), preset(memory)
     layer, layers = MODELS[model]
     weights = layer * layers if matrix == "model" else layer if matrix == "layer" else layer // 9
@@ -25,23 +27,24 @@ def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> d
     bits = fmt.bits_per_weight
     cycles = round(weights * bits / 512 * loss / (1 - sum(CAUSES.values())))
     causes = {cause: round(cycles * share) for cause, share in CAUSES.items()}
-    return {"model": model, "matrix": matrix, "format": name, "memory": memory, "bus_bits": 512, "cycles": cycles,
+    return partial_row(SweepRow, **{
+            "model": model, "matrix": matrix, "format": name, "memory": memory, "bus_bits": 512, "cycles": cycles,
             "beats": cycles - sum(causes.values()), **causes, "bytes": weights * bits / 8, "bytes_per_weight": bits / 8,
             "weights_per_cycle": weights / cycles, "speedup": 16 / bits / (1 + 100_000 / layer) * (1 + 10_000 / layer),
             "limit_fraction": 0.99 / loss,
             "tokens_per_s": dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz and matrix == "model" else None,
             "clock_mhz": dram.fabric_mhz, "model_cycles": cycles + 7, "model_deviation": 7 / cycles, "bit_exact": True,
-            "source": source, "weights": weights}
+            "source": source, "weights": weights})
 
 
-def rows_of_a_sweep() -> list[dict[str, Any]]:
+def rows_of_a_sweep() -> list[SweepRow]:
     return [sweep_row(model, matrix, name, memory, "model" if matrix == "model" else source)
             for memory, source in (("ddr4-2400", "rtl"), ("hbm2", "model")) for model in MODELS
             for matrix in ("q_proj", "layer", "model") for name in ("fp16", "int4", "seedlm4", "seedlm3")]
 
 
 @pytest.fixture
-def sweep_rows() -> list[dict[str, Any]]:
+def sweep_rows() -> list[SweepRow]:
     """A sweep of three models, not in the order of their sizes, over two memories: one from RTL, one from the model."""
     return rows_of_a_sweep()
 
@@ -51,7 +54,7 @@ def sweep_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two charts of that sweep."""
     folder = tmp_path_factory.mktemp("charts")
     for name, chart in (("speedup", speedup_by_model), ("cycles-ddr4-2400", cycles_by_cause)):
-        figure = chart([row for row in rows_of_a_sweep() if row["memory"] == "ddr4-2400"])
+        figure = chart([row for row in rows_of_a_sweep() if row.memory == "ddr4-2400"])
         assert figure is not None
         save(figure, folder, name)
     return folder
@@ -71,10 +74,11 @@ def leave(build: Path, name: str, rows: list[dict[str, Any]], configuration: dic
 
 
 @pytest.fixture
-def reports(tmp_path: Path, sweep_rows: list[dict[str, Any]], sweep_charts: Path) -> Path:
+def reports(tmp_path: Path, sweep_rows: list[SweepRow], sweep_charts: Path) -> Path:
     """A build folder with a sweep and its charts, an area, two of place and route, and one of no known kind."""
     build = tmp_path / "build"
-    leave(build, "sweep", sweep_rows, {"memory": "ddr4-2400", "formats": ["fp16", "seedlm4"], "nested": {"bits": 3}})
+    leave(build, "sweep", [row.record() for row in sweep_rows],
+          {"memory": "ddr4-2400", "formats": ["fp16", "seedlm4"], "nested": {"bits": 3}})
     shutil.copytree(sweep_charts, build / "sweep", dirs_exist_ok=True)
     area = {"bus_bits": 512, "ff": 9, "dsp": 8, "bram": 7.5, "luts_per_weight": 100.4}
     leave(build, "area", [{**area, "engine": "seedlm4-lean", "block": block, "lut": lut, "source": "synthesised"}

@@ -1,10 +1,13 @@
 """The command line as a user meets it: bad input ends in one sentence on stderr and exit status 2."""
 
+import importlib
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gguf
@@ -15,6 +18,7 @@ from safetensors.numpy import save_file
 from golden.tree import ROOT
 from host import folders
 from host.cli import main as cli
+from host.rows.layer import LayerRow
 
 SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
           "self_attn.o_proj": (16, 16), "mlp.gate_proj": (32, 16), "mlp.up_proj": (32, 16), "mlp.down_proj": (16, 32)}
@@ -60,6 +64,42 @@ def test_help(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     done = host(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert all(word in done.stdout for word in words)
+
+
+def test_the_command_line_is_light() -> None:
+    """It shows its help, and compresses, where neither Amaranth nor a simulator is installed, and without waiting."""
+    heavy = ("numpy", "amaranth", "pyosys", "cocotb", "find_libpython", "matplotlib", "serial", "jinja2",
+             "rich.progress")
+    program = f"import sys, host.cli.main; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_every_exception_of_the_command_line_exists() -> None:
+    for module, name in (*cli._REFUSED, *cli._FAILED):
+        assert issubclass(getattr(importlib.import_module(module), name), Exception)
+
+
+def test_a_package_that_an_extra_installs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def missing(name: str) -> Callable[..., None]:
+        def app(*_: object, **__: object) -> None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return app
+
+    monkeypatch.setattr(cli, "app", missing("amaranth.hdl"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == ("error: this command needs the package amaranth: pip install "
+                                       "'seedlm-fpga[synth]'\n")
+    monkeypatch.setattr(cli, "app", missing("host.nothing"))
+    with pytest.raises(ModuleNotFoundError):
+        cli.main()
+
+
+def test_extras_are_those_of_the_project() -> None:
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(cli._EXTRAS.values()) <= set(known)
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
@@ -161,11 +201,13 @@ def test_an_unwritable_build_folder(command: str, place: Callable[[Path], Path],
 def test_a_result_that_differs_from_golden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                            capsys: pytest.CaptureFixture[str]) -> None:
     """Everything is printed and written all the same; the exit status is that of a failure, not of bad input."""
-    row = {"matrix": "q_proj", "rows": 2, "cols": 8, "bits_per_weight": 4.0, "relative_error": 0.1, "cycles": 9,
-           "speedup": 1.0, "limit_fraction": 0.5}
-    rows = [{**row, "format": "fp16", "bit_exact": True}, {**row, "format": "seedlm4", "bit_exact": False}]
+    baseline = LayerRow(
+        matrix="q_proj", rows=2, cols=8, format="fp16", bits_per_weight=4.0, relative_error=0.1, cycles=9, beats=9,
+        bytes=64, starved=0, refresh=0, stalled=0, drain=0, speedup=1.0, memory="ddr4-2400", limit_fraction=0.5,
+        simulator="verilator", bit_exact=True, source="rtl", runs=1, cycles_min=9, cycles_max=9)
+    rows = [baseline, replace(baseline, format="seedlm4", bit_exact=False)]
     monkeypatch.setattr(folders, "BUILD", tmp_path)
-    monkeypatch.setattr(cli, "simulate", lambda *_: rows)
+    monkeypatch.setattr("host.measure.layer.simulate", lambda *_: rows)
     monkeypatch.setattr(sys, "argv", ["host", "sim", "--model", model(tmp_path / "model")])
     with pytest.raises(SystemExit) as ended:
         cli.main()

@@ -410,8 +410,8 @@ def test_damage_is_found_and_named(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     compress(model, out, SMALL)
     rows = inspect(out)
-    assert rows[-1]["verified"]
-    assert rows[0]["bits_per_weight"] == pytest.approx(8 * 64 * 6 * 3 / WIDTH**2)
+    assert rows[-1].verified
+    assert rows[0].bits_per_weight == pytest.approx(8 * 64 * 6 * 3 / WIDTH**2)
     shard = out / "model.safetensors"
     good = shard.read_bytes()
     flip(shard, 5 + open_compressed(out).stream("model.layers.1.mlp.down_proj.weight").offset)
@@ -420,7 +420,7 @@ def test_damage_is_found_and_named(model: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the file is damaged"):
         decompress(out, tmp_path / "plain")
     assert not (tmp_path / "plain" / shard.name).exists()
-    assert inspect(out, verify=False)[-1]["verified"] is None
+    assert inspect(out, verify=False)[-1].verified is None
     shard.write_bytes(good[:-1])
     with pytest.raises(UserError, match="not a complete safetensors file"):
         inspect(out)

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 from golden import fp16
 from host.measure.layer import Job, Matrix, gaussian_matrices, layer_matrices, simulate
+from host.rows.causes import CAUSES
 
 HIDDEN, FFN, KV = 48, 96, 16
 SHAPES = {"q_proj": (HIDDEN, HIDDEN), "k_proj": (KV, HIDDEN), "v_proj": (KV, HIDDEN), "o_proj": (HIDDEN, HIDDEN),
@@ -54,42 +55,42 @@ def test_gaussian_matrices_are_always_the_same() -> None:
 def test_a_layer(checkpoint: Path) -> None:
     matrices = layer_matrices(str(checkpoint), 1)
     rows = simulate(Job(tuple(FORMATS), "ideal", 8 * BUS_BYTES, "verilator"), matrices)
-    assert [(row["matrix"], row["format"]) for row in rows] == [(name, fmt) for name in (*SHAPES, "layer")
+    assert [(row.matrix, row.format) for row in rows] == [(name, fmt) for name in (*SHAPES, "layer")
                                                                 for fmt in FORMATS]
-    by_key = {(row["matrix"], row["format"]): row for row in rows}
+    by_key = {(row.matrix, row.format): row for row in rows}
     for row in rows:
-        assert row["bit_exact"] is True
-        assert row["speedup"] == by_key[row["matrix"], "fp16"]["cycles"] / row["cycles"]
-        assert (row["memory"], row["simulator"], row["source"]) == ("ideal", "verilator", "rtl")
-        assert sum(row[key] for key in ("beats", "starved", "refresh", "stalled", "drain")) == row["cycles"]
-        assert row["beats"] < row["cycles"] < 4 * row["beats"]  # rows this short wait for the lanes' latency
-        assert 0 < row["limit_fraction"] <= 1
+        assert row.bit_exact is True
+        assert row.speedup == by_key[row.matrix, "fp16"].cycles / row.cycles
+        assert (row.memory, row.simulator, row.source) == ("ideal", "verilator", "rtl")
+        assert sum(getattr(row, cause.name) for cause in CAUSES) == row.cycles
+        assert row.beats < row.cycles < 4 * row.beats  # rows this short wait for the lanes' latency
+        assert 0 < row.limit_fraction <= 1
     for name, shape in SHAPES.items():
         for fmt, (bits, low, high) in FORMATS.items():
             row = by_key[name, fmt]
-            assert (row["rows"], row["cols"]) == shape
+            assert (row.rows, row.cols) == shape
             cols = padded(fmt, shape[1])
-            assert row["bits_per_weight"] == bits * cols / shape[1]
-            assert low <= row["relative_error"] <= high
-            assert row["beats"] * BUS_BYTES == bits / 8 * shape[0] * cols + 2 * cols
-            assert row["bytes"] == row["beats"] * BUS_BYTES + 4 * shape[0]
+            assert row.bits_per_weight == bits * cols / shape[1]
+            assert low <= row.relative_error <= high
+            assert row.beats * BUS_BYTES == bits / 8 * shape[0] * cols + 2 * cols
+            assert row.bytes == row.beats * BUS_BYTES + 4 * shape[0]
     for fmt, (bits, _, _) in FORMATS.items():
         layer, parts = by_key["layer", fmt], [by_key[name, fmt] for name in SHAPES]
-        assert (layer["rows"], layer["cols"], layer["relative_error"]) == (None, None, None)
+        assert (layer.rows, layer.cols, layer.relative_error) == (None, None, None)
         stored = sum(bits * shape[0] * padded(fmt, shape[1]) for shape in SHAPES.values())
-        assert layer["bits_per_weight"] == pytest.approx(stored / sum(rows * cols for rows, cols in SHAPES.values()))
+        assert layer.bits_per_weight == pytest.approx(stored / sum(rows * cols for rows, cols in SHAPES.values()))
         # k, v and up share their vectors with others, and every matrix but the first has a descriptor.
         shared, descriptors = 3 * 2 * padded(fmt, HIDDEN), 6 * 64
-        assert layer["bytes"] == sum(part["bytes"] for part in parts) - shared + descriptors
-        assert layer["cycles"] < sum(part["cycles"] for part in parts)
-    assert by_key["layer", "fp16"]["speedup"] == 1
-    assert by_key["layer", "seedlm4"]["speedup"] > 1.8  # of 4: these are small
+        assert layer.bytes == sum(part.bytes for part in parts) - shared + descriptors
+        assert layer.cycles < sum(part.cycles for part in parts)
+    assert by_key["layer", "fp16"].speedup == 1
+    assert by_key["layer", "seedlm4"].speedup > 1.8  # of 4: these are small
 
 
 def test_narrow_activations(checkpoint: Path) -> None:
     matrices = layer_matrices(str(checkpoint), 0, 8)[:1]
     rows = simulate(Job(("int4", "seedlm4"), "ideal", 8 * BUS_BYTES, "verilator", 8), matrices, False)
-    assert [(row["format"], row["bit_exact"]) for row in rows] == [("int4", True), ("seedlm4", True)]
+    assert [(row.format, row.bit_exact) for row in rows] == [("int4", True), ("seedlm4", True)]
 
 
 def test_a_result_that_differs_is_seen(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,4 +105,4 @@ def test_a_result_that_differs_is_seen(checkpoint: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fp16, "matvec", wrong)
     matrices = [Matrix("q", np.full((3, 5), 0.5, np.float32)), Matrix("v", np.full(SHAPES["v_proj"], 0.5, np.float32))]
     rows = simulate(Job(("fp16",), "ideal", 8 * BUS_BYTES, "verilator"), matrices)
-    assert [(row["matrix"], row["bit_exact"]) for row in rows] == [("q", True), ("v", False), ("layer", False)]
+    assert [(row.matrix, row.bit_exact) for row in rows] == [("q", True), ("v", False), ("layer", False)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from host import folders
-from host.cli import main as cli
+from host.cli import simulate as cli
 from host.measure import roofline
 
 

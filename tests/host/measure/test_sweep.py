@@ -17,15 +17,14 @@ from distributed import LocalCluster
 
 from golden.tree import ROOT
 from host import folders
-from host.cli import sweep as cli_sweep
 from host.cli.main import main
 from host.errors import UserError
 from host.measure import sweep_point, sweep_workers
 from host.measure.models import PRESETS, ModelShape
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
-from host.measure.sweep_point import Point, measured, predicted
-from host.measure.sweep_workers import cluster, processes
-from host.results import Row
+from host.measure.sweep_point import Point, Result, measured, predicted
+from host.measure.sweep_workers import Runner, cluster, processes
+from host.rows.causes import CAUSES
 from sim.dram.presets import preset
 from sim.tools.errors import ToolError
 
@@ -39,9 +38,9 @@ def quiet(what: str, done: float, total: float) -> None:
     assert 0 <= done <= total + 1e-9
 
 
-def fake(result: Callable[[Point], Row], seen: list[Point]) -> Callable[[Sequence[Point]], Iterator[tuple[Point, Row]]]:
+def fake(result: Callable[[Point], Result], seen: list[Point]) -> Runner:
     """A runner that makes results up and notes what it was given."""
-    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Row]]:
+    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
         for point in points:
             seen.append(point)
             yield point, result(point)
@@ -49,7 +48,7 @@ def fake(result: Callable[[Point], Row], seen: list[Point]) -> Callable[[Sequenc
     return run
 
 
-def counters(point: Point) -> Row:
+def counters(point: Point) -> Result:
     """As from RTL: the model's, and 100 cycles more."""
     found = asdict(predicted(point))
     return {**found, "cycles": found["cycles"] + 100, "starved": found["starved"] + 100, "bit_exact": True}
@@ -60,18 +59,18 @@ def test_rows_and_what_is_kept(tmp_path: Path) -> None:
     points = points_of(SWEEP)
     rows = run_sweep(SWEEP, points, tmp_path, fake(counters, seen), quiet)
     assert sorted(seen, key=points.index) == points
-    assert [(row["matrix"], row["format"], row["source"]) for row in rows] == [
+    assert [(row.matrix, row.format, row.source) for row in rows] == [
         ("layer", "fp16", "rtl"), ("layer", "seedlm4", "rtl"),
         ("model", "fp16", "model"), ("model", "seedlm4", "model")]
     layer = rows[1]
-    assert layer["cycles"] == sum(layer[cause] for cause in ("beats", "starved", "refresh", "stalled", "drain"))
-    assert layer["model_cycles"] == layer["cycles"] - 100
-    assert layer["model_deviation"] == pytest.approx(-100 / layer["cycles"])
-    assert layer["speedup"] == rows[0]["cycles"] / layer["cycles"]
-    assert (layer["weights"], layer["weights_from"]) == (TINY.layer_weights, "random")
-    assert layer["weights_per_cycle"] == TINY.layer_weights / layer["cycles"]
-    assert layer["bytes_per_weight"] == layer["bytes"] / TINY.layer_weights
-    assert (layer["clock_mhz"], layer["clock_source"]) == (300, "the memory's, 1200 MHz / 4")
+    assert layer.cycles == sum(getattr(layer, cause.name) for cause in CAUSES)
+    assert layer.model_cycles == layer.cycles - 100
+    assert layer.model_deviation == pytest.approx(-100 / layer.cycles)
+    assert layer.speedup == rows[0].cycles / layer.cycles
+    assert (layer.weights, layer.weights_from) == (TINY.layer_weights, "random")
+    assert layer.weights_per_cycle == TINY.layer_weights / layer.cycles
+    assert layer.bytes_per_weight == layer.bytes / TINY.layer_weights
+    assert (layer.clock_mhz, layer.clock_source) == (300, "the memory's, 1200 MHz / 4")
     # A second sweep runs nothing, and gives the same.
     assert run_sweep(SWEEP, points, tmp_path, fake(counters, none := []), quiet) == rows
     assert not none
@@ -80,11 +79,11 @@ def test_rows_and_what_is_kept(tmp_path: Path) -> None:
 def test_a_summary(tmp_path: Path) -> None:
     columns, (row,) = summary(run_sweep(SWEEP, points_of(SWEEP)[1:], tmp_path, fake(counters, []), quiet))
     assert row["source"] == "rtl, model"
-    assert row["deviation"] == pytest.approx(100 / row["seedlm4 cycles"])
+    assert row["model_deviation"] == pytest.approx(100 / row["seedlm4 cycles"])
     assert row["seedlm4 speedup"] == row["fp16 cycles"] / row["seedlm4 cycles"]
-    assert row["fp16 tokens"] < row["seedlm4 tokens"]
+    assert row["fp16 tokens_per_s"] < row["seedlm4 tokens_per_s"]
     assert (row["bit_exact"], row["weights"]) == (True, TINY.layer_weights)
-    assert {key for key, _, _ in columns} == set(row) - {"fp16 speedup"}
+    assert {column.key for column in columns} == set(row) - {"fp16 speedup"}
 
 
 def test_a_token() -> None:
@@ -93,21 +92,21 @@ def test_a_token() -> None:
     dram = preset("ddr4-2400")
     head = predicted(Point(TINY, "lm_head", "seedlm4", "ddr4-2400", 512)).cycles
     cache = 2 * 3 * 32 * 2 * 1000
-    assert token["kv_cache_bytes"] == cache
-    assert token["cycles"] == round(3 * layer["cycles"] + head + cache / 64 / dram.sequential_limit)
-    assert token["tokens_per_s"] == 300e6 / token["cycles"]
-    assert (token["source"], token["layer_source"], token["speedup"]) == ("model", "model", None)
-    assert layer["bit_exact"] is None
+    assert token.kv_cache_bytes == cache
+    assert token.cycles == round(3 * layer.cycles + head + cache / 64 / dram.sequential_limit)
+    assert token.tokens_per_s == 300e6 / token.cycles
+    assert (token.source, token.layer_source, token.speedup) == ("model", "model", None)
+    assert layer.bit_exact is None
 
 
 def test_a_point_that_fails_leaves_the_others(tmp_path: Path) -> None:
-    def result(point: Point) -> Row:
+    def result(point: Point) -> Result:
         return {"error": "no room"} if point.format == "fp16" else counters(point)
 
     seen: list[Point] = []
     rows = run_sweep(SWEEP, points_of(SWEEP), tmp_path, fake(result, seen), quiet)
-    assert [(row["source"], row.get("error")) for row in rows[:2]] == [("model", "no room"), ("rtl", None)]
-    assert rows[0]["cycles"] == rows[0]["model_cycles"]
+    assert [(row.source, row.error) for row in rows[:2]] == [("model", "no room"), ("rtl", None)]
+    assert rows[0].cycles == rows[0].model_cycles
     assert failures(rows) == ["tiny layer fp16 on ddr4-2400: no room"]
     # Only what failed is run again.
     run_sweep(SWEEP, points_of(SWEEP), tmp_path, fake(counters, again := []), quiet)
@@ -115,7 +114,7 @@ def test_a_point_that_fails_leaves_the_others(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_sweep_goes_on(tmp_path: Path) -> None:
-    def result(point: Point) -> Row:
+    def result(point: Point) -> Result:
         if point.format == "seedlm4":
             raise KeyboardInterrupt
         return counters(point)
@@ -247,11 +246,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     with (tmp_path / "sweep" / "report.csv").open() as file:
         assert [row["cycles"] for row in csv.DictReader(file)] == [str(row["cycles"]) for row in report["results"]]
 
-    def broken(point: Point) -> Row:
+    def broken(point: Point) -> Result:
         return {"error": "no compiler"}
 
     # A point that fails ends in status 1, and the report is there all the same.
-    monkeypatch.setattr(cli_sweep, "processes", lambda count: nullcontext(fake(broken, [])))
+    monkeypatch.setattr(sweep_workers, "processes", lambda count: nullcontext(fake(broken, [])))
     assert command(monkeypatch, *arguments[:-1], "q_proj") == 1
     assert "mine q_proj seedlm4 on ideal: no compiler" in capsys.readouterr().err
     assert json.loads((tmp_path / "sweep" / "report.json").read_text())["results"][0]["error"] == "no compiler"
@@ -276,5 +275,5 @@ def test_a_missing_compiler_is_told_before_anything_runs(monkeypatch: pytest.Mon
     def missing(simulator: str) -> None:
         raise ToolError("g++ is not installed")
 
-    monkeypatch.setattr(cli_sweep, "require", missing)
+    monkeypatch.setattr("sim.tools.toolchain.require", missing)
     assert command(monkeypatch, "--models", "Llama-2-7B") == 2

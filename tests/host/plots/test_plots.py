@@ -1,6 +1,7 @@
 """Charts, by what is on their axes: the right points, told apart in print, and nothing where there is no row."""
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ from host.plots.area import area_chart
 from host.plots.roofline import measured_roofline, sweep_roofline
 from host.plots.speedup import speedup_chart
 from host.plots.style import byte_limit, numbered, save, styles
-from host.plots.sweep import cycles_by_cause, draw, speedup_by_model, tokens_by_model
+from host.plots.sweep import charts, cycles_by_cause, speedup_by_model, tokens_by_model
+from host.rows.area import AreaRow
+from host.rows.layer import LayerRow
+from host.rows.roofline import RooflineRow
+from host.rows.sweep import SweepRow
+from tests.host.partial_rows import partial_row
 
-Row = dict[str, Any]
 WHITE = "#ffffff"
 
 
@@ -43,7 +48,7 @@ def test_limits_by_bytes() -> None:
     assert [byte_limit(name) for name in ("fp16", "seedlm4", "seedlm3", "int4")] == [1, 4, 16 / 3, 16 / 4.125]
 
 
-def test_speedup_by_model(sweep_rows: list[Row]) -> None:
+def test_speedup_by_model(sweep_rows: list[SweepRow]) -> None:
     figure = speedup_by_model(sweep_rows)
     assert figure is not None
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
@@ -54,8 +59,8 @@ def test_speedup_by_model(sweep_rows: list[Row]) -> None:
     for name, axes in panels.items():
         found = marks(axes)
         for memory, filled in (("ddr4-2400", True), ("hbm2", False)):
-            wanted = {(at[row["model"]], row["speedup"]) for row in sweep_rows if row["matrix"] == "layer"
-                      and row["format"] == name and row["memory"] == memory}
+            wanted = {(at[row.model], row.speedup) for row in sweep_rows if row.matrix == "layer"
+                      and row.format == name and row.memory == memory}
             assert {(round(x), y) for x, y, marker, _, of in found if of == filled and marker != "*"} == wanted
         assert len({(marker, colour) for _, _, marker, colour, _ in found if marker != "*"}) == 2
         limit = next(line for line in axes.lines if line.get_linestyle() == "--")
@@ -65,57 +70,55 @@ def test_speedup_by_model(sweep_rows: list[Row]) -> None:
     assert stars == list(enumerate(published.SPEEDUP.values()))
 
 
-def test_cycles_add_up(sweep_rows: list[Row]) -> None:
-    rows = [row for row in sweep_rows if row["memory"] == "ddr4-2400"]
+def test_cycles_add_up(sweep_rows: list[SweepRow]) -> None:
+    rows = [row for row in sweep_rows if row.memory == "ddr4-2400"]
     figure = cycles_by_cause(rows)
     assert figure is not None
     whole, rest = figure.axes
     lines = [text.get_text().split() for text in whole.get_yticklabels()]
     assert lines == [[model, name] for model in ("tiny-1B", "middle-7B", "large-70B")
                      for name in ("fp16", "int4", "seedlm4", "seedlm3")]
-    by_key = {(row["model"], row["format"]): row for row in rows if row["matrix"] == "layer"}
+    by_key = {(row.model, row.format): row for row in rows if row.matrix == "layer"}
     for axes, causes in ((whole, 5), (rest, 4)):
         assert len(axes.containers) == causes
         assert len({(bars[0].get_facecolor(), bars[0].get_hatch()) for bars in axes.containers}) == causes
         for i, (model, name) in enumerate(lines):
             row = by_key[model, name]
             end = axes.containers[-1][i].get_x() + axes.containers[-1][i].get_width()
-            wanted = (row["cycles"] / by_key[model, "fp16"]["cycles"] if axes is whole
-                      else 1 - row["beats"] / row["cycles"])
+            wanted = (row.cycles / by_key[model, "fp16"].cycles if axes is whole
+                      else 1 - row.beats / row.cycles)
             assert end == pytest.approx(100 * wanted)
             assert end < axes.get_xlim()[1]
 
 
-def test_cycles_of_the_model_are_marked(sweep_rows: list[Row]) -> None:
-    figure = cycles_by_cause([row for row in sweep_rows if row["memory"] == "hbm2"])
+def test_cycles_of_the_model_are_marked(sweep_rows: list[SweepRow]) -> None:
+    figure = cycles_by_cause([row for row in sweep_rows if row.memory == "hbm2"])
     assert figure is not None
     assert all("(cycle model)" in text.get_text() for text in figure.axes[0].get_yticklabels())
 
 
-def test_tokens_by_model(sweep_rows: list[Row]) -> None:
+def test_tokens_by_model(sweep_rows: list[SweepRow]) -> None:
     """A panel for each memory whose clock is known."""
-    for row in sweep_rows:
-        if row["memory"] == "hbm2":
-            row["tokens_per_s"] = None
+    sweep_rows = [replace(row, tokens_per_s=None) if row.memory == "hbm2" else row for row in sweep_rows]
     figure = tokens_by_model(sweep_rows)
     assert figure is not None
     axes, = figure.axes
     assert axes.get_title(loc="left") == "ddr4-2400"
     assert labels(axes) == ["tiny-1B", "middle-7B", "large-70B"]
-    wanted = sorted(row["tokens_per_s"] for row in sweep_rows if row["matrix"] == "model" and row["tokens_per_s"])
+    wanted = sorted(row.tokens_per_s for row in sweep_rows if row.matrix == "model" and row.tokens_per_s)
     found = marks(axes)
     assert sorted(y for _, y, *_ in found) == wanted
     assert not any(filled for *_, filled in found)
 
 
-def test_roofline_of_a_sweep(sweep_rows: list[Row]) -> None:
+def test_roofline_of_a_sweep(sweep_rows: list[SweepRow]) -> None:
     figure = sweep_roofline(sweep_rows)
     assert figure is not None
     roof, share = figure.axes
-    rows = [row for row in sweep_rows if row["matrix"] == "layer" and row["model"] == "large-70B"]
+    rows = [row for row in sweep_rows if row.matrix == "layer" and row.model == "large-70B"]
     assert {(x, y, filled) for x, y, _, _, filled in marks(roof)} == {
-        (row["bytes_per_weight"], row["weights_per_cycle"], row["source"] == "rtl") for row in rows}
-    assert sorted(y for _, y, *_ in marks(share)) == sorted(100 * row["limit_fraction"] for row in rows)
+        (row.bytes_per_weight, row.weights_per_cycle, row.source == "rtl") for row in rows}
+    assert sorted(y for _, y, *_ in marks(share)) == sorted(100 * row.limit_fraction for row in rows)
     assert len({x for x, *_ in marks(share)}) == len(rows)
     # 64 bytes a cycle less the refreshes: no point is above the line of its memory.
     lines = {str(line.get_label()): line for line in roof.lines}
@@ -127,24 +130,27 @@ def test_roofline_of_a_sweep(sweep_rows: list[Row]) -> None:
 
 
 def test_roofline_measured() -> None:
-    rows = [{"memory": "ideal", "format": name, "bus_bits": 64, "weights_per_cycle": 3.9, "achieved_fraction": 0.99,
-             "source": "rtl"} for name in ("fp16", "seedlm4")]
+    rows = [partial_row(RooflineRow, memory="ideal", format=name, bus_bits=64, weights_per_cycle=3.9,
+                        achieved_fraction=0.99, source="rtl") for name in ("fp16", "seedlm4")]
     figure = measured_roofline(rows)
     assert figure is not None
     assert {x for x, *_ in marks(figure.axes[0])} == {2, 0.5}
 
 
 def test_speedup_of_a_layer() -> None:
-    rows = [{"matrix": matrix, "format": name, "speedup": speedup} for matrix in ("q_proj", "layer")
+    rows = [partial_row(LayerRow, matrix=matrix, format=name, speedup=speedup) for matrix in ("q_proj", "layer")
             for name, speedup in (("fp16", 1.0), ("seedlm4", 3.9), ("8,2,12", 3.1))]
-    axes, = speedup_chart(rows, "title").axes
+    figure = speedup_chart(rows, "title")
+    assert figure is not None
+    axes, = figure.axes
     assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[3.9, 3.9], [3.1, 3.1]]
     assert {line.get_ydata()[0] for line in axes.lines} == {1, 4, 16 / 3}
+    assert speedup_chart([row for row in rows if row.format == "fp16"], "title") is None
 
 
 def test_area() -> None:
-    rows = [{"engine": engine, "bus_bits": 512, "block": block, "lut": lut, "ff": 2, "dsp": 3, "bram": 4.5,
-             "source": "published" if "paper" in engine else "synthesised"}
+    rows = [partial_row(AreaRow, engine=engine, bus_bits=512, block=block, lut=lut, ff=2, dsp=3, bram=4.5,
+                        source="published" if "paper" in engine else "synthesised")
             for engine, block, lut in (("seedlm4-lean", "MAC", 5), ("seedlm4-lean", "total", 12_833),
                                        ("fp16", "total", 14_952), ("paper, 4 bits", "total", 67_000))]
     figure = area_chart(rows)
@@ -157,7 +163,12 @@ def test_area() -> None:
     assert area_chart(rows[:1]) is None
 
 
-def test_drawing(sweep_rows: list[Row], tmp_path: Path) -> None:
+def draw(rows: list[SweepRow], folder: Path) -> list[Path]:
+    """Every chart that there is of a sweep, as files."""
+    return [path for name, figure in charts(rows).items() if figure for path in save(figure, folder, name)]
+
+
+def test_drawing(sweep_rows: list[SweepRow], tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     paths = draw(sweep_rows, tmp_path)
     names = ["speedup", "roofline", "cycles-ddr4-2400", "cycles-hbm2", "tokens"]
@@ -174,7 +185,7 @@ def test_drawing(sweep_rows: list[Row], tmp_path: Path) -> None:
 
 def test_nothing_to_draw(tmp_path: Path) -> None:
     assert draw([], tmp_path) == []
-    alone = {"model": "tiny-1B", "matrix": "layer", "format": "fp16", "memory": "paper", "bus_bits": 512, "cycles": 5,
-             "weights": 9, "speedup": None, "limit_fraction": None, "source": "rtl"}
+    alone = partial_row(SweepRow, model="tiny-1B", matrix="q_proj", format="fp16", memory="paper", bus_bits=512,
+                        cycles=5, weights=9, source="rtl")
     assert draw([alone], tmp_path) == []
     assert list(tmp_path.iterdir()) == []

@@ -83,7 +83,7 @@ def test_sums_of_blocks() -> None:
 def test_weights_of_a_cycle() -> None:
     assert area.weights_per_cycle(EngineConfig(FP16)) == 32
     assert area.weights_per_cycle(EngineConfig(SEEDLM4)) == 128
-    assert area.PUBLISHED["luts_per_weight"] == pytest.approx(523.4, abs=0.1)
+    assert area.PUBLISHED.luts_per_weight == pytest.approx(523.4, abs=0.1)
 
 
 def test_area(build: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import UserError
-from host.results import Row
 
 __all__ = ["Report", "read"]
 
@@ -28,9 +27,9 @@ class Report:
 
     name: str
     path: Path
-    environment: Row
-    configuration: Row
-    rows: list[Row]
+    environment: dict[str, Any]
+    configuration: dict[str, Any]
+    rows: list[dict[str, Any]]
 
 
 def _parse(name: str, path: Path) -> Report:

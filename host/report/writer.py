@@ -1,0 +1,93 @@
+"""The one writer of reports: ``report.json``, the same rows as Markdown and as a table in the terminal, and charts."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from host.errors import CheckError
+from host.plots.style import save
+from host.report.environment import environment
+from host.rows.rows import Row
+from host.rows.tables import markdown, show
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["finish", "write"]
+
+_R = TypeVar("_R", bound=Row)
+
+
+def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], table: str | None = None) -> Path:
+    """Write ``report.json`` and ``report.md`` into a folder, and remove its charts, which show older rows.
+
+    Parameters
+    ----------
+    configuration : mapping
+        What was asked for, as JSON can hold it.
+    table : str, optional
+        Content of ``report.md``; by default a table of all rows.
+
+    Returns
+    -------
+    Path
+        That of ``report.json``.
+    """
+    for chart in (*folder.glob("*.svg"), *folder.glob("*.png")):
+        chart.unlink()
+    records = [row.record() for row in rows]
+    if table is None:
+        table = markdown(rows[0].columns() if rows else (), records)
+    (folder / "report.md").write_text(table)
+    path, part = folder / "report.json", folder / "report.json.part"
+    part.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": records},
+                               indent=1) + "\n")
+    part.replace(path)  # a report is whole or not there
+    return path
+
+
+def _files(folder: Path) -> str:
+    """Name what lies beside ``report.json``, for people: charts as PNG only."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix in (".md", ".csv", ".png"))
+    names.sort(key=lambda name: not name.startswith("report."))
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+
+
+def finish(folder: Path, configuration: Mapping[str, Any], rows: Sequence[_R], title: str, *,
+           shown: Sequence[_R] | None = None, ends_section: Callable[[_R], bool] = lambda row: False, notes: str = "",
+           table: str | None = None, charts: Callable[[], Mapping[str, "Figure | None"]] = dict) -> None:
+    """End a command that measures: write its report and its charts, print the table, and say where everything is.
+
+    Parameters
+    ----------
+    folder, configuration, rows, table
+        As in :func:`write`.
+    title : str
+        Title of the printed table.
+    shown : sequence of rows, optional
+        Rows of the printed table, by default all.
+    ends_section : callable
+        Whether a gap follows a row in the printed table.
+    notes : str
+        Lines to print after the table.
+    charts : callable
+        Draws the charts: figures by the name of their file, None where there is nothing to draw.
+
+    Raises
+    ------
+    CheckError
+        When a row's results differ from golden's. Everything is written and printed all the same.
+    """
+    path = write(folder, configuration, rows, table)
+    shown = rows if shown is None else shown
+    if shown:
+        show(title, shown[0].columns(), shown, ends_section)
+    if notes:
+        print(notes)
+    for name, figure in charts().items():
+        if figure:
+            save(figure, folder, name)
+    print(f"report: {path}, and beside it {_files(folder)}")
+    if wrong := [row.label for row in rows if row.differs]:
+        raise CheckError(f"results differ from golden: {', '.join(wrong)}")
