@@ -1,11 +1,13 @@
-"""SDRAM controller on a chip that checks every command: an AXI master that we did not write, and its own rate."""
+"""SDRAM controller on a chip that checks every command, under an AXI master that we did not write: data, rate, latency.
+"""
 
 import random
 from itertools import pairwise
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
-from cocotbext.axi import AxiResp
+from cocotbext.axi import AxiMaster, AxiResp
 
 from hw.parts.axi import Burst
 from hw.sdram.part import CAS_LATENCY
@@ -17,15 +19,14 @@ _WIDTH = 4
 _BEATS = 64
 
 
-async def _start(dut, pause=0.0):
-    """Reset and wait for the chip to be initialised; the master, stalling on every channel with probability ``pause``.
-    """
+async def _start(dut: Any, pause: float = 0.0) -> AxiMaster:
+    """Reset; returns the master, which stalls on every channel with probability ``pause``."""
     master = open_master(dut, pause)
     await start(dut)
     return master
 
 
-async def _random_traffic(dut, pause):
+async def _random_traffic(dut: Any, pause: float) -> None:
     part, _ = arguments()
     master, size = await _start(dut, pause), part.size_bytes
     # Rows are hit, missed and changed; a row ends in the middle of each place.
@@ -53,57 +54,58 @@ async def _random_traffic(dut, pause):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def traffic(dut):
+async def traffic(dut: Any) -> None:
     await _random_traffic(dut, 0.0)
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
-async def traffic_with_pauses(dut):
+async def traffic_with_pauses(dut: Any) -> None:
     await _random_traffic(dut, 0.4)
 
 
-async def _sequential(dut, bursts):
-    """Read from address 0, requests back to back; the cycles in which words came."""
+async def _sequential(dut: Any, bursts: int) -> list[int]:
+    """Read from address 0, requests back to back; returns the cycles in which words were received."""
     requests = [number * _BEATS * _WIDTH for number in range(bursts)]
     dut.s_axi_arlen.value, dut.s_axi_arsize.value, dut.s_axi_arburst.value = _BEATS - 1, 2, Burst.INCR.value
     dut.s_axi_rready.value = 1
-    came, asked, cycle = [], 0, 0
-    while len(came) < bursts * _BEATS:
-        dut.s_axi_arvalid.value = asked < bursts
-        dut.s_axi_araddr.value = requests[min(asked, bursts - 1)]
+    received: list[int] = []
+    requested = cycle = 0
+    while len(received) < bursts * _BEATS:
+        dut.s_axi_arvalid.value = requested < bursts
+        dut.s_axi_araddr.value = requests[min(requested, bursts - 1)]
         await RisingEdge(dut.clk)
-        asked += bool(dut.s_axi_arvalid.value and dut.s_axi_arready.value)
+        requested += bool(dut.s_axi_arvalid.value and dut.s_axi_arready.value)
         if dut.s_axi_rvalid.value:
-            came.append(cycle)
+            received.append(cycle)
         cycle += 1
         assert cycle < 10_000 + 4 * bursts * _BEATS, "words stopped coming"
-    return came
+    return received
 
 
 @cocotb.test(timeout_time=2, timeout_unit="ms")
-async def a_stream_at_the_limit(dut):
-    """What a stream loses in an interval is little more than closing, refreshing and opening takes: of the limit that
-    this leaves, it has at least 95 %."""
+async def a_stream_at_the_limit(dut: Any) -> None:
+    """What a stream loses in a refresh interval is little more than what closing, refreshing and opening take. Of the
+    limit that this leaves, it reaches at least 95 %."""
     part, clock = arguments()
     await start(dut, dut.s_axi_arvalid, dut.s_axi_awvalid, dut.s_axi_wvalid, dut.s_axi_bready)
     interval = part.refresh_interval(clock)
-    came = await _sequential(dut, (4 * interval // 2) // _BEATS)
-    first = came[0] + interval
-    words = sum(first <= cycle < first + 2 * interval for cycle in came)
-    assert came[-1] >= first + 2 * interval
+    received = await _sequential(dut, (4 * interval // 2) // _BEATS)
+    first = received[0] + interval
+    words = sum(first <= cycle < first + 2 * interval for cycle in received)
+    assert received[-1] >= first + 2 * interval
     least = sum(part.clocks(name, clock) for name in ("t_rp", "t_rfc", "t_rcd"))
     assert interval - words <= least + 12
     assert words / interval >= 0.95 * part.sequential_limit(clock)
-    assert least <= max(later - earlier for earlier, later in pairwise(came)) <= least + 12
+    assert least <= max(later - earlier for earlier, later in pairwise(received)) <= least + 12
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def latency(dut):
-    """Of a read whose row is open, once the part is initialised."""
+async def latency(dut: Any) -> None:
+    """The latency of a read whose row is open, once the chip is initialised."""
     await start(dut, dut.s_axi_arvalid, dut.s_axi_awvalid, dut.s_axi_wvalid, dut.s_axi_bready)
     dut.s_axi_arlen.value, dut.s_axi_arsize.value, dut.s_axi_arburst.value = 0, 2, Burst.INCR.value
     dut.s_axi_rready.value = 1
-    took = []
+    latencies = []
     for _ in range(10):
         dut.s_axi_araddr.value, dut.s_axi_arvalid.value = 64, 1
         await RisingEdge(dut.clk)
@@ -113,13 +115,13 @@ async def latency(dut):
         for count in range(1, 10_000):
             await RisingEdge(dut.clk)
             if dut.s_axi_rvalid.value:
-                took.append(count)
+                latencies.append(count)
                 break
-    assert min(took) == CAS_LATENCY + 13
+    assert min(latencies) == CAS_LATENCY + 13
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def a_reader_that_stops_holds_up_no_write(dut):
+async def a_reader_that_stops_holds_up_no_write(dut: Any) -> None:
     master = await _start(dut)
     data = random.randbytes(512)
     await master.write(0, data, awid=0)
@@ -135,13 +137,13 @@ async def a_reader_that_stops_holds_up_no_write(dut):
     assert (await master.read(2048, 256, arid=0)).data == b"\xC3" * 256
 
 
-async def _write(master):
+async def _write(master: AxiMaster) -> None:
     await master.write(2048, b"\xC3" * 256, awid=0)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def idle(dut):
-    """Refreshes go on by themselves; the chip checks them."""
+async def idle(dut: Any) -> None:
+    """Refreshes go on without traffic; the chip checks them."""
     part, clock = arguments()
     await _start(dut)
     for _ in range(2):
