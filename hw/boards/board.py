@@ -1,4 +1,4 @@
-"""What tells one board from another."""
+"""The properties in which one board differs from another."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,17 @@ class Board:
     Parameters
     ----------
     name : str
-    platform : class
-        Of amaranth-boards: pins and device. Its resources ``sdram`` and ``uart`` are used, and those of ``leds``.
+        Name of the board on the command line and in reports.
+    platform : type
+        Class of amaranth-boards that knows the board's pins and device. Its resources ``sdram`` and ``uart`` are used,
+        and those of ``leds``.
     part : SdramPart
-        The chip that is fitted; where it may be one of several, the slowest of them.
+        SDRAM chip on the board. Where boards bear one of several chips, it has the slowest timing of all of them.
     target : Ecp5
-        The device as nextpnr names it; its clock is that of the design and of the SDRAM.
+        Device as nextpnr names it. Its target clock is the clock of the design and of the SDRAM.
     leds : tuple of (str, int, str)
-        Resource, its number, and its subsignal if it has any: the first shows the first of
+        Resource, its number, and its subsignal ("" when it has none) of each LED, in the order of
         :data:`hw.boards.system.LEDS`.
-    flash : str
-        What openFPGALoader calls it.
     """
 
     name: str
@@ -33,9 +33,8 @@ class Board:
     part: SdramPart
     target: Ecp5
     leds: tuple[tuple[str, int, str], ...]
-    flash: str
 
     @property
     def clock_hz(self) -> int:
-        """Of the design and of the SDRAM."""
+        """Clock of the design and of the SDRAM, Hz."""
         return round(self.target.target_mhz * 1e6)

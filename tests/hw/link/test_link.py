@@ -1,4 +1,6 @@
-"""The serial link, stage by stage and whole: what is right arrives, what is wrong does nothing."""
+"""The serial link, stage by stage and whole: undamaged requests are carried out, damaged ones do nothing."""
+
+from typing import Any
 
 import pytest
 
@@ -27,6 +29,6 @@ CASES = [
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, (case[0], *case[2:]))))
-def test_link(case, simulator):
+def test_link(case: tuple[Any, ...], simulator: str) -> None:
     stage, component, *args = case
     run(build(component, *args, simulator=simulator), f"sim.testbenches.tb_{stage}", tuple(args))
