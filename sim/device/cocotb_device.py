@@ -1,7 +1,8 @@
 """The simulated system as a device: registers, memory and an interrupt, like a board's.
 
-:class:`SimDevice` is for Icarus and for waveforms: cocotb in a simulator that is a process of its own and runs
-:mod:`sim.device.serve`; this end sends it commands. All else runs on :class:`~sim.device.native_device.NativeDevice`.
+:class:`SimDevice` is for Icarus and for waveforms. Its simulator is a process of its own that runs
+:mod:`sim.device.serve` under cocotb; this end sends it commands. All else runs on
+:class:`~sim.device.native_device.NativeDevice`.
 """
 
 import multiprocessing
@@ -25,6 +26,9 @@ from sim.tools.run import run
 __all__ = ["SimDevice", "SimulatedDevice", "open_device"]
 
 _MIN_MEMORY = 1 << 20
+"""Bytes of the smallest memory that is simulated."""
+_LAST_LINES = 12
+"""Lines of the simulator's log that the message of its end quotes."""
 
 
 class SimDevice:
@@ -40,7 +44,17 @@ class SimDevice:
     simulator : str
         ``verilator`` or ``icarus``.
 
-    With ``WAVES=1`` in the environment, the waveform is left in the folder ``waves`` when the device is closed.
+    Attributes
+    ----------
+    config : EngineConfig
+    dram : Dram
+        The preset's timing.
+    simulator : str
+    memory_bytes : int
+        Size of the simulated memory.
+    waves : Path or None
+        The folder in which the waveform is left when the device is closed, if the environment variable ``WAVES=1``
+        asks for one.
 
     Raises
     ------
@@ -48,7 +62,7 @@ class SimDevice:
         When the preset does not exist, or the simulator is missing or cannot build the design.
     """
 
-    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str):
+    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> None:
         self.config, self.dram, self.simulator = config, preset(memory), simulator
         # Few sizes, so that few simulators are built.
         self.memory_bytes = max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length())
@@ -67,7 +81,8 @@ class SimDevice:
         self._connection = self._connect(address)
 
     def _died(self) -> SimulationError:
-        log = self._log.read_text().splitlines()[-12:] if self._log.exists() else []
+        """The error that says why no answer was received."""
+        log = self._log.read_text().splitlines()[-_LAST_LINES:] if self._log.exists() else []
         return SimulationError("\n".join([f"{self.simulator} ended before its work was done; its last lines:", *log]))
 
     def _connect(self, address: str) -> Connection:
@@ -80,6 +95,7 @@ class SimDevice:
         raise self._died()
 
     def _command(self, *command: Any) -> Any:
+        """Send a command to the server, its name and its arguments; returns the answer."""
         self._connection.send(command)
         if self._connection not in wait([self._connection, self._process.sentinel]):
             raise self._died()
@@ -100,7 +116,7 @@ class SimDevice:
         self._command("write_register", offset, value)
 
     def write_memory(self, address: int, content: bytes) -> None:
-        """Put ``content`` at ``address``, a multiple of the bus word; zeros fill up its last word."""
+        """Put ``content`` at ``address``, a multiple of the bus word; zeros fill up the last word."""
         size = self.config.bus_bytes
         self._command("write_memory", address, content + bytes(-len(content) % size))
 
@@ -110,12 +126,15 @@ class SimDevice:
         return self._command("read_memory", address, -(-count // size) * size)[:count]
 
     def align(self, phase: float) -> None:
-        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes; none without them."""
+        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes.
+
+        No time passes when the memory has no refreshes.
+        """
         if interval := self.dram.refresh_interval:
             self._command("align", int(phase * interval), interval)
 
     def wait(self, limit: int) -> bool:
-        """Let up to ``limit`` cycles pass until the interrupt; whether it came."""
+        """Let up to ``limit`` cycles pass until the interrupt; True when there is one."""
         return self._command("wait", limit)
 
     def close(self) -> None:
@@ -140,12 +159,13 @@ class SimDevice:
 
 
 SimulatedDevice = SimDevice | NativeDevice
+"""A simulated system, however it is simulated."""
 
 
 def open_device(config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> SimulatedDevice:
-    """The fastest device that there is for a simulator: a native one under Verilator, unless waveforms are wanted.
+    """The fastest device for a simulator: a native one under Verilator, unless waveforms are wanted.
 
-    Parameters and errors are those of :class:`SimDevice`; a native device has memory at all addresses.
+    Parameters and errors are those of :class:`SimDevice`. A native device has memory at all addresses.
     """
     if simulator == "verilator" and not waves_wanted():
         return NativeDevice(config, memory)

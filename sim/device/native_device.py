@@ -1,9 +1,10 @@
 """The simulated system as one compiled program, clock, registers and memory included: the fast way to simulate.
 
-The program is :file:`sim/device/native_harness.cpp` around what Verilator makes of :class:`sim.device.system.System`,
-and takes commands from this end through a pipe. The memory is a sparse file without a name, which the program maps and
-this end writes and reads: an image is copied once, into that file, and takes no more room than its bytes. It spans all
-addresses of the engine, so that matrices of every size run on one build."""
+The program is :file:`sim/device/native_harness.cpp` around what Verilator makes of :class:`sim.device.system.System`.
+It receives commands from this end through a pipe. The memory is a sparse file without a name, which the program maps
+and this end writes and reads. So an image is copied once, into that file, and takes no more room than its bytes. The
+memory spans all addresses of the engine, so that matrices of every size run on one build.
+"""
 
 import os
 import signal
@@ -25,6 +26,7 @@ __all__ = ["NativeDevice"]
 
 _HARNESS = Path(__file__).with_name("native_harness.cpp")
 _LAST_LINES = 12
+"""Lines of the program's log that the message of its end quotes."""
 
 
 class NativeDevice:
@@ -39,6 +41,16 @@ class NativeDevice:
     memory : str
         Name of a memory preset.
 
+    Attributes
+    ----------
+    config : EngineConfig
+    dram : Dram
+        The preset's timing.
+    memory_bytes : int
+        Size of the memory: all addresses of the engine.
+    waves : None
+        There is never a waveform.
+
     Raises
     ------
     sim.tools.errors.ToolError
@@ -46,9 +58,9 @@ class NativeDevice:
         place for the memory's file.
     """
 
-    def __init__(self, config: EngineConfig, memory: str):
+    def __init__(self, config: EngineConfig, memory: str) -> None:
         self.config, self.dram, self.memory_bytes = config, preset(memory), 1 << config.addr_bits
-        self.waves: None = None  # it leaves no waveform
+        self.waves: None = None
         program = build(System, config, self.dram, self.memory_bytes, simulator="verilator", sources=(MAPPED_RAM,),
                         fast=True, harness=_HARNESS).directory / "top"
         self._folder = program.parent
@@ -65,7 +77,7 @@ class NativeDevice:
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream)
 
     def _died(self) -> SimulationError:
-        """Why no answer came; the log stays."""
+        """The error that says why no answer was received; the log stays."""
         status, self._failed = self._process.wait(), True
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
         tail = self._log.read_text().splitlines()[-_LAST_LINES:]
@@ -73,7 +85,7 @@ class NativeDevice:
                                           *tail, f"log: {self._log}"]))
 
     def _command(self, *command: object) -> tuple[int, int]:
-        """Send a command to the program; its two numbers."""
+        """Send a command to the program; returns the two numbers of its answer."""
         assert self._process.stdin
         assert self._process.stdout
         try:
@@ -84,6 +96,7 @@ class NativeDevice:
         return int(response), int(value)
 
     def _register(self, *command: object) -> int:
+        """Send a command about a register; returns the value of the answer."""
         response, value = self._command(*command)
         if response != Resp.OKAY.value:
             raise SimulationError(f"register {command[1]:#x}: {Resp(response).name}")
@@ -98,19 +111,20 @@ class NativeDevice:
         self._register("write", offset, value)
 
     def _check(self, address: int, count: int) -> None:
+        """Raise SimulationError unless the memory has ``count`` bytes at ``address``."""
         if address < 0 or address + count > self.memory_bytes:
             raise SimulationError(f"{count} bytes at {address:#x} leave the memory of {self.memory_bytes} bytes")
 
     def write_memory(self, address: int, content: bytes) -> None:
         """Put ``content`` (bytes, or anything with a buffer of them) at ``address``."""
-        left = memoryview(content).cast("B")
-        self._check(address, len(left))
-        while left:
+        remaining = memoryview(content).cast("B")
+        self._check(address, len(remaining))
+        while remaining:
             try:
-                written = os.pwrite(self._file, left, address)
+                written = os.pwrite(self._file, remaining, address)
             except OSError as error:  # the disk is full
                 raise unwritable(self._folder, error) from None
-            left, address = left[written:], address + written
+            remaining, address = remaining[written:], address + written
 
     def read_memory(self, address: int, count: int) -> bytes:
         """``count`` bytes from ``address``."""
@@ -121,12 +135,15 @@ class NativeDevice:
         return bytes(content)
 
     def align(self, phase: float) -> None:
-        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes; none without them."""
+        """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes.
+
+        No time passes when the memory has no refreshes.
+        """
         if interval := self.dram.refresh_interval:
             self._command("align", int(phase * interval), interval)
 
     def wait(self, limit: int) -> bool:
-        """Let up to ``limit`` cycles pass until the interrupt; whether it came."""
+        """Let up to ``limit`` cycles pass until the interrupt; True when there is one."""
         return bool(self._command("wait", limit)[1])
 
     def close(self) -> None:

@@ -1,4 +1,8 @@
-"""The simulated system: the engine and the memory it works on, driven through the engine's registers."""
+"""The simulated system: the engine and the memory that it works on, driven through the engine's registers.
+
+The two are connected without a register in between, so all latencies and rates are those of the engine and of the
+memory.
+"""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -15,30 +19,31 @@ __all__ = ["System"]
 
 
 class System(wiring.Component):
-    """Engine and memory.
+    """An engine and its memory.
 
     Parameters
     ----------
     config : EngineConfig
     dram : Dram
     memory_bytes : int
+        Size of the memory from address 0, as of :class:`~sim.dram.memory.MemoryModel`.
 
     Members
     -------
-    axil : In(AXI4LiteSignature)
+    axil : In(AXI4LiteSignature(ADDR_BITS))
         The engine's registers.
     irq : Out(1)
         The engine's interrupt.
-    host : In(HostSignature)
-        Loading and dumping of the memory, outside simulated time.
+    host : In(HostSignature())
+        Commands that load and store ranges of the memory outside simulated time.
     """
 
-    def __init__(self, config: EngineConfig, dram: Dram, memory_bytes: int):
+    def __init__(self, config: EngineConfig, dram: Dram, memory_bytes: int) -> None:
         self._engine = Engine(config)
         self._memory = MemoryModel(dram, config.addr_bits, config.bus_bits, memory_bytes)
         super().__init__({"axil": In(AXI4LiteSignature(ADDR_BITS)), "irq": Out(1), "host": In(HostSignature())})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.engine = engine = self._engine
         m.submodules.memory = memory = self._memory

@@ -1,6 +1,7 @@
-"""Activations: what went in comes out, over and over, in words of c, as golden rounds it."""
+"""Activations: the vector that goes in comes out again and again, in words of c, as golden rounds it."""
 
 import random
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -8,6 +9,7 @@ from cocotb.triggers import RisingEdge
 
 from golden.activations import to_block_floating_point
 from hw.activations.buffer import exponent_latency
+from hw.config import EngineConfig
 from hw.payloads import activation_word, job_layout, matrix_layout
 from sim.bench.streams import Stream, beats_of, cycles, receive, send, start
 from sim.device.random_operands import finite_halves
@@ -16,8 +18,9 @@ from sim.tools.run import arguments
 RNG = np.random.default_rng(random.getrandbits(32))
 
 
-def _job(config, x, rows, reuse=False):
-    """Bits of a job, the beats of its vector and the words that are to come out."""
+def _job(config: EngineConfig, x: np.ndarray, rows: int, reuse: bool = False) -> tuple[
+        int, list[int], list[tuple[list[int], bool]], tuple[int, int]]:
+    """Bits of a job, the beats of its vector, the words that are expected of it, and rows and factor of its matrix."""
     blocks = -(-len(x) // config.c)
     padded = np.pad(x, (0, blocks * config.c - len(x)))
     beats = [] if reuse else beats_of(padded.tobytes(), config.bus_bytes)
@@ -33,7 +36,7 @@ def _job(config, x, rows, reuse=False):
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
+async def vectors_repeat_for_every_group_of_rows(dut: Any, idle: float, stall: float) -> None:
     (config,) = arguments()
     i, o, jobs, matrices = (Stream(dut, name) for name in ("i", "o", "jobs", "matrices"))
     await start(dut, i.valid, o.ready, jobs.valid, matrices.ready)
@@ -48,31 +51,32 @@ async def vectors_repeat_for_every_group_of_rows(dut, idle, stall):
     job_bits, beats, words, announced = zip(*todo, strict=True)
     cocotb.start_soon(send(jobs, job_bits, idle))
     cocotb.start_soon(send(i, [beat for vector in beats for beat in vector], idle))
-    told = cocotb.start_soon(receive(matrices, len(todo), stall))
-    wanted = [word for vector in words for word in vector]
-    found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(wanted), stall)]
-    assert [(list(word.x), word.last) for word in found] == wanted
+    received = cocotb.start_soon(receive(matrices, len(todo), stall))
+    expected = [word for vector in words for word in vector]
+    found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(expected), stall)]
+    assert [(list(word.x), word.last) for word in found] == expected
     assert [(matrix.rows, matrix.factor) for matrix in
-            map(matrix_layout(config).from_bits, await told)] == list(announced)
+            map(matrix_layout(config).from_bits, await received)] == list(announced)
 
 
 @cocotb.test()
-async def infinity_and_nan_are_reported_with_their_beat(dut):
+async def infinity_and_nan_are_reported_with_their_beat(dut: Any) -> None:
     (config,) = arguments()
     i, o, jobs, matrices = (Stream(dut, name) for name in ("i", "o", "jobs", "matrices"))
     await start(dut, i.valid, o.ready, jobs.valid, matrices.ready)
     o.ready.value = matrices.ready.value = 1
-    taken, told = [], []
+    accepted: list[int] = []
+    reported: list[int] = []
 
-    async def watch():
+    async def watch() -> None:
         cycle = 0
         while True:
             await RisingEdge(dut.clk)
             cycle += 1
             if i.valid.value and i.ready.value:
-                taken.append(cycle)
+                accepted.append(cycle)
             if dut.not_finite.value:
-                told.append(cycle)
+                reported.append(cycle)
 
     cocotb.start_soon(watch())
     for bad in (np.inf, -np.inf, np.nan):
@@ -82,8 +86,9 @@ async def infinity_and_nan_are_reported_with_their_beat(dut):
         padded = np.pad(x, (0, -len(x) % config.c))
         beats = beats_of(padded.tobytes(), config.bus_bytes)
         job = job_layout(config).const({"beats": len(beats), "blocks": len(padded) // config.c, "rows": 1})
-        taken.clear(), told.clear()
+        accepted.clear()
+        reported.clear()
         cocotb.start_soon(send(jobs, [job.as_bits()]))
         await send(i, beats)
         await cycles(dut, len(padded) // config.c + 8)
-        assert told == [taken[place // config.beat_activations] + exponent_latency(config)]
+        assert reported == [accepted[place // config.beat_activations] + exponent_latency(config)]

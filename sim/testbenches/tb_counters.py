@@ -1,6 +1,7 @@
 """Counters: each counts its own event, clears at the start, and holds; together they explain every cycle."""
 
 import random
+from typing import Any
 
 import cocotb
 
@@ -12,14 +13,14 @@ CLASSES = ("beats", "starved", "refresh", "stalled", "drain")
 
 
 @cocotb.test()
-async def events_are_counted(dut):
+async def events_are_counted(dut: Any) -> None:
     (bus_bytes,) = arguments()
     await start(dut, dut.start, *(getattr(dut, name) for name in INPUTS))
     for _ in range(3):
         dut.start.value = 1
         await cycles(dut, 1)
         dut.start.value = 0
-        wanted = dict.fromkeys(("cycles", *CLASSES, "bytes_read", "bytes_written"), 0)
+        expected = dict.fromkeys(("cycles", *CLASSES, "bytes_read", "bytes_written"), 0)
         for _ in range(300):
             now = {name: random.getrandbits(1) for name in INPUTS}
             for name, value in now.items():
@@ -31,13 +32,13 @@ async def events_are_counted(dut):
                 kind = "beats" if now["read_ready"] else "stalled"
             else:
                 kind = ("refresh" if now["refreshing"] else "starved") if now["reading"] else "drain"
-            wanted["cycles"] += 1
-            wanted[kind] += 1
-            wanted["bytes_read"] += (kind == "beats") * bus_bytes
-            wanted["bytes_written"] += now["write_beat"] * bus_bytes
+            expected["cycles"] += 1
+            expected[kind] += 1
+            expected["bytes_read"] += (kind == "beats") * bus_bytes
+            expected["bytes_written"] += now["write_beat"] * bus_bytes
         for name in INPUTS:
             getattr(dut, name).value = 0
         await cycles(dut, 5)
-        found = {name: int(getattr(dut, name).value) for name in wanted}
-        assert found == wanted
+        found = {name: int(getattr(dut, name).value) for name in expected}
+        assert found == expected
         assert sum(found[name] for name in CLASSES) == found["cycles"]

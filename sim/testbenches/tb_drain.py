@@ -1,6 +1,7 @@
 """Drain: sums leave in row order with the factor of their matrix, padding rows are dropped."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -12,20 +13,22 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 @cocotb.parametrize(stall=[0.0, 0.5])
-async def rows_in_order(dut, stall):
+async def rows_in_order(dut: Any, stall: float) -> None:
     (config,) = arguments()
     i, o, matrices = Stream(dut, "i"), Stream(dut, "o"), Stream(dut, "matrices")
     await start(dut, i.valid, o.ready, matrices.valid)
-    announced, groups, wanted = [], [], []
+    announced: list[int] = []
+    groups: list[list[int]] = []
+    expected: list[int] = []
     for rows in (1, config.lanes, 1, 3 * config.lanes - 1, 5 * config.lanes + 1, 2):
         factor = random.getrandbits(9)
         announced.append(matrix_layout(config).const({"rows": rows, "factor": factor}).as_bits())
         sums = [random.getrandbits(config.sum_bits) for _ in range(-(-rows // config.lanes) * config.lanes)]
         groups += [sums[n:n + config.lanes] for n in range(0, len(sums), config.lanes)]
-        wanted += [sum_layout(config).const({"factor": factor, "last": n == rows - 1}).as_bits() | value
+        expected += [sum_layout(config).const({"factor": factor, "last": n == rows - 1}).as_bits() | value
                    for n, value in enumerate(sums[:rows])]
 
-    async def feed():
+    async def feed() -> None:
         for group in groups:
             await send(i, [sum(value << k * config.sum_bits for k, value in enumerate(group))])
             while not dut.empty.value:
@@ -33,4 +36,4 @@ async def rows_in_order(dut, stall):
 
     cocotb.start_soon(send(matrices, announced, stall))
     cocotb.start_soon(feed())
-    assert await receive(o, len(wanted), stall) == wanted
+    assert await receive(o, len(expected), stall) == expected

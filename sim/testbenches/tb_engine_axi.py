@@ -1,16 +1,18 @@
 """The engine on an AXI4 memory and behind an AXI4-Lite master that are not ours: cocotbext-axi's.
 
 Every channel pauses at random, beats fail, the memory falls silent, the reset comes in the middle: the engine keeps to
-AXI4 whatever the other side does, ends every run, tells what went wrong where, and the run after that is exact.
+AXI4 whatever the other side does, ends every run and reports what went wrong where, and the run after that is exact.
 """
 
 import itertools
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
+from hw.config import EngineConfig
 from hw.engine.registers import OFFSETS, Status
 from hw.engine.supervisor import CAUSES
 from sim.bench.streams import cycles, start
@@ -22,31 +24,41 @@ CHANNELS = ("ar", "r", "aw", "w", "b")
 
 
 class Bench:
-    """The device under test with ``chain``: the memory's content, the first descriptor's words, the results wanted
-    (address, bytes), and all regions (name, address, bytes)."""
+    """The device under test with its memory and the master of its registers.
 
-    def __init__(self, dut):
+    The arguments of the testbench are the engine's configuration, the memory's content, the first descriptor's words,
+    the expected results (address, bytes), and all regions (name, address, number of bytes).
+    """
+
+    def __init__(self, dut: Any) -> None:
         self.dut = dut
+        self.config: EngineConfig
+        self.content: bytes
+        self.words: dict[str, int]
+        self.results: list[tuple[int, bytes]]
+        self.regions: list[tuple[str, int, int]]
         self.config, self.content, self.words, self.results, self.regions = arguments()
         self.ram = AxiRam(AxiBus.from_prefix(dut, "m_axi"), dut.clk, dut.rst, size=MEMORY)
         self.registers = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
         reads, writes = self.ram.read_if, self.ram.write_if
         self.channels = {"ar": reads.ar_channel, "r": reads.r_channel, "aw": writes.aw_channel,
                          "w": writes.w_channel, "b": writes.b_channel}
-        self.failing, self.resp, self.bursts = set(), AxiResp.SLVERR, []
+        self.resp = AxiResp.SLVERR
+        self.failing: set[int] = set()
+        self.bursts: list[tuple[str, int, int]] = []
         self._make_fail(reads, "_read", self.channels["r"], "rresp")
         self._make_fail(writes, "_write", self.channels["b"], "bresp")
 
-    def _make_fail(self, side, access, channel, resp):
-        """Accesses to the addresses in ``failing`` end with ``resp``."""
+    def _make_fail(self, side: Any, access: str, channel: Any, resp: str) -> None:
+        """Let accesses to the addresses in ``failing`` end with the response ``self.resp``, in the field ``resp``."""
         inner, send = getattr(side, access), channel.send
 
-        async def checked(address, *rest):
+        async def checked(address: int, *rest: Any) -> Any:
             if address in self.failing:
                 raise ValueError("this address fails")
             return await inner(address, *rest)
 
-        async def answer(item):
+        async def answer(item: Any) -> None:
             if getattr(item, resp, AxiResp.OKAY) == AxiResp.SLVERR:
                 setattr(item, resp, self.resp)
             await send(item)
@@ -54,7 +66,7 @@ class Bench:
         setattr(side, access, checked)
         channel.send = answer
 
-    async def begin(self, pause=0.0):
+    async def begin(self, pause: float = 0.0) -> None:
         """Reset, with channels that pause for a share ``pause`` of cycles."""
         await start(self.dut)
         for channel in self.channels.values():
@@ -66,9 +78,10 @@ class Bench:
             assert not getattr(self.dut, f"{name}valid").value, f"{name} is valid in the first cycle after reset"
         assert not self.dut.irq.value
 
-    async def _watch(self):
-        """What is offered stays until it is taken; requests are noted as (channel, address, bytes)."""
-        dut, held = self.dut, {}
+    async def _watch(self) -> None:
+        """Check that what is offered stays until it is accepted; note requests as (channel, address, bytes)."""
+        dut = self.dut
+        held: dict[str, tuple[int, ...] | None] = {}
         fields = {"ar": ("addr", "len"), "aw": ("addr", "len"), "w": ("data", "strb", "last")}
         while True:
             await RisingEdge(dut.clk)
@@ -80,37 +93,37 @@ class Bench:
                 offered = tuple(int(getattr(dut, f"m_axi_{name}{part}").value) for part in parts) if valid else None
                 assert held.get(name) in (None, offered), f"{name} withdrew or changed what it offered"
                 held[name] = None if ready else offered
-                if valid and ready and name != "w":
+                if offered and ready and name != "w":
                     self.bursts.append((name, offered[0], (offered[1] + 1) * self.config.bus_bytes))
 
-    def load(self):
-        """Fill the memory; results are then something else than what is wanted."""
+    def load(self) -> None:
+        """Fill the memory; where results go, it holds something else than what is expected."""
         self.ram.write(0, self.content.ljust(MEMORY, b"\xA5"))
 
-    async def launch(self):
+    async def launch(self) -> None:
         """Write the registers and start."""
         self.bursts.clear()
         for name, value in {**self.words, "WATCHDOG": WATCHDOG, "CONTROL": 1}.items():
             if name != "FORMAT":
                 await self.registers.write_dword(OFFSETS[name], value)
 
-    async def ended(self):
-        """Wait for the end; the set of causes."""
+    async def ended(self) -> set[str]:
+        """Wait for the end of the run; returns the causes that STATUS reports."""
         if not self.dut.irq.value:
             await with_timeout(RisingEdge(self.dut.irq), 1, "ms")
         status = Status.from_bits(await self.registers.read_dword(OFFSETS["STATUS"]))
         assert (status.busy, status.done) == (0, 1)
         return {cause for cause in CAUSES if status[cause]}
 
-    async def check_exact(self):
-        """A run from fresh memory is exact, and nothing but results is written."""
+    async def check_exact(self) -> None:
+        """Check that a run from fresh memory is exact, and that nothing but results is written."""
         self.load()
         await self.launch()
         assert await self.ended() == set()
-        wanted = bytearray(self.content.ljust(MEMORY, b"\xA5"))
+        expected = bytearray(self.content.ljust(MEMORY, b"\xA5"))
         for address, content in self.results:
-            wanted[address:address + len(content)] = content
-        assert self.ram.read(0, MEMORY) == bytes(wanted)
+            expected[address:address + len(content)] = content
+        assert self.ram.read(0, MEMORY) == bytes(expected)
         parts = ("BEATS", "STARVED", "REFRESH", "STALLED", "DRAIN")
         found = {name: await self.registers.read_dword(OFFSETS[name])
                  for name in ("CYCLES", *parts, "BYTES_READ", "BYTES_WRITTEN")}
@@ -119,14 +132,14 @@ class Bench:
         assert found["BYTES_READ"] == sum(count for name, _, count in self.regions if name != "results")
         assert found["BYTES_WRITTEN"] == sum(-(-len(content) // size) * size for _, content in self.results)
 
-    def burst_of(self, channel, address):
-        """Address of the burst that took in ``address``."""
+    def burst_of(self, channel: str, address: int) -> int:
+        """Address of the burst of which ``address`` was a part."""
         return next(first for name, first, count in self.bursts if name == channel and first <= address < first + count)
 
 
 @cocotb.test()
 @cocotb.parametrize(pause=[0.0, 0.3, 0.7])
-async def chains_are_exact(dut, pause):
+async def chains_are_exact(dut: Any, pause: float) -> None:
     bench = Bench(dut)
     await bench.begin(pause)
     for _ in range(2):
@@ -134,7 +147,7 @@ async def chains_are_exact(dut, pause):
 
 
 @cocotb.test()
-async def a_reset_in_the_middle_leaves_nothing_behind(dut):
+async def a_reset_in_the_middle_leaves_nothing_behind(dut: Any) -> None:
     bench = Bench(dut)
     await bench.begin(0.2)
     for _ in range(8):
@@ -151,7 +164,7 @@ async def a_reset_in_the_middle_leaves_nothing_behind(dut):
 
 @cocotb.test()
 @cocotb.parametrize(resp=[AxiResp.SLVERR, AxiResp.DECERR])
-async def an_error_on_any_beat_ends_the_run(dut, resp):
+async def an_error_on_any_beat_ends_the_run(dut: Any, resp: AxiResp) -> None:
     bench = Bench(dut)
     bench.resp = resp
     await bench.begin(0.2)
@@ -173,7 +186,7 @@ async def an_error_on_any_beat_ends_the_run(dut, resp):
 
 @cocotb.test()
 @cocotb.parametrize(channel=list(CHANNELS))
-async def silence_ends_the_run(dut, channel):
+async def silence_ends_the_run(dut: Any, channel: str) -> None:
     bench = Bench(dut)
     await bench.begin()
     silent = bench.channels[channel]
@@ -191,14 +204,14 @@ async def silence_ends_the_run(dut, channel):
         await bench.check_exact()
 
 
-async def _fall_silent(dut, channel, before):
+async def _fall_silent(dut: Any, channel: Any, before: int) -> None:
     await cycles(dut, before)
     channel.clear_pause_generator()
     channel.pause = True
 
 
 @cocotb.test()
-async def activations_that_are_not_finite_are_found(dut):
+async def activations_that_are_not_finite_are_found(dut: Any) -> None:
     bench = Bench(dut)
     await bench.begin(0.1)
     size = bench.config.bus_bytes
@@ -215,7 +228,7 @@ async def activations_that_are_not_finite_are_found(dut):
 
 
 @cocotb.test()
-async def descriptors_of_another_engine_are_refused(dut):
+async def descriptors_of_another_engine_are_refused(dut: Any) -> None:
     bench = Bench(dut)
     await bench.begin()
     for name, first, _ in bench.regions:

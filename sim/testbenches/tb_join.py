@@ -1,6 +1,7 @@
 """Join: words and activations meet in order, every lane gets its block, groups wait for the drain."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -12,23 +13,26 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], delay=[1, 12])
-async def words_meet_their_activations(dut, idle, delay):
+async def words_meet_their_activations(dut: Any, idle: float, delay: int) -> None:
     (config,) = arguments()
     blocks, activations = Stream(dut, "blocks"), Stream(dut, "activations")
     await start(dut, blocks.valid, activations.valid, dut.empty)
     lanes = [Stream(dut, f"o__{n}") for n in range(config.lanes)]
     groups, per_group = 12, 5
-    words, shared, wanted = [], [], []
+    words: list[int] = []
+    shared: list[int] = []
+    expected: list[list[int]] = []
     for n in range(groups * per_group):
         word = [random.getrandbits(config.block_bits) for _ in range(config.lanes)]
         x = [random.randrange(-100, 100) for _ in range(config.c)]
         last = n % per_group == per_group - 1
         words.append(sum(block << k * config.block_bits for k, block in enumerate(word)))
         shared.append(lane_bits(config, 0, x, last) >> config.block_bits)
-        wanted.append([lane_bits(config, block, x, last) for block in word])
-    found, held = [], 0
+        expected.append([lane_bits(config, block, x, last) for block in word])
+    found: list[list[int]] = []
+    held = 0
 
-    async def drain():
+    async def drain() -> None:
         """Empty a group ``delay`` cycles after its last word."""
         nonlocal held
         while True:
@@ -42,7 +46,7 @@ async def words_meet_their_activations(dut, idle, delay):
                 held = 1
                 cocotb.start_soon(empty())
 
-    async def empty():
+    async def empty() -> None:
         nonlocal held
         await cycles(dut, delay)
         dut.empty.value, held = 1, 0
@@ -54,4 +58,4 @@ async def words_meet_their_activations(dut, idle, delay):
     await send(activations, shared, idle)
     await sender
     await cycles(dut, 2)
-    assert found == wanted
+    assert found == expected

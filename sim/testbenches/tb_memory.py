@@ -2,24 +2,25 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
-from cocotbext.axi import AxiBurstType, AxiResp
+from cocotbext.axi import AxiBurstType, AxiMaster, AxiResp
 
 from sim.bench.axi_master import open_master
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 
 
-async def _start(dut, pause=0.0):
+async def _start(dut: Any, pause: float = 0.0) -> AxiMaster:
     """Reset; returns the master, idle or stalling on every channel with probability ``pause``."""
     master = open_master(dut, pause)
     await start(dut, dut.host__load, dut.host__store, dut.host__addr, dut.host__count)
     return master
 
 
-async def _host(dut, command, addr, count):
+async def _host(dut: Any, command: Any, addr: int, count: int) -> None:
     """Give the host's ``command`` for ``count`` words from word ``addr``."""
     dut.host__addr.value, dut.host__count.value = addr, count
     command.value = 1
@@ -28,20 +29,20 @@ async def _host(dut, command, addr, count):
     await RisingEdge(dut.clk)
 
 
-async def _load(dut, addr, words, width):
+async def _load(dut: Any, addr: int, words: list[int], width: int) -> None:
     """Put ``words`` (ints of ``width`` bytes) into memory from word ``addr``."""
     Path("memory.in").write_bytes(b"".join(word.to_bytes(width, "big") for word in words))
     await _host(dut, dut.host__load, addr, len(words))
 
 
-async def _stored(dut, addr, count):
-    """``count`` words of memory from word ``addr``, ints."""
+async def _stored(dut: Any, addr: int, count: int) -> list[int]:
+    """``count`` words of memory from word ``addr``."""
     await _host(dut, dut.host__store, addr, count)
     return [int(line, 16) for line in Path("memory.out").read_text().split()]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def host_files(dut):
+async def host_files(dut: Any) -> None:
     """First of all tests: finds the memory as it starts."""
     _, _, data_bits, size = arguments()
     master, width = await _start(dut), data_bits // 8
@@ -58,7 +59,7 @@ async def host_files(dut):
     assert await _stored(dut, addr + 3, 50) == words[3:53]
 
 
-async def _random_traffic(dut, pause):
+async def _random_traffic(dut: Any, pause: float) -> None:
     """Reads and writes of any length at any byte, at the same time where they do not overlap."""
     _, _, data_bits, size = arguments()
     master, width = await _start(dut, pause), data_bits // 8
@@ -83,23 +84,23 @@ async def _random_traffic(dut, pause):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def traffic(dut):
+async def traffic(dut: Any) -> None:
     await _random_traffic(dut, 0.0)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def traffic_with_pauses(dut):
+async def traffic_with_pauses(dut: Any) -> None:
     await _random_traffic(dut, 0.4)
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def errors(dut):
+async def errors(dut: Any) -> None:
     _, _, data_bits, size = arguments()
     master, width = await _start(dut, 0.2), data_bits // 8
     before = random.randbytes(4096)
     await master.write(0, before, awid=0)
 
-    async def refused(addr, count, resp, **options):
+    async def refused(addr: int, count: int, resp: AxiResp, **options: Any) -> None:
         read = await master.read(addr, count, arid=0, **options)
         assert read.resp == resp, f"read of {count} bytes at {addr:#x}, {options}: {read.resp!r}"
         assert not any(read.data)
@@ -119,7 +120,7 @@ async def errors(dut):
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
-async def reset_in_the_middle(dut):
+async def reset_in_the_middle(dut: Any) -> None:
     """After a reset nothing of the old requests comes back, and the model works from its first cycle on."""
     _, _, data_bits, _ = arguments()
     master, width = await _start(dut), data_bits // 8

@@ -6,6 +6,7 @@ begins after its last data.
 
 import random
 from itertools import pairwise
+from typing import Any
 
 import cocotb
 
@@ -15,14 +16,15 @@ from sim.dram.memory import QUEUE_LATENCY, READS, SPARE_BURSTS
 
 
 @cocotb.test()
-async def refreshes_interrupt_the_stream(dut):
+async def refreshes_interrupt_the_stream(dut: Any) -> None:
     """Gaps of the right length at the right distance; single banks are refreshed unseen."""
     master = await started(dut)
     dram = master.dram
     step = dram.word_ck(master.data_bits) / dram.ratio
     words = int(5 * dram.refresh_interval / max(1, step)) or 1000
-    _, came = await master.read(master.sequential(words, min(4096 // master.width, 256)))
-    gaps = [(a, (b - a) - max(1, step)) for a, b in pairwise(came) if b - a > max(1, step) + dram.cycles(dram.t_rrd_s)]
+    _, received = await master.read(master.sequential(words, min(4096 // master.width, 256)))
+    gaps = [(a, (b - a) - max(1, step)) for a, b in pairwise(received)
+            if b - a > max(1, step) + dram.cycles(dram.t_rrd_s)]
     dut._log.info(f"{dram.name}: gaps {[(cycle, gap * dram.ratio) for cycle, gap in gaps]} CK")
     if not dram.refresh_gap or not dram.refresh_interval:
         assert not gaps
@@ -38,35 +40,35 @@ async def refreshes_interrupt_the_stream(dut):
 
 
 @cocotb.test()
-async def short_bursts_follow_without_a_gap(dut):
+async def short_bursts_follow_without_a_gap(dut: Any) -> None:
     """Bursts of 4 words, through more rows than there are banks."""
     master = await started(dut)
     dram = master.dram
     words = (max(dram.banks, 1) + 3) * dram.row_words(master.data_bits) * dram.groups
-    _, came = await master.read(master.sequential(min(words, 4096), 4))
-    took = came[-1] - came[0]
-    needed = len(came) / dram.word_rate(master.data_bits)
+    _, received = await master.read(master.sequential(min(words, 4096), 4))
+    took = received[-1] - received[0]
+    needed = len(received) / dram.word_rate(master.data_bits)
     settle = dram.groups * dram.cycles(dram.t_rrd_l) + dram.cycles(dram.t_rfc_bank)  # one refresh may be in the way
-    assert took <= needed + settle + refreshes(dram, took)[1], f"{len(came)} words in {took} cycles"
+    assert took <= needed + settle + refreshes(dram, took)[1], f"{len(received)} words in {took} cycles"
 
 
 @cocotb.test()
-async def latencies(dut):
+async def latencies(dut: Any) -> None:
     """First words of reads from closed, open and wrong rows; the shortest time between two rows of one bank."""
     master = await started(dut)
     dram = master.dram
     word = dram.word_ck(master.data_bits)
     if not dram.banks:
-        taken, came = await master.read([(0, 1)])
-        assert came[0] - taken[0] == QUEUE_LATENCY + dram.read_latency(master.data_bits)
+        accepted, received = await master.read([(0, 1)])
+        assert received[0] - accepted[0] == QUEUE_LATENCY + dram.read_latency(master.data_bits)
         return
 
-    async def latency(*place, **more):
-        taken, came = await master.read([(master.word(*place, **more), 1)])
+    async def latency(**place: int) -> int:
+        accepted, received = await master.read([(master.word(**place), 1)])
         await cycles(dut, 20)
-        return came[0] - taken[0]
+        return received[0] - accepted[0]
 
-    def expected(ck):
+    def expected(ck: int) -> int:
         return QUEUE_LATENCY + dram.cycles(ck + dram.t_cl + word)
 
     assert await latency() == expected(dram.t_rcd)
@@ -88,7 +90,7 @@ async def latencies(dut):
 
 
 @cocotb.test()
-async def rows_close_after_their_words(dut):
+async def rows_close_after_their_words(dut: Any) -> None:
     """A row that is long open is closed tRTP after a read and tWR after the data of a write, for another row."""
     master = await started(dut)
     dram, word = master.dram, master.dram.word_ck(master.data_bits)
@@ -100,17 +102,17 @@ async def rows_close_after_their_words(dut):
         if written:
             writing = cocotb.start_soon(master.write([(master.word(), 1)]))
             await cycles(dut, 2)
-            _, came = await master.read([(master.word(row=1), 1)])
+            _, received = await master.read([(master.word(row=1), 1)])
             _, (response,) = await writing
-            accessed, second = response - 1, came[0] + 2
+            accessed, second = response - 1, received[0] + 2
         else:
-            taken, (_, second) = await master.read([(master.word(), 1), (master.word(row=1), 1)])
-            accessed = taken[0] + QUEUE_LATENCY
+            accepted, (_, second) = await master.read([(master.word(), 1), (master.word(row=1), 1)])
+            accessed = accepted[0] + QUEUE_LATENCY
         assert second - accessed == dram.cycles(close + dram.t_rp + dram.t_rcd + dram.t_cl + word), written
 
 
 @cocotb.test()
-async def activates_and_columns_keep_their_distance(dut):
+async def activates_and_columns_keep_their_distance(dut: Any) -> None:
     """Words of many closed banks, then of the rows that are open: tRRD_S, tRRD_L, tFAW, tCCD_S and tCCD_L."""
     master = await started(dut)
     dram = master.dram
@@ -123,8 +125,9 @@ async def activates_and_columns_keep_their_distance(dut):
     for places in (groups_first, banks_first, random.sample(groups_first, len(groups_first))):
         await master.reset()
         for is_open in (False, True):
-            _, came = await master.read([(master.word(*place), 1) for place in places])
-            opened, read = [], []
+            _, received = await master.read([(master.word(*place), 1) for place in places])
+            opened: list[int] = []
+            read: list[int] = []
             for i, (group, _) in enumerate(places):
                 before = [k for k in range(i) if places[k][0] == group]  # of this group
                 at = i * dram.ratio  # a request comes each cycle
@@ -135,14 +138,14 @@ async def activates_and_columns_keep_their_distance(dut):
                     opened.append(at)
                     at += dram.t_rcd
                 read.append(max([at, *(read[k] + other for k in range(i)), *(read[k] + same for k in before)]))
-            came_at = [dram.cycles(at + dram.t_cl + word) for at in read]
-            for i in range(1, len(came_at)):  # one word a cycle
-                came_at[i] = max(came_at[i], came_at[i - 1] + 1)
-            assert [cycle - came[0] for cycle in came] == [cycle - came_at[0] for cycle in came_at], (places, is_open)
+            due = [dram.cycles(at + dram.t_cl + word) for at in read]
+            for i in range(1, len(due)):  # one word a cycle
+                due[i] = max(due[i], due[i - 1] + 1)
+            assert [cycle - received[0] for cycle in received] == [cycle - due[0] for cycle in due], (places, is_open)
 
 
 @cocotb.test()
-async def outstanding_reads_hide_the_latency(dut):
+async def outstanding_reads_hide_the_latency(dut: Any) -> None:
     """So many reads of one word under way get so many words in the time of one, until the pins are busy."""
     master = await started(dut)
     dram = master.dram
@@ -152,16 +155,16 @@ async def outstanding_reads_hide_the_latency(dut):
         await master.reset()
         warm = dram.groups  # words that open the rows
         count = min(60 + warm, dram.row_words(master.data_bits) * dram.groups)
-        _, came = await master.read(master.sequential(count, 1), outstanding=outstanding)
-        count = (len(came) - warm - 1) // outstanding * outstanding
-        rates[outstanding] = count / (came[-1] - came[-1 - count])
+        _, received = await master.read(master.sequential(count, 1), outstanding=outstanding)
+        count = (len(received) - warm - 1) // outstanding * outstanding
+        rates[outstanding] = count / (received[-1] - received[-1 - count])
         peak = dram.word_rate(master.data_bits)
         assert abs(rates[outstanding] - min(peak, outstanding / round_trip)) < 1e-9, rates
     dut._log.info(f"{dram.name}: round trip {round_trip} cycles, rates {rates}")
 
 
 @cocotb.test()
-async def random_reads(dut):
+async def random_reads(dut: Any) -> None:
     """Scattered bursts with stalls: all data, in order; twice the same cycles from reset."""
     master = await started(dut)
     requests = []
@@ -178,7 +181,7 @@ async def random_reads(dut):
 
 
 @cocotb.test()
-async def stalled_reads_resume_at_full_rate(dut):
+async def stalled_reads_resume_at_full_rate(dut: Any) -> None:
     """A master that takes nothing for long stops its reads, not its writes; then a word comes every cycle."""
     master = await started(dut)
     dram, beats = master.dram, 16
@@ -189,42 +192,42 @@ async def stalled_reads_resume_at_full_rate(dut):
     await cycles(dut, hold - 200)  # no more reads are possible by now
     _, (written,) = await master.write([(0, beats)])
     assert written < 300, "the write had to wait for the reads"
-    taken, came = await reading
-    assert sum(cycle < hold for cycle in taken) * beats <= room + (READS + 1) * beats
-    took = came[-1] - came[room]  # the words that waited come at the bus's rate
-    assert came[room - 1 - beats] - came[0] == room - 1 - beats
-    left = (len(came) - room) / dram.word_rate(master.data_bits)
+    accepted, received = await reading
+    assert sum(cycle < hold for cycle in accepted) * beats <= room + (READS + 1) * beats
+    took = received[-1] - received[room]  # the words that waited come at the bus's rate
+    assert received[room - 1 - beats] - received[0] == room - 1 - beats
+    remaining = (len(received) - room) / dram.word_rate(master.data_bits)
     start_up = dram.cycles(dram.t_rp + dram.t_rcd + dram.t_cl) + QUEUE_LATENCY + dram.groups * dram.cycles(dram.t_rrd_l)
-    assert took <= left + start_up + refreshes(dram, took)[1]
+    assert took <= remaining + start_up + refreshes(dram, took)[1]
 
 
 @cocotb.test()
-async def refreshes_of_single_banks_take_place(dut):
+async def refreshes_of_single_banks_take_place(dut: Any) -> None:
     """Reads of one bank, a row each time, meet its refresh once a round, and wait for no more than its length."""
     master = await started(dut)
     dram = master.dram
     if not dram.t_refi_bank:
         return
-    taken, came = await master.read([(master.word(row=i % 4), 1) for i in range(3 * dram.refresh_interval // 20)],
-                                    outstanding=1)
-    waits = [b - a for a, b in zip(taken, came, strict=True)]
+    requests = [(master.word(row=i % 4), 1) for i in range(3 * dram.refresh_interval // 20)]
+    accepted, received = await master.read(requests, outstanding=1)
+    waits = [b - a for a, b in zip(accepted, received, strict=True)]
     usual = min(waits[1:])
     met = [wait for wait in waits[1:] if wait > usual + dram.cycles(dram.t_rp)]
     dut._log.info(f"{dram.name}: waits of {usual} cycles, in refreshes {met}")
-    assert came[-1] // dram.refresh_interval <= len(met) <= came[-1] // dram.refresh_interval + 2
+    assert received[-1] // dram.refresh_interval <= len(met) <= received[-1] // dram.refresh_interval + 2
     assert max(waits) <= usual + dram.cycles(dram.t_rfc_bank + dram.t_rp)
 
 
 @cocotb.test()
-async def published_run(dut):
+async def published_run(dut: Any) -> None:
     """``paper``: T = 1.0399 beats + 255 cycles from the request to the last word."""
     master = await started(dut)
     if master.dram.name != "paper":
         return
     for beats in (2048, 8192):
-        taken, came = await master.read(master.sequential(beats, min(4096 // master.width, 64)))
-        took = came[-1] - taken[0]
-        dut._log.info(f"paper: {beats} words in {took} cycles, first after {came[0] - taken[0]}")
-        assert came[0] - taken[0] == 255
+        accepted, received = await master.read(master.sequential(beats, min(4096 // master.width, 64)))
+        took = received[-1] - accepted[0]
+        dut._log.info(f"paper: {beats} words in {took} cycles, first after {received[0] - accepted[0]}")
+        assert received[0] - accepted[0] == 255
         assert abs(took - (1.0399 * beats + 255)) <= 20
         await cycles(dut, 500)

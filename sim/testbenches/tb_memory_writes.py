@@ -1,6 +1,7 @@
 """Memory model, writes: how they share pins, rows and refreshes with reads, counted in cycles as for reads."""
 
 from itertools import pairwise
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -12,7 +13,7 @@ from sim.dram.scheduler import SEGMENTS
 
 
 @cocotb.test()
-async def writes_and_reads_share_the_bus(dut):
+async def writes_and_reads_share_the_bus(dut: Any) -> None:
     """Both at once, in other banks: bursts in turn, together as fast as the pins can turn round."""
     master = await started(dut)
     dram, bursts, bits = master.dram, 3 * SEGMENTS, master.data_bits
@@ -21,9 +22,9 @@ async def writes_and_reads_share_the_bus(dut):
     reads = master.sequential(bursts * beats, beats)
     writes = [(word + half, beats) for word, beats in reads]
     writing = cocotb.start_soon(master.write(writes))
-    _, came = await master.read(reads)
+    _, received = await master.read(reads)
     _, responses = await writing
-    words, took = 2 * bursts * beats, max(came[-1], responses[-1])
+    words, took = 2 * bursts * beats, max(received[-1], responses[-1])
     turn = 0
     if dram.banks:
         turn = dram.cycles(dram.t_cl + dram.t_turn + 2 * dram.word_ck(bits) + max(dram.t_wtr_s, dram.t_wtr_l))
@@ -39,7 +40,7 @@ async def writes_and_reads_share_the_bus(dut):
 
 
 @cocotb.test()
-async def the_pins_turn_round(dut):
+async def the_pins_turn_round(dut: Any) -> None:
     """A read of what has just been written waits for the write's data and tWTR."""
     master = await started(dut)
     dram, word, after = master.dram, master.dram.word_ck(master.data_bits), 2
@@ -49,31 +50,32 @@ async def the_pins_turn_round(dut):
         await cycles(dut, 30)
         writing = cocotb.start_soon(master.write([(0, 1)]))
         await cycles(dut, after)
-        _, came = await master.read([(column, 1)])
+        _, received = await master.read([(column, 1)])
         _, (response,) = await writing
         # The write is a cycle before its response.
-        assert after + came[0] - (response - 1) == dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word)
+        assert after + received[0] - (response - 1) == dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word)
 
 
 @cocotb.test()
-async def refreshes_go_on_under_a_write_that_is_stuck(dut):
-    """Responses that nobody takes hold up a write, but not the refresh of its bank, which closes its row."""
+async def refreshes_go_on_under_a_write_that_is_stuck(dut: Any) -> None:
+    """Responses that nobody accepts hold up a write, but not the refresh of its bank, which closes its row."""
     master = await started(dut)
     hold = 2 * master.dram.refresh_interval + 500
-    went, came = await master.write([(2 * i, 2) for i in range(WRITES + 3)], hold=hold)
-    assert went[-1] < hold <= came[0]
-    assert len(came) == WRITES + 3
+    sent, responses = await master.write([(2 * i, 2) for i in range(WRITES + 3)], hold=hold)
+    assert sent[-1] < hold <= responses[0]
+    assert len(responses) == WRITES + 3
     await master.read([(0, 2 * WRITES + 6)])
 
 
 @cocotb.test()
-async def writes_wait_for_their_data(dut):
+async def writes_wait_for_their_data(dut: Any) -> None:
     """A write request without data holds up nothing."""
     master = await started(dut)
     dram = master.dram
     dut.s_axi_awaddr.value, dut.s_axi_awlen.value, dut.s_axi_awvalid.value = 0, 3, 1
     await RisingEdge(dut.clk)
     dut.s_axi_awvalid.value = 0
-    taken, came = await master.read(master.sequential(32, 16))
-    assert came[0] - taken[0] == QUEUE_LATENCY + dram.cycles(dram.t_rcd + dram.t_cl + dram.word_ck(master.data_bits))
-    assert came[-1] - came[0] <= 31 / dram.word_rate(master.data_bits) + dram.groups * dram.cycles(dram.t_rrd_l)
+    accepted, received = await master.read(master.sequential(32, 16))
+    first = dram.cycles(dram.t_rcd + dram.t_cl + dram.word_ck(master.data_bits))
+    assert received[0] - accepted[0] == QUEUE_LATENCY + first
+    assert received[-1] - received[0] <= 31 / dram.word_rate(master.data_bits) + dram.groups * dram.cycles(dram.t_rrd_l)

@@ -1,6 +1,7 @@
 """Normalise: rounding of exact sums, against golden."""
 
 import random
+from typing import Any
 
 import cocotb
 
@@ -10,7 +11,7 @@ from sim.bench.streams import Stream, receive, send, start
 from sim.tools.run import arguments
 
 
-def _sums(width):
+def _sums(width: int) -> list[int]:
     """Zero, the bounds, ties and near-ties at every position, and random numbers of every length."""
     top = 1 << (width - 1)
     sums = [0, 1, -1, top - 1, -top]
@@ -23,7 +24,7 @@ def _sums(width):
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def sums_are_rounded_as_golden_does(dut, idle, stall):
+async def sums_are_rounded_as_golden_does(dut: Any, idle: float, stall: float) -> None:
     (config,) = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)

@@ -1,6 +1,7 @@
 """Register file: the map as documented, access rights, the start strobe."""
 
 import random
+from typing import Any
 
 import cocotb
 import pytest
@@ -13,14 +14,14 @@ from sim.bench.streams import start
 
 
 @cocotb.test()
-async def registers_behave_as_mapped(dut):
+async def registers_behave_as_mapped(dut: Any) -> None:
     bus = RegisterBus(dut, ADDR_BITS)
     read_only = [register for register in REGISTERS if register.access == "ro"]
     await start(dut, *bus.inputs, dut.load,
                 *(getattr(dut, register.name.lower()) for register in read_only))
-    starts = []
+    starts: list[int] = []
 
-    async def watch():
+    async def watch() -> None:
         while True:
             await RisingEdge(dut.clk)
             starts.append(int(dut.start.value))
@@ -50,7 +51,7 @@ async def registers_behave_as_mapped(dut):
 
 
 @cocotb.test()
-async def descriptors_overwrite_registers(dut):
+async def descriptors_overwrite_registers(dut: Any) -> None:
     bus = RegisterBus(dut, ADDR_BITS)
     await start(dut, *bus.inputs, dut.load)
     for register in REGISTERS:
@@ -69,7 +70,7 @@ async def descriptors_overwrite_registers(dut):
 
 
 @cocotb.test()
-async def unmapped_addresses_are_errors(dut):
+async def unmapped_addresses_are_errors(dut: Any) -> None:
     bus = RegisterBus(dut, ADDR_BITS)
     await start(dut, *bus.inputs, dut.load)
     address = REGISTERS[-1].offset + 4

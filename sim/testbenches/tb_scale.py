@@ -1,6 +1,7 @@
 """Scale: the multiplication by the constant factor, against golden, up to saturation."""
 
 import random
+from typing import Any
 
 import cocotb
 import numpy as np
@@ -12,12 +13,12 @@ from sim.bench.streams import Stream, receive, send, start
 from sim.tools.run import arguments
 
 
-def _sum(width):
+def _sum(width: int) -> int:
     """A random sum of at most ``width`` bits whose significand fits 24."""
     return random.choice((-1, 1)) * random.getrandbits(24) << random.randrange(width - 25)
 
 
-def _parts(value):
+def _parts(value: int) -> dict[str, int]:
     """Fields of a float_layout for an integer of at most 24 significant bits."""
     up = 24 - abs(value).bit_length()
     significand = abs(value) << up if up >= 0 else abs(value) >> -up
@@ -26,12 +27,12 @@ def _parts(value):
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def products_are_rounded_as_golden_does(dut, idle, stall):
+async def products_are_rounded_as_golden_does(dut: Any, idle: float, stall: float) -> None:
     (config,) = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     mantissa, _ = np.frexp(product.factor(config.fmt))
-    saturated = set()
+    saturated: set[float] = set()
     for centre in (-125, -90, -40, 0, 40, 90, 128):
         for _ in range(4):
             factor = np.ldexp(np.float32(mantissa), centre)
@@ -44,8 +45,8 @@ async def products_are_rounded_as_golden_does(dut, idle, stall):
                         for n, value in enumerate(sums)]
             cocotb.start_soon(send(i, payloads, idle))
             found = [result_layout().from_bits(bits) for bits in await receive(o, len(sums), stall)]
-            wanted = scaled(sums, factor, shared)
-            assert [result.result for result in found] == wanted.view(np.uint32).tolist()
+            expected = scaled(sums, factor, shared)
+            assert [result.result for result in found] == expected.view(np.uint32).tolist()
             assert [result.last for result in found] == [n % 3 == 0 for n in range(len(sums))]
-            saturated |= set(wanted[np.abs(wanted) == np.finfo(np.float32).max].tolist())
+            saturated |= set(expected[np.abs(expected) == np.finfo(np.float32).max].tolist())
     assert len(saturated) == 2, "no result was large enough to saturate, in both directions"

@@ -1,5 +1,7 @@
 """Supervisor: every cause ends a run, with the address it came from; the watchdog counts what it should."""
 
+from typing import Any
+
 import cocotb
 from cocotb.triggers import RisingEdge
 
@@ -9,11 +11,12 @@ from sim.bench.streams import cycles, start
 STROBES = ("read_error", "write_error", "not_finite", "bad_descriptor")
 
 
-def _status(dut):
+def _status(dut: Any) -> set[str]:
+    """The causes that STATUS reports."""
     return {cause for n, cause in enumerate(CAUSES) if int(dut.status.value) >> n & 1}
 
 
-async def _run(dut, limit=0):
+async def _run(dut: Any, limit: int = 0) -> None:
     """Reset, and start a run."""
     await start(dut, dut.start, dut.busy, dut.progress, dut.quiet, *(getattr(dut, name) for name in STROBES))
     dut.limit.value, dut.read_addr.value, dut.write_addr.value = limit, 0x1000, 0x2000
@@ -24,7 +27,7 @@ async def _run(dut, limit=0):
     await cycles(dut, 5)
 
 
-async def _strobe(dut, name):
+async def _strobe(dut: Any, name: str) -> None:
     getattr(dut, name).value = 1
     await cycles(dut, 1)
     getattr(dut, name).value = 0
@@ -32,7 +35,7 @@ async def _strobe(dut, name):
 
 @cocotb.test()
 @cocotb.parametrize(cause=list(STROBES))
-async def errors_abort_until_the_bus_is_quiet(dut, cause):
+async def errors_abort_until_the_bus_is_quiet(dut: Any, cause: str) -> None:
     await _run(dut)
     assert not dut.abort.value
     await _strobe(dut, cause)
@@ -58,7 +61,7 @@ async def errors_abort_until_the_bus_is_quiet(dut, cause):
 
 
 @cocotb.test()
-async def errors_outside_a_run_are_none(dut):
+async def errors_outside_a_run_are_none(dut: Any) -> None:
     await _run(dut)
     dut.busy.value = 0
     for cause in STROBES:
@@ -70,7 +73,7 @@ async def errors_outside_a_run_are_none(dut):
 
 @cocotb.test()
 @cocotb.parametrize(limit=[1, 20])
-async def silence_ends_a_run(dut, limit):
+async def silence_ends_a_run(dut: Any, limit: int) -> None:
     await _run(dut, 0)
     dut.limit.value = limit
     await _strobe(dut, "start")
@@ -83,7 +86,7 @@ async def silence_ends_a_run(dut, limit):
     assert dut.abort.value
     assert _status(dut) == {"timeout"}
     assert int(dut.error_addr.value) == 0x1000
-    # The next run begins while the bus still owes an answer, and waits as long for it.
+    # The next run begins while an answer of the bus is outstanding, and waits for it as long.
     dut.busy.value = 0
     await cycles(dut, 2)
     await _strobe(dut, "start")
@@ -96,7 +99,7 @@ async def silence_ends_a_run(dut, limit):
 
 
 @cocotb.test()
-async def the_watchdog_can_be_off(dut):
+async def the_watchdog_can_be_off(dut: Any) -> None:
     await _run(dut, 0)
     await cycles(dut, 300)
     assert not dut.abort.value

@@ -1,8 +1,8 @@
-"""Set-up of what pip does not bring: ``python -m sim.tools.setup TOOL...``, with TOOL ``libpython``, ``icarus`` or
-``chromium``.
+"""Set-up of tools that pip does not install: ``python -m sim.tools.setup TOOL...``, with TOOL ``libpython``,
+``icarus`` or ``chromium``.
 
-Each is left alone when it is there, got from Debian's packages when that is possible, and asked for in one sentence
-when it is not.
+A tool that is there already is left alone. Otherwise it is installed from Debian's packages. Where that is not
+possible, one sentence says what to do.
 """
 
 import os
@@ -21,7 +21,7 @@ __all__ = ["main"]
 
 
 def _apt(*arguments: str, cwd: str | None = None) -> bool:
-    """Run apt-get; whether it is there and succeeded."""
+    """Run apt-get; True when there is one and it succeeded."""
     if not shutil.which("apt-get"):
         return False
     return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -29,13 +29,19 @@ def _apt(*arguments: str, cwd: str | None = None) -> bool:
 
 
 def _install(*packages: str) -> bool:
-    """Install Debian packages, as root."""
+    """Install Debian packages; True when this process may do that and it succeeded."""
     install = ("install", "-y", "--no-install-recommends", *packages)
     return os.geteuid() == 0 and (_apt(*install) or (_apt("update") and _apt(*install)))
 
 
 def libpython() -> None:
-    """The shared library of Python, in which cocotb runs inside the simulator; Debian's python3 does without it."""
+    """Set up the shared library of Python, which cocotb runs inside the simulator; Debian's python3 does without it.
+
+    Raises
+    ------
+    ToolError
+        When it is missing and cannot be installed.
+    """
     if find_libpython.find_libpython():
         return
     version = sysconfig.get_python_version()
@@ -56,7 +62,13 @@ def libpython() -> None:
 
 
 def icarus() -> None:
-    """Icarus Verilog."""
+    """Set up Icarus Verilog.
+
+    Raises
+    ------
+    ToolError
+        When it is missing and cannot be installed.
+    """
     if shutil.which("iverilog"):
         return
     print("installing iverilog", flush=True)
@@ -65,7 +77,8 @@ def icarus() -> None:
 
 
 def chromium() -> None:
-    """A browser and its driver; tests do without, except of the report page."""
+    """Set up a browser and its driver. Only a test of the report page needs them, so it is no error when they cannot be
+    installed."""
     def there() -> bool:
         return bool(shutil.which("chromium") and shutil.which("chromedriver"))
 
@@ -78,7 +91,7 @@ def chromium() -> None:
 
 
 def main() -> None:
-    """Set up the tools named on the command line; exit status 2 when one cannot be had."""
+    """Set up the tools that the command line names; exit status 2 when one cannot be installed."""
     try:
         for name in sys.argv[1:]:
             {"libpython": libpython, "icarus": icarus, "chromium": chromium}[name]()
