@@ -84,7 +84,7 @@ class DescriptorReader(wiring.Component):
             "bad": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
         beat, taken, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)

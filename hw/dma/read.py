@@ -1,51 +1,65 @@
-"""Read DMA: fetches regions of memory over AXI4, one beat a cycle.
+"""Read DMA: fetches regions of memory over AXI4 and hands each beat to the stream that its region is for.
 
-Each request is cut into INCR bursts, as long as possible, that never cross a 4 KB boundary; so a region is read in
-order, and each of the memory's rows at one go. Up to ``outstanding`` bursts are under way at once; requests follow each
-other without a gap. Data return in order; each beat goes where its region belongs.
+    regions --> burst cutter --> AR            R --> routing --> activations, weights or descriptor
+                     |                               ^
+                     `--> tags of outstanding bursts -'
 
-After an error the DMA asks for nothing more and swallows what it has asked for.
+The burst cutter (:mod:`hw.dma.burst_cutter`) makes INCR bursts that keep AXI's 4 KB rule. The engine's ``outstanding``
+limits the number of bursts that are requested and not yet answered. Memory answers in order, so the oldest tag belongs
+to the beat that arrives.
 
-Latency: a burst is asked for 4 cycles after its request; data pass straight through, or, in a fast engine, through a
-slice.
+An abort, which follows any error, ends all requests. The beats of outstanding bursts are then received and dropped.
+
+Latency: ARVALID rises 4 cycles after a region is accepted. A beat takes a cycle for each slice that it passes, as many
+as the engine's pipelining says (``read``), possibly none. Rate: one beat a cycle, also from one region to the next.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
-from hw.parts.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
+from hw.dma.burst_cutter import BurstCutter
+from hw.parts.axi import AXI4ReadSignature, Burst, Resp, beat_size
 from hw.parts.stream_slice import sliced
 from hw.payloads import Destination, packed_layout, region_layout
 
 __all__ = ["ReadDma"]
 
 
+def _beat_layout(config: EngineConfig) -> data.StructLayout:
+    """A beat's ``data``, whether it is the ``last`` of its region, whom it is for, and the address of its burst."""
+    return data.StructLayout({"data": config.bus_bits, "last": 1, "to": Destination, "addr": config.addr_bits})
+
+
 class ReadDma(wiring.Component):
     """AXI4 read master.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     i : In(stream of region_layout)
-        Regions to fetch, in order; one of 0 beats takes 2 cycles.
+        Regions to fetch, in order. One of 0 beats takes 2 cycles.
     activations, descriptor : Out(streams of bus_bits)
     weights : Out(stream of packed_layout)
     axi : Out(AXI4ReadSignature)
     abort : In(1)
-        Forget the region; what has been asked for is taken and dropped.
+        While it is 1, regions are dropped, no burst is requested, and beats are received and dropped.
     idle : Out(1)
-        Nothing is under way.
+        No burst is outstanding, and none is to follow of the region in work.
     ending : Out(1)
-        At most one burst is under way, and none is to follow of this region.
+        At most one burst is outstanding, and none is to follow of the region in work.
     error : Out(1)
-        The beat on offer by the bus has a response other than OKAY.
+        The beat that the bus offers has a response other than OKAY.
     addr : Out(addr_bits)
-        Address of the oldest burst under way: that of the beat on offer by the bus.
+        Byte address of the oldest outstanding burst, to which the beat belongs that the bus offers.
     beat_addr : Out(addr_bits)
-        Address of the burst of the beat on offer to its stream.
+        Byte address of the burst to which the beat belongs that is offered to its stream.
     """
 
     def __init__(self, config: EngineConfig):
@@ -64,84 +78,67 @@ class ReadDma(wiring.Component):
             "beat_addr": Out(config.addr_bits),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        bus_bytes, outstanding = self._config.bus_bytes, self._config.outstanding
-        ar, r = self.axi.ar, self.axi.r
-
-        # Cut: `addr` and `left` are what of the region has not been asked for; `asking`: there is some.
-        asking = Signal()
-        addr, left, to = Signal(self._config.addr_bits), Signal(range(self._config.max_beats + 1)), Signal(Destination)
-        page_beats = BURST_BYTES // bus_bytes
-        room, most = Signal(range(page_beats + 1)), Signal(range(self._config.burst_beats + 1))
-        length, final, nothing, measured = Signal.like(most), Signal(), Signal(), Signal(2)
-        few = left[:len(most)]
-        last = (left[len(most):] == 0) & (few <= most)
+        outstanding = self._config.outstanding
+        m.submodules.cutter = cutter = BurstCutter(self._config)
+        wiring.connect(m, wiring.flipped(self.i), cutter.i)
+        requested, completed = Signal(), Signal()
+        # Bursts that may still be requested, less one, so that the sign tells that there are none.
+        credits = Signal(signed(ceil_log2(outstanding) + 1), init=outstanding - 1)
+        m.d.sync += credits.eq(credits - requested + completed)
+        ar = self.axi.ar
         m.d.comb += [
-            room.eq(page_beats - addr[beat_size(self._config.bus_bits):12]),
-            self.i.ready.eq(~asking),
+            cutter.abort.eq(self.abort),
+            cutter.o.ready.eq((~ar.valid | ar.ready) & (credits >= 0)),
+            requested.eq(cutter.o.valid & cutter.o.ready),
+            self.idle.eq(~cutter.busy & (credits == outstanding - 1)),
+            self.ending.eq(~cutter.busy & (credits >= outstanding - 2)),
         ]
-        # Two cycles to measure a burst and one to ask for it: it has more beats than that, but for a region's end.
-        m.d.sync += [
-            most.eq(Mux(room < self._config.burst_beats, room, self._config.burst_beats)),
-            length.eq(Mux(last, few, most)),
-            final.eq(last),
-            nothing.eq(left == 0),
-            measured.eq(Cat(asking, measured[0])),
-        ]
-        offer = Signal()
-        # Bursts that may still be asked for, less one, so that the sign tells that there are none.
-        left_bursts = Signal(signed(ceil_log2(outstanding) + 1), init=outstanding - 1)
-        # One burst is held at the output, so that ARVALID never waits for ARREADY nor is withdrawn.
-        m.d.comb += offer.eq(measured[1] & (~ar.valid | ar.ready) & (left_bursts >= 0) & ~self.abort)
+        self._request(m, requested, cutter.o.payload)
+        arriving = self._receive(m, requested, cutter.o.payload, completed)
+        # Beats rest on their way from the bus to all over the device, and nothing leads straight back.
+        self._route(m, sliced(m, "slice", arriving, self._config.pipelining.read))
+        return m
+
+    def _request(self, m: Module, requested: Signal, burst: data.View) -> None:
+        """Address channel. It holds one burst, so that ARVALID never waits for ARREADY nor is withdrawn."""
+        ar = self.axi.ar
         with m.If(ar.ready):
             m.d.sync += ar.valid.eq(0)
-        with m.If(offer):
-            m.d.sync += [
-                ar.valid.eq(1),
-                ar.payload.addr.eq(addr),
-                ar.payload.len.eq(length - 1),
-                addr.eq(addr + length * bus_bytes),
-                left.eq(left - length),
-                asking.eq(~final),
-                measured.eq(0),
-            ]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [addr.eq(self.i.payload.addr), left.eq(self.i.payload.beats), to.eq(self.i.payload.to),
-                         asking.eq(1)]
-        with m.If((measured[0] & nothing) | self.abort):
-            m.d.sync += [asking.eq(0), measured.eq(0)]
+        with m.If(requested):
+            m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(burst.addr), ar.payload.len.eq(burst.beats - 1)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
-        # What is known of each burst under way. An answer cannot come before its tag is through the FIFO.
-        tag_layout = data.StructLayout({"addr": self._config.addr_bits, "to": Destination, "final": 1})
-        m.submodules.tags = tags = SyncFIFOBuffered(width=tag_layout.size, depth=outstanding + 1)
-        asked, tag = Signal(tag_layout), data.View(tag_layout, tags.r_data)
-        transfer = Signal()
-        layout = data.StructLayout({"data": self._config.bus_bits, "last": 1, "to": Destination,
-                                    "addr": self._config.addr_bits})
-        arriving = stream.Signature(layout).create()
+    def _receive(self, m: Module, requested: Signal, burst: data.View, completed: Signal) -> stream.Interface:
+        """Data channel: what is known of each outstanding burst joins its beats, which are returned.
+
+        An answer cannot come before its burst is through the FIFO. ``completed`` is driven: the last beat of the oldest
+        outstanding burst is received.
+        """
+        config, r = self._config, self.axi.r
+        tag_layout = data.StructLayout({"addr": config.addr_bits, "to": Destination, "final": 1})
+        m.submodules.tags = tags = SyncFIFOBuffered(width=tag_layout.size, depth=config.outstanding + 1)
+        newest, oldest = data.View(tag_layout, tags.w_data), data.View(tag_layout, tags.r_data)
+        arriving = stream.Signature(_beat_layout(config)).create()
         m.d.comb += [
-            asked.addr.eq(addr),
-            asked.to.eq(to),
-            asked.final.eq(final),
-            tags.w_data.eq(asked),
-            tags.w_en.eq(offer),
-            tags.r_en.eq(transfer & r.payload.last),
-            transfer.eq(r.valid & r.ready),
+            *(newest[name].eq(burst[name]) for name, _ in tag_layout),
+            tags.w_en.eq(requested),
+            tags.r_en.eq(completed),
+            completed.eq(r.valid & r.ready & r.payload.last),
             r.ready.eq(tags.r_rdy & (arriving.ready | self.abort)),
             arriving.valid.eq(tags.r_rdy & r.valid & ~self.abort),
             arriving.payload.data.eq(r.payload.data),
-            arriving.payload.last.eq(r.payload.last & tag.final),
-            arriving.payload.to.eq(tag.to),
-            arriving.payload.addr.eq(tag.addr),
+            arriving.payload.last.eq(r.payload.last & oldest.final),
+            arriving.payload.to.eq(oldest.to),
+            arriving.payload.addr.eq(oldest.addr),
             self.error.eq(tags.r_rdy & r.valid & (r.payload.resp != Resp.OKAY)),
-            self.addr.eq(tag.addr),
-            self.idle.eq(~asking & (left_bursts == outstanding - 1)),
-            self.ending.eq(~asking & (left_bursts >= outstanding - 2)),
+            self.addr.eq(oldest.addr),
         ]
-        # Beats rest on their way from the bus to all over the device, and nothing leads straight back.
-        beat = sliced(m, "slice", arriving, self._config.pipelining.read)
+        return arriving
+
+    def _route(self, m: Module, beat: stream.Interface) -> None:
+        """Each beat goes to the stream that its region is for; in an abort it is dropped."""
         m.d.comb += [
             self.activations.payload.eq(beat.payload.data),
             self.descriptor.payload.eq(beat.payload.data),
@@ -154,5 +151,3 @@ class ReadDma(wiring.Component):
                              (Destination.DESCRIPTOR, self.descriptor)):
                 with m.Case(to):
                     m.d.comb += [sink.valid.eq(beat.valid & ~self.abort), beat.ready.eq(sink.ready | self.abort)]
-        m.d.sync += left_bursts.eq(left_bursts - offer + (transfer & r.payload.last))
-        return m

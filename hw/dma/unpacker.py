@@ -47,7 +47,7 @@ class Unpacker(wiring.Component):
         self._beat_bits, self._word_bits, self._slices = beat_bits, word_bits, slices
         super().__init__({"i": In(stream.Signature(packed_layout(beat_bits))), "o": Out(stream.Signature(word_bits))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         if self._beat_bits == self._word_bits:
             m.d.comb += [

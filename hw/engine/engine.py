@@ -120,7 +120,7 @@ class Engine(wiring.Component):
             registers.load.eq(descriptor.load),
             read_dma.abort.eq(supervisor.abort),
             write_dma.abort.eq(supervisor.abort),
-            write_dma.hurry.eq(sequencer.asked & read_dma.ending),
+            write_dma.flush.eq(sequencer.asked & read_dma.ending),
         ]
         descriptor_addr = delayed(m, read_dma.beat_addr, descriptor_latency(config), "descriptor_addr", reset_less=True)
         m.d.comb += [

@@ -37,7 +37,7 @@ class AxiArbiter(wiring.Component):
         signature = AXI4Signature(addr_bits, data_bits)
         super().__init__({"first": In(signature), "second": In(signature), "axi": Out(signature)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         masters, axi = (self.first, self.second), self.axi
 

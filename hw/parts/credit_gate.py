@@ -38,7 +38,7 @@ class CreditGate(wiring.Component):
         self._depth = depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "returned": In(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # One less than the credits left, so that the sign tells that there are none.
         left, returned = Signal(signed(ceil_log2(self._depth) + 1), init=self._depth - 1), Signal()

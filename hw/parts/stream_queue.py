@@ -35,7 +35,7 @@ class StreamQueue(wiring.Component):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)),
                           "level": Out(range(depth + 1))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         depth, full, came, taken = self._depth, Signal(), Signal(), Signal()
         m.submodules.storage = storage = Memory(shape=self.i.payload.shape(), depth=depth, init=[])

@@ -28,7 +28,7 @@ class StreamSlice(wiring.Component):
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         # Two places, written and read in turn. An empty one takes whatever is on offer, so that no path but that of
         # the data leads to all their bits.

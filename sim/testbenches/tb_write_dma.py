@@ -52,7 +52,7 @@ async def _connect(dut, idle, resp=Resp.OKAY):
     """Reset the design and let a slave answer it."""
     (config,) = arguments()
     slave = Slave(dut, config, idle, resp)
-    await start(dut, dut.i__valid, dut.bases__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.hurry, dut.abort)
+    await start(dut, dut.i__valid, dut.bases__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.flush, dut.abort)
     cocotb.start_soon(slave.run())
     return slave
 
@@ -84,10 +84,10 @@ async def _write(dut, slave, regions):
 
 
 @cocotb.test()
-@cocotb.parametrize(idle=[0.0, 0.4], hurry=[0, 1])
-async def results_land_in_place(dut, idle, hurry):
+@cocotb.parametrize(idle=[0.0, 0.4], flush=[0, 1])
+async def results_land_in_place(dut, idle, flush):
     slave = await _connect(dut, idle)
-    dut.hurry.value = hurry
+    dut.flush.value = flush
     size = slave.config.bus_bytes
     regions = [(0, 1), (BURST_BYTES - 2 * size, 100), (BURST_BYTES // 2 + 3 * size, 2 * size // 4),
                (4 * BURST_BYTES, 1), (2 * BURST_BYTES, 16 * size // 4 + 1)]
@@ -95,7 +95,7 @@ async def results_land_in_place(dut, idle, hurry):
     assert slave.memory == wanted
     assert not failed
     assert max(slave.lengths) <= slave.config.write_beats
-    if not hurry:
+    if not flush:
         assert max(slave.lengths) == slave.config.write_beats
         assert len(slave.lengths) <= sum(-(-4 * count // size) // slave.config.write_beats + 2 for _, count in regions)
     await cycles(dut, 3)
