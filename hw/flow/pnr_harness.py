@@ -2,9 +2,12 @@
 
 A chain of flip-flops, one for each input bit, shifts data in from one pin. Each output bit is registered, and the
 registers are folded into one pin by pipelined XORs of four. So every path from and to a port is a real path between
-flip-flops, the placer finds its inputs and outputs wherever it likes, the clock is a global net, and nothing is
+flip-flops, the placer puts the ends of these paths wherever it likes, the clock is a global net, and nothing is
 optimised away. The harness takes one flip-flop for each port bit and, for each output bit, about a third of a
 flip-flop and of a LUT.
+
+Input bit n has the value of the pin ``i`` n + 1 cycles ago. An output bit reaches the pin ``o`` after 1 cycle, and 1
+more for each level of the fold: ceil(log4(output bits)).
 """
 
 from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Signal
@@ -20,21 +23,21 @@ class Harness(wiring.Component):
     Parameters
     ----------
     component : wiring.Component
-        In the domain ``sync``, whose reset here comes from a flip-flop.
+        Component in the domain ``sync``. Its reset comes from a flip-flop of the harness.
 
     Members
     -------
     i : In(1)
-        What is shifted into the component's inputs.
+        Data that are shifted into the component's inputs.
     o : Out(1)
-        XOR of its outputs, some cycles later.
+        XOR of all bits of its outputs.
     """
 
-    def __init__(self, component):
+    def __init__(self, component: wiring.Component) -> None:
         self._component = component
         super().__init__({"i": In(1), "o": Out(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.domains += ClockDomain("component", local=True)
         reset = Signal(reset_less=True)

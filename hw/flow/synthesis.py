@@ -11,13 +11,16 @@ import importlib.metadata
 import json
 import re
 from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from typing import Any
 
 from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable
 
 from hw.flow import hard_registers, yosys
 
@@ -30,7 +33,7 @@ _SYNTHESISE = {"xc7": "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten", "e
 
 # What one cell takes, by family. LUT RAMs and shift registers occupy LUTs (UG474, tables 2-3 and 2-4; FPGA-DS-02012,
 # 2.3: a carry cell is two LUTs, a LUT RAM four and two more for its write port).
-_CELLS = {
+_CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "xc7": {
         **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 7)}, "INV": {"lut": 1},
         "SRL16E": {"lut": 1}, "SRLC16E": {"lut": 1}, "SRLC32E": {"lut": 1},
@@ -58,12 +61,14 @@ class Area:
     ----------
     lut : int
         LUTs of any size, LUT RAMs and shift registers included; on ECP5 carry cells too, two each.
-    ff, dsp : int
-        Flip-flops; DSP48E1 or MULT18X18D.
+    ff : int
+        Flip-flops.
+    dsp : int
+        Multipliers: DSP48E1, on ECP5 MULT18X18D.
     bram : float
-        RAMB36E1, a RAMB18E1 being half of one; DP16KD on ECP5.
+        Block RAMs: RAMB36E1, of which a RAMB18E1 is half a one; on ECP5 DP16KD.
     carry : int
-        CARRY4 (beside LUTs) or CCU2C (in LUTs).
+        Carry cells: CARRY4, which lies beside LUTs; on ECP5 CCU2C, which lies in two.
     """
 
     lut: int = 0
@@ -83,10 +88,10 @@ class Synthesis:
     Parameters
     ----------
     modules : dict of str to Area
-        What each module that was kept apart takes by itself, by hierarchical name (``top.lane0.mac``), and the rest
-        under :data:`TOP`.
+        Area of each module that was kept apart, by hierarchical name (``top.lane0.mac``), without that of modules kept
+        apart inside it; the rest is under :data:`TOP`.
     netlist : Path
-        Yosys's JSON, as nextpnr reads it.
+        Netlist in Yosys's JSON, as nextpnr reads it.
     """
 
     modules: dict[str, Area]
@@ -94,16 +99,19 @@ class Synthesis:
 
     @property
     def total(self) -> Area:
-        """Of all modules."""
+        """Area of all modules together."""
         return sum(self.modules.values(), Area())
 
 
-def _unique(design):
-    """A design in which equal modules are one: Amaranth writes a module for every instance.
+def _unique(design: str) -> tuple[str, dict[str, str]]:
+    """Make equal modules of a design one, because Amaranth writes a module for every instance.
 
-    Returns its text and, for every module of ``design`` by hierarchical name, the name of the one in its place.
+    Returns the new design, and for every module of ``design`` the name of the one in its place, both by hierarchical
+    name.
     """
-    places, known, texts = {}, {}, []
+    places: dict[str, str] = {}
+    known: dict[str, str] = {}
+    texts: list[str] = []
     modules = re.findall(r"((?:^attribute .*\n)*)^module \\(\S+)\n([\s\S]*?^end\n)", design, re.MULTILINE)
     for attributes, name, text in reversed(modules):  # a module comes before its submodules
         text = re.sub(r"^  cell \\(\S+)", lambda match: f"  cell \\{places.get(match[1], match[1])}", text,
@@ -114,8 +122,14 @@ def _unique(design):
     return "\n".join(reversed(texts)), places
 
 
-def _area(cells, family, modules):
-    """Area of ``{cell type: count}``."""
+def _area(cells: Mapping[str, int], family: str, modules: Container[str]) -> Area:
+    """Area of cells, whose counts are by type. Types that are ``modules`` of the design do not count.
+
+    Raises
+    ------
+    hw.flow.yosys.YosysError
+        When a type is not one of the family's.
+    """
     area = Area()
     for cell, count in cells.items():
         if cell in modules or cell in _NO_HARDWARE:
@@ -126,9 +140,12 @@ def _area(cells, family, modules):
     return area
 
 
-def _finish(folder, family):
-    """What Yosys leaves to do to ``netlist.json``: black boxes are left out, too. Its cells by module and type become
-    ``cells.json``."""
+def _finish(folder: Path, family: str) -> None:
+    """Do to ``netlist.json`` in ``folder`` what Yosys has not done, and count its cells.
+
+    Black boxes are left out, and on ECP5 hard registers are used. The counts, by module and type, become
+    ``cells.json``.
+    """
     path = folder / "netlist.json"
     netlist = json.loads(path.read_text())
     modules = netlist["modules"] = {name: module for name, module in netlist["modules"].items()
@@ -141,21 +158,36 @@ def _finish(folder, family):
         {name: Counter(cell["type"] for cell in module["cells"].values()) for name, module in modules.items()}))
 
 
-def synthesise(component, family, folder, apart=""):
+def _run(design: str, commands: Sequence[str], family: str, result: Path) -> None:
+    """Run Yosys on a design; the folder ``result`` appears once it is complete."""
+    result.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(mkdtemp(prefix=f"{result.name}.", dir=result.parent))
+    try:
+        (part / "design.il").write_text(design)
+        printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"write_json {part}/netlist.json"])
+        (part / "yosys.log").write_text(printed)
+        _finish(part, family)
+        with suppress(OSError):  # another process may have put it there
+            part.rename(result)
+    finally:
+        rmtree(part, ignore_errors=True)
+
+
+def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: str = "") -> Synthesis:
     """Synthesise a component, or find the result of an earlier run.
 
     Parameters
     ----------
     component : wiring.Component or str
-        Or a design as RTLIL, whose top is :data:`TOP`, as Amaranth's platforms make it.
+        Component to synthesise, or a design as RTLIL, whose top is :data:`TOP`, as Amaranth's platforms make it.
     family : str
         ``xc7`` or ``ecp5``.
     folder : Path
-        Where results are kept; created.
+        Folder in which results are kept; it is created.
     apart : str
-        Regular expression of the hierarchical names, below :data:`TOP`, of modules to keep apart: areas are known
-        module by module then, but their sum is greater, because nothing is optimised across their borders. Empty for
-        one flat netlist.
+        Regular expression of the hierarchical names, below :data:`TOP`, of modules to keep apart. Their areas are then
+        known one by one, but the sum is greater, because nothing is optimised across their borders. The empty string
+        gives one flat netlist.
 
     Returns
     -------
@@ -164,14 +196,15 @@ def synthesise(component, family, folder, apart=""):
     Raises
     ------
     hw.flow.yosys.YosysError
+        When Yosys fails, or leaves cells of a type that :class:`Area` does not know.
     """
     design = component if isinstance(component, str) else rtlil.convert(component, name=TOP, emit_src=False)
     design, places = _unique(design) if apart else (design, {})
-    # Amaranth numbers a submodule that is called like a signal beside it: numerators$37.
+    # Amaranth appends a number to the name of a submodule that a signal beside it bears too: numerators$37.
     plain = {re.sub(r"\$\d+", "", name): place for name, place in places.items()}
     kept = {name: place for name, place in plain.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
-    # Registers of signals to keep are kept apart from equal ones: Yosys asks that of cells, Amaranth says it of wires.
-    # Names of array elements look like abc9's names of bits. Assertions are for simulation, and not to be counted.
+    # Registers of signals to keep must not be merged with equal ones: Yosys looks for the attribute at cells, Amaranth
+    # writes it at wires. Names of array elements look like abc9's names of bits. Assertions are for simulation only.
     commands = ["setattr -set keep 1 a:keep %ci1 t:$dff %i", "rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
                 f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
@@ -179,17 +212,7 @@ def synthesise(component, family, folder, apart=""):
              Path(hard_registers.__file__).read_text() if family == "ecp5" else "")
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     if not result.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = Path(mkdtemp(prefix=f"{result.name}.", dir=folder))
-        try:
-            (part / "design.il").write_text(design)
-            printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"write_json {part}/netlist.json"])
-            (part / "yosys.log").write_text(printed)
-            _finish(part, family)
-            with suppress(OSError):  # another process may have put it there
-                part.rename(result)
-        finally:
-            rmtree(part, ignore_errors=True)
+        _run(design, commands, family, result)
     cells = json.loads((result / "cells.json").read_text())
     areas = {name: _area(cells[place], family, cells) for name, place in {TOP: TOP, **kept}.items()}
     return Synthesis(areas, result / "netlist.json")

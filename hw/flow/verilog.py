@@ -1,17 +1,29 @@
 """Emit a component as SystemVerilog that Icarus, Verilator and synthesis tools read alike."""
 
+from pathlib import Path
+
 from amaranth.back import rtlil
+from amaranth.hdl import Elaboratable
 
 from hw.flow import yosys
 
 __all__ = ["emit", "write"]
 
 
-def emit(component, path, name="top"):
-    """Write ``component`` to ``path`` as one SystemVerilog file whose top module is ``name``.
+def emit(component: Elaboratable, path: Path, name: str = "top") -> None:
+    """Write a component as one SystemVerilog file.
 
-    Each port is named by its path in the component's signature (``i__payload``); ``clk`` and ``rst`` are added. The
-    text does not depend on where the sources lie, so equal designs give equal files.
+    The text does not depend on where the sources lie, so equal designs give equal files.
+
+    Parameters
+    ----------
+    component : wiring.Component
+        Component to write. Each port is named by its path in the component's signature (``i__payload``); ``clk`` and
+        ``rst`` are added.
+    path : Path
+        File to write; a file beside it, with the suffix ``.il``, is written and removed again.
+    name : str
+        Name of the top module.
 
     Raises
     ------
@@ -21,8 +33,14 @@ def emit(component, path, name="top"):
     write(rtlil.convert(component, name=name, emit_src=False), path)
 
 
-def write(design, path):
-    """Write ``design``, Amaranth's RTLIL, to ``path``; otherwise as :func:`emit`."""
+def write(design: str, path: Path) -> None:
+    """Write ``design``, RTLIL of Amaranth, as SystemVerilog to ``path``, as :func:`emit` does.
+
+    Raises
+    ------
+    hw.flow.yosys.YosysError
+        When Yosys refuses the design.
+    """
     source = path.with_suffix(".il")
     source.write_text(design)
     attributes = ["src", "generator", "top", "amaranth.hierarchy", "amaranth.decoding"]

@@ -5,6 +5,7 @@ libyosys ends its process on an error, so each run is a child; its ERROR lines b
 
 import subprocess
 import sys
+from collections.abc import Iterable
 
 __all__ = ["YosysError", "run"]
 
@@ -21,17 +22,18 @@ class YosysError(RuntimeError):
     """A Yosys command failed; the message holds its ERROR lines, or the last lines it printed."""
 
 
-def run(script):
-    """Run Yosys commands in order; returns what they printed.
+def run(script: Iterable[str]) -> str:
+    """Run Yosys commands in order, and return what they printed.
 
     Parameters
     ----------
-    script : sequence of str
-        One command each.
+    script : iterable of str
+        Commands, one in each string.
 
     Raises
     ------
     YosysError
+        When a command fails.
     """
     child = subprocess.run([sys.executable, "-c", _CHILD], input="\n".join(script), text=True, capture_output=True)
     if child.returncode:

@@ -1,6 +1,8 @@
-"""Which flip-flops multipliers and block RAMs take up; that results stay the same, the stages' tests simulate."""
+"""Which flip-flops multipliers and block RAMs absorb. The stages' tests simulate that results stay the same."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -17,13 +19,13 @@ OUTPUT = {name.replace("INPUTA", "OUTPUT"): value for name, value in INPUT.items
 
 
 class Product(wiring.Component):
-    """Product of two registers, registered. ``change`` makes one of them unlike a block's own."""
+    """The registered product of two registers. ``change`` makes one of the registers unlike a block's own."""
 
-    def __init__(self, change):
+    def __init__(self, change: str) -> None:
         self._change = change
         super().__init__({"a": In(WIDTH), "b": In(WIDTH), "enable": In(1), "o": Out(2 * WIDTH), "too": Out(2 * WIDTH)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         change = self._change
         a, b = Signal(WIDTH, reset_less=change != "reset"), Signal(WIDTH, reset_less=True, init=change == "init")
@@ -41,13 +43,13 @@ class Product(wiring.Component):
 
 
 class Table(wiring.Component):
-    """A memory, and two registers behind it, the first of which is always the block RAM's."""
+    """A memory and two registers behind it. The first is always the block RAM's; the second may have an ``enable``."""
 
-    def __init__(self, enable):
+    def __init__(self, enable: bool) -> None:
         self._enable = enable
         super().__init__({"at": In(13), "to": In(13), "i": In(2), "write": In(1), "enable": In(1), "o": Out(2)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.memory = memory = Memory(shape=2, depth=8192, init=[], attrs={"no_rw_check": 1})
         write, read = memory.write_port(), memory.read_port(domain="comb")
@@ -60,8 +62,8 @@ class Table(wiring.Component):
         return m
 
 
-def _block(component, folder):
-    """Area of a component, and the one block in it."""
+def _block(component: wiring.Component, folder: Path) -> tuple[Area, dict[str, Any]]:
+    """Area of a component, and the only block in it."""
     found = synthesise(component, "ecp5", folder)
     cells = json.loads(found.netlist.read_text())["modules"]["top"]["cells"].values()
     block, = (cell for cell in cells if cell["type"] in ("MULT18X18D", "DP16KD"))
@@ -77,13 +79,13 @@ def _block(component, folder):
     ("shared output", INPUT, 2 * WIDTH),
     ("shared input", INPUT | OUTPUT, WIDTH),
 ])
-def test_a_multiplier(change, settings, ff, tmp_path):
+def test_a_multiplier(change: str, settings: dict[str, str], ff: int, tmp_path: Path) -> None:
     area, block = _block(Product(change), tmp_path)
     assert block["parameters"] == settings
     assert (area.ff, area.dsp) == (ff, 1)
 
 
-def test_a_block_ram(tmp_path):
+def test_a_block_ram(tmp_path: Path) -> None:
     area, block = _block(Table(False), tmp_path)
     assert block["parameters"]["REGMODE_B"] == "OUTREG"
     assert area == Area(bram=1)

@@ -1,7 +1,9 @@
-"""Synthesis counts cells right, keeps what was asked apart, and is not run twice; nextpnr's reports are read right."""
+"""Synthesis counts cells right, keeps modules apart, and is not run twice; nextpnr's reports are read right."""
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 from amaranth.hdl import Module, Signal
@@ -16,7 +18,7 @@ from hw.flow.synthesis import Area, synthesise
 from hw.lanes.lfsr_bank import LfsrBank
 
 HARNESSED_FFS = 1 + 8 + 8 + 8 + 2 + 1
-"""Of a :class:`Running` in its harness: the reset, inputs, registers, outputs, and two levels of the fold."""
+"""Flip-flops of a :class:`Running` in its harness: reset, inputs, registers, outputs, and two levels of the fold."""
 
 
 class Running(wiring.Component):
@@ -25,21 +27,21 @@ class Running(wiring.Component):
     i: In(8)
     o: Out(8)
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.d.sync += self.o.eq(self.o ^ self.i)
         return m
 
 
 class Pair(wiring.Component):
-    """Two equal banks and what joins them."""
+    """Two equal LFSR banks, and AND gates between their outputs."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._banks = LfsrBank(SEEDLM4), LfsrBank(SEEDLM4)
         window = self._banks[0].window.shape()
         super().__init__({"seed": In(2 * SEEDLM4.k), "both": Out(window)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.first, m.submodules.second = first, second = self._banks
         m.d.comb += Signal(name="second").eq(0)  # numbers the submodule's name
@@ -48,13 +50,14 @@ class Pair(wiring.Component):
         return m
 
 
-def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path, monkeypatch):
+def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path: Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     found = synthesise(LfsrBank(SEEDLM4), "xc7", tmp_path)
     assert 24 <= found.total.lut <= 60  # 24 bits are XORs
     assert found.total == found.modules["top"] == Area(lut=found.total.lut)
     assert [path.name for path in tmp_path.iterdir()] == [found.netlist.parent.name]
 
-    def refuse(script):
+    def refuse(script: Any) -> None:
         raise AssertionError("run again")
 
     monkeypatch.setattr(yosys, "run", refuse)
@@ -64,7 +67,7 @@ def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path, monkeyp
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_modules_apart(tmp_path):
+def test_modules_apart(tmp_path: Path) -> None:
     window = SEEDLM4.k - 1 + SEEDLM4.c * SEEDLM4.p
     apart = synthesise(Pair(), "ecp5", tmp_path, "first|second").modules
     bank = apart["top.first"]
@@ -76,7 +79,7 @@ def test_modules_apart(tmp_path):
     assert bank.lut < flat.total.lut <= window + 2 * bank.lut
 
 
-def test_what_cells_take():
+def test_what_cells_take() -> None:
     cells = {"LUT1": 1, "LUT6": 2, "RAM32M": 3, "SRL16E": 1, "RAMB18E1": 1, "RAMB36E1": 2, "FDRE": 5, "FDSE": 1,
              "DSP48E1": 4, "CARRY4": 6, "MUXF7": 9, "$scopeinfo": 8, "top.lane0": 2}
     assert synthesis._area(cells, "xc7", {"top", "top.lane0"}) == Area(1 + 2 + 12 + 1, 6, 4, 2.5, 6)
@@ -86,11 +89,11 @@ def test_what_cells_take():
         synthesis._area({"$check": 2}, "xc7", {"top"})
 
 
-def test_a_harness_holds_its_component_between_flip_flops(tmp_path):
+def test_a_harness_holds_its_component_between_flip_flops(tmp_path: Path) -> None:
     assert synthesise(Harness(Running()), "ecp5", tmp_path).total.ff == HARNESSED_FFS
 
 
-def test_names_and_targets_of_the_configurations():
+def test_names_and_targets_of_the_configurations() -> None:
     for name, configuration in CONFIGURATIONS.items():
         engine, target = configuration.engine, configuration.target
         assert name.startswith(engine.name)
@@ -101,12 +104,13 @@ def test_names_and_targets_of_the_configurations():
         assert CONFIGURATIONS[name].target.target_mhz == target
 
 
-def hop(kind, delay, source, sink):
+def hop(kind: str, delay: float, source: str, sink: str) -> dict[str, Any]:
+    """A step of a critical path, ``delay`` ns long, as nextpnr writes it."""
     return {"type": kind, "delay": delay, "from": {"cell": source}, "to": {"cell": sink}}
 
 
-def report(fmax):
-    """As nextpnr writes it."""
+def report(fmax: float) -> str:
+    """A report of a design that reaches ``fmax`` MHz, as nextpnr writes it."""
     inputs = {"from": "<async>", "to": "posedge clk", "path": [hop("source", 9.0, "i", "i"),
                                                               hop("routing", 9.0, "i", "a")]}
     clocked = {"from": "posedge clk", "to": "posedge clk", "path": [
@@ -117,22 +121,22 @@ def report(fmax):
                        "utilization": {kind: {"used": i, "available": 10} for i, kind in enumerate(kinds)}})
 
 
-def test_a_report_of_nextpnr():
+def test_a_report_of_nextpnr() -> None:
     found = nextpnr.parse(report(235.5))
     assert found.fmax_mhz == 235.5
-    assert found.path == nextpnr.Path("a", "c", 4.25, 3.5)
+    assert found.path == nextpnr.CriticalPath("a", "c", 4.25, 3.5)
     assert found.used == {"TRELLIS_COMB": 0, "TRELLIS_FF": 1, "MULT18X18D": 2, "DP16KD": 3}
     assert set(found.available.values()) == {10}
 
 
-def fake(script):
-    """A command that takes nextpnr's place."""
+def fake(script: str) -> list[str]:
+    """A command that runs a script in Python in place of nextpnr."""
     return [sys.executable, "-c", f"import pathlib, sys\nargs = sys.argv[1:]\n{script}"]
 
 
-def test_a_run_of_nextpnr(tmp_path):
+def test_a_run_of_nextpnr(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text("{}")
-    stages = []
+    stages: list[str] = []
     line = "Info:       2000 |      231       1768 |   96   904 |     82677|       1.16       5.38|"
     command = fake(f"print(*args)\nprint({line!r})\n"
                    f"pathlib.Path('nextpnr.json').write_text({report(80.0)!r})")
@@ -143,7 +147,7 @@ def test_a_run_of_nextpnr(tmp_path):
     assert "--85k --package CABGA381 --speed 6 --freq 100 --seed 5 " in arguments
 
 
-def test_a_run_of_nextpnr_that_fails(tmp_path):
+def test_a_run_of_nextpnr_that_fails(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text("{}")
     (tmp_path / "nextpnr.json").write_text(report(1.0))  # of an earlier run
     for script, message in (("print('Info: on'); print('ERROR: no room'); sys.exit(1)", "ERROR: no room\nlog: "),
@@ -154,11 +158,13 @@ def test_a_run_of_nextpnr_that_fails(tmp_path):
 
 
 @pytest.mark.skipif(nextpnr.find() is None, reason="nextpnr-ecp5 is not installed (make pnr installs it)")
-def test_nextpnr_itself(tmp_path):
+def test_nextpnr_itself(tmp_path: Path) -> None:
+    command = nextpnr.find()
+    assert command
     netlist = synthesise(Harness(Running()), "ecp5", tmp_path).netlist
-    found = nextpnr.run(nextpnr.find(), netlist, Ecp5(6, 100), 1, tmp_path)
+    found = nextpnr.run(command, netlist, Ecp5(6, 100), 1, tmp_path)
     assert 100 < found.fmax_mhz < 1000
     assert found.path.delay_ns == pytest.approx(1000 / found.fmax_mhz, rel=1e-3)
     assert found.used["TRELLIS_FF"] == HARNESSED_FFS
     assert found.used["DCCA"] == 1  # the clock is a global net
-    assert nextpnr.version(nextpnr.find()).startswith("nextpnr-0.")
+    assert nextpnr.version(command).startswith("nextpnr-0.")
