@@ -83,7 +83,8 @@ class SdramController(wiring.Component):
         wiring.connect(m, segmenter.segments, banks.i)
         wiring.connect(m, banks.o, columns.segments)
         wiring.connect(m, columns.transfer, banks.transfer, commands.transfer)
-        for requester, port in zip((initialiser, refresher, banks), commands.row_commands, strict=True):
+        requesters: list[wiring.Component] = [initialiser, refresher, banks]
+        for requester, port in zip(requesters, commands.row_commands, strict=True):
             wiring.connect(m, requester.row_command, port)
         m.d.comb += [
             refresher.initialised.eq(initialiser.initialised),
