@@ -32,7 +32,7 @@ _CAPTIONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, what it is sorted by, and the CSS class of its cell."""
+    """A cell of a table: its text, what it is sorted by, and its CSS class."""
 
     text: str
     key: str
@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart that takes the colours of the page."""
+    """A chart, drawn in the colours of the page, and its caption."""
 
     svg: Markup
     caption: str
@@ -68,7 +68,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of the reports of one kind."""
+    """What the page says of the reports of one kind; name, title, command and how are those of their Kind."""
 
     name: str
     title: str
@@ -81,12 +81,16 @@ class Section:
 
 
 def _kind(path: Path) -> str:
-    """What a chart shows: its name up to a memory's."""
+    """Return what a chart shows: of the name of a file such as ``cycles-ddr4-2400.svg``, the part before the memory."""
     return path.stem.partition("-")[0]
 
 
 def _figure(path: Path, prefix: str) -> Figure:
-    """An SVG file inside the page: identifiers of its own, black and white become the page's text and surface."""
+    """Return an SVG file as a part of the page.
+
+    Its identifiers get a prefix, as those of two charts may be equal. Black, white and grey become the colours of the
+    page, which follow the reader's light or dark scheme.
+    """
     caption = _CAPTIONS.get(_kind(path), path.stem)
     text = path.read_text()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg"):], flags=re.DOTALL)
@@ -101,6 +105,7 @@ def _figure(path: Path, prefix: str) -> Figure:
 
 
 def _cell(value: object, text: str, key: str, numeric: bool) -> Cell:
+    """Return the cell of a value: numbers are sorted by value, all else by its text, and what is missing comes last."""
     if key == "source":
         return Cell(text, text, "source")
     if isinstance(value, bool) or value is None or not numeric:
@@ -110,12 +115,13 @@ def _cell(value: object, text: str, key: str, numeric: bool) -> Cell:
 
 
 def _heading(column: Column) -> Heading:
+    """Return the heading of a column; what the column holds becomes a tip that is shown on hovering."""
     unit = f" Unit: {column.unit}." if column.unit else ""
     return Heading(column.heading, bool(column.spec), f"{column.doc}{unit}".strip())
 
 
 def _table(part: Part, columns: tuple[Column, ...], rows: list[dict[str, Any]]) -> Table:
-    """Rows as a table, without the columns that none of them has."""
+    """Return rows as a table, without the columns that none of them has."""
     if not any(column.key == "source" for column in columns):
         columns = (*columns, _SOURCE)
     used = tuple(column for column in columns if any(row.get(column.key) is not None for row in rows))
@@ -125,7 +131,13 @@ def _table(part: Part, columns: tuple[Column, ...], rows: list[dict[str, Any]]) 
 
 
 def section(kind: Kind, reports: list[Report]) -> Section:
-    """Tables, charts and key figures of the reports of one kind."""
+    """Return the section of the reports of one kind: tables, charts and key figures.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        When rows are not what this version writes; see :func:`host.report.report.write_page`.
+    """
     rows = [row for report in reports for row in report.rows]
     parts = [(part, [row for row in rows if part.chosen(row)]) for part in kind.parts]
     order = list(_CAPTIONS)
@@ -137,7 +149,15 @@ def section(kind: Kind, reports: list[Report]) -> Section:
 
 
 def page(environment: dict[str, Any], sections: list[Section], missing: list[Kind]) -> str:
-    """The page as HTML; ``missing`` are kinds without a report."""
+    """Return the page as HTML.
+
+    Parameters
+    ----------
+    environment : dict
+        As :func:`host.report.environment.environment` gives it, of the page itself.
+    missing : list of Kind
+        Kinds without a report, which the page lists with their commands.
+    """
     jinja = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                         lstrip_blocks=True)
     rows = [row for own in sections for report in own.reports for row in report.rows]

@@ -1,5 +1,5 @@
-"""The reports that the page knows: what each is about, the command that makes it, its columns and where its numbers
-come from."""
+"""The reports that the page knows: what each is about, which command makes it, its columns and how its numbers come
+about."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,23 +7,33 @@ from typing import Any
 
 from host.rows.area import AreaRow
 from host.rows.bench import EncoderRow, SimulatorRow
+from host.rows.board import BoardRow
 from host.rows.layer import LayerRow, PaperRow
-from host.rows.placed import PnrRow
+from host.rows.placed import BitstreamRow, PnrRow
 from host.rows.quality import ExploreRow, QualityRow
 from host.rows.roofline import RooflineRow
 from host.rows.rows import Column
 from host.rows.sweep import SweepRow
 
-__all__ = ["KINDS", "SOURCES", "Kind", "Part", "unknown_kind"]
+__all__ = ["KINDS", "SOURCES", "Kind", "Part", "kind_of"]
 
 SOURCES = {"rtl": "RTL", "model": "cycle model", "synthesised": "synthesised", "published": "published"}
-"""What a row's ``source`` is called."""
+"""By value of a row's ``source``: what the page calls it."""
 _EXACT = "Every result is compared with golden bit for bit (“exact”)."
 
 
 @dataclass(frozen=True)
 class Part:
-    """One table: those rows of a report that ``chosen`` takes; ``folded`` shows its heading only."""
+    """A table of some rows of a report.
+
+    Parameters
+    ----------
+    caption : str
+    chosen : callable
+        Says of a row, as JSON has it, whether it is in the table.
+    folded : bool
+        Only the caption is shown until a reader opens the table.
+    """
 
     caption: str
     chosen: Callable[[dict[str, Any]], bool] = lambda row: True
@@ -32,7 +42,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Kind:
-    """A report, or several of the same form, below ``build/<name>/``."""
+    """A report, or several of the same form, below ``build/<name>/``.
+
+    Parameters
+    ----------
+    name : str
+        First folder below ``build/``.
+    title, command : str
+        Heading of its section, and the command that makes such a report.
+    how : str
+        Sentences on how the numbers come about.
+    columns : tuple of Column
+        Columns of its tables.
+    parts : tuple of Part
+        Its tables.
+    """
 
     name: str
     title: str
@@ -82,18 +106,44 @@ KINDS = (
     Kind("bench-sim", "Speed of the simulators", "make bench-sim",
          "Simulated cycles a second on the same work, without builds: measured on the machine named below. "
          f"{_EXACT}", SimulatorRow.columns(), (Part("Paths"),)),
+    Kind("test-board", "A whole board, simulated", "make test-board",
+         "A product on a board that is simulated in RTL, from the pins of its serial line to those of its SDRAM. "
+         f"{_EXACT}", BoardRow.columns(), (Part("Products"),)),
+    Kind("run", "A product on a board", "python -m host run --device serial:PORT",
+         f"Cycles are those of the counters on the board, and a mean over runs. {_EXACT}", BoardRow.columns(),
+         (Part("Products"),)),
 )
+"""Kinds whose name is known, in the order of the page."""
+
+
+def _bitstreams(board: str) -> Kind:
+    """Return the kind of the reports of a board's bitstreams, which lie in a folder of the board's name."""
+    return Kind(board, f"Bitstreams for {board}", f"make bitstream BOARD={board} FORMAT=name",
+                "Placed and routed on Lattice ECP5 by Yosys and nextpnr: engine, memory controller and serial link.",
+                BitstreamRow.columns(), (Part("Bitstreams"),))
 
 
 def _spec(values: list[object]) -> str:
-    """A format specification that suits all values of a column."""
+    """Return a format specification that suits all values of a column."""
     if not values or any(isinstance(value, (bool, str)) for value in values):
         return ""
     return ",d" if all(isinstance(value, int) for value in values) else ",.6g"
 
 
-def unknown_kind(name: str, command: str, rows: list[dict[str, Any]]) -> Kind:
-    """A report that is in no list: every column whose values are plain."""
+def kind_of(name: str, rows: list[dict[str, Any]], command: str) -> Kind:
+    """Return the kind of reports whose name is in no list.
+
+    Reports of bitstreams are known by their rows. Of all others, every column is shown whose values are plain.
+
+    Parameters
+    ----------
+    name : str
+        First folder below ``build/``.
+    command : str
+        Command that made them, or empty.
+    """
+    if rows and all(row.get("board") == name and "bitstream" in row for row in rows):
+        return _bitstreams(name)
     keys = dict.fromkeys(key for row in rows for key in row)
     values = {key: [row[key] for row in rows if row.get(key) is not None] for key in keys}
     columns = tuple(Column(key, key.replace("_", " "), _spec(found)) for key, found in values.items()

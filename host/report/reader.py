@@ -1,4 +1,5 @@
-"""Reading what commands left below ``build/``."""
+"""The reports that commands left below ``build/``, read back. Their rows stay records, as JSON has them: they may be of
+another version of this program."""
 
 import json
 from dataclasses import dataclass
@@ -12,17 +13,20 @@ __all__ = ["Report", "read"]
 
 @dataclass(frozen=True)
 class Report:
-    """What a command left behind.
+    """A report as a command left it.
 
     Parameters
     ----------
     name : str
         Its folder below ``build/``, such as ``sim`` or ``pnr/seedlm4-512``.
     path : Path
-        Of ``report.json``.
-    environment, configuration : dict
-        Tool versions, machine, date, commit and command; what was asked for.
-    rows : list of rows
+        Its ``report.json``.
+    environment : dict
+        Tool versions, machine, date, commit and command.
+    configuration : dict
+        What was asked for.
+    rows : list of dict
+        What was measured.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Report:
 
 
 def _parse(name: str, path: Path) -> Report:
+    """Return the report in a file; UserError when it cannot be read or is none."""
     def unusable(why: object) -> UserError:
         return UserError(f"{path} is not a report ({why}): delete it, and make it again")
 
@@ -52,7 +57,7 @@ def _parse(name: str, path: Path) -> Report:
 
 
 def read(build: Path) -> list[Report]:
-    """All reports below ``build``, by name.
+    """Return all reports below ``build``, sorted by name.
 
     Raises
     ------

@@ -5,13 +5,14 @@ from pathlib import Path
 from host.errors import UserError
 from host.report.environment import environment
 from host.report.html import Section, page, section
-from host.report.kinds import KINDS, Kind, unknown_kind
+from host.report.kinds import KINDS, Kind, kind_of
 from host.report.reader import Report, read
 
 __all__ = ["write_page"]
 
 
 def _section(kind: Kind, reports: list[Report]) -> Section:
+    """Return the section of the reports of one kind; UserError when they cannot be shown."""
     try:
         return section(kind, reports)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -22,7 +23,7 @@ def _section(kind: Kind, reports: list[Report]) -> Section:
 
 
 def write_page(build: Path, folder: Path) -> Path:
-    """Make the page of the reports below ``build`` in ``folder``; its path.
+    """Make ``index.html`` in ``folder``, the page of all reports below ``build``, and return its path.
 
     Raises
     ------
@@ -40,7 +41,7 @@ def write_page(build: Path, folder: Path) -> Path:
     for name, own in by_kind.items():
         if own:
             rows = [row for found in own for row in found.rows]
-            kind = known.get(name) or unknown_kind(name, own[0].environment.get("command", ""), rows)
+            kind = known.get(name) or kind_of(name, rows, own[0].environment.get("command", ""))
             sections.append(_section(kind, own))
     path, part = folder / "index.html", folder / "index.html.part"
     part.write_text(page(environment(), sections, [kind for kind in KINDS if not by_kind[kind.name]]))

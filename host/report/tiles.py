@@ -1,4 +1,4 @@
-"""Key figures of reports, for the head of the page."""
+"""Key figures of reports, which the head of the page shows. Rows are records of JSON, perhaps of another version."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ class Tile:
 
 
 def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
-    """Of the greatest layer, from RTL if there is one, in both of SeedLM's formats."""
+    """Return the speed-up of the largest layer, from RTL if there is one, in both of SeedLM's formats."""
     found = []
     for name in ("seedlm4", "seedlm3"):
         own = [row for row in rows if row["matrix"] == "layer" and row["format"] == name and row["speedup"] is not None]
@@ -30,7 +30,7 @@ def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
 
 
 def _area(rows: list[dict[str, Any]]) -> list[Tile]:
-    """The least LUTs of an engine of 4 bits, beside the paper's."""
+    """Return the LUTs of the smallest engine of 4 bits, beside the paper's."""
     whole = [row for row in rows if row["block"] == "total"]
     own = [row for row in whole if row["source"] != "published" and row["engine"].startswith("seedlm4")]
     if not own:
@@ -42,21 +42,21 @@ def _area(rows: list[dict[str, Any]]) -> list[Tile]:
 
 
 def _fmax(rows: list[dict[str, Any]]) -> list[Tile]:
-    """Of every configuration that was routed."""
+    """Return the highest clock of every configuration that was routed."""
     return [Tile(f"{row['fmax_mhz']:.1f} MHz", f"{row['config']}, placed and routed on ECP5; target "
                  f"{row['target_mhz']:g} MHz", bad=not row["met"]) for row in rows if row["routed"]]
 
 
-_OF = {"sweep": _speedups, "sim": _speedups, "area": _area, "pnr": _fmax}
+_BY_KIND = {"sweep": _speedups, "sim": _speedups, "area": _area, "pnr": _fmax}
 
 
 def tiles(kind: str, rows: list[dict[str, Any]]) -> list[Tile]:
-    """Key figures of the reports of one kind."""
-    return _OF[kind](rows) if kind in _OF else []
+    """Return key figures of the reports of one kind."""
+    return _BY_KIND[kind](rows) if kind in _BY_KIND else []
 
 
 def exactness(rows: list[dict[str, Any]]) -> list[Tile]:
-    """How many of all results equal golden's, if any was compared."""
+    """Return how many of all results equal golden's, if any was compared."""
     compared = [row["bit_exact"] is True for row in rows if row.get("bit_exact") is not None]
     return [Tile(f"{sum(compared):,} of {len(compared):,}", "results equal golden's, bit for bit",
                  bad=not all(compared))] if compared else []

@@ -1,9 +1,7 @@
 """Made-up reports, for tests of charts and of the report page; none of their figures was measured."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from host.plots.style import save
 from host.plots.sweep import cycles_by_cause, speedup_by_model
 from host.rows.sweep import SweepRow
 from sim.dram.presets import preset
-from tests.host.partial_rows import partial_row
+from tests.host.made_up import leave, partial_row
 
 MODELS = {"tiny-1B": (44_000_000, 22), "large-70B": (855_000_000, 80), "middle-7B": (202_000_000, 32)}
 """Weights of a layer, and layers."""
@@ -58,19 +56,6 @@ def sweep_charts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert figure is not None
         save(figure, folder, name)
     return folder
-
-
-def environment(commit: str = "0123abc") -> dict[str, Any]:
-    return {"versions": {"python": "3.11"}, "machine": "a machine", "date": "2026-01-02T03:04:05+00:00",
-            "commit": commit, "command": "python -m host made-up --option"}
-
-
-def leave(build: Path, name: str, rows: list[dict[str, Any]], configuration: dict[str, Any]) -> Path:
-    """A report as a command leaves it."""
-    path = build / name / "report.json"
-    path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": rows}))
-    return path
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from host.rows.area import AreaRow
 from host.rows.layer import LayerRow
 from host.rows.roofline import RooflineRow
 from host.rows.sweep import SweepRow
-from tests.host.partial_rows import partial_row
+from tests.host.made_up import partial_row
 
 WHITE = "#ffffff"
 

@@ -13,6 +13,7 @@ from host.cli.main import main
 from host.errors import UserError
 from host.report.kinds import KINDS
 from host.report.report import write_page
+from tests.host.made_up import leave
 
 
 class Outline(HTMLParser):
@@ -172,3 +173,28 @@ def test_a_report_that_lacks_a_key(reports: Path, tmp_path: Path) -> None:
     path.write_text(json.dumps(report))
     with pytest.raises(UserError, match=rf"^cannot show {path} \(KeyError: 'block'\): run `make area` again"):
         write_page(reports, tmp_path)
+
+
+def test_headings_say_what_is_below_them(reports: Path, tmp_path: Path) -> None:
+    tips = [attributes["title"] for tag, attributes in made(reports, tmp_path).seen
+            if tag == "th" and "title" in attributes]
+    assert "FP16's cycles divided by this format's." in tips
+    assert "Width of the memory bus. Unit: bits." in tips
+
+
+def test_bitstreams_are_known_by_their_rows(tmp_path: Path) -> None:
+    """They lie in a folder with the name of a board; keys that are missing or of another version do no harm."""
+    row = {"board": "ulx4m", "format": "seedlm4", "bitstream": "seedlm4.bit", "target_mhz": 80, "fmax_mhz": 98.76,
+           "met": True, "used": {"DP16KD": 3}, "of_another_version": 5}
+    leave(tmp_path / "build", "ulx4m/seedlm4", [row], {})
+    page = made(tmp_path / "build", tmp_path)
+    assert page.of("h2")[0] == "Bitstreams for ulx4m"
+    assert page.of("th") == ["board", "format", "clock, MHz", "Fmax, MHz", "timing met"]
+    assert page.of("td") == ["ulx4m", "seedlm4", "80", "98.8", "yes"]
+
+
+def test_a_product_on_a_board(tmp_path: Path) -> None:
+    leave(tmp_path / "build", "run/seedlm4", [{"format": "seedlm4", "cycles": 12345, "bit_exact": True}], {})
+    page = made(tmp_path / "build", tmp_path)
+    assert page.of("h2")[0] == "A product on a board"
+    assert page.of("td") == ["seedlm4", "12,345", "yes"]
