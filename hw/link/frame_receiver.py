@@ -4,7 +4,9 @@
 most one in every 13 bytes, the length of the shortest frame. Bytes that arrive while a request is offered are dropped.
 """
 
-from amaranth.hdl import Cat, Module, Signal, Value, unsigned
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.crc import catalog
 from amaranth.lib.memory import Memory
@@ -113,7 +115,8 @@ class FrameReceiver(wiring.Component):
     def _store(self, m: Module, index: Value, complete: Value) -> None:
         """The payload's memory: the last four bytes become word ``index`` of it in a cycle in which they are
         ``complete``."""
-        m.submodules.payload = payload = Memory(shape=unsigned(WORD_BITS), depth=MAX_WORDS, init=[])
+        payload: Memory[Any, Value] = Memory(shape=WORD_BITS, depth=MAX_WORDS, init=[])
+        m.submodules.payload = payload
         write, read = payload.write_port(), payload.read_port()
         earlier = Signal(WORD_BITS - 8)
         with m.If(self.i.valid):
