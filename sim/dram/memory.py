@@ -42,7 +42,7 @@ QUEUE_LATENCY = 2
 requests, one for the queue of segments."""
 READS, WRITES = 16, 4
 """Requests that the read queue and the write queue hold."""
-WRITE_WORDS = 2 * BURST_BEATS
+_WRITE_WORDS = 2 * BURST_BEATS
 """Words of write data that are held: one burst that is being written and one that is being received."""
 SPARE_BURSTS = 4
 """Bursts of 4 KB for which there is room beyond the words that the read latency keeps under way: so long a master may
@@ -147,7 +147,7 @@ class MemoryModel(wiring.Component):
         write = self._requests(m, axi.aw, "write", WRITES)
 
         # Writes whose data has been received and that are still in the queue.
-        complete_writes = Signal(range(WRITE_WORDS + 1))
+        complete_writes = Signal(range(_WRITE_WORDS + 1))
         m.d.sync += complete_writes.eq(complete_writes + (axi.w.valid & axi.w.ready & axi.w.payload.last)
                                        - (write.valid & write.ready))
 
@@ -212,7 +212,7 @@ class MemoryModel(wiring.Component):
         address; a word is written there when ``writing``."""
         axi = self.axi
         okay = scheduler.resp == Resp.OKAY
-        m.submodules.write_words = words = SyncFIFO(width=axi.w.payload.shape().size, depth=WRITE_WORDS)
+        m.submodules.write_words = words = SyncFIFO(width=axi.w.payload.shape().size, depth=_WRITE_WORDS)
         m.submodules.responses = responses = SyncFIFO(width=2, depth=WRITES)
         word = Signal(axi.w.payload.shape())
         m.d.comb += [

@@ -132,7 +132,7 @@ def test_a_simulator_that_is_killed(device):
     assert died(first) == (["the simulator ended before its work was done (SIGKILL); its last lines:"], "")
 
 
-def test_a_failed_check_of_the_design_is_told(tmp_path, monkeypatch):
+def test_a_failed_check_of_the_design_is_reported(tmp_path, monkeypatch):
     """A program that prints and ends stands in for the compiled design, whose checks do the same."""
     (tmp_path / "top").write_text("#!/bin/sh\necho '%Error: top.sv:7: Assertion failed' >&2\nexit 3\n")
     (tmp_path / "top").chmod(0o755)
