@@ -1,8 +1,9 @@
-"""The DMAs, the unpacker and the descriptor reader, on both simulators: idle cycles, back-pressure, errors."""
+"""The components of hw/dma alone, on both simulators: random data, idle cycles, back-pressure, aborts and errors."""
 
 import pytest
 
 from golden.spec import SEEDLM4
+from hw.dma.burst_cutter import BurstCutter
 from hw.dma.descriptor import DescriptorReader
 from hw.dma.read import ReadDma
 from hw.dma.unpacker import Unpacker
@@ -12,7 +13,8 @@ from tests.hw.stages import ECP5, run_stage, small, stage_id
 
 CASES = [
     *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62),
-                                         (64, 72, True), (32, 62, True))),
+                                         (64, 72, 1), (32, 62, 2))),
+    *((BurstCutter, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     *((ReadDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     (ReadDma, small(SEEDLM4, 256, **ECP5)),
     *((WriteDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
