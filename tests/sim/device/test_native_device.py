@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import INT4, SEEDLM3, SEEDLM4
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4
 from golden.tree import ROOT
 from host.device.driver import Driver
 from hw.config import EngineConfig
@@ -57,7 +57,7 @@ def measured(device):
 
 
 @pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [
-    (None, MEMORY, 64), (INT4, MEMORY, 64), (SEEDLM4, MEMORY, 64), (SEEDLM3, MEMORY, 64), (SEEDLM4, "paper", 32)],
+    (FP16, MEMORY, 64), (INT4, MEMORY, 64), (SEEDLM4, MEMORY, 64), (SEEDLM3, MEMORY, 64), (SEEDLM4, "paper", 32)],
     ids=str)
 def test_cycles_are_those_under_cocotb(fmt, memory, bus_bits):
     config = small(fmt, bus_bits)
