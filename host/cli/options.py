@@ -14,13 +14,13 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["ALL_FORMATS", "EMBEDDINGS", "MATRICES", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "Exclude",
+__all__ = ["ALL_FORMATS", "ALL_MATRICES", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "Exclude",
            "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows", "Scheduler", "SeedlmFormat",
-           "SeedlmFormats", "Simulator", "Workers", "board_format", "engines", "names"]
+           "SeedlmFormats", "Simulator", "board_format", "engines", "names"]
 
 ALL_FORMATS = " ".join(FORMATS)
 """Every format that has a name, as :data:`Formats` is given."""
-MATRICES = ["*.weight"]
+ALL_MATRICES = ["*.weight"]
 """Matrices that measurements of quality take by default, as :data:`Include` is given."""
 EMBEDDINGS = ["*embed*", "lm_head*"]
 """Matrices that they leave out, as :data:`Exclude` is given."""
@@ -48,7 +48,6 @@ Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out;
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
 Cols = Annotated[int, typer.Option(min=1, help="Columns of the matrix.")]
 PlacerSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer; other seeds reach other clocks.")]
-Workers = Annotated[int, typer.Option(min=0, help="Processes on this machine.")]
 Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:port, whose workers work.")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from golden.spec import parse_seedlm
-from host.cli.options import EMBEDDINGS, MATRICES, Exclude, Include, Mode, Model, SeedlmFormats, names
+from host.cli.options import ALL_MATRICES, EMBEDDINGS, Exclude, Include, Mode, Model, SeedlmFormats, names
 from host.errors import UserError
 from host.folders import report_folder
 
@@ -23,14 +23,15 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
     from host.encoder.encoder import Mode as EncoderMode
     from host.quality import bench_encode as measure
+    from host.quality.quality import SIGMA
     from host.report.writer import finish
 
     chosen = [parse_seedlm(name) for name in names("formats", formats, "--formats seedlm4")]
     folder = report_folder("bench-encode")
     greatest, rows = measure.bench_encode(chosen, list(get_args(EncoderMode)), blocks, numpy_blocks)
-    settings = {"formats": [fmt.name for fmt in chosen], "blocks": blocks, "numpy_blocks": numpy_blocks, "sigma": 0.02,
+    settings = {"formats": [fmt.name for fmt in chosen], "blocks": blocks, "numpy_blocks": numpy_blocks, "sigma": SIGMA,
                 "peak_gflops": greatest / 1e9}
-    finish(folder, settings, rows, f"encoder, N(0, 0.02²), {blocks:,} blocks; FP32 peak by multiply-adds "
+    finish(folder, settings, rows, f"encoder, N(0, {SIGMA}²), {blocks:,} blocks; FP32 peak by multiply-adds "
            f"{greatest / 1e9:,.0f} GFLOP/s")
 
 
@@ -46,7 +47,7 @@ def _opened(models: list[str]) -> "list[tuple[str, Checkpoint]]":
 def quality(models: Annotated[list[str], typer.Argument(help="Models; by default the two packaged ones.")] =
             [],  # noqa: B006  typer copies it
             rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
-            include: Include = MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+            include: Include = ALL_MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
     """Compare SeedLM at 4 and 3 bits with data-free quantisers, tensor by tensor and in total."""
     from host.plots.error import quality_chart
     from host.progress import work_progress
@@ -73,7 +74,7 @@ def explore(model: Model = "",
             greatest_k: Annotated[int, typer.Option("--max-k", min=2, max=24, help="Length of the longest LFSR.")] = 16,
             greatest_p: Annotated[int, typer.Option("--max-p", min=1, max=8, help="Most coefficients of a block.")] = 5,
             weights: Annotated[int, typer.Option(min=256, help="Weights of each kind.")] = 1 << 15,
-            mode: Mode = "exact", include: Include = MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+            mode: Mode = "exact", include: Include = ALL_MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
     """Search all C, P and K that spend given bits, on Gaussian and on real weights, for the least error."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint
     from host.plots.error import explore_chart

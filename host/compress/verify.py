@@ -10,7 +10,7 @@ __all__ = ["inspect"]
 
 
 def inspect(folder: Path, verify: bool = True) -> list[TensorRow]:
-    """One row for each compressed tensor and one for all of them.
+    """Return a row for each compressed tensor, and one for all of them.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How fast the simulators are: the native one beside cocotb, both under Verilator, on the same work."""
+"""The speed of the simulators: the native one beside cocotb, both under Verilator, on the same work."""
 
 from dataclasses import dataclass
 from time import perf_counter
@@ -21,7 +21,18 @@ __all__ = ["Work", "bench_sim"]
 
 @dataclass(frozen=True)
 class Work:
-    """A product to run again and again, for some seconds on each path: random weights, (rows, cols)."""
+    """A product of random weights to run again and again on each path.
+
+    Parameters
+    ----------
+    rows, cols : int
+        Shape of the weights.
+    memory : str
+        Memory preset.
+    bus_bits : int
+    seconds : float
+        Time for which each path is measured at least.
+    """
 
     rows: int
     cols: int
@@ -31,7 +42,7 @@ class Work:
 
 
 def _timed(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> tuple[float, Product]:
-    """Seconds from the write of the start register until the host has results and counters; and these."""
+    """Return the seconds from the write of the start register until the host has results and counters, and these."""
     device.align(0)
     start = perf_counter()
     done = driver.run(loaded)
@@ -41,8 +52,8 @@ def _timed(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> tuple[flo
 def bench_sim(name: str, work: Work) -> list[SimulatorRow]:
     """Measure both paths in the format called ``name``.
 
-    Runs of the two alternate, and the fastest of each counts, so that other work on the machine disturbs little. A
-    first run is not timed: builds and first touches stay out.
+    Runs of the two alternate, and the fastest of each counts, so that other work on the machine disturbs little. The
+    first run of each is not timed, as it includes the build and the first touch of memory.
 
     Raises
     ------

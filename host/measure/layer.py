@@ -1,5 +1,7 @@
-"""The main job: matrices through the simulated engine in each format, one by one and as a chain, checked against golden
-and compared."""
+"""The main job: matrices run through the simulated engine in each format, one by one and as a chain.
+
+Every result is compared with golden, and the cycles of every format with FP16's.
+"""
 
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from host.device.arena import Loaded, memory_needed
 from host.device.driver import Driver, Product, check_shape, mean
 from host.encoder.cache import compressed
 from host.errors import UserError
+from host.measure.models import INPUTS
 from host.packing.image import StoredMatrix
 from host.progress import Update, no_progress
 from host.rows.causes import CAUSES
@@ -29,24 +32,30 @@ __all__ = ["SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "pre
            "products_over_phases", "simulate"]
 
 _PHASES = 16
-"""A run shorter than this many refresh intervals is repeated so often, from as many points of the interval, and its
-cycles averaged: whether a refresh falls into it would otherwise be luck."""
+"""How often a short run is repeated, each time from another point of the memory's refresh interval, for a mean of its
+cycles. A run is short below this many intervals: it would be luck whether a refresh falls into it."""
 SIGMA = 0.02
 """Standard deviation of random weights, as in the paper's experiments on Gaussian matrices."""
-_INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
-"""Matrices of a layer that are multiplied with the vector of another."""
 
 
 @cache
 def _vector(name: str, cols: int) -> np.ndarray:
-    """Standard normal float16, (columns,), the same for the same name and width."""
+    """Return a standard normal vector, float16, (cols,): always the same one for a name and width."""
     rng = np.random.default_rng([zlib.crc32(name.encode()), cols])
     return np.asarray(rng.standard_normal(cols), dtype=np.float16)
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A named weight matrix: float32, (rows, columns); ``stored`` is its compressed form, if it has one."""
+    """A weight matrix.
+
+    Parameters
+    ----------
+    name : str
+    weights : float32, (rows, columns)
+    stored : StoredMatrix or None
+        Its compressed form, where the checkpoint has one.
+    """
 
     name: str
     weights: np.ndarray
@@ -60,14 +69,26 @@ class Matrix:
 
     @property
     def activations(self) -> np.ndarray:
-        """Random float16, (columns,); one array for the matrices of a layer that have the same input."""
-        return _vector(_INPUTS.get(self.name, self.name), self.weights.shape[1])
+        """Random vector, float16, (columns,); matrices of a layer with the same input have the same one."""
+        return _vector(INPUTS.get(self.name, self.name), self.weights.shape[1])
 
 
 @dataclass(frozen=True)
 class Job:
-    """How to run: formats by name (``fp16`` first), memory preset, bus width in bits, simulator and, for the formats
-    that have block-floating-point activations, bits of one."""
+    """How to run matrices.
+
+    Parameters
+    ----------
+    formats : tuple of str
+        Names of formats. Where ``fp16`` is one of them, the others have a speed-up over it.
+    memory : str
+        Memory preset.
+    bus_bits : int
+    simulator : str
+        ``verilator`` or ``icarus``.
+    act_bits : int
+        Width of an activation in bits; FP16's engine has FP16 activations whatever this is.
+    """
 
     formats: tuple[str, ...]
     memory: str
@@ -77,20 +98,37 @@ class Job:
 
 
 def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matrix]:
-    """The seven matrices of a layer of a checkpoint; of each, the first ``rows`` when given."""
+    """Return the seven matrices of a decoder layer of a checkpoint; of each, the first ``rows`` rows when given.
+
+    Raises
+    ------
+    UserError
+        When the checkpoint cannot be read, or has no such layer.
+    """
     checkpoint = open_checkpoint(model)
     return [Matrix(short, checkpoint.matrix(name, slice(rows)), checkpoint.stored(name, slice(rows)))
             for short, name in checkpoint.layer_matrices(layer)]
 
 
 def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
-    """Square matrices of N(0, 0.02**2), always the same."""
+    """Return square matrices of N(0, SIGMA**2), float32; those of a size are always the same."""
     return [Matrix(f"{size}x{size}", np.random.default_rng(size).normal(0, SIGMA, (size, size)).astype(np.float32))
             for size in sizes]
 
 
 def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
-    """The matrix in the format of the engine."""
+    """Return a matrix in the format of the engine.
+
+    Parameters
+    ----------
+    progress : callable
+        Called with blocks done and blocks in all, when the matrix is compressed.
+
+    Raises
+    ------
+    UserError
+        When its weights are beyond the range of the format.
+    """
     fmt = config.fmt
     if matrix.stored and matrix.stored.fmt == fmt:
         return matrix.stored
@@ -105,7 +143,11 @@ def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
 
 
 def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
-    """One run, or :data:`_PHASES` when it is short and leaves no waveform, which would be huge."""
+    """Run what is loaded, and return what each run gave.
+
+    There is one run, or :data:`_PHASES` of them when it is short. A run with a waveform is not repeated, as the file
+    would be huge.
+    """
     device.align(0)
     products = [driver.run(loaded)]
     if products[0].counters.cycles < _PHASES * device.dram.refresh_interval and not device.waves:
@@ -116,7 +158,7 @@ def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded
 
 
 def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> dict[str, Any]:
-    """Fields of a row that runs give: what they took, where their cycles went, whether their results are golden's."""
+    """Return the fields of a row that come from runs: cycles, their causes, whether results are golden's."""
     counters = [run.counters for run in products]
     cycles, average = [run.cycles for run in counters], mean(counters)
     moved = average.bytes_read + average.bytes_written
@@ -141,7 +183,7 @@ def _relative_error(matrix: Matrix, weights: Weights) -> float:
 
 
 def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, update: Update) -> Iterator[LayerRow]:
-    """Rows of all matrices in one format; with ``chain``, of one run through all of them last."""
+    """Yield the rows of all matrices in one format; with ``chain``, that of one run through all of them last."""
     config = EngineConfig(parse_format(name), job.bus_bits, act_bits=job.act_bits)
     shapes: list[tuple[int, int]] = [matrix.shape for matrix in matrices]
     for shape in shapes:

@@ -1,6 +1,7 @@
-"""Shapes of models: which matrices a decoder layer has, how many layers there are, and what a token reads besides.
+"""Shapes of models: which matrices a decoder layer has, how many layers there are, and what else a token reads.
 
-Presets are Llama's; any other model is read from a Hugging Face ``config.json`` or from a checkpoint.
+Presets are models of the Llama family; the shape of any other one is read from a Hugging Face ``config.json`` or from a
+checkpoint.
 """
 
 import json
@@ -18,7 +19,7 @@ __all__ = ["INPUTS", "MATRICES", "PRESETS", "ModelShape", "find_model"]
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 """Matrices of a decoder layer, in the order in which they are run."""
 INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
-"""Those that are multiplied with the vector of the one before, whose name this gives."""
+"""By matrix that shares its input vector with another one, which runs before it: the name of that one."""
 _HALF_BYTES = 2
 
 
@@ -31,11 +32,16 @@ class ModelShape:
     name : str
     hidden, ffn : int
         Width of the residual stream and of the feed-forward layer.
-    layers, heads, kv_heads, head_dim, vocab : int
+    layers : int
+        Decoder layers.
+    heads, kv_heads, head_dim : int
+        Heads of queries, heads of keys and values, and the width of a head.
+    vocab : int
+        Tokens of the vocabulary, which are the rows of lm_head.
     source : str
         Where the numbers come from.
     path : Path or None
-        The checkpoint they come from, whose weights there are too.
+        The checkpoint that they come from, which has the weights too.
     """
 
     name: str
@@ -50,7 +56,7 @@ class ModelShape:
     path: Path | None = None
 
     def shape(self, matrix: str) -> tuple[int, int]:
-        """Rows and columns of a matrix of :data:`MATRICES`, or of ``lm_head``, which a tied one is read as too."""
+        """Return rows and columns of a matrix of :data:`MATRICES`, or of ``lm_head``, whether it is tied or not."""
         hidden, ffn, q, kv = self.hidden, self.ffn, self.heads * self.head_dim, self.kv_heads * self.head_dim
         return {"q_proj": (q, hidden), "k_proj": (kv, hidden), "v_proj": (kv, hidden), "o_proj": (hidden, q),
                 "gate_proj": (ffn, hidden), "up_proj": (ffn, hidden), "down_proj": (hidden, ffn),
@@ -58,16 +64,16 @@ class ModelShape:
 
     @property
     def layer_weights(self) -> int:
-        """Weights of a decoder layer's matrices."""
+        """Number of weights of a decoder layer's matrices."""
         return sum(rows * cols for rows, cols in map(self.shape, MATRICES))
 
     @property
     def streamed_weights(self) -> int:
-        """Weights that a token reads: those of all layers and of lm_head."""
+        """Number of weights that a token reads: those of all layers and of lm_head."""
         return self.layers * self.layer_weights + self.vocab * self.hidden
 
     def kv_cache_bytes(self, context: int) -> int:
-        """Bytes of keys and values, FP16, that a token reads after ``context`` others."""
+        """Return the bytes of keys and values, in FP16, that a token reads after ``context`` others."""
         return 2 * self.layers * self.kv_heads * self.head_dim * _HALF_BYTES * context
 
 
@@ -91,7 +97,7 @@ PRESETS = {model.name: model for model in (
 
 
 def _from_config(settings: Mapping[str, Any], name: str, source: str) -> ModelShape:
-    """A shape from the settings of a ``config.json``, in which kv heads and the width of a head may be missing."""
+    """Return a shape from the settings of a ``config.json``, where kv heads and the width of a head may be missing."""
     def number(key: str, default: int | None = None) -> int:
         value = settings.get(key)
         value = default if value is None else value
@@ -107,6 +113,7 @@ def _from_config(settings: Mapping[str, Any], name: str, source: str) -> ModelSh
 
 
 def _from_file(path: Path) -> ModelShape:
+    """Return the shape in a ``config.json``; it is named after the folder, or after a file of another name."""
     try:
         settings = json.loads(path.read_text())
     except OSError as error:
@@ -120,7 +127,10 @@ def _from_file(path: Path) -> ModelShape:
 
 
 def _from_checkpoint(checkpoint: Checkpoint) -> ModelShape:
-    """A shape from the tensors themselves, which do not tell how wide a head is: 1 does as well."""
+    """Return a shape from a checkpoint's tensors.
+
+    They do not say how wide a head is. A width of 1 gives the same matrices and the same KV cache.
+    """
     shapes = {short: checkpoint.shape(name) for short, name in checkpoint.layer_matrices(0)}
     (q, hidden), (kv, _), (ffn, _) = (shapes[name] for name in ("q_proj", "k_proj", "gate_proj"))
     vocab, path = checkpoint.shape(checkpoint.lm_head)[0], checkpoint.path
@@ -128,7 +138,7 @@ def _from_checkpoint(checkpoint: Checkpoint) -> ModelShape:
 
 
 def find_model(text: str) -> ModelShape:
-    """The model called ``text``: a preset, a shape file (``.json``) or a checkpoint.
+    """Return the model called ``text``: a preset, a shape file (``.json``) or a checkpoint.
 
     Raises
     ------

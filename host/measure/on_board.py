@@ -1,4 +1,4 @@
-"""A product on a board: loaded, verified, run, compared with golden, and set beside the same on another bitstream."""
+"""A product on a board: it is loaded, verified, run, and compared with golden and with a run of another bitstream."""
 
 import json
 from functools import partial
@@ -24,11 +24,12 @@ __all__ = ["baseline_cycles", "run", "serial_path"]
 
 
 def serial_path(device: str) -> str:
-    """The port of a ``serial:PATH``.
+    """Return the port of a device given as ``serial:PORT``.
 
     Raises
     ------
     UserError
+        When it is given in another way.
     """
     kind, _, path = device.partition(":")
     if kind != "serial" or not path:
@@ -37,7 +38,7 @@ def serial_path(device: str) -> str:
 
 
 def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
-    """Cycles of the same product in an earlier report; None when that is of another shape, or there is none.
+    """Return the cycles of the same product in an earlier report; None when that is of another shape, or missing.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
 
 
 def _check_engine(device: SerialDevice, name: str) -> None:
-    """Name the bitstream that the board holds when it is not the wanted one; the driver checks all else."""
+    """Raise a DeviceError that names the board's bitstream when its format is another; the driver checks the rest."""
     found = device.read_register(OFFSETS["FORMAT"])
     held = next((other for other, fmt in FORMATS.items()
                  if identity(engine_config(fmt, device.memory_bytes)) == found), None)
@@ -63,11 +64,14 @@ def _check_engine(device: SerialDevice, name: str) -> None:
 
 
 def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update: Update) -> BoardRow:
-    """A product of a Gaussian matrix and vector: a row of the mean of ``runs``, without a speed-up.
+    """Run the product of a Gaussian matrix and vector; the row has the mean of ``runs`` runs, and no speed-up.
 
     Raises
     ------
-    UserError, DeviceError
+    UserError
+        When the engine cannot take a matrix of this shape.
+    DeviceError
+        When the board holds another bitstream, or does not answer as it should.
     """
     config = engine_config(FORMATS[name], device.memory_bytes)
     _check_engine(device, name)

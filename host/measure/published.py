@@ -1,13 +1,13 @@
-"""What the paper's authors measured, arXiv 2410.10714, the FPGA experiment: 64 bytes a cycle from DDR, 4 bits."""
+"""What the paper's authors measured (arXiv 2410.10714, the FPGA experiment), at 64 bytes a cycle from DDR."""
 
 from host.rows.layer import LayerRow, PaperRow
 
 __all__ = ["CYCLES", "SPEEDUP", "beside_published"]
 
 CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
-"""Cycles of a matrix in a format."""
+"""Cycles of a product, by matrix and format."""
 SPEEDUP = {"512x512": 3.67, "1024x1024": 3.92, "2048x2048": 3.98}
-"""Speed-up of 4 bits over FP16, by matrix."""
+"""Speed-up of 4-bit SeedLM over FP16, by matrix."""
 
 
 def beside_published(row: LayerRow) -> PaperRow:

@@ -1,8 +1,8 @@
-"""Roofline: what every memory gives at most, and what each engine takes of it once it streams, both measured in RTL.
+"""Roofline: what every memory delivers at most, and what each engine takes of it in steady state, measured in RTL.
 
-The memory's limit is that of a master that does nothing but read. An engine's rate is that of the second half of a
-matrix, the difference between a run of all rows and one of half of them: neither start-up nor drain is part of it, and
-results that are written are.
+The memory's limit is the rate of a master that does nothing but read. An engine's rate is that of the second half of a
+matrix: the difference between a run of all rows and a run of half of them. Start-up and drain cancel out in it; the
+writes of results do not.
 """
 
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ _RESULT_BITS = 32
 _COLS = 1536
 """Columns of the matrices: whole blocks and groups in every format."""
 _BEATS = 200_000
-"""Beats that half of a matrix takes at least; memories refresh themselves 60 times in them, or more often."""
+"""Beats that half of a matrix takes at least; every memory refreshes itself 60 times or more in them."""
 
 
 def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, bool]:
-    """Counters of one product of random weights, and whether its results are golden's."""
+    """Return the counters of one product of random weights, and whether its results are golden's."""
     rng = np.random.default_rng(rows)
     weights, x = random_weights(config.fmt, rows, _COLS, rng), finite_halves(rng, _COLS)
     done = driver.multiply(weights, x)
@@ -39,9 +39,9 @@ def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, boo
 
 
 def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, float, bool]:
-    """Bytes and weights a cycle in steady state, and whether all results were exact."""
+    """Return bytes and weights a cycle in steady state, and whether all results were exact."""
     group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
-    # Whole write bursts, so that both runs end with one of the same length.
+    # Rows are whole write bursts, so that the last burst of both runs has the same length.
     burst = max(config.lanes, config.write_beats * config.bus_bits // _RESULT_BITS)
     rows = [burst * -(-_BEATS * config.lanes // (group * burst)) * times for times in (1, 2)]
     with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
@@ -55,7 +55,13 @@ def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, floa
 
 def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int, simulator: str,
              update: Update) -> Iterator[RooflineRow]:
-    """A row for every memory and format, as they are measured."""
+    """Yield a row for every memory and format as soon as it is measured.
+
+    Raises
+    ------
+    sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
+        When a memory is unknown, the simulator cannot be built, or a run fails.
+    """
     done, total = 0, len(memories) * (1 + len(formats))
     for name in memories:
         dram = preset(name)

@@ -1,8 +1,8 @@
-"""Sweep: models, formats and memories, point by point: in RTL as far as there is time for it, else by the cycle model.
+"""Sweeps over models, formats and memories, point by point: in RTL as far as time allows, else by the cycle model.
 
 Finished points are kept below ``build/sweep/points``, each under a digest of itself and of the sources that its result
-depends on; a sweep that was interrupted goes on where it was. Tokens a second are made of these points: all layers,
-lm_head, and the keys and values of the context, read once for every token at the rate at which the memory streams.
+depends on, so that a sweep that was interrupted continues where it was. Tokens a second follow from these points: a
+token reads all layers, lm_head, and the keys and values of its context, these at the rate at which the memory streams.
 """
 
 import csv
@@ -31,7 +31,22 @@ __all__ = ["Sweep", "affordable", "failures", "points_of", "run_sweep", "summary
 
 @dataclass(frozen=True)
 class Sweep:
-    """What to sweep over: ``matrices`` as in :class:`~host.measure.sweep_point.Point`; ``context`` is in tokens."""
+    """What to sweep over.
+
+    Parameters
+    ----------
+    models : tuple of ModelShape
+    formats, memories : tuples of str
+        Names of formats, and memory presets.
+    matrices : tuple of str
+        As in :class:`~host.measure.sweep_point.Point`.
+    bus_bits, act_bits : int
+        Width of the memory bus and of an activation.
+    context : int
+        Tokens whose keys and values a token reads.
+    layer : int
+        Number of the decoder layer, of models that are checkpoints.
+    """
 
     models: tuple[ModelShape, ...]
     formats: tuple[str, ...]
@@ -44,14 +59,17 @@ class Sweep:
 
 
 def points_of(sweep: Sweep) -> list[Point]:
-    """All points, in the order of the report."""
+    """Return all points of a sweep, in the order of the report."""
     return [Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, sweep.layer)
             for memory in sweep.memories for model in sweep.models for matrix in sweep.matrices
             for name in sweep.formats]
 
 
 def affordable(points: Sequence[Point], seconds: float) -> list[Point]:
-    """Those that RTL can do in so many seconds on one core: small ones first, all formats or none."""
+    """Return the points that RTL can run in so many seconds on one core.
+
+    Small ones come first. A matrix is taken in all formats or in none, so that its speed-ups are from RTL.
+    """
     works: dict[tuple[int, str, str, str], list[Point]] = {}
     for point in points:
         works.setdefault((point.weights, point.model.name, point.matrix, point.memory), []).append(point)
@@ -65,7 +83,11 @@ def affordable(points: Sequence[Point], seconds: float) -> list[Point]:
 
 
 def _kept(point: Point, folder: Path) -> Path:
-    """Where the result of a point is kept."""
+    """Return the file in which the result of a point is kept.
+
+    Its name is a digest of the point, of sizes and times of the checkpoint's files, and of the sources. Names of models
+    do not count: models of the same shape share their results.
+    """
     files = sorted(path for path in point.model.path.rglob("*") if path.is_file()) if point.model.path and \
         point.model.path.is_dir() else [point.model.path] if point.model.path else []
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -74,7 +96,7 @@ def _kept(point: Point, folder: Path) -> Path:
 
 
 def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Update) -> Iterator[tuple[Point, Result]]:
-    """Results of points, those first that were kept."""
+    """Yield points and their results, those first that were kept."""
     done, total = 0.0, sum(point.seconds for point in points)
     missing = []
     for point in points:
@@ -84,7 +106,7 @@ def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Updat
         except (OSError, ValueError):
             missing.append(point)
     update(f"{len(missing)} points to run" if missing else "all points are known", done, total)
-    # Large ones first: the processes then end at about the same time.
+    # Large ones first, so that the processes end at about the same time.
     for point, result in runner(sorted(missing, key=lambda point: -point.seconds)):
         done += point.seconds
         update(f"{point.model.name} {point.matrix} {point.format} {point.memory}", done, total)
@@ -108,7 +130,7 @@ def _rates(cycles: int, moved: float, weights: int, dram: Dram, bus_bits: int) -
 
 
 def _point_row(point: Point, result: Result | None) -> SweepRow:
-    """The row of a point: of its result from RTL, or of the model where there is none."""
+    """Return the row of a point: of its result from RTL, or of the cycle model where there is none."""
     model = asdict(predicted(point))
     in_rtl = result is not None and "error" not in result
     counters = result if result is not None and in_rtl else model
@@ -125,7 +147,7 @@ def _point_row(point: Point, result: Result | None) -> SweepRow:
 
 
 def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep) -> SweepRow:
-    """A token: all layers, lm_head, and the KV cache."""
+    """Return the row of a token, which reads all layers, lm_head and the KV cache."""
     dram = preset(layer.memory)
     cache_bytes = model.kv_cache_bytes(sweep.context)
     cache_cycles = cache_bytes * 8 / sweep.bus_bits / (dram.sequential_limit * dram.word_rate(sweep.bus_bits))
@@ -139,9 +161,16 @@ def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep)
 
 
 def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runner, update: Update) -> list[SweepRow]:
-    """Rows of all points of a sweep, of which ``in_rtl`` are run, and of whole models.
+    """Return the rows of all points of a sweep, of which ``in_rtl`` are run, and of whole models.
 
-    A point that fails has a row from the model, which says why in ``error``. Progress is in seconds of one core.
+    A point that fails has a row from the cycle model, which says in ``error`` why it failed.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder in which results of points are kept.
+    update : callable
+        Called with what has just been finished, and with seconds of work on one core, done and in all.
 
     Raises
     ------

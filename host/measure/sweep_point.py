@@ -1,7 +1,7 @@
-"""One point of a sweep: a layer of a model, or one of its matrices, in a format, on a memory; from RTL or the model.
+"""A point of a sweep: a layer of a model, or one of its matrices, in a format, on a memory; in RTL or by the model.
 
-A layer is one chain of its seven matrices. One whose image exceeds the engine's addresses is run as several chains,
-whose cycles are added up; that costs a start and a drain more for each.
+A layer is one chain of its seven matrices. A layer whose image exceeds the engine's addresses is run as several chains,
+whose cycles are added up; each further chain costs one more start and drain.
 """
 
 import zlib
@@ -38,8 +38,21 @@ _SECONDS = {"fp16": 1.6e-7, "": 1.1e-7}
 
 @dataclass(frozen=True)
 class Point:
-    """What to run: ``matrix`` is one of :data:`~host.measure.models.MATRICES`, ``lm_head``, or ``layer`` for all seven;
-    of a checkpoint, weights are those of decoder layer number ``layer``, else random."""
+    """What to run.
+
+    Parameters
+    ----------
+    model : ModelShape
+        Weights are those of its checkpoint, where it has one, and random otherwise.
+    matrix : str
+        One of :data:`~host.measure.models.MATRICES`, ``lm_head``, or ``layer`` for all seven of a layer.
+    format, memory : str
+        Name of the format, and memory preset.
+    bus_bits, act_bits : int
+        Width of the memory bus and of an activation.
+    layer : int
+        Number of the decoder layer, of a checkpoint.
+    """
 
     model: ModelShape
     matrix: str
@@ -51,26 +64,26 @@ class Point:
 
     @property
     def config(self) -> EngineConfig:
-        """The engine that it runs on."""
+        """Configuration of the engine that the point runs on."""
         return EngineConfig(parse_format(self.format), self.bus_bits, act_bits=self.act_bits)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its matrices."""
+        """Names of its matrices."""
         return MATRICES if self.matrix == "layer" else (self.matrix,)
 
     @property
     def weights(self) -> int:
-        """How many weights it has."""
+        """Number of its weights."""
         return sum(rows * cols for rows, cols in map(self.model.shape, self.names))
 
     @property
     def seconds(self) -> float:
-        """Rough time that RTL takes on one core, without the simulator's build."""
+        """Rough time that RTL takes on one core, in seconds, without the build of the simulator."""
         return self.weights * _SECONDS.get(self.format, _SECONDS[""])
 
     def chains(self) -> list[list[str]]:
-        """Its matrices by run: as many of them in each as the engine's addresses hold."""
+        """Return its matrices by run, as many in each as fit into the engine's addresses."""
         config, chains = self.config, [[]]  # type: tuple[EngineConfig, list[list[str]]]
         for name in self.names:
             shapes = [self.model.shape(each) for each in (*chains[-1], name)]
@@ -81,28 +94,32 @@ class Point:
 
 
 def add_up(counters: Iterable[Counters]) -> Counters:
-    """Counters of several runs, as if they were one."""
+    """Return the counters of several runs, as if they were one."""
     return Counters(*(sum(values) for values in zip(*(asdict(each).values() for each in counters), strict=True)))
 
 
 def _input(name: str) -> str:
-    """Which vector a matrix is multiplied with."""
+    """Return the name of the matrix whose input vector a matrix is multiplied with."""
     return INPUTS.get(name, name)
 
 
 def _steps(point: Point, names: Sequence[str]) -> list[Step]:
+    """Return a chain as the cycle model takes it."""
     return [Step(*point.model.shape(name), i > 0 and _input(names[i - 1]) == _input(name))
             for i, name in enumerate(names)]
 
 
 def predicted(point: Point) -> Counters:
-    """The cycle model's counters."""
+    """Return the counters that the cycle model predicts."""
     return add_up(predict(point.config, preset(point.memory), _steps(point, names)) for names in point.chains())
 
 
 def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray, results: list[np.ndarray]
             ) -> SlicedMatrix:
-    """Random weights; golden's results of each slice go to ``results`` when it is made."""
+    """Return random weights that are made slice by slice, as a whole matrix may not fit into memory.
+
+    Golden's results of a slice are appended to ``results`` when it is made.
+    """
     rng = np.random.default_rng([zlib.crc32(f"{name} {config.name}".encode()), rows, cols])
     least = slice_rows(config, cols)
     step = max(_SLICE // (cols * least), 1) * least
@@ -117,7 +134,7 @@ def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray
 
 
 def _stored(point: Point, names: Sequence[str]) -> dict[str, Weights]:
-    """The weights of a checkpoint, in the point's format."""
+    """Return the weights of a checkpoint by name, in the point's format."""
     checkpoint = open_checkpoint(str(point.model.path))
     where = {**dict(checkpoint.layer_matrices(point.layer)), "lm_head": checkpoint.lm_head}
     return {name: prepared(point.config, Matrix(name, checkpoint.matrix(where[name]), checkpoint.stored(where[name])),
@@ -125,7 +142,7 @@ def _stored(point: Point, names: Sequence[str]) -> dict[str, Weights]:
 
 
 def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
-    """Counters of one chain in RTL, and whether its results are golden's."""
+    """Run one chain in RTL; return its counters and whether its results are golden's."""
     config, vectors, results = point.config, {}, {name: [] for name in names}  # type: ignore[var-annotated]
     shapes = [point.model.shape(name) for name in names]
     for name, (_, cols) in zip(names, shapes, strict=True):

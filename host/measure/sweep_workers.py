@@ -1,4 +1,4 @@
-"""Who runs the points of a sweep: processes of this machine, or a Dask cluster."""
+"""Runners of a sweep's points: processes of this machine, or the workers of a Dask cluster."""
 
 import hashlib
 import multiprocessing
@@ -24,18 +24,18 @@ from sim.tools.toolchain import python_versions
 __all__ = ["Runner", "cluster", "processes", "sources"]
 
 Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Result]]]
-"""Runs points, in any order; of each the row that :func:`host.measure.sweep_point.measured` gives, or its ``error``."""
+"""Runs points and yields their results in any order, as :func:`host.measure.sweep_point.measured` gives them."""
 
 
 @cache
 def sources() -> str:
-    """Digest of all that results depend on but the point itself."""
+    """Return a digest of all that results depend on, but for the point itself: sources and versions."""
     known = (sorted(python_versions().items()), source_digest(measured.__module__))
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
 def _run(point: Point, wanted: str) -> Result:
-    """A point, on a worker; whatever goes wrong with it becomes its ``error``."""
+    """Run a point on a worker whose sources must have the digest ``wanted``; what goes wrong is its ``error``."""
     if sources() != wanted:
         return {"error": "the worker's sources are not those that the sweep began with: install the same there, or run "
                          "again"}
@@ -46,17 +46,21 @@ def _run(point: Point, wanted: str) -> Result:
 
 
 def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[tuple[Point, Result]]:
+    """Yield points and their results as their futures are completed; a worker that dies is an ``error`` too."""
     for future in completed:
         try:
             yield futures[future], future.result()
-        except Exception as error:  # the worker itself died
+        except Exception as error:  # not the point's, which _run catches
             died = isinstance(error, BrokenProcessPool)
             yield futures[future], {"error": "a process of the sweep was killed, perhaps for its memory: run again to "
                                              "go on" if died else f"the worker failed: {error}"}
 
 
 def _prepare() -> None:
-    """In a process of the sweep: Ctrl-C is for the one that started it, with which it ends, however that ends."""
+    """Prepare a process of the sweep to end with the process that started it, however that one ends.
+
+    Ctrl-C reaches all processes of a terminal; only the first one answers it, so that the report is in order.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def follow() -> None:
@@ -70,7 +74,7 @@ def _prepare() -> None:
 
 @contextmanager
 def processes(count: int) -> Iterator[Runner]:
-    """A runner with ``count`` processes of this machine; they end when it is left."""
+    """Provide a runner with ``count`` processes of this machine, which end with the context."""
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
 
     def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
@@ -89,7 +93,7 @@ def processes(count: int) -> Iterator[Runner]:
 
 @contextmanager
 def cluster(scheduler: str) -> Iterator[Runner]:
-    """A runner on the workers of the Dask scheduler at this address.
+    """Provide a runner on the workers of the Dask scheduler at this address.
 
     Raises
     ------

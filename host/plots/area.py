@@ -1,4 +1,4 @@
-"""Chart of areas: every engine beside the published one, a panel for each kind of cell."""
+"""The chart of areas: every engine beside the published one, with a panel for each kind of cell."""
 
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,11 @@ __all__ = ["area_chart"]
 
 _CELLS = AreaRow.columns(("lut", "ff", "dsp", "bram"))
 _PUBLISHED = ("#d55e00", "||")
+"""Colour and hatch of published engines."""
 
 
 def area_chart(rows: list[AreaRow]) -> "Figure | None":
-    """Bars of whole engines; ``rows`` as in the report of area."""
+    """Draw bars of whole engines; None when there is no row of a whole engine."""
     whole = [row for row in rows if row.block == "total"]
     if not whole:
         return None

@@ -13,8 +13,10 @@ __all__ = ["explore_chart", "quality_chart"]
 
 
 def quality_chart(rows: Sequence[QualityRow]) -> "Figure":
-    """One panel for each model and number of bits: relative error of every tensor, the tensors of one kind together,
-    a line for each method."""
+    """Draw the relative error of every tensor: a panel for each model and number of bits, a line for each method.
+
+    Tensors of one kind, such as all ``q_proj``, stand side by side.
+    """
     models = list(dict.fromkeys(row.model for row in rows))
     figure = new_figure(11, 4 * len(models))
     panels = figure.subplots(len(models), 2, squeeze=False, sharex="row")
@@ -22,7 +24,7 @@ def quality_chart(rows: Sequence[QualityRow]) -> "Figure":
         for column, bits in enumerate((4, 3)):
             axes = panels[line][column]
             chosen = [row for row in rows if row.model == model and row.code_bits == bits]
-            # Same kinds of tensor side by side: sorted by what follows the layer's number.
+            # Sorted by the name without the layer's number, so that tensors of one kind stand side by side.
             names = sorted(dict.fromkeys(row.tensor for row in chosen if row.tensor != "total"),
                            key=lambda name: ([part for part in name.split(".") if not part.isdigit()], name))
             at = {name: i for i, name in enumerate(names)}
@@ -43,8 +45,11 @@ def quality_chart(rows: Sequence[QualityRow]) -> "Figure":
 
 
 def explore_chart(rows: Sequence[ExploreRow], title: str) -> "Figure":
-    """Error of every format against its bits per weight; the best of each kind of weights joined by a line, beside
-    the least error that any code can have on Gaussian weights, 2**-bits."""
+    """Draw the error of every format against its bits per weight.
+
+    A line joins the best formats of each kind of weights. Another line is the least relative error that any code of so
+    many bits can have on Gaussian weights: 2**-bits, from the rate-distortion function of a Gaussian source.
+    """
     figure = new_figure(8, 5)
     axes = figure.subplots()
     sources = list(dict.fromkeys(row.weights for row in rows))

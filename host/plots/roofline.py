@@ -1,4 +1,4 @@
-"""Roofline: weights a cycle against bytes of traffic for each weight, under what every memory can bring."""
+"""Rooflines: weights a cycle against bytes of traffic for each weight, under what every memory can deliver."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ _TICKS = (0.125, 0.25, 0.375, 0.5, 0.75, 1, 1.5, 2, 3, 4)
 
 @dataclass(frozen=True)
 class _Point:
-    """A design on a memory: bytes of traffic for each weight, weights a cycle, share of the memory's limit, source."""
+    """An engine on a memory; ``name`` is its format, ``limit_fraction`` the share of the memory's sequential limit."""
 
     name: str
     memory: str
@@ -30,6 +30,7 @@ class _Point:
 
 
 def _figure(points: list[_Point], bus_bits: int, title: str) -> "Figure | None":
+    """Draw points under the roofs of bus and memories, and beside it their shares; None without points."""
     if not points:
         return None
     from matplotlib.ticker import LogFormatter
@@ -81,7 +82,7 @@ def _figure(points: list[_Point], bus_bits: int, title: str) -> "Figure | None":
 
 
 def sweep_roofline(rows: list[SweepRow]) -> "Figure | None":
-    """Of a sweep: the greatest layer of each format and memory."""
+    """Draw the largest layer of each format and memory of a sweep; None when there is no layer."""
     greatest: dict[tuple[str, str], SweepRow] = {}
     for row in rows:
         if row.matrix == "layer":
@@ -95,7 +96,7 @@ def sweep_roofline(rows: list[SweepRow]) -> "Figure | None":
 
 
 def measured_roofline(rows: list[RooflineRow]) -> "Figure | None":
-    """Of ``make roofline``: engines in steady state, each beside the limit measured of its memory."""
+    """Draw engines in steady state, as ``make roofline`` measures them; None without rows."""
     points = []
     for row in rows:
         fmt = parse_format(row.format)

@@ -1,4 +1,4 @@
-"""Charts, readable in print and for colour-blind readers."""
+"""The chart of speed-ups over FP16, matrix by matrix."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,8 +15,10 @@ _LINES = ("--", ":", "-.", "-")
 
 
 def speedup_chart(rows: Sequence[LayerRow], title: str) -> "Figure | None":
-    """Bars: speed-up over FP16 of each compressed format, matrix by matrix, under the bytes' own ratio; None without
-    a speed-up."""
+    """Draw bars of the speed-up over FP16 of each other format, matrix by matrix, under the ratio of their bytes.
+
+    Returns None when rows have no speed-up, or all are FP16's.
+    """
     formats = [name for name in dict.fromkeys(row.format for row in rows) if name != "fp16"]
     matrices = list(dict.fromkeys(row.matrix for row in rows))
     if not formats or any(row.speedup is None for row in rows):

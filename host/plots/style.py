@@ -1,4 +1,4 @@
-"""What all charts share: how designs and memories are told apart, in colour and in print, and how charts are saved."""
+"""What all charts share: how series are told apart, in print and by colour-blind readers; how charts are saved."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ __all__ = ["COLOURS", "HATCHES", "LINES", "MARKERS", "Style", "byte_limit", "cle
            "styles"]
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
-"""Okabe and Ito's, distinct in every kind of colour vision."""
+"""Colours of Okabe and Ito, Color Universal Design (2008), distinct in every kind of colour vision."""
 MARKERS = ("o", "s", "^", "D", "v", "X", "P", "<", ">")
 HATCHES = ("", "//", "..", "xx", "--", "\\\\")
 LINES = ("-", "--", ":", "-.", (0, (1, 3)), (0, (5, 3)))
@@ -24,7 +24,7 @@ _DPI = 150
 
 @dataclass(frozen=True)
 class Style:
-    """How a series looks; no two differ in colour alone."""
+    """How a series looks. No two series differ in colour alone."""
 
     colour: str
     marker: str
@@ -37,38 +37,38 @@ _FREE = (Style("#cc79a7", "v", "--"), Style("#56b4e9", "P", "\\\\"), Style("#d55
 
 
 def styles(formats: list[str]) -> dict[str, Style]:
-    """Looks of formats, the same in every chart for those that have a name."""
+    """Return the looks of formats. Those with a name look the same in every chart; others take what is free."""
     others = [name for name in formats if name not in _OWN]
     return {name: _OWN[name] if name in _OWN else _FREE[others.index(name) % len(_FREE)] for name in formats}
 
 
 def numbered(index: int) -> Style:
-    """The look of the series of that number, for series without a look of their own."""
+    """Return the look of the series of a number, for series such as memories that have no look of their own."""
     return Style(COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)], HATCHES[index % len(HATCHES)])
 
 
 def byte_limit(name: str) -> float:
-    """Speed-up over FP16 that the bytes alone allow a format."""
+    """Return the speed-up over FP16 that a format has where only bytes count, such as 4 for 4 bits."""
     fmt = parse_format(name)
     return 16 / fmt.bits_per_weight
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, inches."""
+    """Return an empty figure of a size in inches."""
     from matplotlib.figure import Figure  # takes half a second, and most commands draw nothing
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def clean(axes: "Axes", grid: str = "y") -> None:
-    """Thin grid lines along ``grid``, behind everything; no frame."""
+    """Draw thin grid lines behind everything and no frame; ``grid`` is "x", "y" or "both"."""
     axes.grid(axis=grid, which="both", linewidth=0.3)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """The figure as SVG and as PNG: their paths. The same figure gives the same bytes."""
+    """Save a figure as SVG and as PNG, and return both paths. The same figure gives the same bytes."""
     from matplotlib import rc_context
 
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]

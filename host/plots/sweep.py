@@ -1,5 +1,7 @@
-"""Charts of a sweep: speed-up by model, where the cycles went, tokens a second; filled marks are from RTL, hollow ones
-from the cycle model."""
+"""Charts of a sweep: speed-up by model, where the cycles went, tokens a second.
+
+Filled marks are from RTL, hollow ones from the cycle model.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -24,23 +26,24 @@ _HOLLOW = "#ffffff"
 
 
 def _layers(rows: list[SweepRow]) -> list[SweepRow]:
-    """The rows of whole layers, small models first."""
+    """Return the rows of whole layers, small models first."""
     layers = [row for row in rows if row.matrix == "layer"]
     whole = {row.model: row.weights for row in rows if row.matrix == "model"}
     return sorted(layers, key=lambda row: (row.weights, whole.get(row.model, 0), row.model))
 
 
 def _unique(rows: list[SweepRow], key: str) -> list[str]:
+    """Return the values of a field, each once, in the order of the rows."""
     return list(dict.fromkeys(getattr(row, key) for row in rows))
 
 
 def _spread(count: int, width: float) -> list[float]:
-    """Offsets of marks that would lie over each other."""
+    """Return offsets of ``count`` marks over ``width``, so that they do not lie over each other."""
     return [width * (i - (count - 1) / 2) / max(count - 1, 1) for i in range(count)]
 
 
 def _marks(axes: "Axes", points: list[tuple[float, float, str]], colour: str, marker: str) -> None:
-    """Points (x, y, source): filled from RTL, hollow from the model."""
+    """Draw points (x, y, source): filled when the source is RTL, hollow when it is the cycle model."""
     for source, face in (("rtl", colour), ("model", _HOLLOW)):
         own = [(x, y) for x, y, of in points if of == source]
         if own:
@@ -49,7 +52,7 @@ def _marks(axes: "Axes", points: list[tuple[float, float, str]], colour: str, ma
 
 
 def _source_legend(axes: "Axes", sources: list[str]) -> None:
-    """What filled and hollow mean, for the legend of the figure."""
+    """Say in the legend of the figure what filled and hollow marks mean."""
     for source in _SOURCES:
         if source in sources:
             axes.plot([], [], linestyle="", marker="o", color="#7f7f7f", label=_SOURCES[source],
@@ -57,12 +60,16 @@ def _source_legend(axes: "Axes", sources: list[str]) -> None:
 
 
 def _legend_below(figure: "Figure", axes: "Axes", columns: int) -> None:
+    """Draw the legend of one panel below the whole figure."""
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False,
                   fontsize=8)
 
 
 def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
-    """Speed-up over FP16 of whole layers, a panel for each format, under the limit of its bytes; beside the paper's."""
+    """Draw the speed-up over FP16 of whole layers, beside the paper's: a panel for each format, under its bytes' limit.
+
+    Returns None when no layer has a speed-up.
+    """
     layers = [row for row in _layers(rows) if row.format != "fp16" and row.speedup is not None]
     speedups = {row: row.speedup for row in layers if row.speedup is not None}
     formats, models, memories = (_unique(layers, key) for key in ("format", "model", "memory"))
@@ -114,9 +121,9 @@ def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
 
 
 def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
-    """Where the cycles of whole layers went: beside FP16's on the left; on the right those without a beat, enlarged.
+    """Draw where the cycles of whole layers went, for rows of one memory; None when there is no layer.
 
-    ``rows`` are of one memory.
+    On the left all cycles stand beside FP16's; on the right are those in which no beat came, enlarged.
     """
     layers = _layers(rows)
     formats, models = (_unique(layers, key) for key in ("format", "model"))
@@ -154,7 +161,7 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
 
 
 def tokens_by_model(rows: list[SweepRow]) -> "Figure | None":
-    """Tokens a second of whole models, a panel for each memory, a series for each format."""
+    """Draw tokens a second of whole models: a panel for each memory, a series for each format; None without any."""
     ordered = _unique(_layers(rows), "model")
     totals = [row for row in rows if row.matrix == "model" and row.tokens_per_s is not None]
     formats, memories = (_unique(totals, key) for key in ("format", "memory"))

@@ -1,4 +1,4 @@
-"""How fast the encoder is: beside a plain NumPy search, and beside the floating-point peak of the machine."""
+"""The speed of the encoder, beside a plain search in NumPy and beside the floating-point peak of the machine."""
 
 import os
 import time
@@ -10,21 +10,21 @@ from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.encoder import Mode, encode
 from host.encoder.kernel import build
+from host.quality.quality import SIGMA
 from host.rows.bench import EncoderRow
 
 __all__ = ["bench_encode", "pass_operations", "peak"]
 
-_SIGMA = 0.02
 _ROW_BLOCKS = 64
 _PEAK_ROUNDS = 1 << 24  # some tenths of a second
 
 
 def peak() -> float:
-    """Single-precision operations a second of all cores that this process may use, by a loop of multiply-adds."""
+    """Measure single-precision operations a second of all cores of this process, by a loop of multiply-adds."""
     library = build("peak", "peak.c", {})
     threads = len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda _: library.peak_run(_PEAK_ROUNDS // 16), range(threads)))  # up to the clock's height
+        list(pool.map(lambda _: library.peak_run(_PEAK_ROUNDS // 16), range(threads)))  # clocks rise
         start = time.perf_counter()
         list(pool.map(lambda _: library.peak_run(_PEAK_ROUNDS), range(threads)))
         seconds = time.perf_counter() - start
@@ -32,9 +32,11 @@ def peak() -> float:
 
 
 def pass_operations(fmt: BlockFormat) -> float:
-    """Additions and multiplications that ``search.c`` spends on one block in its pass over all seeds: for two seeds,
-    two steps of the correlation and the energies of ``p + 1`` columns. Table look-ups and exact evaluations are not
-    counted."""
+    """Return the additions and multiplications that ``search.c`` spends on one block in its pass over all seeds.
+
+    It handles two seeds at a time: two steps of the correlation, and the energies of ``p + 1`` columns. Table look-ups
+    and exact evaluations are not counted.
+    """
     tables = 1 if fmt.c <= 8 else (fmt.c + 5) // 6
     step = 4 + 2 * (tables - 1)
     coefficients = fmt.p * (fmt.p - 1) // 2 + 2 * fmt.p
@@ -42,7 +44,10 @@ def pass_operations(fmt: BlockFormat) -> float:
 
 
 def _numpy_search(weights: np.ndarray, fmt: BlockFormat) -> tuple[float, float]:
-    """Seconds and squared error of the search as one writes it in NumPy; weights (blocks, c)."""
+    """Search the way one writes it in NumPy, with the paper's rounding; return seconds and the squared error.
+
+    Weights are of shape (blocks, c).
+    """
     u = u_matrix(np.arange(1, fmt.seeds + 1), fmt)
     pinv = np.ascontiguousarray(np.linalg.pinv(u).transpose(1, 0, 2), dtype=np.float32)  # (p, seeds, c)
     columns = np.ascontiguousarray(u.transpose(2, 1, 0), dtype=np.float32)  # (p, c, seeds)
@@ -58,7 +63,7 @@ def _numpy_search(weights: np.ndarray, fmt: BlockFormat) -> tuple[float, float]:
 
 def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
                  numpy_blocks: int) -> tuple[float, list[EncoderRow]]:
-    """Measure every format in every mode on N(0, 0.02**2).
+    """Measure every format in every mode on weights of N(0, SIGMA**2).
 
     Parameters
     ----------
@@ -67,12 +72,12 @@ def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
 
     Returns
     -------
-    (float, list of rows)
+    (float, list of EncoderRow)
         The peak in operations a second, and the measurements.
     """
     greatest, rows = peak(), []
     for fmt in formats:
-        weights = np.random.default_rng(0).normal(0, _SIGMA, (-(-blocks // _ROW_BLOCKS), _ROW_BLOCKS * fmt.c))
+        weights = np.random.default_rng(0).normal(0, SIGMA, (-(-blocks // _ROW_BLOCKS), _ROW_BLOCKS * fmt.c))
         weights = weights.astype(np.float32)
         few = weights.reshape(-1, fmt.c)[:numpy_blocks]
         numpy_seconds, numpy_squared = _numpy_search(few, fmt)

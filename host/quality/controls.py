@@ -1,6 +1,6 @@
-"""Data-free quantisers to hold SeedLM against: round to nearest with scales in FP16, and block floating point.
+"""Data-free quantisers to compare SeedLM with: round to nearest with scales in FP16, and block floating point.
 
-Each takes a float matrix (rows, columns) and gives the float64 matrix that its codes stand for.
+Each takes a float matrix (rows, columns) and returns the float64 matrix that its codes stand for.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,25 @@ _SHRINK = np.linspace(0.5, 1.0, 26)
 
 
 def _grouped(weights: np.ndarray, group: int) -> np.ndarray:
-    """(groups, group); the last group of a row is padded with zeros."""
+    """Return weights as (groups, group), float64; the last group of a row is padded with zeros."""
     return np.pad(weights, ((0, 0), (0, -weights.shape[1] % group))).reshape(-1, group).astype(np.float64)
 
 
 def _rows_again(groups: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Undo :func:`_grouped` for weights of this shape."""
     return groups.reshape(shape[0], -1)[:, :shape[1]]
 
 
 def round_to_nearest(weights: np.ndarray, bits: int, group: int | None, search: bool = False) -> np.ndarray:
-    """Integers of ``bits`` bits, symmetric, with an FP16 scale for every ``group`` weights of a row (none: for the
-    whole row); with ``search`` the scale of least squared error, otherwise that which the greatest weight needs."""
+    """Round to symmetric integers of ``bits`` bits with an FP16 scale for every ``group`` weights of a row.
+
+    Parameters
+    ----------
+    group : int or None
+        None for one scale for each row.
+    search : bool
+        Take the scale of least squared error, in place of the one that the largest weight needs.
+    """
     groups = _grouped(weights, group or weights.shape[1])
     best, least = np.zeros_like(groups), np.full((len(groups), 1), np.inf)
     for shrink in _SHRINK if search else (1.0,):
@@ -39,8 +47,10 @@ def round_to_nearest(weights: np.ndarray, bits: int, group: int | None, search: 
 
 
 def block_floating_point(weights: np.ndarray, bits: int, group: int) -> np.ndarray:
-    """Integers of ``bits`` bits with one power of two for every ``group`` weights of a row, so that the greatest
-    weight has no sign bits to spare."""
+    """Round to integers of ``bits`` bits with one power of two for every ``group`` weights of a row.
+
+    The power is the least one at which the integer of the largest weight has no redundant sign bit.
+    """
     groups = _grouped(weights, group)
     _, power = np.frexp(np.abs(groups).max(axis=1, keepdims=True))
     shift = power - (bits - 1)
@@ -50,7 +60,16 @@ def block_floating_point(weights: np.ndarray, bits: int, group: int) -> np.ndarr
 
 @dataclass(frozen=True)
 class Control:
-    """A quantiser: name, what it does, and its bits per weight for a matrix of so many columns."""
+    """A quantiser.
+
+    Parameters
+    ----------
+    name : str
+    restore : callable
+        Returns what its codes of a matrix stand for.
+    bits_per_weight : callable
+        Returns the bits that it stores for a weight, of a matrix of so many columns.
+    """
 
     name: str
     restore: Callable[[np.ndarray], np.ndarray]
@@ -58,6 +77,7 @@ class Control:
 
 
 def _controls(bits: int) -> tuple[Control, ...]:
+    """Return the quantisers whose codes have so many bits."""
     return (
         Control(f"int{bits}, scale per row", lambda w: round_to_nearest(w, bits, None), lambda cols: bits + 16 / cols),
         Control(f"int{bits}, searched scale per row", lambda w: round_to_nearest(w, bits, None, True),
@@ -70,4 +90,4 @@ def _controls(bits: int) -> tuple[Control, ...]:
 
 
 CONTROLS = {bits: _controls(bits) for bits in (4, 3)}
-"""By bits of a code."""
+"""Quantisers by the bits of their codes."""

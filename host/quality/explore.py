@@ -1,4 +1,4 @@
-"""The paper's search of the design space: every (C, P, K) that spends given bits, on Gaussian and on real weights."""
+"""The paper's search of the design space: all (C, P, K) that spend given bits, on Gaussian and on real weights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +10,14 @@ from host.checkpoint.checkpoint import Checkpoint
 from host.encoder.encoder import Mode, encode
 from host.errors import UserError
 from host.packing import decode
-from host.quality.quality import sampled_matrix
+from host.quality.quality import SIGMA, sampled_matrix
 from host.rows.quality import ExploreRow
 
 __all__ = ["candidates", "explore", "gaussian_weights", "real_weights"]
 
-_SIGMA = 0.02
-
 
 def candidates(bits: float, least_k: int, greatest_k: int, greatest_p: int) -> list[BlockFormat]:
-    """Every format of four-bit coefficients that spends exactly ``bits`` a weight, fewest coefficients first.
+    """Return every format of four-bit coefficients that spends exactly ``bits`` a weight, fewest coefficients first.
 
     Raises
     ------
@@ -39,14 +37,14 @@ def candidates(bits: float, least_k: int, greatest_k: int, greatest_p: int) -> l
 
 
 def gaussian_weights(count: int) -> np.ndarray:
-    """About ``count`` weights of N(0, 0.02**2), float32, as one row."""
-    return np.random.default_rng(0).normal(0, _SIGMA, (1, count)).astype(np.float32)
+    """Return ``count`` weights of N(0, SIGMA**2), float32, as one row."""
+    return np.random.default_rng(0).normal(0, SIGMA, (1, count)).astype(np.float32)
 
 
 def real_weights(checkpoint: Checkpoint, names: list[str], count: int) -> np.ndarray:
-    """About ``count`` weights from rows all over the named matrices, float32, as one row.
+    """Return about ``count`` weights from rows all over the named matrices, float32, as one row.
 
-    Every tensor is divided by its root mean square, so that each counts alike.
+    Every tensor is divided by its root mean square, so that all count alike.
     """
     rows = [sampled_matrix(checkpoint, name, max(count // (len(names) * checkpoint.shape(name)[1]), 1))
             for name in names]
@@ -56,14 +54,14 @@ def real_weights(checkpoint: Checkpoint, names: list[str], count: int) -> np.nda
 
 def explore(sources: dict[str, np.ndarray], bits: list[float], least_k: int, greatest_k: int, greatest_p: int,
             mode: Mode, progress: Callable[[str, int, int], None]) -> list[ExploreRow]:
-    """Relative error of every candidate on every source.
+    """Return the relative error of every candidate on every source.
 
     Parameters
     ----------
     sources : dict of float matrices by name
         What is left of a row beyond its last whole block is not used.
     progress : callable
-        Told the format at hand, formats done and formats in all.
+        Called with the format at hand, formats done and formats in all.
     """
     formats = [(spent, fmt) for spent in bits for fmt in candidates(spent, least_k, greatest_k, greatest_p)]
     rows: list[ExploreRow] = []

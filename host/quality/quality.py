@@ -1,4 +1,4 @@
-"""SeedLM against data-free quantisers at about the same bits: relative error, tensor by tensor and in total."""
+"""SeedLM beside data-free quantisers of about the same bits: relative error, tensor by tensor and in total."""
 
 from collections.abc import Callable
 from fnmatch import fnmatchcase
@@ -13,13 +13,16 @@ from host.packing import decode
 from host.quality.controls import CONTROLS
 from host.rows.quality import QualityRow
 
-__all__ = ["matrices", "quality", "sampled_matrix"]
+__all__ = ["SIGMA", "matrices", "quality", "sampled_matrix"]
+
+SIGMA = 0.02
+"""Standard deviation of random weights, as in the paper's experiments on Gaussian matrices."""
 
 _FORMATS = {4: SEEDLM4, 3: SEEDLM3}
 
 
 def sampled_matrix(checkpoint: Checkpoint, name: str, rows: int) -> np.ndarray:
-    """``rows`` rows from all over a matrix, or all when it has no more or ``rows`` is 0: float32."""
+    """Return ``rows`` evenly spaced rows of a matrix, or all when it has no more or ``rows`` is 0; float32."""
     have = checkpoint.shape(name)[0]
     if not 0 < rows < have:
         return checkpoint.matrix(name)
@@ -27,7 +30,13 @@ def sampled_matrix(checkpoint: Checkpoint, name: str, rows: int) -> np.ndarray:
 
 
 def matrices(checkpoint: Checkpoint, include: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
-    """Names of the matrices that match; UserError when there are none."""
+    """Return the names of the matrices that match a glob of ``include`` and none of ``exclude``.
+
+    Raises
+    ------
+    UserError
+        When there are none.
+    """
     found = [name for name in checkpoint.names()
              if len(checkpoint.shape(name)) == 2 and any(fnmatchcase(name, glob) for glob in include)
              and not any(fnmatchcase(name, glob) for glob in exclude)]
@@ -38,7 +47,7 @@ def matrices(checkpoint: Checkpoint, include: tuple[str, ...], exclude: tuple[st
 
 def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
             progress: Callable[[str, int, int], None]) -> list[QualityRow]:
-    """One row for each tensor and method, then one for each method over all tensors.
+    """Return a row for each tensor and method, then a row for each method over all tensors.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Area of named configurations, block by block and in total, beside the published one."""
+"""The area of named configurations, block by block and in total, beside the published one."""
 
 import re
 from collections.abc import Iterator
@@ -26,18 +26,18 @@ BLOCKS = {
     "DMA": r"read_dma|write_dma",
     "unpacker": r"unpacker",
 }
-"""Modules of each block, by their names below the engine. A lane's own pipeline registers count as MAC; what is in no
-block (registers, sequencer, descriptor, supervisor, counters, join) as control."""
+"""By block: a regular expression of its modules' names below the engine. A lane's pipeline registers count as MAC."""
 CONTROL = "control"
+"""The block of all other modules: registers, sequencer, descriptor, supervisor, counters, join."""
 PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,
                     luts_per_weight=67_000 / 128, source="published")
 """arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle."""
 _AT_ONCE = 2
-"""Syntheses at once: each takes a core and half a gigabyte."""
+"""Syntheses that run at once; each takes a core and half a gigabyte."""
 
 
 def chosen(names: str) -> list[str]:
-    """Names of configurations, checked; every one for 7-series when ``names`` is blank.
+    """Return the names of configurations that are in a text; all for 7-series when it is blank.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def chosen(names: str) -> list[str]:
 
 
 def weights_per_cycle(config: EngineConfig) -> float:
-    """Weights that the bus brings in one cycle, all of which the lanes take."""
+    """Return the weights that the bus brings in one cycle, all of which the lanes take."""
     return config.bus_bits / config.fmt.bits_per_weight
 
 
 def by_block(modules: dict[str, Area]) -> dict[str, Area]:
-    """Areas of modules, by hierarchical name, summed over the blocks of :data:`BLOCKS` that there are."""
+    """Sum the areas of modules, given by hierarchical name, over the blocks; blocks without cells are left out."""
     sums = dict.fromkeys((*BLOCKS, CONTROL), Area())
     for name, area in modules.items():
         inner = name.removeprefix(f"{TOP}.")
@@ -65,21 +65,23 @@ def by_block(modules: dict[str, Area]) -> dict[str, Area]:
 
 
 def _synthesise(name: str, apart: str, folder: Path) -> Synthesis:
+    """Synthesise a configuration, in a process of its own; modules that match ``apart`` are kept apart."""
     configuration = CONFIGURATIONS[name]
     return synthesise(Engine(configuration.engine), configuration.target.family, folder, apart)
 
 
 def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
-    """Rows of configurations: their blocks, synthesised apart, and the total of one flat netlist.
+    """Yield the rows of configurations: their blocks, synthesised apart, and the total of one flat netlist.
 
     Parameters
     ----------
     folder : Path
-        Where syntheses are kept.
+        Folder in which syntheses are kept, to be found again.
 
     Raises
     ------
     hw.flow.yosys.YosysError
+        When a synthesis fails.
     """
     jobs = [(name, apart) for name in names for apart in ("|".join(BLOCKS.values()), "")]
     results: dict[tuple[str, str], Synthesis] = {}

@@ -1,4 +1,4 @@
-"""A board's bitstream: Amaranth, Yosys, nextpnr, ecppack; and what of it goes into a report."""
+"""A board's bitstream, made by Amaranth, Yosys, nextpnr and ecppack, and what of the outcome goes into a report."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["bitstream", "chosen", "packer"]
 
 
 def chosen(name: str) -> Board:
-    """The board called ``name``.
+    """Return the board called ``name``.
 
     Raises
     ------
@@ -28,7 +28,7 @@ def chosen(name: str) -> Board:
 
 
 def packer() -> list[str]:
-    """ecppack's command.
+    """Return the command that starts ecppack.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def packer() -> list[str]:
 
 def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path,
               update: Callable[[str], None]) -> BitstreamRow:
-    """Build one. The bitstream is ``build/<board>/<name>.bit``, there even when timing is missed.
+    """Build a bitstream, ``build/<board>/<name>.bit``; it is there even when timing is missed.
 
     Parameters
     ----------
@@ -55,7 +55,10 @@ def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path
 
     Raises
     ------
-    UserError, hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
+    UserError
+        When a tool is missing.
+    hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
+        When a tool fails.
     """
     place, pack = tool(), packer()
     update("elaboration")

@@ -1,4 +1,4 @@
-"""Place and route of a named configuration, and what of it goes into a report."""
+"""Place and route of a named configuration, and what of the outcome goes into a report."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,7 +17,7 @@ __all__ = ["chosen", "critical_path", "outcome", "place", "tool"]
 
 
 def chosen(name: str) -> tuple[Configuration, Ecp5]:
-    """The configuration called ``name``, and its device.
+    """Return the configuration called ``name``, and its device.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def chosen(name: str) -> tuple[Configuration, Ecp5]:
 
 
 def tool() -> list[str]:
-    """nextpnr's command.
+    """Return the command that starts nextpnr.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def tool() -> list[str]:
 
 
 def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> PnrRow:
-    """Synthesise the engine in its harness, place and route it: one row.
+    """Synthesise the engine in its harness, place and route it.
 
     Parameters
     ----------
@@ -54,7 +54,10 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> P
 
     Raises
     ------
-    UserError, hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
+    UserError
+        When there is no such configuration, or no nextpnr.
+    hw.flow.yosys.YosysError, hw.flow.nextpnr.NextpnrError
+        When the tools fail.
     """
     configuration, target = chosen(name)
     command = tool()
@@ -73,7 +76,7 @@ def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: in
         "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],
         "ff": used["TRELLIS_FF"], "dsp": used["MULT18X18D"], "bram": used["DP16KD"],
         "lut4_fraction": used["TRELLIS_COMB"] / report.available["TRELLIS_COMB"], "seed": seed,
-        # nextpnr ends with an error when it cannot route.
+        # nextpnr ends with an error when it cannot route, so that every outcome is routed.
         "routed": True, "met": report.fmax_mhz >= target.target_mhz, "critical_path": asdict(report.path),
         "synthesised": asdict(synthesis.total), "used": used, "available": report.available,
     }

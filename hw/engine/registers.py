@@ -1,7 +1,7 @@
 """Control and status registers, and the AXI4-Lite slave in front of them.
 
-:data:`REGISTERS` is the register map: the hardware is built from it, drivers look offsets up in it, and the README's
-table is printed from it. All registers are 32 bits wide.
+:data:`REGISTERS` is the register map: the hardware is built from it, drivers look offsets up in it, and
+``make registers`` prints it. All registers are 32 bits wide.
 """
 
 from dataclasses import dataclass
