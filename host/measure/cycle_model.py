@@ -1,55 +1,49 @@
-"""Cycle model: what a chain of matrices takes, from the engine's configuration and the memory's timing alone.
+"""Cycle model: what a chain of matrices takes, from the latencies that the engine's stages publish and the memory's
+timing alone. No number in it is fitted to a simulation.
 
-A stream that waits for memory takes a beat's time for every beat that crosses the bus, read or written. On top come
+The time of a run is that of its beats, one after another, and what comes on top:
 
-- the start: from the start register to the first beat, a row of the memory being opened;
-- every write burst between reads: the data pins turn round twice; where the results lie in the bank that is being
-  read, its row is closed and opened again, twice, in place of that. Which of the two it is follows from addresses;
-- refreshes: close all rows, refresh, open the rows again, once in an interval;
-- the drain, after the last beat.
+- The **start**: the first request (:mod:`hw.engine.latency`), and the memory's answer to it. Regions of a few beats end
+  before the request for the next has been answered.
+- The memory's **rests**: a beat may take more than a cycle; a write burst between reads takes its words and two turns
+  of the data pins, or, where it meets the bank that is being read, closes and opens rows; a refresh closes all rows.
+- The engine's **stalls**: weights wait for the first word of a new vector, and for the lanes where rows are so short
+  that the sums of one group cannot leave before those of the next come.
+- The **drain** after the last beat: the way of the last sums to memory, or what else is waiting to be written.
 
-While the engine takes in its first activations, memory works ahead: what it has in store shortens its next rest, so
-that this costs nothing.
+While the engine stalls memory reads ahead, which shortens its next rests: of rests and stalls the longer ones count.
 
 Where a run begins in the interval between refreshes is not known: cycles are the average over all places.
-
-``tests/host/measure/test_cycle_model.py`` holds it to 0.1 % of RTL. Rows so short that sums cannot leave the lanes in
-time (a lane's latency and as many words as there are lanes) hold memory up, which is told only roughly."""
+"""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import gcd
+from math import ceil
 
-from amaranth.utils import ceil_log2, exact_log2
-
-from golden.spec import BlockFormat, GroupFormat, HalfFormat
-from host.device.arena import Loaded, Operand, place
+from host.device.arena import Loaded, Operand, Placed, place
 from host.device.driver import Counters
+from host.measure.memory_timing import MemoryTiming
 from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
-from hw.dma.descriptor import descriptor_beats
-from hw.lanes.mac import mac_latency
-from hw.lanes.numerators import numerators_latency
-from hw.parts.axi import BURST_BEATS, BURST_BYTES
-from hw.results.normalise import normalise_latency
-from sim.dram.memory import QUEUE_LATENCY, SPARE_BURSTS
+from hw.dma.burst_cutter import BURST_INTERVAL
+from hw.dma.descriptor import descriptor_beats, descriptor_latency
+from hw.dma.read import REQUEST_LATENCY, read_latency
+from hw.engine.latency import (
+    first_request,
+    group_interval,
+    vector_latency,
+    weights_latency,
+    weights_room,
+    write_latency,
+)
+from hw.engine.sequencer import END_LATENCY
+from sim.dram.memory import RESPONSE_LATENCY, WRITE_LATENCY
 from sim.dram.presets import Dram
 
 __all__ = ["Step", "chain_operands", "predict"]
 
-_START = 4
-"""Cycles from the start strobe to the first read request on the bus: sequencer and read DMA."""
-_REST = 10
-"""Cycles that the last sum takes on its way to memory, but for the stages that :func:`_depth` adds up: drain, scale,
-write DMA, the memory itself. Fitted to RTL."""
-_ANSWER = 6
-"""Those of them that come after the last data of a write burst: the memory's."""
-_LANE = {BlockFormat: 4, GroupFormat: 30, HalfFormat: 5}
-"""Latency of a lane, by type of the format, but for that of its products: see the lanes in :mod:`hw.lanes`."""
 _RESULT_BYTES = 4
-_STALL = 8
-"""Cycles in which weights wait for the activations before them, by which time memory has worked ahead."""
 
 
 @dataclass(frozen=True)
@@ -65,105 +59,130 @@ class Step:
 class _Region:
     """A region in the order in which the bus brings them: its first beat's place in the stream, and where it lies."""
 
-    start: float
+    start: int
     addr: int
     beats: int
-
-
-def _lane(config: EngineConfig) -> int:
-    """Cycles from the last word of a row to its sum."""
-    products = mac_latency(config) if config.fmt.block_floating else 0
-    if isinstance(config.fmt, BlockFormat):
-        products += numerators_latency(config)
-    return _LANE[type(config.fmt)] + products
-
-
-def _depth(config: EngineConfig) -> int:
-    """Cycles from the last beat until the first row of the last group is written to memory."""
-    digits = ceil_log2(config.bus_bits // gcd(config.bus_bits, config.word_bits))
-    unpacker = 0 if config.bus_bits == config.word_bits else -(-max(digits, 1) // 2)
-    return unpacker + _lane(config) + normalise_latency(config) + _REST
-
-
-class _Memory:
-    """What a stream of beats meets in the memory, in fabric cycles. See :mod:`sim.dram.columns` and
-    :mod:`sim.dram.rows`, whose rules these are, for a stream that goes through the bank groups in turn."""
-
-    def __init__(self, config: EngineConfig, dram: Dram) -> None:
-        self._config, self._dram = config, dram
-        bits, groups = config.bus_bits, 1 if dram.columns_lowest else dram.groups
-        last_burst = dram.word_ck(bits) - dram.t_bl
-        other, same = (last_burst + max(dram.t_bl, ccd) for ccd in (dram.t_ccd_s, dram.t_ccd_l))
-        step = max(other, -(-same // groups)) if groups > 1 else same if dram.groups > 1 else other
-        self._step = max(step, dram.ratio)
-        self._ahead = (groups - 1) * self._step  # CK by which the other groups' words are older than the last
-        self._slow_rows = (groups - 1) * max(0, dram.t_rrd_s - self._step)  # CK until rows of all groups are open
-        self._row_bits = exact_log2(dram.row_words(bits) * groups)
-        self.beat = self._step / dram.ratio
-        # Mean wait for a bank under a refresh of its own: all but writes come to banks that are not.
-        busy = dram.t_rfc_bank + dram.t_rp
-        self._refreshed = busy**2 / (2 * dram.t_refi_bank * dram.banks) if dram.t_refi_bank else 0
-
-    def _cycles(self, ck: float) -> float:
-        return ck / self._dram.ratio
-
-    @property
-    def first_beat(self) -> float:
-        """From a request on the bus to its first beat."""
-        return QUEUE_LATENCY + self._cycles(self._dram.t_rcd) + self._dram.read_latency(self._config.bus_bits)
-
-    @property
-    def rest(self) -> tuple[float, float]:
-        """Length of a refresh in a stream of reads, and the interval between two."""
-        dram = self._dram
-        if not dram.t_refi or dram.t_refi_bank:
-            return 0, 0
-        close = 0 if not dram.banks else max(dram.t_rtp + dram.word_ck(self._config.bus_bits) - dram.t_bl - self._step,
-                                             0)
-        return self._cycles(close + dram.refresh_gap + self._slow_rows), dram.refresh_interval
-
-    @property
-    def _to_write(self) -> int:
-        """CK from a read's command to a write's."""
-        dram = self._dram
-        return dram.t_cl + dram.word_ck(self._config.bus_bits) + dram.t_turn - dram.t_cwl
-
-    @property
-    def to_write(self) -> float:
-        """Rest of the data pins between a read and a write."""
-        return self._cycles(self._to_write - self._step) if self._dram.banks else 0
-
-    def _row(self, addr: int) -> tuple[int, int]:
-        """Bank, in whatever group, and row of an address."""
-        above = addr // self._config.bus_bytes >> self._row_bits
-        return above % self._dram.banks, above // self._dram.banks
-
-    def turns(self, before: int, write: int, after: int) -> float:
-        """What a write burst costs on top of its words, between reads; of each its address."""
-        dram = self._dram
-        if not dram.banks:
-            return 0
-        word = dram.word_ck(self._config.bus_bits)
-        written = dram.t_cwl + word
-        rows = dram.t_rp + dram.t_rcd + self._slow_rows
-        to_write = self._to_write
-        to_read = max(written + dram.t_wtr_s, written + dram.t_wtr_l - self._ahead)
-        if self._conflict(before, write):
-            to_write = max(to_write, max(word - dram.t_bl + dram.t_rtp - self._ahead, dram.ratio) + rows)
-        if self._conflict(write, after):
-            to_read = max(to_read, max(written + dram.t_wr - self._ahead, dram.ratio) + rows)
-        return self._cycles(max(to_write - self._step, 0) + max(to_read - self._step, 0) + self._refreshed)
-
-    def _conflict(self, *addresses: int) -> bool:
-        """Whether two addresses lie in different rows of a bank."""
-        (bank, row), (other_bank, other_row) = map(self._row, addresses)
-        return bank == other_bank and row != other_row
 
 
 def chain_operands(config: EngineConfig, steps: Sequence[Step]) -> Loaded:
     """Where a chain lies in memory, as the driver places it."""
     return place(config, [Operand(step.rows, step.cols, 0 if step.shares else activation_bytes(config, step.cols),
                                   image_bytes(config, (step.rows, step.cols)), 1) for step in steps])[0]
+
+
+class _Stream:
+    """The beats that a chain reads, region by region.
+
+    Attributes
+    ----------
+    beats : int
+    weights : list of int
+        The first beat of the weights of each matrix.
+    """
+
+    def __init__(self, config: EngineConfig, chain: Loaded) -> None:
+        self._config = config
+        self._regions: list[_Region] = []
+        self.beats, self.weights = 0, list[int]()
+        for placed, following in zip(chain.matrices, [*chain.matrices[1:], None], strict=True):
+            self._append(placed.words["ACTIVATION_ADDR"], placed.words["ACTIVATION_BEATS"])
+            if following:
+                self._append(following.descriptor_addr, descriptor_beats(config))
+            self.weights.append(self.beats)
+            self._append(placed.words["WEIGHT_ADDR"], placed.words["WEIGHT_BEATS"])
+        self._starts = [region.start for region in self._regions]
+
+    def _append(self, addr: int, beats: int) -> None:
+        if beats:
+            self._regions.append(_Region(self.beats, addr, beats))
+            self.beats += beats
+
+    def _region(self, beat: float) -> _Region:
+        return self._regions[bisect_right(self._starts, beat) - 1]
+
+    def address(self, beat: float) -> int:
+        """Byte address of a beat."""
+        region = self._region(beat)
+        return region.addr + int(beat - region.start) * self._config.bus_bytes
+
+    def next_read(self, beat: float, room: int) -> float:
+        """The first beat that has not been requested, or not passed on by a memory with ``room`` for so many, by the
+        time of another; all ``beats`` if there is none."""
+        region, size = self._region(beat), self._config.burst_beats
+        offset = beat - region.start
+        bursts = min(offset // size + self._config.outstanding, (offset + room) // size)
+        return min(region.start + min(bursts * size, region.beats), self.beats)
+
+    @property
+    def last_burst(self) -> int:
+        """Beats of the last burst."""
+        return (self._regions[-1].beats - 1) % self._config.burst_beats + 1
+
+
+class _Walk:
+    """A walk along the regions of a chain at a beat a cycle: where beats come late, and where the engine stalls them.
+
+    Attributes
+    ----------
+    gaps : float
+        Cycles in which no beat comes because its region was requested too late: behind regions of a few beats.
+    stalls : float
+        Cycles in which beats wait: for the first word of a new vector, and for the sums of the rows before.
+    paces : list of float
+        Cycles of a beat of the weights of each matrix.
+    way : float
+        Cycles from the last beat to the last word at the join.
+    """
+
+    def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded) -> None:
+        self._config, self._memory = config, memory
+        self._requested: float = first_request(config)
+        self._now = self._requested + memory.first_beat
+        # When the first word of the vector and the last word of weights are at the join.
+        self._vector, self._joined = 0.0, float("-inf")
+        self.gaps, self.stalls, self.paces, self.way = 0.0, 0.0, list[float](), 0.0
+        for placed, following in zip(chain.matrices, [*chain.matrices[1:], None], strict=True):
+            if self._read(placed.words["ACTIVATION_BEATS"]):
+                self._vector = self._now - 1 + vector_latency(config)
+            registers = 0.0
+            if following:
+                self._read(descriptor_beats(config))
+                registers = self._now - 1 + read_latency(config) + descriptor_latency(config)
+            self._multiply(placed)
+            self._requested = max(self._requested, registers + REQUEST_LATENCY)
+
+    def _read(self, beats: int) -> int:
+        """Let the beats of a region come, and request the next region; the number of beats."""
+        late = max(self._requested + self._memory.first_beat - self._now, 0) if beats else 0
+        self.gaps += late
+        self._now += late + beats
+        bursts = -(-beats // self._config.burst_beats)
+        self._requested += REQUEST_LATENCY + BURST_INTERVAL * (bursts - 1)
+        return beats
+
+    def _multiply(self, placed: Placed) -> None:
+        """Let the weights of a matrix come.
+
+        The last word of a group waits at the join for the sums of the group before. Beats wait behind it, but not
+        behind the last words of a matrix, which find room on their way: the beats that follow are for others.
+        """
+        config, interval = self._config, group_interval(self._config)
+        beats = self._read(placed.words["WEIGHT_BEATS"])
+        begin = self._now - beats - 1 + weights_latency(config)  # its n-th beat completes a word at ``begin + n``
+        groups, words = -(-placed.rows // config.lanes), config.blocks(placed.cols)
+        group = words * config.word_bits / config.bus_bits
+        first = begin + ceil(config.word_bits / config.bus_bits)
+        late = max(self._vector - first, self._joined + 1 - first, 0)
+        held = max(self._joined + interval - begin - ceil(group) - late, 0)  # of the first group; of each other:
+        again = max(interval - group, 0)
+        # Only those holds count for the beats that end before the last words.
+        waited = (groups * words - weights_room(config)) // words
+        stalls = late + (held + (waited - 1) * again if waited > 0 else 0)
+        self._joined = begin + beats + late + held + (groups - 1) * again
+        self.stalls += stalls
+        self.paces.append(max(self._memory.beat, 1 + stalls / beats))
+        self._now += stalls
+        self.way = self._joined - (self._now - 1)
 
 
 def _bursts(config: EngineConfig, rows: int) -> list[tuple[int, int]]:
@@ -173,62 +192,93 @@ def _bursts(config: EngineConfig, rows: int) -> list[tuple[int, int]]:
     return [(min(done + size, rows), -(-min(size, rows - done) // slots)) for done in range(0, rows, size)]
 
 
+class _Writes:
+    """The write bursts of a chain: each comes when its last row's group has been read, behind the reads that are under
+    way by then.
+
+    Attributes
+    ----------
+    turned : float
+        Cycles that those between reads take from them.
+    beats : int
+        Beats of all.
+    """
+
+    def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded, stream: _Stream,
+                 walk: _Walk) -> None:
+        self._config, self._memory, self._stream = config, memory, stream
+        self._way, self._last_way = (way + write_latency(config) for way in (weights_latency(config), walk.way))
+        self._last, self._first, self._pace = chain.matrices[-1], stream.weights[-1], walk.paces[-1]
+        self.turned, self.beats, self._behind, self._gathered = 0.0, 0, 0, 0  # of the last two: behind all reads
+        for placed, first, pace in zip(chain.matrices, stream.weights, walk.paces, strict=True):
+            addr = placed.words["RESULT_ADDR"]
+            for rows, count in _bursts(config, placed.rows):
+                complete = self._time(placed, first, rows, pace) + (count + WRITE_LATENCY) / pace
+                after = stream.next_read(complete, memory.room) if complete < stream.beats else stream.beats
+                if after < stream.beats:
+                    self.turned += count * memory.beat + memory.turns(stream.address(after - 1), addr,
+                                                                      stream.address(after))
+                else:
+                    self._behind += count
+                self.beats += count
+                self._gathered = count
+                addr += count * config.bus_bytes
+
+    def _time(self, placed: Placed, first: int, rows: int, pace: float) -> float:
+        """When so many results of a matrix are on the bus at the earliest: the beat that comes then."""
+        group = self._config.blocks(placed.cols) * self._config.word_bits / self._config.bus_bits
+        last_group, row = divmod(rows - 1, self._config.lanes)
+        return first + ceil((last_group + 1) * group) - 1 + (self._way + row) / pace
+
+    def drain(self, ahead: float) -> float:
+        """Cycles of a run after its last beat, with so many beats that the memory had read ahead.
+
+        The last sums are on their way to memory; what else is to be written waits for the reads; and what was gathered
+        when only the last burst was left to read crosses the bus from then on.
+        """
+        memory, last_burst = self._memory, self._stream.last_burst
+        flushed = self._flushed(self._stream.beats - 1 - last_burst)
+        open_row = 0 if flushed else memory.open_row
+        accesses = [
+            self._last_way + (self._last.rows - 1) % self._config.lanes + WRITE_LATENCY + open_row,
+            memory.last_read_to_write - ahead + (self._behind - 1) * memory.beat,
+        ]
+        if flushed:
+            accesses.append(1 + flushed - last_burst * self._pace + WRITE_LATENCY + (self._gathered - 1) * memory.beat)
+        return max(accesses) + RESPONSE_LATENCY + END_LATENCY
+
+    def _flushed(self, beat: int) -> int:
+        """Beats of the last write burst whose results have been gathered two cycles after a beat."""
+        slots, size = self._config.bus_bytes // _RESULT_BYTES, self._gathered
+        before = -(-self._last.rows // slots) - size
+        done = range(1, size + 1)
+        return bisect_right(done, beat + 2 / self._pace, key=lambda count: self._time(
+            self._last, self._first, min((before + count) * slots, self._last.rows), self._pace))
+
+
+def _longer(rests: float, stalls: float, refresh: float, refreshes: float) -> float:
+    """What rests and stalls take together. Of ``refreshes``, each of so many cycles, there may be less than one: as
+    many runs in a hundred have one."""
+    if refreshes >= 1:
+        return max(rests + refreshes * refresh, stalls)
+    return refreshes * max(rests + refresh, stalls) + (1 - refreshes) * max(rests, stalls)
+
+
 def predict(config: EngineConfig, dram: Dram, steps: Sequence[Step]) -> Counters:
     """What the engine's counters are after a run through a chain of products; rounded averages."""
-    memory, chain = _Memory(config, dram), chain_operands(config, steps)
-    regions, weights, beats = [], [], 0
-    for number, placed in enumerate(chain.matrices):
-        descriptor = chain.matrices[number + 1].descriptor_addr if number + 1 < len(chain.matrices) else None
-        for name, addr, count in (("", placed.words["ACTIVATION_ADDR"], placed.words["ACTIVATION_BEATS"]),
-                                  ("", descriptor or 0, 0 if descriptor is None else descriptor_beats(config)),
-                                  ("weights", placed.words["WEIGHT_ADDR"], placed.words["WEIGHT_BEATS"])):
-            if name:
-                weights.append(beats)
-            if count:
-                regions.append(_Region(beats, addr, count))
-            beats += count
-
-    # Write bursts: each comes when its last row's group has been read, behind the reads that are under way by then.
-    starts = [region.start for region in regions]
-    room = dram.read_latency(config.bus_bits) + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES // config.bus_bytes)
-
-    def address(beat: float) -> int:
-        region = regions[bisect_right(starts, beat) - 1]
-        return region.addr + int(beat - region.start) * config.bus_bytes
-
-    def next_read(beat: float) -> float:
-        """The first beat that has not been asked for, or not passed on, by the time of another; ``beats`` if none."""
-        region = regions[bisect_right(starts, beat) - 1]
-        size, offset = config.burst_beats, beat - region.start
-        bursts = min(offset // size + config.outstanding, (offset + room) // size)
-        return min(region.start + min(bursts * size, region.beats), beats)
-
-    depth, written, behind, turned, held = _depth(config), 0, 0, 0.0, 0.0  # `behind` all reads, and of the `written`
-    for placed, first in zip(chain.matrices, weights, strict=True):
-        group = config.blocks(placed.cols) * config.word_bits / config.bus_bits
-        # The last word of a group waits until the sums before it have left the lanes.
-        held += -(-placed.rows // config.lanes) * max(_lane(config) + config.lanes - group * memory.beat, 0)
-        addr = placed.words["RESULT_ADDR"]
-        for rows, count in _bursts(config, placed.rows):
-            last_group, row = divmod(rows - 1, config.lanes)
-            ready = first + (last_group + 1) * group + (depth - _ANSWER + row + count) / memory.beat
-            written += count
-            after = next_read(ready) if ready < beats else beats
-            if after < beats:
-                turned += count * memory.beat + memory.turns(address(after - 1), addr, address(after))
-            else:
-                behind += count
-            addr += count * config.bus_bytes
-
-    streaming = beats * memory.beat + turned + held + _START + memory.first_beat
-    # What was gathered crosses the bus beside the last read burst, and reaches memory behind it; the last beat follows.
-    last_read = (regions[-1].beats - 1) % config.burst_beats + 1
-    drain = max(depth + (chain.matrices[-1].rows - 1) % config.lanes + memory.beat,
-                memory.to_write + max(count - last_read, 0) + behind * memory.beat + _ANSWER)
-    rest, interval = memory.rest
-    refresh = (streaming + drain) * rest / (interval - rest) if interval else 0
-    starved = max(streaming - beats - _STALL - held, 0)
-    parts = {"starved": round(starved), "refresh": round(refresh), "stalled": round(streaming - beats - starved),
-             "drain": round(drain), "beats": beats}
-    return Counters(sum(parts.values()), **parts, bytes_read=beats * config.bus_bytes,
-                    bytes_written=written * config.bus_bytes)
+    memory, chain = MemoryTiming(config, dram), chain_operands(config, steps)
+    stream, walk = _Stream(config, chain), _Walk(config, memory, chain)
+    writes = _Writes(config, memory, chain, stream, walk)
+    start = first_request(config) + memory.first_beat + walk.gaps
+    rests = stream.beats * (memory.beat - 1) + writes.turned
+    drain = writes.drain(max(walk.stalls - rests, 0))
+    stream_time = stream.beats + max(rests, walk.stalls)
+    refresh, interval = memory.rest
+    # Refreshes count while memory is being accessed, and one under way at the first access counts with what is left.
+    refreshes = (stream_time + refresh / 2) / (interval - refresh) if interval else 0
+    refreshing = _longer(rests, walk.stalls, refresh, refreshes) - max(rests, walk.stalls)
+    drain *= interval / (interval - refresh) if interval else 1
+    parts = {"starved": round(start + stream_time) - stream.beats - round(walk.stalls), "refresh": round(refreshing),
+             "stalled": round(walk.stalls), "drain": round(drain), "beats": stream.beats}
+    return Counters(sum(parts.values()), **parts, bytes_read=stream.beats * config.bus_bytes,
+                    bytes_written=writes.beats * config.bus_bytes)

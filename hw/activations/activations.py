@@ -2,30 +2,35 @@
 
     activation buffer --> gate --> store --> align --> queue
 
-Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage; a fast engine has a slice
-behind the queue.
+Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage.
 
-Latency from the last beat of a vector to its first word: that of the exponent, 3 cycles, and those of the store, of
-align and of the slice.
+Latency :func:`activations_latency` cycles from the last beat of a vector to its first word; then one word a cycle.
 """
 
 from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.activations.align import Align
-from hw.activations.buffer import ActivationBuffer
-from hw.activations.store import ActivationStore, request_layout
+from hw.activations.align import Align, align_latency
+from hw.activations.buffer import ActivationBuffer, exponent_latency
+from hw.activations.store import ActivationStore, request_layout, store_latency
 from hw.config import EngineConfig
 from hw.parts.credit_gate import CreditGate, free_running
 from hw.parts.stream_queue import StreamQueue
-from hw.parts.stream_slice import sliced
+from hw.parts.stream_slice import StreamSlice, sliced
 from hw.payloads import activation_word, job_layout, matrix_layout
 
-__all__ = ["Activations"]
+__all__ = ["Activations", "activations_latency"]
 
 _DEPTH = 16
 """Words of the queue: more than the cycles from the gate to it and back."""
+
+
+def activations_latency(config: EngineConfig) -> int:
+    """Cycles from the last beat of a vector to the first of its words: exponent, store, align, queue, slices."""
+    return (exponent_latency(config) + store_latency(config) + (align_latency(config) if config.fmt.block_floating else
+    0)
+            + StreamQueue.latency + config.pipelining.words * StreamSlice.latency)
 
 
 class Activations(wiring.Component):

@@ -4,9 +4,9 @@ AXI4 forbids bursts across an address that is a multiple of 4096 bytes (:data:`~
 keep that rule by :func:`beats_to_boundary`. A region is cut into bursts that are as long as this rule and the engine's
 ``burst_beats`` allow, so that each of the memory's rows is read at one go.
 
-Latency: a region's first burst is offered 3 cycles after the region is accepted. Rate: a burst every 3 cycles, which
-is faster than the bus can answer them, since all but the last ones of a region have more beats than that.
-"""
+Latency: a region's first burst is offered :data:`CUTTER_LATENCY` cycles after the region is accepted. Rate: a burst
+every :data:`BURST_INTERVAL` cycles, which is faster than the bus can answer them, since all but the last ones of a
+region have more beats than that."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -16,7 +16,12 @@ from hw.config import EngineConfig
 from hw.parts.axi import BURST_BYTES, beat_size
 from hw.payloads import Destination, region_layout
 
-__all__ = ["BurstCutter", "beats_to_boundary", "burst_layout"]
+__all__ = ["BURST_INTERVAL", "CUTTER_LATENCY", "BurstCutter", "beats_to_boundary", "burst_layout"]
+
+CUTTER_LATENCY = 3
+"""Cycles from a region to the offer of its first burst: one that takes it, two that measure."""
+BURST_INTERVAL = 3
+"""Cycles between the offers of two bursts of a region when each is accepted at once."""
 
 
 def beats_to_boundary(m: Module, addr: Signal, bus_bits: int) -> Signal:

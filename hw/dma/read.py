@@ -10,8 +10,8 @@ to the beat that arrives.
 
 An abort, which follows any error, ends all requests. The beats of outstanding bursts are then received and dropped.
 
-Latency: ARVALID rises 4 cycles after a region is accepted. A beat takes a cycle for each slice that it passes, as many
-as the engine's pipelining says (``read``), possibly none. Rate: one beat a cycle, also from one region to the next.
+Latency: ARVALID rises :data:`REQUEST_LATENCY` cycles after a region is accepted. A beat reaches its stream
+:func:`read_latency` cycles after it came. Rate: one beat a cycle, also from one region to the next.
 """
 
 from amaranth.hdl import Module, Signal, signed
@@ -21,12 +21,21 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
-from hw.dma.burst_cutter import BurstCutter
+from hw.dma.burst_cutter import CUTTER_LATENCY, BurstCutter
 from hw.parts.axi import AXI4ReadSignature, Burst, Resp, beat_size
-from hw.parts.stream_slice import sliced
+from hw.parts.stream_slice import StreamSlice, sliced
 from hw.payloads import Destination, packed_layout, region_layout
 
-__all__ = ["ReadDma"]
+__all__ = ["REQUEST_LATENCY", "ReadDma", "read_latency"]
+
+REQUEST_LATENCY = CUTTER_LATENCY + 1
+"""Cycles from a region to ARVALID for its first burst, and from one region's last request to the first of the next: the
+burst cutter, the register of AR."""
+
+
+def read_latency(config: EngineConfig) -> int:
+    """Cycles from a beat on the bus to the stream that it is for."""
+    return config.pipelining.read * StreamSlice.latency
 
 
 def _beat_layout(config: EngineConfig) -> data.StructLayout:

@@ -6,7 +6,7 @@ granule, and the beat that completes a word is shifted, with those before it, by
 of two binary digits each. 36-bit blocks, 16 to a word, on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one
 beat a cycle for ever. Equal widths need no logic.
 
-Latency 0 when the widths are equal, else a cycle for each step, and one more when rested; one beat a cycle.
+Latency :func:`unpacker_latency` cycles; one beat a cycle.
 """
 
 from functools import partial
@@ -18,10 +18,36 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2, exact_log2
 
 from hw.parts.pipeline import pipeline
-from hw.parts.stream_slice import sliced
+from hw.parts.stream_slice import StreamSlice, sliced
 from hw.payloads import packed_layout
 
-__all__ = ["Unpacker"]
+__all__ = ["Unpacker", "unpacker_latency", "unpacker_room"]
+
+_STEP_DIGITS = 2
+"""Binary digits of the distance that a step shifts by."""
+
+
+def _digits(beat_bits: int, word_bits: int) -> int:
+    """Binary digits of the distance, in granules, by which words are shifted."""
+    return max(ceil_log2(beat_bits // gcd(beat_bits, word_bits)), 1)
+
+
+def _steps(beat_bits: int, word_bits: int) -> int:
+    """Steps of the shift; none when the widths are equal."""
+    return 0 if beat_bits == word_bits else -(-_digits(beat_bits, word_bits) // _STEP_DIGITS)
+
+
+def unpacker_latency(beat_bits: int, word_bits: int, slices: int = 0) -> int:
+    """Cycles from the beat that completes a word to the word: one for each step of the shift and for each slice; none
+    when the widths are equal."""
+    steps = _steps(beat_bits, word_bits)
+    return steps and steps + slices * StreamSlice.latency
+
+
+def unpacker_room(beat_bits: int, word_bits: int, slices: int = 0) -> int:
+    """Words that fit in when none is taken."""
+    steps = _steps(beat_bits, word_bits)
+    return steps and steps + slices * StreamSlice.room
 
 
 class Unpacker(wiring.Component):
@@ -83,7 +109,7 @@ class Unpacker(wiring.Component):
             self.i.ready.eq(whole.ready),
         ]
         steps = []
-        for left in reversed(range(0, max(digits, 1), 2)):
+        for left in reversed(range(0, _digits(self._beat_bits, self._word_bits), _STEP_DIGITS)):
             bits = (word + (1 << left) - 1) * granule
             shape = data.StructLayout({"bits": bits, "places": left}) if left else self._word_bits
             steps.append((shape, partial(self._shift, m, granule << left, left)))

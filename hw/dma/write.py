@@ -9,9 +9,8 @@ The results of a matrix lie one after another from its base address on. The queu
 sent only at a 4 KB boundary, at the end of a matrix, and when the sequencer asks for a flush. Up to :data:`PENDING`
 bursts wait for their response.
 
-Latency: AWVALID rises 3 cycles after the last result of a burst is accepted. Rate: one result a cycle. The results of
-a matrix are accepted once the final burst of the matrix before has been sent.
-"""
+Latency: AWVALID rises :data:`WRITE_LATENCY` cycles after the last result of a burst is accepted. Rate: one result a
+cycle. The results of a matrix are accepted once the final burst of the matrix before has been sent."""
 
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
@@ -24,10 +23,12 @@ from hw.parts.axi import AXI4WriteSignature, Resp
 from hw.parts.stream_queue import StreamQueue
 from hw.payloads import result_layout
 
-__all__ = ["PENDING", "WriteDma"]
+__all__ = ["PENDING", "WRITE_LATENCY", "WriteDma"]
 
 PENDING = 4
 """Bursts, at most, that have been sent and wait for their response."""
+WRITE_LATENCY = 3
+"""Cycles from the last result of a burst to AWVALID and WVALID, when no other burst is being sent."""
 
 
 class WriteDma(wiring.Component):

@@ -15,7 +15,6 @@ from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, R
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import BlockFormat, GroupFormat, HalfFormat
 from hw.activations.activations import Activations
 from hw.activations.buffer import exponent_latency
 from hw.config import EngineConfig
@@ -27,10 +26,8 @@ from hw.engine.counters import Counters
 from hw.engine.registers import ADDR_BITS, ID, RegisterFile, Status, identity
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
 from hw.engine.supervisor import CAUSES, Supervisor
-from hw.lanes.fp16_lane import Fp16Lane
-from hw.lanes.int4_lane import Int4Lane
 from hw.lanes.join import Join
-from hw.lanes.seedlm_lane import SeedlmLane
+from hw.lanes.lanes import lane
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature
 from hw.parts.delay import delayed, own_copy
 from hw.parts.stream_queue import StreamQueue
@@ -39,8 +36,6 @@ from hw.results.results import Results
 
 __all__ = ["Engine"]
 
-_LANES = {BlockFormat: SeedlmLane, GroupFormat: Int4Lane, HalfFormat: Fp16Lane}
-"""By type of the weight format."""
 
 
 class Engine(wiring.Component):
@@ -153,10 +148,10 @@ class Engine(wiring.Component):
         wiring.connect(m, activations.matrices, results.matrices)
 
         # Lanes, in step with each other.
-        lanes = [stage(f"lane{i}", _LANES[type(config.fmt)](config)) for i in range(config.lanes)]
-        for i, lane in enumerate(lanes):
-            wiring.connect(m, join.o[i], lane.i)
-            m.d.comb += [results.i.payload[i].eq(lane.o.payload), lane.o.ready.eq(results.i.ready)]
+        lanes = [stage(f"lane{i}", lane(config)) for i in range(config.lanes)]
+        for i, each in enumerate(lanes):
+            wiring.connect(m, join.o[i], each.i)
+            m.d.comb += [results.i.payload[i].eq(each.o.payload), each.o.ready.eq(results.i.ready)]
         m.d.comb += [results.i.valid.eq(lanes[0].o.valid), join.empty.eq(results.empty)]
         return activations, results
 

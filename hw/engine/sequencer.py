@@ -5,7 +5,8 @@ its activations, the descriptor of the next matrix if there is one, and its weig
 registers. Nothing waits for the datapath, so that the read DMA has work all the time: the next matrix' words are on
 their way while this one's are being multiplied, and while its results are being written.
 
-Latency 1 cycle from the start to the first region; as long again from a descriptor.
+Latency :data:`START_LATENCY` cycles from the start to the first region, and as long from a descriptor in the registers
+to the next matrix' first region; :data:`END_LATENCY` cycles from the last result in memory to the end of the run.
 """
 
 from amaranth.hdl import Module, Signal
@@ -16,10 +17,14 @@ from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_beats
 from hw.payloads import Destination, job_layout, region_layout
 
-__all__ = ["IN_FLIGHT", "Sequencer"]
+__all__ = ["END_LATENCY", "IN_FLIGHT", "START_LATENCY", "Sequencer"]
 
 IN_FLIGHT = 4
 """Matrices that may wait for their results' turn."""
+START_LATENCY = 1
+"""Cycles from the start strobe to the first region."""
+END_LATENCY = 1
+"""Cycles of a run after the one in which the last result's response comes."""
 
 
 class Sequencer(wiring.Component):

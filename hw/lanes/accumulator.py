@@ -25,6 +25,9 @@ class Accumulator(wiring.Component):
         ``ready`` is not looked at.
     """
 
+    latency = 1
+    """Cycles from the last value of a row to its sum."""
+
     def __init__(self, config: EngineConfig):
         super().__init__({
             "i": In(stream.Signature(value_layout(config))),

@@ -5,7 +5,7 @@
 A product of two finite FP16 numbers is an 11 x 11 bit integer times a power of two; shifted to units of 2**-48 it
 is added without rounding.
 
-Latency 5 cycles from the last weight of a row to its sum, 6 in a fast engine; one weight a cycle, never stalls.
+Latency :func:`fp16_lane_latency` cycles from the last weight of a row to its sum; one weight a cycle, never stalls.
 """
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
@@ -18,7 +18,13 @@ from hw.parts.delay import delayed, own_copy
 from hw.parts.fp16 import split_fp16
 from hw.payloads import lane_signature
 
-__all__ = ["Fp16Lane"]
+__all__ = ["Fp16Lane", "fp16_lane_latency"]
+
+
+def fp16_lane_latency(config: EngineConfig) -> int:
+    """Cycles from the last weight of a row to its sum: factors taken apart, product, registers of
+    ``config.pipelining.product``, two steps of the shift, accumulator."""
+    return 1 + 1 + config.pipelining.product + 2 + Accumulator.latency
 
 
 class Fp16Lane(wiring.Component):

@@ -6,8 +6,7 @@ A group's scale comes one bit with each of its blocks. A group takes as many cyc
 that the product with the scale's significand can take one bit a cycle and the shift by its exponent two places a cycle,
 in two units that work on one group each.
 
-Latency from the last block of a row to its sum: that of the MAC array and 30 cycles for the input, the group, the
-product, the shift and the accumulator. One block a cycle; never stalls.
+Latency :func:`int4_lane_latency` cycles from the last block of a row to its sum. One block a cycle; never stalls.
 """
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
@@ -21,11 +20,17 @@ from hw.parts.delay import delayed
 from hw.parts.fp16 import split_fp16
 from hw.payloads import lane_signature
 
-__all__ = ["Int4Lane"]
+__all__ = ["Int4Lane", "int4_lane_latency"]
 
 _SIGNIFICAND = FP16_FRACTION + 1
 _SHIFT_STEPS = 14
 """Shifts by two places that the greatest exponent field, 30, needs after a first one by 1."""
+
+
+def int4_lane_latency(config: EngineConfig) -> int:
+    """Cycles from the last block of a row to its sum: input register, products and their sum, the group's sum, its
+    product with the scale's significand bit by bit, the shift by its exponent step by step, accumulator."""
+    return 1 + mac_latency(config) + 1 + (1 + _SIGNIFICAND) + (1 + _SHIFT_STEPS) + Accumulator.latency
 
 
 class Int4Lane(wiring.Component):

@@ -2,8 +2,7 @@
 
     block --> LFSR bank --> numerators --> MAC array --> exponent shift --> accumulator
 
-Latency from the last block of a row to its sum: those of the numerators and of the MAC array, and 4 cycles for the
-input, two shifts and the accumulator. One block a cycle; never stalls.
+Latency :func:`seedlm_lane_latency` cycles from the last block of a row to its sum. One block a cycle; never stalls.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal
@@ -18,7 +17,13 @@ from hw.lanes.numerators import Numerators, numerators_latency
 from hw.parts.delay import delayed
 from hw.payloads import lane_signature
 
-__all__ = ["SeedlmLane"]
+__all__ = ["SeedlmLane", "seedlm_lane_latency"]
+
+
+def seedlm_lane_latency(config: EngineConfig) -> int:
+    """Cycles from the last block of a row to its sum: input register, numerators, products and their sum, two steps of
+    the exponent's shift, accumulator."""
+    return 1 + numerators_latency(config) + mac_latency(config) + 2 + Accumulator.latency
 
 
 class SeedlmLane(wiring.Component):

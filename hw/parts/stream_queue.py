@@ -30,6 +30,9 @@ class StreamQueue(wiring.Component):
         Payloads held.
     """
 
+    latency = 1
+    """Cycles from a payload at the input to the same at the output of an empty queue."""
+
     def __init__(self, shape, depth, credited=False):
         self._depth, self._credited = depth, credited
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)),

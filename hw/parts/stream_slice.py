@@ -25,6 +25,11 @@ class StreamSlice(wiring.Component):
     i, o : streams of ``shape``
     """
 
+    latency = 1
+    """Cycles from a payload at the input to the same at the output of an empty slice."""
+    room = 2
+    """Payloads that fit in."""
+
     def __init__(self, shape):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 

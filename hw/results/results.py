@@ -2,10 +2,10 @@
 
     drain --> gate --> normalise --> scale --> queue
 
-Between the gate and the queue nothing ever stops. A fast engine has a slice behind the queue.
+Between the gate and the queue nothing ever stops.
 
-Latency 2 cycles, those of normalise and scale, and that of the slice; one result a cycle, in groups of as many as the
-queue holds.
+Latency :func:`results_latency` cycles from the sums of a group to the first result; one result a cycle, in groups of as
+many as the queue holds.
 """
 
 from amaranth.hdl import Module, signed
@@ -15,16 +15,22 @@ from amaranth.lib.wiring import In, Out
 from hw.config import EngineConfig
 from hw.parts.credit_gate import CreditGate, free_running
 from hw.parts.stream_queue import StreamQueue
-from hw.parts.stream_slice import sliced
+from hw.parts.stream_slice import StreamSlice, sliced
 from hw.payloads import matrix_layout, result_layout, sum_layout
-from hw.results.drain import Drain
-from hw.results.normalise import Normalise
-from hw.results.scale import Scale
+from hw.results.drain import Drain, drain_latency
+from hw.results.normalise import Normalise, normalise_latency
+from hw.results.scale import Scale, scale_latency
 
-__all__ = ["Results"]
+__all__ = ["Results", "results_latency"]
 
 _DEPTH = 16
 """Results of the queue: more than the cycles from the gate to it and back, but for the few of the longest shifts."""
+
+
+def results_latency(config: EngineConfig) -> int:
+    """Cycles from the sums of a group of rows to the first float32: drain, normalise, scale, queue, slices."""
+    return (drain_latency(config) + normalise_latency(config) + scale_latency(config) + StreamQueue.latency
+            + config.pipelining.results * StreamSlice.latency)
 
 
 class Results(wiring.Component):

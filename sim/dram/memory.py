@@ -31,7 +31,8 @@ from sim.dram.presets import Dram
 from sim.dram.scheduler import Scheduler, segment_bits
 from sim.dram.times import TIME
 
-__all__ = ["MAPPED_RAM", "QUEUE_LATENCY", "RAM", "READS", "SPARE_BURSTS", "WRITES", "HostSignature", "MemoryModel"]
+__all__ = ["MAPPED_RAM", "QUEUE_LATENCY", "RAM", "READS", "RESPONSE_LATENCY", "SPARE_BURSTS", "WRITES", "WRITE_LATENCY",
+           "HostSignature", "MemoryModel"]
 
 RAM, MAPPED_RAM = (Path(__file__).with_name(name) for name in ("ram.v", "mapped_ram.sv"))
 """Verilog of the storage that every memory model instantiates: for any simulator, or mapped from a file for the native
@@ -40,6 +41,11 @@ one. Each of the two files holds a module of the same name."""
 QUEUE_LATENCY = 2
 """Cycles from the one that accepts a request to its first command when nothing is ahead of it: one for the queue of
 requests, one for the queue of segments."""
+WRITE_LATENCY = 2
+"""Cycles from the last data of a write burst on the bus to its first access when nothing is ahead of it and its row is
+open: one for the count of complete bursts, one for the queue of segments."""
+RESPONSE_LATENCY = 1
+"""Cycles from the last access of a write burst to its response."""
 READS, WRITES = 16, 4
 """Requests that the read queue and the write queue hold."""
 _WRITE_WORDS = 2 * BURST_BEATS

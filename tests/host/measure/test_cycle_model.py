@@ -1,6 +1,7 @@
 """The cycle model against RTL, on the simulators of tests/sim/device/test_native_device.py."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
 from host.packing.image import activation_bytes
 from hw.config import EngineConfig
+from hw.pipelining import FAST, LEAN, Pipelining
+from sim.device.cocotb_device import SimDevice
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import PRESETS, preset
@@ -76,3 +79,51 @@ def test_a_longer_row_takes_its_beats_more() -> None:
     config, dram = EngineConfig(SEEDLM4), preset("ideal")
     short, long = (predict(config, dram, [Step(512, cols)]).cycles for cols in (4096, 8192))
     assert long - short == 512 * 4096 * 4 / 512 + 4096 * 2 / 64
+
+
+ONE_DEEPER = {
+    SEEDLM4: ("read", "descriptor", "buffer", "store", "align", "words", "join", "numerators", "mac", "drain",
+    "normalise",
+              "scale", "results"),
+    SEEDLM3: ("unpacker",),
+    FP16: ("product",),
+}
+"""The stages that may have a register more, each with a format whose engine has the stage."""
+
+
+@cache
+def tiny_chain(fmt: WeightFormat, pipelining: Pipelining, shares: bool = False) -> tuple[int, int]:
+    """Cycles of a chain of two products of a single weight each, in RTL and by the model.
+
+    The memory answers at once and never rests, so that nothing hides a stage's latency; but the second product waits
+    for its vector, or, where it ``shares`` that of the first, for its weights.
+    """
+    config = EngineConfig(fmt, 32, max_rows=16, max_cols=64, latency=16, write_beats=2, pipelining=pipelining)
+    rng, steps = np.random.default_rng(1), [Step(1, 1), Step(1, 1, shares)]
+    with SimDevice(config, "ideal", 1 << 16, "icarus") as device:
+        driver = Driver(device, config)
+        vectors = [finite_halves(rng, 1) for _ in range(2 - shares)]
+        found = driver.run(driver.load(*((random_weights(fmt, 1, 1, rng), vectors[-n]) for n in (0, 1))))
+    return found.counters.cycles, predict(config, preset("ideal"), steps).cycles
+
+
+@pytest.mark.parametrize(("fmt", "stage"), [(fmt, stage) for fmt, stages in ONE_DEEPER.items() for stage in stages],
+                         ids=lambda value: value if isinstance(value, str) else value.name)
+def test_a_register_more_in_any_stage_is_a_cycle_more_in_rtl_and_in_the_model(fmt: WeightFormat, stage: str) -> None:
+    shares = stage == "unpacker"  # on the way of the weights alone
+    rtl, model = tiny_chain(fmt, FAST, shares)
+    assert model == rtl
+    deeper_rtl, deeper_model = tiny_chain(fmt, replace(FAST, **{stage: 2}), shares)
+    assert deeper_rtl > rtl
+    assert deeper_model == deeper_rtl
+
+
+def test_every_stage_is_made_deeper() -> None:
+    assert sorted(stage for stages in ONE_DEEPER.values() for stage in stages) == sorted(
+        field.name for field in fields(Pipelining) if field.name != "apart")
+
+
+@pytest.mark.parametrize("fmt", ONE_DEEPER, ids=lambda fmt: fmt.name)
+def test_a_lean_engine_takes_what_its_stages_publish(fmt: WeightFormat) -> None:
+    rtl, model = tiny_chain(fmt, LEAN)
+    assert model == rtl
