@@ -5,21 +5,48 @@ run where the simulators are not installed.
 """
 
 import sys
+from collections.abc import Callable
+from functools import wraps
+from importlib.util import find_spec
 
 import typer
 from typer.exceptions import TyperException
 
 from host.cli import board, model, quality, report, simulate, sweep, synth
+from host.errors import UserError
 
 __all__ = ["main"]
 
+_COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
+    (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
+    (synth.registers, ("synth",)), (synth.verilog, ("synth",)), (model.compress, ()), (model.decompress, ()),
+    (model.inspect, ()), (quality.bench_encode, ()), (simulate.bench_sim, ("sim",)), (quality.quality, ("plots",)),
+    (quality.explore, ("plots",)), (synth.area, ("synth", "plots")), (synth.pnr, ("pnr",)),
+    (board.bitstream, ("pnr", "board")), (board.run, ("board",)), (board.run_simulated, ("sim", "board")),
+    (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
+)
+"""Commands in the order of the help, and the extras of this project that each needs."""
+_PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",
+             "docs": "jinja2"}
+"""By extra: a package that is there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
+
+
+def _checked(command: Callable[..., None], extras: tuple[str, ...]) -> Callable[..., None]:
+    """Return a command that refuses to start, in place of failing at its end, where one of its extras is missing."""
+    @wraps(command)
+    def checked(*args: object, **options: object) -> None:
+        if missing := [extra for extra in extras if find_spec(_PACKAGES[extra]) is None]:
+            raise UserError("this command needs packages that are not installed: run `pip install "
+                            f"'seedlm-fpga[{','.join(missing)}]'`")
+        command(*args, **options)
+
+    return checked
+
+
 app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False,
                   pretty_exceptions_enable=False)
-for _command in (simulate.sim, simulate.sim_paper, simulate.roofline, synth.registers, synth.verilog, model.compress,
-                 model.decompress, model.inspect, quality.bench_encode, simulate.bench_sim, quality.quality,
-                 quality.explore, synth.area, synth.pnr, board.bitstream, board.run, board.run_simulated, sweep.sweep,
-                 report.report):
-    app.command()(_command)
+for _command, _extras in _COMMANDS:
+    app.command()(_checked(_command, _extras))
 
 _REFUSED = (("host.errors", "UserError"), ("golden.spec", "FormatError"), ("hw.config", "ConfigError"),
             ("sim.tools.errors", "ToolError"))
@@ -28,10 +55,6 @@ _FAILED = (("host.errors", "CheckError"), ("host.errors", "TargetError"), ("host
            ("sim.tools.errors", "SimulationError"), ("hw.flow.yosys", "YosysError"),
            ("hw.flow.nextpnr", "NextpnrError"))
 """Exceptions that say what went wrong: exit status 1."""
-_EXTRAS = {"amaranth": "synth", "pyosys": "synth", "cocotb": "sim", "cocotb_tools": "sim", "find_libpython": "sim",
-           "matplotlib": "plots", "amaranth_boards": "board", "serial": "board", "jinja2": "docs"}
-"""By package that a command may need: the extra of this project that installs it."""
-
 
 def _is_one(error: Exception, kinds: tuple[tuple[str, str], ...]) -> bool:
     """Whether an exception is of one of these classes. A class whose module was never imported cannot be its own."""
@@ -44,13 +67,6 @@ def main() -> None:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except TyperException as error:
         print(f"error: {error.format_message()}", file=sys.stderr)
-        sys.exit(2)
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS:
-            raise
-        print(f"error: this command needs the package {package}: pip install 'seedlm-fpga[{_EXTRAS[package]}]'",
-              file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if _is_one(error, _REFUSED):

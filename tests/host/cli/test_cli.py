@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,26 +81,32 @@ def test_every_exception_of_the_command_line_exists() -> None:
         assert issubclass(getattr(importlib.import_module(module), name), Exception)
 
 
-def test_a_package_that_an_extra_installs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def missing(name: str) -> Callable[..., None]:
-        def app(*_: object, **__: object) -> None:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return app
+def test_missing_extras_are_named_before_anything_is_done(monkeypatch: pytest.MonkeyPatch,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    def ended(*arguments: str) -> tuple[object, str]:
+        monkeypatch.setattr(sys, "argv", ["host", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        return end.value.code, capsys.readouterr().err
 
-    monkeypatch.setattr(cli, "app", missing("amaranth.hdl"))
-    with pytest.raises(SystemExit) as ended:
-        cli.main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == ("error: this command needs the package amaranth: pip install "
-                                       "'seedlm-fpga[synth]'\n")
-    monkeypatch.setattr(cli, "app", missing("host.nothing"))
-    with pytest.raises(ModuleNotFoundError):
-        cli.main()
+    monkeypatch.setattr(cli, "find_spec", lambda name: None if name in ("cocotb", "matplotlib") else importlib)
+    assert ended("sim", "--memory", "ddr9") == (
+        2, "error: this command needs packages that are not installed: run `pip install 'seedlm-fpga[sim,plots]'`\n")
+    assert "'seedlm-fpga[plots]'" in ended("area", "--configs", "none")[1]
+    assert "cannot read model" in ended("compress", "/no/such/model", "/no/such/folder")[1]
 
 
-def test_extras_are_those_of_the_project() -> None:
+def test_extras_of_commands_are_those_that_make_installs() -> None:
+    """The Makefile names the extras of its targets, each of which runs one command."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(cli._EXTRAS.values()) <= set(known)
+    assert set(cli._PACKAGES) <= set(known)
+    needed = {command.__name__.replace("_", "-"): set(extras) for command, extras in cli._COMMANDS}
+    rules = re.findall(r"^[a-z-]+: (.*) ##.*\n(?:\t@\$\(if .*\n)?\t@\$\(BIN\)/python -m host ([a-z-]+)",
+                       (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {command for _, command in rules} == set(needed) - {"decompress", "inspect", "run"}
+    for prerequisites, command in rules:
+        extras = re.search(r"\$\(call extras,(.*?)\)", prerequisites)
+        assert (set(extras[1].split()) if extras else set()) == needed[command], command
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
