@@ -6,7 +6,8 @@ keep that rule by :func:`beats_to_boundary`. A region is cut into bursts that ar
 
 Latency: a region's first burst is offered :data:`CUTTER_LATENCY` cycles after the region is accepted. Rate: a burst
 every :data:`BURST_INTERVAL` cycles, which is faster than the bus can answer them, since all but the last ones of a
-region have more beats than that."""
+region have more beats than that.
+"""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -19,7 +20,7 @@ from hw.payloads import Destination, region_layout
 __all__ = ["BURST_INTERVAL", "CUTTER_LATENCY", "BurstCutter", "beats_to_boundary", "burst_layout"]
 
 CUTTER_LATENCY = 3
-"""Cycles from a region to the offer of its first burst: one that takes it, two that measure."""
+"""Cycles from a region to the offer of its first burst: one that stores the region, and two that measure the burst."""
 BURST_INTERVAL = 3
 """Cycles between the offers of two bursts of a region when each is accepted at once."""
 

@@ -2,9 +2,9 @@
 
 A chain of matrices is a list of descriptors, each of which holds the address of the next. In memory a descriptor is
 :data:`DESCRIPTOR_BYTES` long: the 32-bit words of :data:`WORDS`, little-endian, in this order, and zeros. Its address
-is a multiple of that and of a beat.
+is a multiple of :func:`descriptor_alignment`.
 
-Latency :func:`descriptor_latency` cycles from a beat to the registers, one beat a cycle.
+Latency: :func:`descriptor_latency` cycles from a beat to the registers. Rate: one beat a cycle.
 """
 
 import struct
@@ -23,54 +23,63 @@ __all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignmen
 
 WORDS = ("NEXT", "FORMAT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "ROWS", "BLOCKS", "ACTIVATION_BEATS",
          "WEIGHT_BEATS", "FACTOR_EXPONENT")
-"""Words of a descriptor, as the registers of the same names."""
+"""Words of a descriptor in the order of memory; each goes to the register of the same name."""
 DESCRIPTOR_BYTES = 64
+"""Length of a descriptor in memory, bytes."""
 
 
 def descriptor_alignment(config: EngineConfig) -> int:
-    """What a descriptor's address has to be a multiple of, in bytes."""
+    """Bytes of which a descriptor's address has to be a multiple: its length, or that of a wider beat."""
     return max(DESCRIPTOR_BYTES, config.bus_bytes)
 
 
 def descriptor_beats(config: EngineConfig) -> int:
-    """Beats in which a descriptor is read."""
+    """Number of beats in which a descriptor is read."""
     return descriptor_alignment(config) // config.bus_bytes
 
 
 def descriptor_latency(config: EngineConfig) -> int:
-    """Cycles from a beat to the registers, and to what is found wrong with it: one, and those that are spent on the way
-    from the bus."""
+    """Cycles from a beat to the registers and to the report of what is wrong with it: one, and those that the engine's
+    pipelining spends on the way from the bus."""
     return 1 + config.pipelining.descriptor
 
 
 def descriptor_image(words: Mapping[str, int]) -> bytes:
-    """A descriptor as it lies in memory, from the values of its :data:`WORDS`."""
+    """A descriptor of :data:`DESCRIPTOR_BYTES` as it lies in memory, from the values of its :data:`WORDS`.
+
+    Raises
+    ------
+    KeyError
+        When a word is missing.
+    struct.error
+        When a word does not fit into 32 bits.
+    """
     return struct.pack(f"<{len(WORDS)}I", *(words[name] for name in WORDS)).ljust(DESCRIPTOR_BYTES, b"\0")
 
 
 class DescriptorReader(wiring.Component):
-    """Beats to register writes.
+    """Beats of a descriptor become register writes.
 
     Parameters
     ----------
     config : EngineConfig
     identity : int
-        What a descriptor's FORMAT has to be.
+        Value that a descriptor's FORMAT must have.
 
     Members
     -------
     enable : In(1)
-        Beats are taken.
+        Beats are accepted while it is 1.
     i : In(stream of bus_bits)
     words : Out(array of 32 bits)
-        In the order of :data:`WORDS`.
+        Values for the registers, in the order of :data:`WORDS`.
     load : Out(bits)
-        For each of ``words`` whether it is there, in this cycle.
+        For each of ``words``, 1 in the cycle in which it is valid. The registers hold it from the next cycle on.
     done : Out(1)
-        Strobe, a cycle before :func:`descriptor_latency` has passed: the last beat has been taken.
+        Strobe, :func:`descriptor_latency` - 1 cycles after the last beat of the descriptor is accepted.
     bad : Out(1)
         Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or the next
-        one's address is not aligned.
+        one's address is not a multiple of :func:`descriptor_alignment`.
     """
 
     def __init__(self, config: EngineConfig, identity: int):
@@ -87,15 +96,15 @@ class DescriptorReader(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
-        beat, taken, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
+        beat, accepted, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
         hops = descriptor_latency(self._config) - 1
         m.d.comb += [
             self.i.ready.eq(self.enable),
-            taken.eq(self.i.valid & self.enable),
-            self.done.eq(delayed(m, taken & (beat == beats - 1), hops, "done")),
+            accepted.eq(self.i.valid & self.enable),
+            self.done.eq(delayed(m, accepted & (beat == beats - 1), hops, "done")),
             self.load.eq(delayed(m, load, hops, "load")),
         ]
-        with m.If(taken):
+        with m.If(accepted):
             m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
         content = own_copy(m, self.i.payload, "content") if hops else self.i.payload
         content = delayed(m, content, max(hops - 1, 0), "content", reset_less=True)
@@ -103,7 +112,7 @@ class DescriptorReader(wiring.Component):
             number, place = divmod(n, beat_words)
             m.d.comb += [
                 self.words[n].eq(content.word_select(place, 32)),
-                load[n].eq(taken & (beat == number)),
+                load[n].eq(accepted & (beat == number)),
             ]
         following, found = (WORDS.index(name) for name in ("NEXT", "FORMAT"))
         m.d.sync += self.bad.eq(

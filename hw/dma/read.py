@@ -11,7 +11,7 @@ to the beat that arrives.
 An abort, which follows any error, ends all requests. The beats of outstanding bursts are then received and dropped.
 
 Latency: ARVALID rises :data:`REQUEST_LATENCY` cycles after a region is accepted. A beat reaches its stream
-:func:`read_latency` cycles after it came. Rate: one beat a cycle, also from one region to the next.
+:func:`read_latency` cycles after it is received. Rate: one beat a cycle, also from one region to the next.
 """
 
 from amaranth.hdl import Module, Signal, signed
@@ -29,8 +29,8 @@ from hw.payloads import Destination, packed_layout, region_layout
 __all__ = ["REQUEST_LATENCY", "ReadDma", "read_latency"]
 
 REQUEST_LATENCY = CUTTER_LATENCY + 1
-"""Cycles from a region to ARVALID for its first burst, and from one region's last request to the first of the next: the
-burst cutter, the register of AR."""
+"""Cycles from a region to ARVALID for its first burst, and from one region's last request to the first of the next:
+those of the burst cutter and one for the register of AR."""
 
 
 def read_latency(config: EngineConfig) -> int:

@@ -1,16 +1,17 @@
 """Unpacker: beats of the bus become datapath words, without a bit lost between them.
 
 Words of ``word_bits`` follow each other in memory with no padding, least significant bit first; the last beat of a
-matrix is padded. Any word at least as wide as a beat is served by this one gearbox: both widths are multiples of a
-granule, and the beat that completes a word is shifted, with those before it, by a whole number of granules, in steps
-of two binary digits each. 36-bit blocks, 16 to a word, on a 512-bit bus: granules of 64 bits, 9 beats for 8 words, one
-beat a cycle for ever. Equal widths need no logic.
+matrix is padded. One gearbox serves any word that is at least as wide as a beat. Both widths are multiples of a
+granule, their greatest common divisor. The beat that completes a word is shifted, together with those before it, by a
+whole number of granules, in steps of two binary digits each. An example: 16 blocks of 36 bits make a word of 576 bits,
+so on a 512-bit bus the granule has 64 bits, and 9 beats become 8 words. Equal widths need no logic.
 
-Latency :func:`unpacker_latency` cycles; one beat a cycle.
+Latency: :func:`unpacker_latency` cycles from the beat that completes a word. Rate: one beat a cycle.
 """
 
 from functools import partial
 from math import gcd
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -45,7 +46,7 @@ def unpacker_latency(beat_bits: int, word_bits: int, slices: int = 0) -> int:
 
 
 def unpacker_room(beat_bits: int, word_bits: int, slices: int = 0) -> int:
-    """Words that fit in when none is taken."""
+    """Words that the unpacker can hold while none is accepted."""
     steps = _steps(beat_bits, word_bits)
     return steps and steps + slices * StreamSlice.room
 
@@ -56,15 +57,21 @@ class Unpacker(wiring.Component):
     Parameters
     ----------
     beat_bits, word_bits : int
-        ``word_bits >= beat_bits``.
+        Widths in bits, ``word_bits >= beat_bits``.
     slices : int
-        Slices that words pass, so that no path leads from what takes them to what the beats come from. There are none
-        where the widths are equal.
+        Slices that words pass, so that no path leads back from the datapath to the bus. There are none where the widths
+        are equal.
 
     Members
     -------
     i : In(stream of packed_layout)
+        After the last beat of a matrix, what is left of its padding is dropped.
     o : Out(stream of word_bits)
+
+    Raises
+    ------
+    ValueError
+        When a word is narrower than a beat.
     """
 
     def __init__(self, beat_bits: int, word_bits: int, slices: int = 0):
@@ -85,14 +92,14 @@ class Unpacker(wiring.Component):
 
         granule = gcd(self._beat_bits, self._word_bits)
         beat, word = self._beat_bits // granule, self._word_bits // granule
-        # Beats before the last of a word that can hold parts of it.
+        # A word can begin in so many beats before the one that completes it.
         before = -(-(word - 1) // beat)
 
-        # `missing`: granules of the word under way that have not come.
+        # `missing`: granules of the next word that have not been accepted. `held`: the beats before.
         missing, held = Signal(range(1, word + 1), init=word), Signal(before * self._beat_bits)
-        complete, arrived = Signal(), Signal()
-        m.d.comb += [complete.eq(missing <= beat), arrived.eq(self.i.valid & self.i.ready)]
-        with m.If(arrived):
+        complete, accepted = Signal(), Signal()
+        m.d.comb += [complete.eq(missing <= beat), accepted.eq(self.i.valid & self.i.ready)]
+        with m.If(accepted):
             m.d.sync += [
                 held.eq(Cat(held, self.i.payload.data)[self._beat_bits:]),
                 missing.eq(Mux(self.i.payload.last, word, Mux(complete, missing + (word - beat), missing - beat))),
@@ -120,8 +127,11 @@ class Unpacker(wiring.Component):
         return m
 
     @staticmethod
-    def _shift(m, unit, left, now, later):
-        """Shift by the upper binary digits of the places, worth ``unit`` bits each; ``left`` digits remain."""
+    def _shift(m: Module, unit: int, left: int, now: Any, later: Any) -> None:
+        """A step: shift by the upper binary digits of ``places``, which are worth ``unit`` bits each.
+
+        The steps behind it shift by the lower ``left`` digits.
+        """
         shifted = now.bits >> Cat(Const(0, exact_log2(unit)), now.places[left:])
         if left:
             m.d.comb += [later.bits.eq(shifted), later.places.eq(now.places)]

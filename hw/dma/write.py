@@ -10,7 +10,8 @@ sent only at a 4 KB boundary, at the end of a matrix, and when the sequencer ask
 bursts wait for their response.
 
 Latency: AWVALID rises :data:`WRITE_LATENCY` cycles after the last result of a burst is accepted. Rate: one result a
-cycle. The results of a matrix are accepted once the final burst of the matrix before has been sent."""
+cycle. The results of a matrix are accepted once the final burst of the matrix before has been sent.
+"""
 
 from amaranth.hdl import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring

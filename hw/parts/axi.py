@@ -4,24 +4,28 @@ Inside the design each channel is a ``lib.stream`` whose payload holds the chann
 the edge of the design :func:`pins` and :func:`connect_pins` give the standard flat names (``m_axi_araddr``, ...).
 There are no IDs: every transaction of a master completes in order. AxLOCK, AxCACHE, AxPROT and AxQOS are not driven;
 tie them to normal, non-secure, bufferable at the interconnect.
+
+Sections are those of the AMBA AXI and ACE protocol specification (ARM IHI 0022).
 """
 
-from amaranth.hdl import Cat
+from collections.abc import Iterator
+
+from amaranth.hdl import Cat, Module, ShapeLike
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-__all__ = ["AXI4LiteSignature", "AXI4ReadSignature", "AXI4Signature", "AXI4WriteSignature", "Burst", "Resp",
-           "connect_pins", "pins"]
+__all__ = ["BURST_BEATS", "BURST_BYTES", "AXI4LiteSignature", "AXI4ReadSignature", "AXI4Signature",
+           "AXI4WriteSignature", "Burst", "Resp", "beat_size", "connect_pins", "pins"]
 
 BURST_BYTES = 4096
-"""No burst crosses a multiple of this address (AMBA AXI and ACE protocol specification, A3.4.1)."""
+"""No burst may cross an address that is a multiple of this (section A3.4.1)."""
 BURST_BEATS = 256
-"""Longest INCR burst (same section)."""
+"""Beats of the longest INCR burst (section A3.4.1)."""
 
 
 class Burst(enum.Enum, shape=2):
-    """AxBURST: how the address moves."""
+    """AxBURST: how the address moves from beat to beat (table A3-3)."""
 
     FIXED = 0
     INCR = 1
@@ -29,7 +33,8 @@ class Burst(enum.Enum, shape=2):
 
 
 class Resp(enum.Enum, shape=2):
-    """xRESP: what became of a transfer."""
+    """xRESP: what became of a transfer (table A3-4). All but OKAY are errors here, since nothing asks for exclusive
+    access."""
 
     OKAY = 0
     EXOKAY = 1
@@ -37,14 +42,15 @@ class Resp(enum.Enum, shape=2):
     DECERR = 3
 
 
-def _address(addr_bits):
+def _address(addr_bits: int) -> data.StructLayout:
+    """Payload of AW and AR: byte address, beats less one, AxSIZE and AxBURST."""
     return data.StructLayout({"addr": addr_bits, "len": 8, "size": 3, "burst": Burst})
 
 
 class AXI4ReadSignature(wiring.Signature):
     """The read channels of an AXI4 master: ``ar`` (addr, len, size, burst) and ``r`` (data, resp, last)."""
 
-    def __init__(self, addr_bits, data_bits):
+    def __init__(self, addr_bits: int, data_bits: int):
         self.addr_bits, self.data_bits = addr_bits, data_bits
         super().__init__({
             "ar": Out(stream.Signature(_address(addr_bits))),
@@ -53,9 +59,9 @@ class AXI4ReadSignature(wiring.Signature):
 
 
 class AXI4WriteSignature(wiring.Signature):
-    """The write channels of an AXI4 master: ``aw`` as ``ar``, ``w`` (data, strb, last) and ``b`` (resp)."""
+    """The write channels of an AXI4 master: ``aw`` like ``ar``, ``w`` (data, strb, last) and ``b`` (resp)."""
 
-    def __init__(self, addr_bits, data_bits):
+    def __init__(self, addr_bits: int, data_bits: int):
         self.addr_bits, self.data_bits = addr_bits, data_bits
         super().__init__({
             "aw": Out(stream.Signature(_address(addr_bits))),
@@ -67,7 +73,7 @@ class AXI4WriteSignature(wiring.Signature):
 class AXI4Signature(wiring.Signature):
     """All five channels of an AXI4 master."""
 
-    def __init__(self, addr_bits, data_bits):
+    def __init__(self, addr_bits: int, data_bits: int):
         self.addr_bits, self.data_bits = addr_bits, data_bits
         super().__init__({**AXI4ReadSignature(addr_bits, data_bits).members,
                           **AXI4WriteSignature(addr_bits, data_bits).members})
@@ -76,7 +82,7 @@ class AXI4Signature(wiring.Signature):
 class AXI4LiteSignature(wiring.Signature):
     """The five channels of an AXI4-Lite master with 32-bit data."""
 
-    def __init__(self, addr_bits):
+    def __init__(self, addr_bits: int):
         self.addr_bits, self.data_bits = addr_bits, 32
         address = data.StructLayout({"addr": addr_bits})
         super().__init__({
@@ -88,7 +94,7 @@ class AXI4LiteSignature(wiring.Signature):
         })
 
 
-def _channel_pins(channel, member):
+def _channel_pins(channel: str, member: wiring.Member) -> Iterator[tuple[str, ShapeLike, wiring.Flow, tuple[str, ...]]]:
     """``(pin suffix, shape, flow, path of the signal in the stream)`` of each pin of an AXI channel."""
     for name, field in member.signature.members["payload"].shape:
         yield f"{channel}{name}", field.shape, member.flow, ("payload", name)
@@ -96,7 +102,7 @@ def _channel_pins(channel, member):
     yield f"{channel}ready", 1, member.flow.flip(), ("ready",)
 
 
-def pins(prefix, signature):
+def pins(prefix: str, signature: wiring.Signature) -> dict[str, wiring.Member]:
     """Members for a top component: one flat pin per AXI signal, for example ``m_axi_araddr``.
 
     Directions are those of a master for ``signature`` as it stands and of a slave for ``signature.flip()``.
@@ -105,7 +111,7 @@ def pins(prefix, signature):
             for pin, shape, flow, _ in _channel_pins(channel, member)}
 
 
-def connect_pins(m, top, prefix, port):
+def connect_pins(m: Module, top: wiring.Component, prefix: str, port: wiring.PureInterface) -> None:
     """Join the pins of ``top`` called ``prefix_*`` with the AXI interface ``port`` of a submodule."""
     for channel, member in port.signature.members.items():
         for suffix, _, flow, (part, *field) in _channel_pins(channel, member):
@@ -116,6 +122,12 @@ def connect_pins(m, top, prefix, port):
             m.d.comb += Cat(pin).eq(signal) if flow is Out else Cat(signal).eq(pin)
 
 
-def beat_size(data_bits):
-    """AxSIZE of a full beat of ``data_bits``."""
+def beat_size(data_bits: int) -> int:
+    """AxSIZE of a beat that is ``data_bits`` wide: the binary logarithm of its bytes.
+
+    Raises
+    ------
+    ValueError
+        When the bytes are not a power of two.
+    """
     return exact_log2(data_bits // 8)

@@ -1,13 +1,15 @@
 """Credit gate: lets no more payloads into a pipeline than the queue at its end has room for.
 
-So what lies between gate and queue never has to stop, and no wire runs back through it. Each payload is a credit spent,
-which comes back when it leaves the queue.
+So what lies between gate and queue never has to stop, and no wire runs back through it. The gate starts with a credit
+for each place of the queue. A payload that passes the gate spends a credit, which is returned when it leaves the queue.
 
-Combinational from input to output; ready is a register. One payload a cycle as long as a credit comes back within
-``depth`` cycles, of which the gate itself takes two.
+Latency: 0 cycles, combinational from input to output; ready comes from a register. Rate: one payload a cycle, as long
+as a credit is returned within ``depth`` cycles, of which the gate itself takes two.
 """
 
-from amaranth.hdl import Module, Signal, signed
+from collections.abc import Iterable
+
+from amaranth.hdl import Module, ShapeLike, Signal, signed
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -21,20 +23,20 @@ class CreditGate(wiring.Component):
     Parameters
     ----------
     shape : ShapeLike
-        Payload.
+        Shape of a payload.
     depth : int
-        Payloads that the queue holds.
+        Payloads that the queue can hold.
 
     Members
     -------
     i : In(stream of ``shape``)
     o : Out(stream of ``shape``)
-        ``ready`` is not looked at.
+        ``ready`` is ignored, since the pipeline never stops.
     returned : In(1)
-        Strobe: a payload has left the queue.
+        Strobe: a payload leaves the queue.
     """
 
-    def __init__(self, shape, depth):
+    def __init__(self, shape: ShapeLike, depth: int):
         self._depth = depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape)), "returned": In(1)})
 
@@ -51,9 +53,12 @@ class CreditGate(wiring.Component):
         return m
 
 
-def free_running(m, gate, stages, queue):
+def free_running(m: Module, gate: CreditGate, stages: Iterable[wiring.Component], queue: wiring.Component) -> None:
     """Connect a gate, stages and the queue whose depth the gate was built for, so that the stages never have to stop.
-    The queue takes those fields of the last payload that its own has."""
+
+    All of them have streams ``i`` and ``o``. The queue stores those fields of the last stage's payload that its own
+    payload has.
+    """
     last = gate
     for stage in stages:
         wiring.connect(m, last.o, stage.i)

@@ -1,9 +1,9 @@
-"""A slice of a stream: no path goes through, neither forwards nor backwards.
+"""A slice of a stream: no combinational path goes through it, neither forwards nor backwards.
 
-Latency 1 cycle, one payload a cycle.
+Latency: 1 cycle. Rate: one payload a cycle.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, ShapeLike, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,32 +11,33 @@ __all__ = ["StreamSlice", "slice_axi", "sliced"]
 
 
 class StreamSlice(wiring.Component):
-    """Room for two payloads: the one on offer, and one that comes before its sender knows that it is not taken.
+    """Room for two payloads: the one that is offered, and one that is accepted before the sender can know that the
+    first has to wait.
 
-    What tells them apart, and whether they are there, are registers; so ``o`` comes out of one multiplexer.
+    Registers say which place is read and whether it is filled, so that ``o`` comes out of one multiplexer.
 
     Parameters
     ----------
     shape : ShapeLike
-        Payload.
+        Shape of a payload.
 
     Members
     -------
-    i, o : streams of ``shape``
+    i, o : In, Out(streams of ``shape``)
     """
 
     latency = 1
     """Cycles from a payload at the input to the same at the output of an empty slice."""
     room = 2
-    """Payloads that fit in."""
+    """Payloads that it can hold."""
 
-    def __init__(self, shape):
+    def __init__(self, shape: ShapeLike):
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Two places, written and read in turn. An empty one takes whatever is on offer, so that no path but that of
-        # the data leads to all their bits.
+        # Two places, written and read in turn. An empty one stores whatever is offered, valid or not, so that no path
+        # but that of the data leads to all their bits.
         write, read, filled = Signal(), Signal(), Signal(2)
         places = [Signal.like(self.i.payload, name=f"place{n}", reset_less=True) for n in range(2)]
         m.d.comb += [
@@ -54,9 +55,11 @@ class StreamSlice(wiring.Component):
         return m
 
 
-def sliced(m, name, source, count=1):
-    """The stream that comes out of ``count`` slices, submodules ``name`` of ``m``, behind the stream ``source``;
-    latency ``count`` cycles."""
+def sliced(m: Module, name: str, source: stream.Interface, count: int = 1) -> stream.Interface:
+    """The stream that comes out of ``count`` slices, 0 or more, behind the stream ``source``.
+
+    The slices are submodules of ``m``, called ``name``, ``name1``, ... Latency ``count`` cycles; one payload a cycle.
+    """
     for number in range(count):
         m.submodules[f"{name}{number or ''}"] = part = StreamSlice(source.payload.shape())
         wiring.connect(m, source, part.i)
@@ -64,8 +67,9 @@ def sliced(m, name, source, count=1):
     return source
 
 
-def slice_axi(m, name, master, slave):
-    """Connect the AXI interface of a master to that of a slave, each channel through a slice."""
+def slice_axi(m: Module, name: str, master: wiring.PureInterface, slave: wiring.PureInterface) -> None:
+    """Connect the AXI interface of a master to that of a slave, each channel through a slice of its own, a submodule of
+    ``m`` called ``name_channel``. Latency 1 cycle in each channel; one transfer a cycle."""
     for channel, member in master.signature.members.items():
         source, sink = (master, slave) if member.flow is Out else (slave, master)
         wiring.connect(m, sliced(m, f"{name}_{channel}", getattr(source, channel)), getattr(sink, channel))

@@ -1,6 +1,7 @@
-"""Credit gate before a queue: the queue never overflows, nothing is lost, and room that is there is used."""
+"""Credit gate before a queue: the queue never overflows, no payload is lost, and no room is left unused."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -11,17 +12,19 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.3, 0.9])
-async def payloads_wait_for_room(dut, idle, stall):
+async def payloads_wait_for_room(dut: Any, idle: float, stall: float) -> None:
     shape, depth = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, dut.returned)
     payloads = [random.getrandbits(shape) for _ in range(300)]
     cocotb.start_soon(send(i, payloads, idle))
-    # The queue is this list; what a pipeline before it holds has been let in, so it counts.
-    queue, found, fullest, waited = [], [], 0, 0
+    # This list stands for the pipeline and the queue behind it: a payload in either of them holds a credit.
+    queue: list[int] = []
+    found: list[int] = []
+    fullest = waited = 0
     while len(found) < len(payloads):
-        dut.returned.value = taken = bool(queue) and random.random() >= stall
-        if taken:
+        dut.returned.value = popped = bool(queue) and random.random() >= stall
+        if popped:
             found.append(queue.pop(0))
         await RisingEdge(dut.clk)
         if o.valid.value:

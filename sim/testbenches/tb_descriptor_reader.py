@@ -1,6 +1,7 @@
-"""Descriptor reader: what the host wrote arrives in the registers; a wrong one is told."""
+"""Descriptor reader: what the host wrote arrives in the registers; a wrong descriptor is reported."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -12,13 +13,15 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5])
-async def descriptors_arrive(dut, idle):
+async def descriptors_arrive(dut: Any, idle: float) -> None:
     config, identity = arguments()
     i = Stream(dut, "i")
     await start(dut, i.valid, dut.enable)
-    registers, done, bad = {}, [], []
+    registers: dict[str, int] = {}
+    done: list[int] = []
+    bad: list[int] = []
 
-    async def watch():
+    async def watch() -> None:
         while True:
             await RisingEdge(dut.clk)
             words = int(dut.words.value) if dut.load.value else 0
@@ -35,12 +38,13 @@ async def descriptors_arrive(dut, idle):
         words |= {"FORMAT": identity, "NEXT": alignment * random.getrandbits(20)} | change
         beats = beats_of(descriptor_image(words).ljust(alignment, b"\0"), config.bus_bytes)
         assert len(beats) == descriptor_beats(config)
-        done.clear(), bad.clear(), registers.clear()
+        for log in (done, bad, registers):
+            log.clear()
         dut.enable.value = 0
         sender = cocotb.start_soon(send(i, beats, idle))
         for _ in range(5):
             await RisingEdge(dut.clk)
-        assert not registers, "a beat was taken that was not asked for"
+        assert not registers, "a beat was accepted before it was enabled"
         dut.enable.value = 1
         await sender
         for _ in range(2):

@@ -1,6 +1,7 @@
-"""Queue: what goes in comes out in order; it holds as much as it says; a payload is there the cycle after."""
+"""Queue: payloads come out in order, the first in the cycle after it went in; it holds ``depth`` of them."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
@@ -11,7 +12,7 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def order_is_kept(dut, idle, stall):
+async def order_is_kept(dut: Any, idle: float, stall: float) -> None:
     width, _ = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
@@ -21,7 +22,7 @@ async def order_is_kept(dut, idle, stall):
 
 
 @cocotb.test()
-async def it_fills_up(dut):
+async def it_fills_up(dut: Any) -> None:
     width, depth = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
@@ -30,5 +31,5 @@ async def it_fills_up(dut):
         i.payload.value = n % (1 << width)
         await RisingEdge(dut.clk)
         assert bool(i.ready.value) == (n < depth)
-        assert bool(o.valid.value) == (n > 0), "a payload is offered the cycle after it was taken"
+        assert bool(o.valid.value) == (n > 0), "a payload is offered in the cycle after it was accepted"
         assert int(dut.level.value) == min(n, depth)

@@ -1,18 +1,19 @@
-"""Slice: what goes in comes out in order, one a cycle; it holds two; a payload is there the cycle after."""
+"""Slice: payloads come out in order, one a cycle, the first in the cycle after it went in; it holds two of them."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
 
-from sim.bench.streams import Stream, receive, send, start
+from sim.bench.streams import PERIOD_NS, Stream, receive, send, start
 from sim.tools.run import arguments
 
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def order_is_kept(dut, idle, stall):
+async def order_is_kept(dut: Any, idle: float, stall: float) -> None:
     width, = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
@@ -21,14 +22,14 @@ async def order_is_kept(dut, idle, stall):
     cocotb.start_soon(send(i, payloads, idle))
     assert await receive(o, len(payloads), stall, more=True) == payloads
     if not idle and not stall:
-        assert get_sim_time("ns") - before <= 10 * (len(payloads) + 2)
+        assert get_sim_time("ns") - before <= PERIOD_NS * (len(payloads) + 2)
     for _ in range(20):
         await RisingEdge(dut.clk)
         assert not o.valid.value
 
 
 @cocotb.test()
-async def it_fills_up(dut):
+async def it_fills_up(dut: Any) -> None:
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     i.valid.value = 1
@@ -36,4 +37,4 @@ async def it_fills_up(dut):
         i.payload.value = n
         await RisingEdge(dut.clk)
         assert bool(i.ready.value) == (n < 2)
-        assert bool(o.valid.value) == (n > 0), "a payload is offered the cycle after it was taken"
+        assert bool(o.valid.value) == (n > 0), "a payload is offered in the cycle after it was accepted"

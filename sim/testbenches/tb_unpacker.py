@@ -1,22 +1,23 @@
-"""Unpacker: bits are neither lost, moved nor delayed."""
+"""Unpacker: no bit is lost or moved, and a beat is accepted in every cycle."""
 
 import random
+from typing import Any
 
 import cocotb
 from cocotb.utils import get_sim_time
 
 from hw.payloads import packed_layout
-from sim.bench.streams import Stream, receive, send, start
+from sim.bench.streams import PERIOD_NS, Stream, receive, send, start
 from sim.tools.run import arguments
 
 
 @cocotb.test()
 @cocotb.parametrize(idle=[0.0, 0.5], stall=[0.0, 0.5])
-async def words_are_the_bits_of_the_beats(dut, idle, stall):
+async def words_are_the_bits_of_the_beats(dut: Any, idle: float, stall: float) -> None:
     beat_bits, word_bits, *_ = arguments()
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
-    for length in (300, 1, 2, 7, 8, 9, 10, 299):  # padding and what else a matrix leaves behind must be gone
+    for length in (300, 1, 2, 7, 8, 9, 10, 299):  # nothing of a matrix may be left in the next one
         beats = [random.getrandbits(beat_bits) for _ in range(length)]
         bits = sum(beat << n * beat_bits for n, beat in enumerate(beats))
         count = len(beats) * beat_bits // word_bits
@@ -26,5 +27,5 @@ async def words_are_the_bits_of_the_beats(dut, idle, stall):
         words = await receive(o, count, stall) if count else []
         await sender
         if idle == stall == 0:
-            assert (get_sim_time("ns") - began) / 10 <= len(beats) + 25, "a beat was not taken in every cycle"
+            assert (get_sim_time("ns") - began) / PERIOD_NS <= len(beats) + 25, "a beat was not accepted in every cycle"
         assert words == [bits >> n * word_bits & (1 << word_bits) - 1 for n in range(count)]
