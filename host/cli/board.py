@@ -83,8 +83,8 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     from host.measure import on_board
     from host.progress import work_progress
     from host.report.writer import finish
-    from host.rows.board import BoardRow
     from host.synth.bitstream import chosen
+    from host.tables.board import BoardRow
     from sim.board.board_device import BoardSimulation
 
     simulated = chosen(board)

@@ -80,7 +80,7 @@ def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]
             verify: Annotated[bool, typer.Option(help="Compare every stream with its digest.")] = True) -> None:
     """List the compressed tensors of a folder and verify them."""
     from host.compress.verify import inspect as inspect_model
-    from host.rows.tables import show
+    from host.tables.tables import show
 
     rows = inspect_model(folder, verify)
     show(str(folder), rows[0].columns(), rows, lambda row: row is rows[-2])

@@ -53,7 +53,7 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; by default
     from host.progress import work_progress
     from host.quality import quality as measure
     from host.report.writer import finish
-    from host.rows.quality import QualityRow
+    from host.tables.quality import QualityRow
 
     folder = report_folder("quality")
     opened = _opened(models)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from host.measure.layer import Job
-    from host.rows.layer import LayerRow
+    from host.tables.layer import LayerRow
 
 __all__ = ["bench_sim", "roofline", "sim", "sim_paper"]
 
@@ -108,7 +108,7 @@ def roofline(formats: Formats = ALL_FORMATS,
     from host.plots.roofline import measured_roofline
     from host.progress import work_progress
     from host.report.writer import finish, write
-    from host.rows.roofline import RooflineRow
+    from host.tables.roofline import RooflineRow
 
     chosen = names("memories", memories, "--memories 'ddr4-2400 hbm2'")
     for name in chosen:

@@ -50,7 +50,7 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     from host.plots.sweep import charts
     from host.progress import resumed_progress
     from host.report.writer import finish
-    from host.rows.tables import markdown
+    from host.tables.tables import markdown
     from sim.tools.toolchain import require
 
     chosen = tuple(PRESETS) if models is None else names("models", models, _MODELS)

@@ -16,8 +16,8 @@ __all__ = ["area", "pnr", "registers", "verilog"]
 
 def registers() -> None:
     """Print the register map, as Markdown."""
-    from host.rows.registers import RegisterRow
-    from host.rows.tables import markdown
+    from host.tables.registers import RegisterRow
+    from host.tables.tables import markdown
     from hw.engine.registers import REGISTERS
 
     rows = [RegisterRow(offset=f"{register.offset:#04x}", name=register.name, access=register.access, doc=register.doc)

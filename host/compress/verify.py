@@ -4,7 +4,7 @@ from math import prod
 from pathlib import Path
 
 from host.checkpoint.container import open_compressed
-from host.rows.tensor import TensorRow
+from host.tables.tensor import TensorRow
 
 __all__ = ["inspect"]
 

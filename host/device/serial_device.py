@@ -15,7 +15,7 @@ import serial
 
 from host.device.device import DeviceError
 from host.errors import UserError
-from hw.boards.system import BAUD
+from hw.boards.board_system import BAUD
 from hw.engine.registers import OFFSETS, Status
 from hw.link.protocol import (
     IDENTITY,

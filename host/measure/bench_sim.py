@@ -10,7 +10,7 @@ from golden.spec import parse_format
 from host.device.arena import Loaded, memory_needed
 from host.device.device import DeviceError
 from host.device.driver import Driver, Product
-from host.rows.bench import SimulatorRow
+from host.tables.bench import SimulatorRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import SimDevice, SimulatedDevice
 from sim.device.native_device import NativeDevice

@@ -22,8 +22,8 @@ from host.errors import UserError
 from host.measure.models import INPUTS
 from host.packing.image import StoredMatrix
 from host.progress import Update, no_progress
-from host.rows.causes import CAUSES
-from host.rows.layer import LayerRow
+from host.tables.causes import CAUSES
+from host.tables.layer import LayerRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import SimulatedDevice, open_device
 from sim.dram.presets import Dram

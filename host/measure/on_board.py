@@ -14,9 +14,9 @@ from host.device.serial_device import SerialDevice
 from host.errors import UserError
 from host.measure.layer import SIGMA, Matrix, prepared
 from host.progress import Update
-from host.rows.board import BoardRow
-from host.rows.causes import CAUSES
-from hw.boards.system import engine_config
+from host.tables.board import BoardRow
+from host.tables.causes import CAUSES
+from hw.boards.board_system import engine_config
 from hw.engine.registers import ID, OFFSETS, identity
 from hw.sdram.part import DATA_BITS
 

@@ -1,6 +1,6 @@
 """What the paper's authors measured (arXiv 2410.10714, the FPGA experiment), at 64 bytes a cycle from DDR."""
 
-from host.rows.layer import LayerRow, PaperRow
+from host.tables.layer import LayerRow, PaperRow
 
 __all__ = ["CYCLES", "SPEEDUP", "beside_published"]
 

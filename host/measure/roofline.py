@@ -14,7 +14,7 @@ from golden.spec import parse_format
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver
 from host.progress import Update
-from host.rows.roofline import RooflineRow
+from host.tables.roofline import RooflineRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import open_device
 from sim.device.memory_rate import sequential_rate

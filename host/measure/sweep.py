@@ -20,9 +20,9 @@ from host.measure.models import ModelShape
 from host.measure.sweep_point import Point, Result, predicted
 from host.measure.sweep_workers import Runner, sources
 from host.progress import Update
-from host.rows.causes import CAUSES
-from host.rows.rows import Column
-from host.rows.sweep import SweepRow
+from host.tables.causes import CAUSES
+from host.tables.row import Column
+from host.tables.sweep import SweepRow
 from sim.dram.presets import Dram, preset
 
 __all__ = ["Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from host.plots.style import clean, new_figure, styles
-from host.rows.area import AreaRow
+from host.tables.area import AreaRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.plots.style import COLOURS, LINES, MARKERS, clean, new_figure
-from host.rows.quality import ExploreRow, QualityRow
+from host.tables.quality import ExploreRow, QualityRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

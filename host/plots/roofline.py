@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from golden.spec import parse_format
 from host.plots.style import clean, new_figure, numbered, styles
-from host.rows.roofline import RooflineRow
-from host.rows.sweep import SweepRow
+from host.tables.roofline import RooflineRow
+from host.tables.sweep import SweepRow
 from sim.dram.presets import preset
 
 if TYPE_CHECKING:

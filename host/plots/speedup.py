@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from host.plots.style import byte_limit, clean, new_figure, styles
-from host.rows.layer import LayerRow
+from host.tables.layer import LayerRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

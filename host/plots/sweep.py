@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from host.measure.published import SPEEDUP
 from host.plots.roofline import sweep_roofline
 from host.plots.style import byte_limit, clean, new_figure, numbered, styles
-from host.rows.causes import CAUSES
-from host.rows.sweep import SweepRow
+from host.tables.causes import CAUSES
+from host.tables.sweep import SweepRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

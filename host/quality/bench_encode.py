@@ -11,7 +11,7 @@ from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.encoder import Mode, encode
 from host.encoder.kernel import build
 from host.quality.quality import SIGMA
-from host.rows.bench import EncoderRow
+from host.tables.bench import EncoderRow
 
 __all__ = ["bench_encode", "pass_operations", "peak"]
 

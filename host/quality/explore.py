@@ -11,7 +11,7 @@ from host.encoder.encoder import Mode, encode
 from host.errors import UserError
 from host.packing import decode
 from host.quality.quality import SIGMA, sampled_matrix
-from host.rows.quality import ExploreRow
+from host.tables.quality import ExploreRow
 
 __all__ = ["candidates", "explore", "gaussian_weights", "real_weights"]
 

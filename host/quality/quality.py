@@ -11,7 +11,7 @@ from host.encoder.encoder import encode
 from host.errors import UserError
 from host.packing import decode
 from host.quality.controls import CONTROLS
-from host.rows.quality import QualityRow
+from host.tables.quality import QualityRow
 
 __all__ = ["SIGMA", "matrices", "quality", "sampled_matrix"]
 

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from host.report.kinds import SOURCES, Kind, Part
 from host.report.reader import Report
 from host.report.tiles import Tile, exactness, tiles
-from host.rows.rows import Column
-from host.rows.tables import cells
+from host.tables.row import Column
+from host.tables.tables import cells
 
 __all__ = ["Section", "page", "section"]
 

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from host.rows.area import AreaRow
-from host.rows.bench import EncoderRow, SimulatorRow
-from host.rows.board import BoardRow
-from host.rows.layer import LayerRow, PaperRow
-from host.rows.placed import BitstreamRow, PnrRow
-from host.rows.quality import ExploreRow, QualityRow
-from host.rows.roofline import RooflineRow
-from host.rows.rows import Column
-from host.rows.sweep import SweepRow
+from host.tables.area import AreaRow
+from host.tables.bench import EncoderRow, SimulatorRow
+from host.tables.board import BoardRow
+from host.tables.layer import LayerRow, PaperRow
+from host.tables.placed import BitstreamRow, PnrRow
+from host.tables.quality import ExploreRow, QualityRow
+from host.tables.roofline import RooflineRow
+from host.tables.row import Column
+from host.tables.sweep import SweepRow
 
 __all__ = ["KINDS", "SOURCES", "Kind", "Part", "kind_of"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from host.errors import CheckError
 from host.plots.style import save
 from host.report.environment import environment
-from host.rows.rows import Row
-from host.rows.tables import markdown, show
+from host.tables.row import Row
+from host.tables.tables import markdown, show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from host.errors import choose
 from host.progress import Update
-from host.rows.area import AreaRow
+from host.tables.area import AreaRow
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS
 from hw.engine.engine import Engine

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from golden.spec import WeightFormat
 from host.errors import UserError, choose
-from host.rows.placed import BitstreamRow
 from host.synth.place_and_route import outcome, tool
+from host.tables.placed import BitstreamRow
 from hw.boards import BOARDS
 from hw.boards.board import Board
 from hw.boards.top import BoardTop

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from host.errors import UserError, choose
-from host.rows.placed import PlacedRow, PnrRow
+from host.tables.placed import PlacedRow, PnrRow
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
 from hw.engine.engine import Engine
 from hw.flow import nextpnr
@@ -70,7 +70,7 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> P
 
 
 def outcome(report: nextpnr.Report, synthesis: Synthesis, target: Ecp5, seed: int) -> dict[str, Any]:
-    """Return the fields that :class:`~host.rows.placed.PlacedRow` has of a placed and routed netlist."""
+    """Return the fields that :class:`~host.tables.placed.PlacedRow` has of a placed and routed netlist."""
     used = report.used
     return {
         "target_mhz": target.target_mhz, "fmax_mhz": report.fmax_mhz, "lut4": used["TRELLIS_COMB"],

@@ -25,7 +25,7 @@ class Board:
         Device as nextpnr names it. Its target clock is the clock of the design and of the SDRAM.
     leds : tuple of (str, int, str)
         Resource, its number, and its subsignal ("" when it has none) of each LED, in the order of
-        :data:`hw.boards.system.LEDS`.
+        :data:`hw.boards.board_system.LEDS`.
     """
 
     name: str

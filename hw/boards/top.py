@@ -1,4 +1,4 @@
-"""The top of a bitstream: clocks and pads of an ECP5 board around :class:`~hw.boards.system.BoardSystem`."""
+"""The top of a bitstream: clocks and pads of an ECP5 board around :class:`~hw.boards.board_system.BoardSystem`."""
 
 from fractions import Fraction
 from typing import Any
@@ -10,7 +10,7 @@ from amaranth.lib.io import Buffer, Direction, FFBuffer
 
 from golden.spec import WeightFormat
 from hw.boards.board import Board
-from hw.boards.system import BAUD, BoardSystem
+from hw.boards.board_system import BAUD, BoardSystem
 from hw.sdram.pins import CLOCK_LAG, SdramPads
 
 __all__ = ["BoardTop", "pll_parameters"]

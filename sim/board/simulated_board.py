@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.spec import WeightFormat
-from hw.boards.system import LEDS, BoardSystem
+from hw.boards.board_system import LEDS, BoardSystem
 from hw.sdram.part import SdramPart
 from sim.board.sdram_board import SolderedSdram
 
@@ -29,7 +29,7 @@ class SimulatedBoard(wiring.Component):
     rx, tx : In(1), Out(1)
         The serial line, 1 when idle.
     leds : Out(4)
-        See :data:`hw.boards.system.LEDS`.
+        See :data:`hw.boards.board_system.LEDS`.
     """
 
     def __init__(self, fmt: WeightFormat, part: SdramPart, clock_hz: int, baud: int):

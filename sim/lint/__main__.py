@@ -13,7 +13,7 @@ from golden.spec import FORMATS, SEEDLM4
 from golden.tree import BUILD
 from hw.boards import BOARDS
 from hw.boards.board import Board
-from hw.boards.system import engine_config
+from hw.boards.board_system import engine_config
 from hw.boards.top import BoardTop
 from hw.config import EngineConfig
 from hw.engine.pins import EnginePins

@@ -8,7 +8,7 @@ import pytest
 from golden.spec import parse_format
 from host.plots.style import save
 from host.plots.sweep import cycles_by_cause, speedup_by_model
-from host.rows.sweep import SweepRow
+from host.tables.sweep import SweepRow
 from sim.dram.presets import preset
 from tests.host.made_up import leave, partial_row
 

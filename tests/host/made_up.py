@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from host.rows.rows import Row
+from host.tables.row import Row
 
 R = TypeVar("R", bound=Row)
 

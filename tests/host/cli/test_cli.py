@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from golden.tree import ROOT
 from host import folders
 from host.cli import main as cli
-from host.rows.layer import LayerRow
+from host.tables.layer import LayerRow
 
 SHAPES = {"self_attn.q_proj": (16, 16), "self_attn.k_proj": (8, 16), "self_attn.v_proj": (8, 16),
           "self_attn.o_proj": (16, 16), "mlp.gate_proj": (32, 16), "mlp.up_proj": (32, 16), "mlp.down_proj": (16, 32)}

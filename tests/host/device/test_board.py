@@ -21,7 +21,7 @@ from host.device.device import DeviceError
 from host.device.driver import Driver
 from host.device.serial_device import SerialDevice, open_serial
 from host.errors import UserError
-from hw.boards.system import engine_config
+from hw.boards.board_system import engine_config
 from hw.engine.registers import OFFSETS, START, Status
 from hw.link.protocol import LinkCommand
 from hw.sdram.part import MT48LC16M16A2_75

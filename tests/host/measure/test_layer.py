@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from golden import fp16
 from host.measure.layer import Job, Matrix, gaussian_matrices, layer_matrices, simulate
-from host.rows.causes import CAUSES
+from host.tables.causes import CAUSES
 
 HIDDEN, FFN, KV = 48, 96, 16
 SHAPES = {"q_proj": (HIDDEN, HIDDEN), "k_proj": (KV, HIDDEN), "v_proj": (KV, HIDDEN), "o_proj": (HIDDEN, HIDDEN),

@@ -24,7 +24,7 @@ from host.measure.models import PRESETS, ModelShape
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.measure.sweep_point import Point, Result, measured, predicted
 from host.measure.sweep_workers import Runner, cluster, processes
-from host.rows.causes import CAUSES
+from host.tables.causes import CAUSES
 from sim.dram.presets import preset
 from sim.tools.errors import ToolError
 

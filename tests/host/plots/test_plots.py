@@ -16,10 +16,10 @@ from host.plots.roofline import measured_roofline, sweep_roofline
 from host.plots.speedup import speedup_chart
 from host.plots.style import byte_limit, numbered, save, styles
 from host.plots.sweep import charts, cycles_by_cause, speedup_by_model, tokens_by_model
-from host.rows.area import AreaRow
-from host.rows.layer import LayerRow
-from host.rows.roofline import RooflineRow
-from host.rows.sweep import SweepRow
+from host.tables.area import AreaRow
+from host.tables.layer import LayerRow
+from host.tables.roofline import RooflineRow
+from host.tables.sweep import SweepRow
 from tests.host.made_up import partial_row
 
 WHITE = "#ffffff"

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from host.errors import CheckError
 from host.report.environment import environment
 from host.report.writer import finish, write
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 
 class MadeUpRow(Row):

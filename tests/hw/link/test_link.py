@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from hw.boards import BOARDS
-from hw.boards.system import BAUD
+from hw.boards.board_system import BAUD
 from hw.link.decoder import RequestDecoder
 from hw.link.identity import Identity
 from hw.link.link import Link

@@ -1,6 +1,6 @@
 """Rows of ``host area``: a block of an engine, or a whole engine, as synthesised."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["AreaRow"]
 

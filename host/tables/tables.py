@@ -8,7 +8,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from host.rows.rows import Column, Row
+from host.tables.row import Column, Row
 
 __all__ = ["cells", "markdown", "show"]
 
@@ -23,7 +23,7 @@ def cells(record: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
 
 
 def markdown(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> str:
-    """Return a Markdown table of records, as :meth:`~host.rows.rows.Row.record` gives them."""
+    """Return a Markdown table of records, as :meth:`~host.tables.row.Row.record` gives them."""
     lines = ["| " + " | ".join(column.heading for column in columns) + " |",
              "|" + "|".join("---:" if column.spec else "---" for column in columns) + "|"]
     lines += ["| " + " | ".join(cells(record, columns)) + " |" for record in records]

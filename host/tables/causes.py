@@ -6,7 +6,7 @@ Every cycle belongs to exactly one class, so their counts add up to the cycles o
 from dataclasses import MISSING, dataclass
 from typing import Any
 
-from host.rows.rows import column
+from host.tables.row import column
 
 __all__ = ["CAUSES", "Cause", "cause"]
 

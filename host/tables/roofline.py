@@ -1,6 +1,6 @@
 """Rows of ``host roofline``: an engine on a memory, both in steady state."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["RooflineRow"]
 

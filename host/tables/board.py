@@ -1,7 +1,7 @@
 """Rows of ``host run`` and ``host run-simulated``: a product on a board."""
 
-from host.rows.causes import cause
-from host.rows.rows import Row, column
+from host.tables.causes import cause
+from host.tables.row import Row, column
 
 __all__ = ["BoardRow"]
 

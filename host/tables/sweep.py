@@ -1,7 +1,7 @@
 """Rows of ``host sweep``: a layer, a matrix or a whole model, in one format, on one memory."""
 
-from host.rows.causes import cause
-from host.rows.rows import Row, column
+from host.tables.causes import cause
+from host.tables.row import Row, column
 
 __all__ = ["SweepRow"]
 

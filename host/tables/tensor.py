@@ -1,6 +1,6 @@
 """Rows of ``host inspect``: a compressed tensor."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["TensorRow"]
 

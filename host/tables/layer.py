@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from host.rows.causes import cause
-from host.rows.rows import Row, column
+from host.tables.causes import cause
+from host.tables.row import Row, column
 
 __all__ = ["LayerRow", "PaperRow"]
 

@@ -8,18 +8,18 @@ from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import pytest
 
-import host.rows
+import host.tables
 from golden.tree import ROOT
-from host.rows.area import AreaRow
-from host.rows.bench import EncoderRow, SimulatorRow
-from host.rows.board import BoardRow
-from host.rows.causes import CAUSES
-from host.rows.layer import LayerRow, PaperRow
-from host.rows.placed import BitstreamRow, PnrRow
-from host.rows.roofline import RooflineRow
-from host.rows.rows import Column, Row, column
-from host.rows.sweep import SweepRow
-from host.rows.tables import cells, markdown, show
+from host.tables.area import AreaRow
+from host.tables.bench import EncoderRow, SimulatorRow
+from host.tables.board import BoardRow
+from host.tables.causes import CAUSES
+from host.tables.layer import LayerRow, PaperRow
+from host.tables.placed import BitstreamRow, PnrRow
+from host.tables.roofline import RooflineRow
+from host.tables.row import Column, Row, column
+from host.tables.sweep import SweepRow
+from host.tables.tables import cells, markdown, show
 from hw.engine.counters import Counters
 
 
@@ -43,8 +43,8 @@ ROWS = [MadeUpRow(matrix="q_proj", cycles=12345, speedup=3.984, bit_exact=True),
 
 def kinds() -> Iterator[type[Row]]:
     """The class of every report's rows."""
-    for module in pkgutil.iter_modules(host.rows.__path__):
-        found = importlib.import_module(f"host.rows.{module.name}")
+    for module in pkgutil.iter_modules(host.tables.__path__):
+        found = importlib.import_module(f"host.tables.{module.name}")
         yield from (kind for kind in vars(found).values() if isinstance(kind, type) and issubclass(kind, Row)
                     and kind.__module__ == found.__name__ and kind.VIEW)
 

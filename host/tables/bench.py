@@ -1,6 +1,6 @@
 """Rows of ``host bench-sim`` and ``host bench-encode``: speeds of the simulators and of the encoder on this machine."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["EncoderRow", "SimulatorRow"]
 

@@ -1,6 +1,6 @@
 """Rows of ``host quality`` and ``host explore``: what compression costs in accuracy."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["ExploreRow", "QualityRow"]
 

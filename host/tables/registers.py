@@ -1,6 +1,6 @@
 """Rows of ``host registers``: the register map."""
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["RegisterRow"]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from host.rows.rows import Row, column
+from host.tables.row import Row, column
 
 __all__ = ["BitstreamRow", "PlacedRow", "PnrRow"]
 
