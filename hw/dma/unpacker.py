@@ -46,7 +46,10 @@ def unpacker_latency(beat_bits: int, word_bits: int, slices: int = 0) -> int:
 
 
 def unpacker_room(beat_bits: int, word_bits: int, slices: int = 0) -> int:
-    """Words that the unpacker can hold while none is accepted."""
+    """Words, at most, that the unpacker holds while none is accepted.
+
+    A beat that completes no word leaves an empty step, which is not filled later because all steps advance together.
+    """
     steps = _steps(beat_bits, word_bits)
     return steps and steps + slices * StreamSlice.room
 

@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
+from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image, descriptor_latency
 from sim.bench.streams import Stream, beats_of, send, start
 from sim.tools.run import arguments
 
@@ -52,3 +52,25 @@ async def descriptors_arrive(dut: Any, idle: float) -> None:
         assert registers == words
         assert sum(done) == 1
         assert sum(bad) == (words["FORMAT"] != identity or words["NEXT"] % alignment != 0)
+
+
+@cocotb.test()
+async def latency_is_as_published(dut: Any) -> None:
+    """From a beat to the report of what is wrong with it; the word is valid in the cycle before."""
+    config, identity = arguments()
+    i = Stream(dut, "i")
+    await start(dut, i.valid, dut.enable)
+    dut.enable.value = 1
+    words = dict.fromkeys(WORDS, 0) | {"NEXT": 1, "FORMAT": identity}
+    beats = beats_of(descriptor_image(words).ljust(descriptor_alignment(config), b"\0"), config.bus_bytes)
+    i.valid.value, i.payload.value = 1, beats[0]
+    loaded, bad = [], []
+    for cycle in range(descriptor_latency(config) + 3):
+        await RisingEdge(dut.clk)
+        i.valid.value = 0  # the beat is accepted at the first edge
+        if int(dut.load.value) & 1:
+            loaded.append(cycle)
+        if dut.bad.value:
+            bad.append(cycle)
+    assert loaded == [descriptor_latency(config) - 1]
+    assert bad == [descriptor_latency(config)]

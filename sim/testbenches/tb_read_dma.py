@@ -9,6 +9,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.config import EngineConfig
+from hw.dma.read import REQUEST_LATENCY, read_latency
 from hw.parts.axi import BURST_BYTES, AXI4ReadSignature, Burst, Resp, beat_size
 from hw.payloads import Destination, packed_layout, region_layout
 from sim.bench.streams import Stream, cycles, send, start
@@ -78,6 +79,7 @@ class Sinks:
         self.last: list[int] = []
         self._streams = {to: Stream(dut, to.name.lower()) for to in Destination}
         self._dut = dut
+        self.weights = self._streams[Destination.WEIGHTS]
         self.readies = [sink.ready for sink in self._streams.values()]
 
     async def run(self) -> None:
@@ -138,6 +140,24 @@ async def regions_are_read_once_and_in_order(dut: Any, idle: float, stall: float
     if idle == stall == 0:
         assert slave.most == config.outstanding, "fewer bursts outstanding than allowed"
     assert max(slave.lengths) == config.burst_beats
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
+async def latencies_are_as_published(dut: Any) -> None:
+    """From a region to its request, and from a beat on the bus to its stream."""
+    config, slave, sinks = await _connect(dut, 3, 0.0, 0.0)
+    await send(Stream(dut, "i"), [_region(config, 0, 4, Destination.WEIGHTS)])
+    requested: list[int] = []
+    received: list[int] = []
+    delivered: list[int] = []
+    for cycle in range(1, 30):
+        await RisingEdge(dut.clk)
+        for log, stream in ((requested, slave.ar), (received, slave.r), (delivered, sinks.weights)):
+            if stream.valid.value and stream.ready.value:
+                log.append(cycle)
+    assert requested == [REQUEST_LATENCY]
+    assert len(received) == 4
+    assert delivered == [cycle + read_latency(config) for cycle in received]
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -7,6 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
 
+from hw.parts.stream_slice import StreamSlice
 from sim.bench.streams import PERIOD_NS, Stream, receive, send, start
 from sim.tools.run import arguments
 
@@ -36,5 +37,5 @@ async def it_fills_up(dut: Any) -> None:
     for n in range(5):
         i.payload.value = n
         await RisingEdge(dut.clk)
-        assert bool(i.ready.value) == (n < 2)
-        assert bool(o.valid.value) == (n > 0), "a payload is offered in the cycle after it was accepted"
+        assert bool(i.ready.value) == (n < StreamSlice.room)
+        assert bool(o.valid.value) == (n >= StreamSlice.latency), "a payload is not offered in time"

@@ -4,8 +4,10 @@ import random
 from typing import Any
 
 import cocotb
+from cocotb.triggers import RisingEdge
 from cocotb.utils import get_sim_time
 
+from hw.dma.unpacker import unpacker_latency, unpacker_room
 from hw.payloads import packed_layout
 from sim.bench.streams import PERIOD_NS, Stream, receive, send, start
 from sim.tools.run import arguments
@@ -29,3 +31,19 @@ async def words_are_the_bits_of_the_beats(dut: Any, idle: float, stall: float) -
         if idle == stall == 0:
             assert (get_sim_time("ns") - began) / PERIOD_NS <= len(beats) + 25, "a beat was not accepted in every cycle"
         assert words == [bits >> n * word_bits & (1 << word_bits) - 1 for n in range(count)]
+
+
+@cocotb.test()
+async def latency_and_room_are_as_published(dut: Any) -> None:
+    """Nobody accepts a word: the first is offered in time, and no more words are received than there is room for."""
+    (beat_bits, word_bits, *_), beats, offered = arguments(), 0, None
+    i, o = Stream(dut, "i"), Stream(dut, "o")
+    await start(dut, i.valid, o.ready)
+    i.valid.value, i.payload.value = 1, 0
+    for cycle in range(40):
+        await RisingEdge(dut.clk)
+        if (beats + 1) * beat_bits >= word_bits and offered is None:
+            offered = cycle + unpacker_latency(*arguments())
+        assert bool(o.valid.value) == (offered is not None and cycle >= offered)
+        beats += bool(i.ready.value)
+    assert beats * beat_bits // word_bits <= unpacker_room(*arguments())

@@ -9,7 +9,7 @@ from cocotb.queue import Queue
 from cocotb.triggers import RisingEdge, with_timeout
 
 from hw.config import EngineConfig
-from hw.dma.write import PENDING
+from hw.dma.write import PENDING, WRITE_LATENCY
 from hw.parts.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
 from hw.payloads import result_layout
 from sim.bench.streams import Stream, cycles, send, start
@@ -126,6 +126,18 @@ async def results_land_in_place(dut: Any, idle: float, flush: int) -> None:
         assert len(slave.lengths) <= sum(-(-4 * count // size) // slave.config.write_beats + 2 for _, count in regions)
     await cycles(dut, 3)
     assert dut.idle.value
+
+
+@cocotb.test()
+async def latency_is_as_published(dut: Any) -> None:
+    """From the last result of a burst to its address and its first beat."""
+    slave = await _connect(dut, 0.0)
+    await send(Stream(dut, "bases"), [0])
+    await cycles(dut, 3)
+    await send(Stream(dut, "i"), [result_layout().const({"result": 1, "last": 1}).as_bits()])
+    for cycle in range(1, WRITE_LATENCY + 1):
+        await RisingEdge(dut.clk)
+        assert bool(slave.aw.valid.value) == bool(slave.w.valid.value) == (cycle == WRITE_LATENCY)
 
 
 @cocotb.test()

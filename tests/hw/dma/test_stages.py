@@ -19,6 +19,7 @@ CASES = [
     (ReadDma, small(SEEDLM4, 256, **ECP5)),
     *((WriteDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
     *((DescriptorReader, small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
+    (DescriptorReader, small(SEEDLM4, 64, **ECP5), 0x1234567),
 ]
 
 
