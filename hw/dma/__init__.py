@@ -1,1 +1,1 @@
-"""DMA: regions of memory read and results written over AXI4, descriptors, and beats cut into words."""
+"""DMA: regions read in bursts that keep the 4 KB rule, results written, beats cut into words, and descriptors."""
