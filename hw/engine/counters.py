@@ -1,45 +1,61 @@
 """Performance counters of a run: where its cycles went, and what crossed the bus.
 
-Every cycle of a run is one of five, and ``beats + starved + refresh + stalled + drain == cycles``: a beat came, the
-engine waited for memory, for memory's refresh, memory waited for the engine, or, after the last beat, the pipeline
-drained and the results were written. Counts are a cycle late.
+Every cycle of a run belongs to one of the five classes of :mod:`hw.engine.cycle_classes`:
+``beats + starved + refresh + stalled + drain == cycles``.
+
+Latency: a counter shows an event two cycles after the cycle in which it happened. Rate: one event of each kind a cycle.
 """
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Counters"]
+from hw.engine.cycle_classes import CYCLE_CLASSES, WAITING
+
+__all__ = ["COUNTERS", "Counters"]
+
+COUNTERS = {
+    "cycles": "Cycles from the start of the run to its end: the sum of BEATS, "
+              f"{', '.join(name.upper() for name in list(WAITING)[:-1])} and {list(WAITING)[-1].upper()}.",
+    **WAITING,
+    "beats": CYCLE_CLASSES["beats"],
+    "bytes_read": "Bytes that the engine read in the run, modulo 2**32.",
+    "bytes_written": "Bytes that the engine wrote in the run, modulo 2**32; a beat counts whole.",
+}
+"""What each counter counts, by name, in the order of the registers."""
 
 
 class Counters(wiring.Component):
-    """Event counters, cleared when a run starts and held when it ends.
+    """Event counters, which are cleared when a run starts and keep their values when it ends.
 
     Parameters
     ----------
     bus_bytes : int
+        Bytes of a beat.
 
     Members
     -------
     start : In(1)
+        Strobe: a run starts in the next cycle.
     busy : In(1)
         A run is under way.
     reading : In(1)
-        Beats are still due.
+        The last beat of the run has not come yet.
     refreshing : In(1)
-        The memory gives no beat as it refreshes itself.
-    read_valid, read_ready, write_beat : In(1)
-        Handshakes of the bus.
-    cycles, starved, refresh, stalled, drain, beats, bytes_read, bytes_written : Out(32)
+        Memory delivers no beat because it refreshes itself.
+    read_valid, read_ready : In(1)
+        Handshake of the bus's R channel.
+    write_beat : In(1)
+        Strobe: a beat is written.
+    <name> : Out(32) for each name of :data:`COUNTERS`
     """
 
-    def __init__(self, bus_bytes):
+    def __init__(self, bus_bytes: int):
         self._bus_bytes = bus_bytes
         inputs = ("start", "busy", "reading", "refreshing", "read_valid", "read_ready", "write_beat")
-        outputs = ("cycles", "starved", "refresh", "stalled", "drain", "beats", "bytes_read", "bytes_written")
-        super().__init__({**{name: In(1) for name in inputs}, **{name: Out(32) for name in outputs}})
+        super().__init__({**{name: In(1) for name in inputs}, **{name: Out(32) for name in COUNTERS}})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         waiting = self.busy & ~self.read_valid & self.reading
         amounts = (

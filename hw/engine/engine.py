@@ -1,4 +1,4 @@
-"""The engine: matrix-vector products out of memory, over AXI4.
+"""The engine: multiplies matrices in memory by vectors in memory, over AXI4.
 
     AXI4 read --> read DMA --> activations
                     |  |            v
@@ -8,11 +8,17 @@
                                                                  |
     AXI4 write <-- write DMA <-----------------------------------'
 
-The int4 control is this same engine with other lanes; the FP16 baseline too, without the align stage.
+The engines for int4 and FP16 are this one with other lanes; that for FP16 has no align stage.
+
+Latency: that of the stages, which :mod:`hw.engine.latency` adds up. Rate: one beat of the memory bus a cycle, which is
+as much as the bus can deliver, unless refreshes, writes or groups of rows shorter than the lanes' pipeline intervene.
 """
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal
-from amaranth.lib import wiring
+from collections.abc import Callable
+from functools import partial
+
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.activations.activations import Activations
@@ -22,10 +28,10 @@ from hw.dma.descriptor import WORDS, DescriptorReader, descriptor_latency
 from hw.dma.read import ReadDma
 from hw.dma.unpacker import Unpacker
 from hw.dma.write import WriteDma
-from hw.engine.counters import Counters
+from hw.engine.counters import COUNTERS, Counters
 from hw.engine.registers import ADDR_BITS, ID, RegisterFile, Status, identity
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
-from hw.engine.supervisor import CAUSES, Supervisor
+from hw.engine.supervisor import ERRORS, Supervisor
 from hw.lanes.join import Join
 from hw.lanes.lanes import lane
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature
@@ -36,6 +42,8 @@ from hw.results.results import Results
 
 __all__ = ["Engine"]
 
+_Stage = Callable[[str, wiring.Component], wiring.Component]
+"""Adds a component to the engine under a name, as :meth:`Engine._stage` does."""
 
 
 class Engine(wiring.Component):
@@ -50,11 +58,12 @@ class Engine(wiring.Component):
     axi : Out(AXI4Signature)
         To memory.
     axil : In(AXI4LiteSignature)
-        Registers, see :mod:`hw.engine.registers`.
+        To the registers, see :mod:`hw.engine.registers`.
     irq : Out(1)
         High from the end of a run to the start of the next.
     refreshing : In(1)
-        Memory gives no beat as it refreshes itself; for the counters alone, and 0 where it does not tell.
+        Memory delivers no beat because it refreshes itself. Only the counters use it; 0 where memory does not report
+        it.
     """
 
     def __init__(self, config: EngineConfig):
@@ -66,7 +75,7 @@ class Engine(wiring.Component):
             "refreshing": In(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         m.submodules.registers = registers = RegisterFile()
@@ -75,69 +84,50 @@ class Engine(wiring.Component):
         m.submodules.counters = counters = Counters(config.bus_bytes)
         m.submodules.read_dma = read_dma = ReadDma(config)
         m.submodules.write_dma = write_dma = WriteDma(config)
-
-        def stage(name, component):
-            """A submodule that an error puts back to its reset state, by a register of its own: one net to them all
-            would be the slowest."""
-            reset = own_copy(m, ResetSignal() | supervisor.abort, f"reset_{name}", config.pipelining.apart)
-            m.domains += ClockDomain(name, local=True)
-            m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
-            m.submodules[name] = DomainRenamer(name)(component)
-            return component
-
+        stage = partial(self._stage, m, supervisor.abort)
         descriptor = stage("descriptor", DescriptorReader(config, identity(config)))
         bases = stage("bases", StreamQueue(config.addr_bits, IN_FLIGHT))
+        activations, results = self._datapath(m, stage, read_dma.weights)
+        jobs = stage("jobs", StreamQueue(job_layout(config), 2))
+
         wiring.connect(m, sequencer.regions, read_dma.i)
         wiring.connect(m, read_dma.descriptor, descriptor.i)
         wiring.connect(m, sequencer.bases, bases.i)
         wiring.connect(m, bases.o, write_dma.bases)
-        activations, results = self._datapath(m, stage, read_dma.weights)
-        jobs = stage("jobs", StreamQueue(job_layout(config), 2))
         wiring.connect(m, sequencer.jobs, jobs.i)
         wiring.connect(m, jobs.o, activations.jobs)
         wiring.connect(m, read_dma.activations, activations.i)
         wiring.connect(m, results.o, write_dma.i)
-
         self._bus(m, read_dma, write_dma)
-        wiring.connect(m, wiring.flipped(self.axil), registers.axil)
+
+        self._sequence(m, registers, sequencer, descriptor)
         m.d.comb += [
-            self.irq.eq(sequencer.done),
-            sequencer.request.eq(registers.start),
-            *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower()))
-              for name in WORDS if name != "FORMAT"),
-            sequencer.fetched.eq(descriptor.done),
             sequencer.written.eq(write_dma.done),
-            sequencer.all_read.eq(read_dma.idle),
-            sequencer.abort.eq(supervisor.abort),
-            sequencer.expired.eq(supervisor.expired),
-            descriptor.enable.eq(sequencer.fetching),
-            registers.words.eq(descriptor.words),
-            registers.load.eq(descriptor.load),
-            read_dma.abort.eq(supervisor.abort),
-            write_dma.abort.eq(supervisor.abort),
-            write_dma.flush.eq(sequencer.asked & read_dma.ending),
-        ]
-        descriptor_addr = delayed(m, read_dma.beat_addr, descriptor_latency(config), "descriptor_addr", reset_less=True)
-        m.d.comb += [
-            supervisor.start.eq(sequencer.start),
-            supervisor.busy.eq(sequencer.busy),
-            supervisor.read_error.eq(read_dma.error),
-            supervisor.write_error.eq(write_dma.error),
+            sequencer.read_idle.eq(read_dma.idle),
+            write_dma.flush.eq(sequencer.all_requested & read_dma.ending),
             supervisor.not_finite.eq(activations.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
-            supervisor.read_addr.eq(read_dma.addr),
-            supervisor.descriptor_addr.eq(descriptor_addr),
-            supervisor.vector_addr.eq(delayed(m, descriptor_addr, exponent_latency(config) - descriptor_latency(config),
-                                              "vector_addr", reset_less=True)),
-            supervisor.write_addr.eq(write_dma.addr),
             supervisor.limit.eq(registers.watchdog),
-            supervisor.quiet.eq(read_dma.idle & write_dma.idle),
         ]
-        self._observe(m, registers, sequencer, supervisor, counters)
+        self._supervise(m, sequencer, supervisor, read_dma, write_dma)
+        self._count(m, registers, sequencer, supervisor, counters)
+        self._report(m, registers, sequencer, supervisor)
         return m
 
-    def _datapath(self, m, stage, weights):
-        """From weights to results, which are returned, with the path of the activations."""
+    def _stage(self, m: Module, abort: Value, name: str, component: wiring.Component) -> wiring.Component:
+        """Add a submodule that ``abort`` resets, and return it.
+
+        Each such submodule holds its reset in a register of its own, because one net to all of them would be the
+        slowest of the engine.
+        """
+        reset = own_copy(m, ResetSignal() | abort, f"reset_{name}", self._config.pipelining.apart)
+        m.domains += ClockDomain(name, local=True)
+        m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
+        m.submodules[name] = DomainRenamer(name)(component)
+        return component
+
+    def _datapath(self, m: Module, stage: _Stage, weights: stream.Interface) -> tuple[Activations, Results]:
+        """Add everything from the beats of ``weights`` and of activations to results; return both ends of it."""
         config = self._config
         activations, results = stage("activations", Activations(config)), stage("results", Results(config))
         unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, config.pipelining.unpacker))
@@ -147,7 +137,7 @@ class Engine(wiring.Component):
         wiring.connect(m, activations.o, join.activations)
         wiring.connect(m, activations.matrices, results.matrices)
 
-        # Lanes, in step with each other.
+        # The lanes work in step, so one of them says for all when there are sums.
         lanes = [stage(f"lane{i}", lane(config)) for i in range(config.lanes)]
         for i, each in enumerate(lanes):
             wiring.connect(m, join.o[i], each.i)
@@ -155,8 +145,8 @@ class Engine(wiring.Component):
         m.d.comb += [results.i.valid.eq(lanes[0].o.valid), join.empty.eq(results.empty)]
         return activations, results
 
-    def _bus(self, m, read_dma, write_dma):
-        """The masters' channels to the one port."""
+    def _bus(self, m: Module, read_dma: ReadDma, write_dma: WriteDma) -> None:
+        """Connect the channels of the two DMAs to the one port."""
         bus = self.axi
         for channel in ("ar", "aw", "w"):
             source = getattr(read_dma.axi if channel == "ar" else write_dma.axi, channel)
@@ -165,11 +155,52 @@ class Engine(wiring.Component):
             sink = getattr(read_dma.axi if channel == "r" else write_dma.axi, channel)
             wiring.connect(m, wiring.flipped(getattr(bus, channel)), sink)
 
-    def _observe(self, m, registers, sequencer, supervisor, counters):
-        """What the host can read, and what is told by the bus."""
-        bus, config = self.axi, self._config
-        m.d.comb += supervisor.progress.eq(
-            Cat(channel.valid & channel.ready for channel in (bus.ar, bus.r, bus.aw, bus.w, bus.b)).any())
+    def _sequence(self, m: Module, registers: RegisterFile, sequencer: Sequencer, descriptor: DescriptorReader) -> None:
+        """Connect the sequencer to the registers, and both to the descriptors from memory."""
+        wiring.connect(m, wiring.flipped(self.axil), registers.axil)
+        m.d.comb += [
+            self.irq.eq(sequencer.done),
+            sequencer.request.eq(registers.start),
+            *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower()))
+              for name in WORDS if name != "FORMAT"),
+            sequencer.fetched.eq(descriptor.done),
+            descriptor.enable.eq(sequencer.fetching),
+            registers.words.eq(descriptor.words),
+            registers.load.eq(descriptor.load),
+        ]
+
+    def _supervise(self, m: Module, sequencer: Sequencer, supervisor: Supervisor, read_dma: ReadDma,
+                   write_dma: WriteDma) -> None:
+        """Connect the supervisor to the bus and to what it stops.
+
+        The address of a beat in a descriptor or a vector is delayed until an error in it is found.
+        """
+        config, bus = self._config, self.axi
+        descriptor_addr = delayed(m, read_dma.beat_addr, descriptor_latency(config), "descriptor_addr", reset_less=True)
+        vector_addr = delayed(m, descriptor_addr, exponent_latency(config) - descriptor_latency(config), "vector_addr",
+                              reset_less=True)
+        channels = (bus.ar, bus.r, bus.aw, bus.w, bus.b)
+        m.d.comb += [
+            supervisor.start.eq(sequencer.start),
+            supervisor.busy.eq(sequencer.busy),
+            supervisor.read_error.eq(read_dma.error),
+            supervisor.write_error.eq(write_dma.error),
+            supervisor.read_addr.eq(read_dma.addr),
+            supervisor.write_addr.eq(write_dma.addr),
+            supervisor.descriptor_addr.eq(descriptor_addr),
+            supervisor.vector_addr.eq(vector_addr),
+            supervisor.quiet.eq(read_dma.idle & write_dma.idle),
+            supervisor.progress.eq(Cat(channel.valid & channel.ready for channel in channels).any()),
+            sequencer.abort.eq(supervisor.abort),
+            sequencer.expired.eq(supervisor.expired),
+            read_dma.abort.eq(supervisor.abort),
+            write_dma.abort.eq(supervisor.abort),
+        ]
+
+    def _count(self, m: Module, registers: RegisterFile, sequencer: Sequencer, supervisor: Supervisor,
+               counters: Counters) -> None:
+        """Connect the counters to the bus and to their registers. Beats that an abort drops are not counted."""
+        bus = self.axi
         m.d.comb += [
             counters.start.eq(sequencer.start),
             counters.busy.eq(sequencer.busy),
@@ -178,16 +209,18 @@ class Engine(wiring.Component):
             counters.read_valid.eq(bus.r.valid & ~supervisor.abort),
             counters.read_ready.eq(bus.r.ready),
             counters.write_beat.eq(bus.w.valid & bus.w.ready),
-            *(getattr(registers, name).eq(getattr(counters, name)) for name in
-              ("cycles", "starved", "refresh", "stalled", "drain", "beats", "bytes_read", "bytes_written")),
+            *(getattr(registers, name).eq(getattr(counters, name)) for name in COUNTERS),
         ]
+
+    def _report(self, m: Module, registers: RegisterFile, sequencer: Sequencer, supervisor: Supervisor) -> None:
+        """Drive the registers that say what the engine is and what became of a run."""
         status = Status(registers.status[:Status.size])
         m.d.comb += [
             status.busy.eq(sequencer.busy),
             status.done.eq(sequencer.done),
-            *(status[cause].eq(supervisor.status[cause]) for cause in CAUSES),
+            *(status[name].eq(supervisor.status[name]) for name in ERRORS),
             registers.error_addr.eq(supervisor.error_addr),
             registers.id.eq(ID),
-            registers.format.eq(identity(config)),
-            registers.lanes.eq(config.lanes),
+            registers.format.eq(identity(self._config)),
+            registers.lanes.eq(self._config.lanes),
         ]

@@ -1,4 +1,7 @@
-"""What an engine takes beyond the time of its memory: sums of the latencies that its stages publish."""
+"""What an engine takes beyond the time of its memory: sums of the latencies that its stages publish.
+
+All functions return cycles, or words where they say so. They are what the cycle model adds to the memory's times.
+"""
 
 from hw.activations.activations import activations_latency
 from hw.config import EngineConfig
@@ -15,33 +18,36 @@ __all__ = ["first_request", "group_interval", "vector_latency", "weights_latency
 
 
 def first_request(config: EngineConfig) -> int:
-    """Cycles of a run before the one in which its first request is on the bus. A run's cycles are counted from the one
-    after the start strobe on."""
+    """Return the cycles of a run before the one in which its first request is on the bus. The first cycle of a run is
+    the one after the start strobe."""
     return START_LATENCY - 1 + REQUEST_LATENCY
 
 
 def weights_latency(config: EngineConfig) -> int:
-    """Cycles from the beat that completes a word of weights on the bus to that word before the join."""
+    """Return the cycles from the beat that completes a word of weights on the bus to that word before the join."""
     return read_latency(config) + unpacker_latency(config.bus_bits, config.word_bits, config.pipelining.unpacker)
 
 
 def weights_room(config: EngineConfig) -> int:
-    """Words of weights that may wait at the join without holding up the beats of other regions behind them."""
+    """Return how many words of weights may wait at the join without holding up the beats of other regions behind
+    them."""
     return unpacker_room(config.bus_bits, config.word_bits, config.pipelining.unpacker)
 
 
 def vector_latency(config: EngineConfig) -> int:
-    """Cycles from the last beat of a vector on the bus to its first word before the join."""
+    """Return the cycles from the last beat of a vector on the bus to its first word before the join."""
     return read_latency(config) + activations_latency(config)
 
 
 def write_latency(config: EngineConfig) -> int:
-    """Cycles from the last word of a group of rows at the join to the first result in a write burst on the bus, if that
-    result completes a beat; the next results follow a cycle apart."""
+    """Return the cycles from the last word of a group of rows at the join to the first result in a write burst on the
+    bus, if that result completes a beat. The next results follow a cycle apart."""
     return join_latency(config) + lane_latency(config) + results_latency(config) + WRITE_LATENCY
 
 
 def group_interval(config: EngineConfig) -> int:
-    """Least cycles from the last word of a group of rows to that of the next: the sums of one have to leave the lanes
-    before those of the other come."""
+    """Return the least number of cycles from the last word of a group of rows to the last word of the next group.
+
+    The join holds that word back, so that the sums of the group before have left the lanes when new ones are complete.
+    """
     return join_latency(config) + lane_latency(config) + 1 + config.lanes

@@ -1,4 +1,7 @@
-"""The engine with the flat pins of AXI4 and AXI4-Lite: the module to instantiate from Verilog or a block design."""
+"""The engine with the flat pins of AXI4 and AXI4-Lite: the module to instantiate from Verilog or a block design.
+
+The pins are wires to the engine's ports, so latency and rate are the engine's.
+"""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring
@@ -15,7 +18,20 @@ __all__ = ["EnginePins"]
 class EnginePins(wiring.Component):
     """:class:`~hw.engine.engine.Engine` with pins ``m_axi_*``, ``s_axil_*`` and ``irq``.
 
-    The ID pins of AXI4 are one bit each: requests carry ID 0, and the engine expects their answers in order.
+    The ID pins of AXI4 are one bit each. Requests carry ID 0, and the engine expects their responses in order.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Members
+    -------
+    m_axi_* : pins of an AXI4Signature
+        To memory, with ``config.addr_bits`` and ``config.bus_bits``.
+    s_axil_* : pins of an AXI4LiteSignature
+        To the registers, see :mod:`hw.engine.registers`.
+    irq : Out(1)
+        High from the end of a run to the start of the next.
     """
 
     def __init__(self, config: EngineConfig):
@@ -27,7 +43,7 @@ class EnginePins(wiring.Component):
             "irq": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.engine = engine = self._engine
         connect_pins(m, self, "m_axi", engine.axi)

@@ -1,56 +1,76 @@
-"""Supervisor: ends a run that has gone wrong.
+"""Supervisor: ends a run that has gone wrong, and keeps what went wrong and where.
 
-An error, or a memory that has not moved a word for as long as the WATCHDOG register says, raises ``abort``: the DMAs
-let go of the bus as AXI4 has it, the datapath is reset, and cause and address are kept. ``abort`` lasts until the bus
-is quiet, into the next run if need be, so that no late answer can be mistaken for that run's; and at least
-:data:`_LEAST` cycles, so that it outlasts what the datapath, whose reset is a cycle later, still sends.
+An error of :data:`ERRORS` raises ``abort``, which has three effects:
+
+- The DMAs request nothing more and complete what they have requested, as AXI4 demands.
+- The datapath is reset.
+- ``status`` and ``error_addr`` keep the errors and the address of the first one until the next run.
+
+``abort`` stays 1 until nothing is outstanding on the bus, into the next run if need be, so that a late response cannot
+be mistaken for one of that run. It also lasts at least :data:`_LEAST` cycles, so that it outlasts what the datapath,
+whose reset comes a cycle later, still sends.
+
+The watchdog counts the cycles of a run in which nothing is transferred on the bus. When it reaches the limit, the run
+fails with a timeout, and the bus is not waited for any longer.
+
+Latency: ``abort`` rises two cycles after the strobe of an error.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["CAUSES", "Supervisor"]
+__all__ = ["ERRORS", "Supervisor"]
 
-CAUSES = ("read_error", "write_error", "not_finite", "bad_descriptor", "timeout")
-"""What ends a run, as in the STATUS register."""
+ERRORS = {
+    "read_error": "memory answered a read with an error",
+    "write_error": "memory answered a write with an error",
+    "not_finite": "an activation is NaN or infinite",
+    "bad_descriptor": "a descriptor is for another engine, or its NEXT is not aligned",
+    "timeout": "memory transferred nothing for as many cycles as WATCHDOG says",
+}
+"""What ends a run, by the names of the STATUS register's bits, in their order."""
 _LEAST = 4
-"""Cycles of ``abort``: two for the datapath's reset to come and go, and two to spare."""
+"""Cycles of ``abort``: two in which the datapath's reset comes and goes, and two to spare."""
 
 
 class Supervisor(wiring.Component):
-    """Causes, the watchdog and the state of emergency.
+    """Errors, the watchdog, and the abort of a run.
 
     Parameters
     ----------
     addr_bits : int
+        Width of a byte address.
 
     Members
     -------
-    start, busy : In(1)
-        A run starts; is under way.
+    start : In(1)
+        Strobe: a run starts in the next cycle.
+    busy : In(1)
+        A run is under way.
     read_error, write_error, not_finite, bad_descriptor : In(1)
-        Strobes.
+        Strobes: the error of this name has happened.
     read_addr, write_addr : In(addr_bits)
-        Of the bursts under way.
+        Byte addresses of the oldest outstanding bursts.
     vector_addr, descriptor_addr : In(addr_bits)
-        Of the bursts that ``not_finite`` and ``bad_descriptor`` are about, when these are told.
+        Byte addresses of the bursts that ``not_finite`` and ``bad_descriptor`` are about, in the cycle of the strobe.
     progress : In(1)
-        Something was transferred.
+        Something is transferred on the bus.
     limit : In(32)
-        Cycles without progress after which a run ends; 0 for never.
+        Cycles without progress after which the watchdog ends a run; 0 switches it off.
     quiet : In(1)
-        Nothing is under way on the bus.
+        Nothing is outstanding on the bus.
     abort : Out(1)
+        The run has failed, or responses to a failed run are outstanding.
     expired : Out(1)
-        The watchdog has.
-    status : Out
-        A bit for each cause met.
+        1 once the watchdog has counted to its limit, until there is progress or a run starts.
+    status : Out(struct of a bit for each of ERRORS)
+        The errors that ended the run: the first, those of the same cycle, and a later timeout.
     error_addr : Out(addr_bits)
-        Of the burst that was the first to fail.
+        Byte address of the burst that the first error is about; for a timeout, ``read_addr``.
     """
 
-    def __init__(self, addr_bits):
+    def __init__(self, addr_bits: int):
         address = In(addr_bits)
         super().__init__({
             "start": In(1), "busy": In(1),
@@ -58,34 +78,34 @@ class Supervisor(wiring.Component):
             "read_addr": address, "write_addr": address, "vector_addr": address, "descriptor_addr": address,
             "progress": In(1), "limit": In(32), "quiet": In(1),
             "abort": Out(1), "expired": Out(1),
-            "status": Out(data.StructLayout(dict.fromkeys(CAUSES, 1))), "error_addr": Out(addr_bits),
+            "status": Out(data.StructLayout(dict.fromkeys(ERRORS, 1))), "error_addr": Out(addr_bits),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        idle, progress, silent = Signal.like(self.limit), Signal(), Signal()
+        idle_cycles, progress, silent = Signal.like(self.limit), Signal(), Signal()
         m.d.sync += [
             progress.eq(self.progress | self.start),
-            silent.eq((self.limit != 0) & (idle == self.limit) & ~self.start & ~progress),
+            silent.eq((self.limit != 0) & (idle_cycles == self.limit) & ~self.start & ~progress),
         ]
         m.d.comb += self.expired.eq(silent & ~progress)
         with m.If(progress):
-            m.d.sync += idle.eq(0)
-        with m.Elif(self.busy & (idle != self.limit)):
-            m.d.sync += idle.eq(idle + 1)
+            m.d.sync += idle_cycles.eq(0)
+        with m.Elif(self.busy & (idle_cycles != self.limit)):
+            m.d.sync += idle_cycles.eq(idle_cycles + 1)
 
-        # Strobes and where they come from rest for a cycle.
-        place = Signal.like(self.read_addr, reset_less=True)
-        errors = Signal(len(CAUSES) - 1)
+        # Strobes and addresses are registered, because they come from all over the device.
+        failed_addr = Signal.like(self.read_addr, reset_less=True)
+        errors = Signal(len(ERRORS) - 1)
         m.d.sync += [
             errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor),
                           0)),
-            place.eq(Mux(self.not_finite, self.vector_addr, Mux(
+            failed_addr.eq(Mux(self.not_finite, self.vector_addr, Mux(
                 self.write_error, self.write_addr, Mux(self.bad_descriptor, self.descriptor_addr, self.read_addr)))),
         ]
-        lasted = Signal(_LEAST - 1)
-        m.d.sync += lasted.eq(Mux(self.abort, Cat(self.abort, lasted), 0))
-        with m.If(lasted[-1] & self.quiet):
+        aborted = Signal(_LEAST - 1)  # whether `abort` was 1 in each of the cycles before
+        m.d.sync += aborted.eq(Mux(self.abort, Cat(self.abort, aborted), 0))
+        with m.If(aborted[-1] & self.quiet):
             m.d.sync += self.abort.eq(0)
         with m.If(self.start):
             m.d.sync += self.status.eq(0)
@@ -95,5 +115,5 @@ class Supervisor(wiring.Component):
                 self.status.eq(self.status.as_value() | Cat(Mux(self.abort, 0, errors), self.expired)),
             ]
             with m.If(~self.status.as_value().any()):
-                m.d.sync += self.error_addr.eq(place)
+                m.d.sync += self.error_addr.eq(failed_addr)
         return m

@@ -13,8 +13,10 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from hw.config import EngineConfig
+from hw.engine.counters import COUNTERS
+from hw.engine.cycle_classes import CYCLE_CLASSES
 from hw.engine.registers import OFFSETS, Status
-from hw.engine.supervisor import CAUSES
+from hw.engine.supervisor import ERRORS
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 
@@ -108,12 +110,12 @@ class Bench:
                 await self.registers.write_dword(OFFSETS[name], value)
 
     async def ended(self) -> set[str]:
-        """Wait for the end of the run; returns the causes that STATUS reports."""
+        """Wait for the end of the run; returns the errors that STATUS reports."""
         if not self.dut.irq.value:
             await with_timeout(RisingEdge(self.dut.irq), 1, "ms")
         status = Status.from_bits(await self.registers.read_dword(OFFSETS["STATUS"]))
         assert (status.busy, status.done) == (0, 1)
-        return {cause for cause in CAUSES if status[cause]}
+        return {name for name in ERRORS if status[name]}
 
     async def check_exact(self) -> None:
         """Check that a run from fresh memory is exact, and that nothing but results is written."""
@@ -124,13 +126,11 @@ class Bench:
         for address, content in self.results:
             expected[address:address + len(content)] = content
         assert self.ram.read(0, MEMORY) == bytes(expected)
-        parts = ("BEATS", "STARVED", "REFRESH", "STALLED", "DRAIN")
-        found = {name: await self.registers.read_dword(OFFSETS[name])
-                 for name in ("CYCLES", *parts, "BYTES_READ", "BYTES_WRITTEN")}
-        assert sum(found[name] for name in parts) == found["CYCLES"]
+        found = {name: await self.registers.read_dword(OFFSETS[name.upper()]) for name in COUNTERS}
+        assert sum(found[name] for name in CYCLE_CLASSES) == found["cycles"]
         size = self.config.bus_bytes
-        assert found["BYTES_READ"] == sum(count for name, _, count in self.regions if name != "results")
-        assert found["BYTES_WRITTEN"] == sum(-(-len(content) // size) * size for _, content in self.results)
+        assert found["bytes_read"] == sum(count for name, _, count in self.regions if name != "results")
+        assert found["bytes_written"] == sum(-(-len(content) // size) * size for _, content in self.results)
 
     def burst_of(self, channel: str, address: int) -> int:
         """Address of the burst of which ``address`` was a part."""

@@ -1,19 +1,19 @@
-"""Supervisor: every cause ends a run, with the address it came from; the watchdog counts what it should."""
+"""Supervisor: every error ends a run and leaves the address that it is about; the watchdog counts what it should."""
 
 from typing import Any
 
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.engine.supervisor import CAUSES
+from hw.engine.supervisor import ERRORS
 from sim.bench.streams import cycles, start
 
 STROBES = ("read_error", "write_error", "not_finite", "bad_descriptor")
 
 
 def _status(dut: Any) -> set[str]:
-    """The causes that STATUS reports."""
-    return {cause for n, cause in enumerate(CAUSES) if int(dut.status.value) >> n & 1}
+    """The errors that STATUS reports."""
+    return {name for n, name in enumerate(ERRORS) if int(dut.status.value) >> n & 1}
 
 
 async def _run(dut: Any, limit: int = 0) -> None:

@@ -10,6 +10,7 @@ from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat
 from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
+from hw.engine.cycle_classes import CYCLE_CLASSES
 from hw.engine.pins import EnginePins
 from hw.engine.registers import ID, OFFSETS, identity
 from hw.pipelining import FAST
@@ -31,7 +32,7 @@ def _small(fmt, bus_bits, act_bits=16):
 
 
 def _explained(counters):
-    return counters.beats + counters.starved + counters.refresh + counters.stalled + counters.drain
+    return sum(getattr(counters, name) for name in CYCLE_CLASSES)
 
 
 def _ids(value):

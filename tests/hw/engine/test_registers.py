@@ -1,9 +1,11 @@
 """The register map is an interface: drivers that others write rely on these offsets."""
 
+import re
+
 from golden.spec import FP16, INT4, SEEDLM4
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_alignment, descriptor_beats, descriptor_image
-from hw.engine.registers import OFFSETS, START, Status, identity
+from hw.engine.registers import OFFSETS, REGISTERS, START, Status, identity
 
 
 def test_offsets():
@@ -14,6 +16,11 @@ def test_offsets():
         "CYCLES": 0x40, "STARVED": 0x44, "REFRESH": 0x48, "STALLED": 0x4C, "DRAIN": 0x50, "BEATS": 0x54,
         "BYTES_READ": 0x58, "BYTES_WRITTEN": 0x5C,
     }
+
+
+def test_registers_are_described_in_sentences():
+    for register in REGISTERS:
+        assert re.fullmatch(r"[A-Z][^|]*\.", register.doc), register
 
 
 def test_descriptors():
