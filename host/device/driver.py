@@ -15,6 +15,7 @@ from host.errors import UserError
 from host.packing.image import SlicedMatrix, activation_image, image_bytes, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
+from hw.engine.counters import COUNTERS
 from hw.engine.registers import ID, OFFSETS, START, Status, identity
 
 __all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
@@ -28,13 +29,14 @@ _PROBLEMS = {
     "bad_descriptor": "the device met a descriptor that is not for it",
     "timeout": "memory gave no answer",
 }
-"""Messages by cause of failure, as the STATUS register names them, in the order in which causes are looked at."""
+"""Messages by error, as the STATUS register names them. The first of those that it reports is shown."""
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Performance counters of one run, as :data:`hw.engine.registers.REGISTERS` describes them.
+    """Performance counters of one run: what :data:`hw.engine.counters.COUNTERS` says of the counter of the same name.
 
+    Every cycle belongs to one class of :data:`~hw.engine.cycle_classes.CYCLE_CLASSES`:
     ``beats + starved + refresh + stalled + drain == cycles``.
     """
 
@@ -179,7 +181,7 @@ class Driver:
         self._device.write_register(OFFSETS["CONTROL"], START)
         done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * loaded.beats)
         self._check_status(loaded, done)
-        counters = Counters(*(self._device.read_register(OFFSETS[name.upper()]) for name in Counters.__annotations__))
+        counters = Counters(**{name: self._device.read_register(OFFSETS[name.upper()]) for name in COUNTERS})
         return Product(tuple(np.frombuffer(self._device.read_memory(placed.words["RESULT_ADDR"], 4 * placed.rows),
                                            dtype="<f4") for placed in loaded.matrices), counters)
 
@@ -194,7 +196,7 @@ class Driver:
         if not done or not status.done:
             what = f"product of {shapes[0]}" if len(shapes) == 1 else f"chain of {len(shapes)} products"
             raise DeviceError(f"the {what} in {self._config.name} did not end")
-        problem = next((problem for cause, problem in _PROBLEMS.items() if status[cause]), None)
+        problem = next((problem for error, problem in _PROBLEMS.items() if status[error]), None)
         if problem is None:
             return
         address = self._device.read_register(OFFSETS["ERROR_ADDR"])

@@ -15,8 +15,8 @@ from host.errors import UserError
 from host.measure.layer import SIGMA, Matrix, prepared
 from host.progress import Update
 from host.tables.board import BoardRow
-from host.tables.causes import CAUSES
 from hw.boards.board_system import engine_config
+from hw.engine.cycle_classes import WAITING
 from hw.engine.registers import ID, OFFSETS, identity
 from hw.sdram.part import DATA_BITS
 
@@ -90,7 +90,7 @@ def run(device: SerialDevice, name: str, rows: int, cols: int, runs: int, update
     counters = [one.counters for one in products]
     cycles, average = sum(one.cycles for one in counters) / runs, mean(counters)
     moved = average.bytes_read + average.bytes_written
-    counted = {cause.name: getattr(average, cause.name) for cause in CAUSES if cause.name != "beats"}
+    counted = {name: getattr(average, name) for name in WAITING}
     return BoardRow(
         format=name, rows=rows, cols=cols, cycles=average.cycles, microseconds=cycles / device.clock_hz * 1e6,
         bytes=moved, peak_fraction=moved / (cycles * DATA_BITS // 8),

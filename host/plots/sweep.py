@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["charts", "cycles_by_cause", "speedup_by_model", "tokens_by_model"]
 
-_LOOKS = {"beats": ("#0072b2", ""), "starved": ("#e69f00", "//"), "refresh": ("#009e73", ".."),
-          "stalled": ("#cc79a7", "xx"), "drain": ("#56b4e9", "\\\\")}
+_LOOKS = dict(zip(CAUSES, (("#0072b2", ""), ("#e69f00", "//"), ("#009e73", ".."), ("#cc79a7", "xx"),
+                           ("#56b4e9", "\\\\")), strict=True))
 """Colour and hatch of each cause."""
 _SOURCES = {"rtl": "simulated in RTL", "model": "cycle model"}
 _PAPER = {name: f"paper\n{name.split('x')[0]}²" for name in SPEEDUP}
@@ -141,7 +141,7 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
         for cause in causes:
             shares = [100 * getattr(by_key[line], cause.name) / (base[line[0]] if relative else by_key[line].cycles)
                       for line in lines]
-            colour, hatch = _LOOKS[cause.name]
+            colour, hatch = _LOOKS[cause]
             axes.barh(at, shares, 0.8, left=left, color=colour, hatch=hatch, edgecolor="white", linewidth=0.3,
                       label=cause.label)
             left = [sum(pair) for pair in zip(left, shares, strict=True)]

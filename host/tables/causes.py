@@ -7,6 +7,7 @@ from dataclasses import MISSING, dataclass
 from typing import Any
 
 from host.tables.row import column
+from hw.engine.cycle_classes import CYCLE_CLASSES
 
 __all__ = ["CAUSES", "Cause", "cause"]
 
@@ -33,16 +34,15 @@ class Cause:
     doc: str
 
 
-CAUSES = (
-    Cause("beats", "beats", "a beat came", "Cycles in which memory delivered a beat and the engine took it."),
-    Cause("starved", "waiting", "waiting for memory", "Cycles in which the engine waited for memory."),
-    Cause("refresh", "refresh", "memory's refresh",
-          "Cycles in which the engine waited because memory refreshed itself; 0 where memory does not report it."),
-    Cause("stalled", "stalled", "engine held the memory",
-          "Cycles in which memory offered a beat and the engine was not ready for it."),
-    Cause("drain", "drain", "draining",
-          "Cycles after the last beat, in which the pipeline empties and results are written."),
-)
+_SHOWN = {
+    "beats": ("beats", "a beat came"),
+    "starved": ("waiting", "waiting for memory"),
+    "refresh": ("refresh", "memory's refresh"),
+    "stalled": ("stalled", "engine held the memory"),
+    "drain": ("drain", "draining"),
+}
+"""Heading and label by name."""
+CAUSES = tuple(Cause(name, *_SHOWN[name], doc) for name, doc in CYCLE_CLASSES.items())
 """All of them; only in the first one did a beat come."""
 _BY_NAME = {each.name: each for each in CAUSES}
 

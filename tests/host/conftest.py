@@ -9,12 +9,13 @@ from golden.spec import parse_format
 from host.plots.style import save
 from host.plots.sweep import cycles_by_cause, speedup_by_model
 from host.tables.sweep import SweepRow
+from hw.engine.cycle_classes import WAITING
 from sim.dram.presets import preset
 from tests.host.made_up import leave, partial_row
 
 MODELS = {"tiny-1B": (44_000_000, 22), "large-70B": (855_000_000, 80), "middle-7B": (202_000_000, 32)}
 """Weights of a layer, and layers."""
-CAUSES = {"starved": 0.01, "refresh": 0.03, "stalled": 0.002, "drain": 0.004}
+CAUSES = dict(zip(WAITING, (0.01, 0.03, 0.002, 0.004), strict=True))
 
 
 def sweep_row(model: str, matrix: str, name: str, memory: str, source: str) -> SweepRow:

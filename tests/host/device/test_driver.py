@@ -18,6 +18,7 @@ from host.errors import UserError
 from host.packing.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
+from hw.engine.counters import COUNTERS
 from hw.engine.registers import OFFSETS
 from sim.device.random_operands import random_group_matrix, random_matrix
 
@@ -32,9 +33,7 @@ class FakeDevice:
     def __init__(self, identity: int, status: int = DONE, interrupt: bool = True, memory_bytes: int = 1 << 16):
         self.memory_bytes, self.memory = memory_bytes, bytearray(b"\xAA" * memory_bytes)
         self.registers = {"ID": 0x5EED0002, "FORMAT": identity, "STATUS": 0}
-        self.registers |= {name: 100 + i for i, name in
-                           enumerate(("CYCLES", "STARVED", "REFRESH", "STALLED", "DRAIN", "BEATS", "BYTES_READ",
-                                      "BYTES_WRITTEN"))}
+        self.registers |= {name.upper(): 100 + i for i, name in enumerate(COUNTERS)}
         self.status, self.interrupt, self.result, self.limits = status, interrupt, b"", []
         self.written: list[str] = []
 

@@ -11,6 +11,7 @@ from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
 from host.packing.image import activation_bytes
 from hw.config import EngineConfig
+from hw.engine.cycle_classes import CYCLE_CLASSES, WAITING
 from hw.pipelining import FAST, LEAN, Pipelining
 from sim.device.cocotb_device import SimDevice
 from sim.device.native_device import NativeDevice
@@ -54,7 +55,7 @@ def test_cycles_are_those_of_rtl(fmt: WeightFormat, memory: str, bus_bits: int) 
             assert (model.beats, model.bytes_read) == (counters[0].beats, counters[0].bytes_read)
             assert model.bytes_written == counters[0].bytes_written
             # Causes are shares of all cycles, to half a percent of these.
-            for cause in ("starved", "refresh", "stalled", "drain"):
+            for cause in WAITING:
                 found = sum(getattr(each, cause) for each in counters) / PHASES
                 assert abs(getattr(model, cause) - found) < 5e-3 * cycles, cause
 
@@ -64,7 +65,7 @@ def test_cycles_are_those_of_rtl(fmt: WeightFormat, memory: str, bus_bits: int) 
 def test_its_counters_add_up(fmt: WeightFormat, memory: str) -> None:
     config, dram = EngineConfig(fmt), preset(memory)
     model = predict(config, dram, [Step(4096, 4096), Step(1024, 4096, True)])
-    assert model.cycles == model.beats + model.starved + model.refresh + model.stalled + model.drain
+    assert model.cycles == sum(getattr(model, name) for name in CYCLE_CLASSES)
     assert min(asdict(model).values()) >= 0
     assert (model.refresh > 0) == bool(dram.t_refi and not dram.t_refi_bank)
     # What the memory can give at best, and not much more than that.
