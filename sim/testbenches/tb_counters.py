@@ -1,4 +1,4 @@
-"""Counters: each counts its own event, clears at the start, and holds; together they explain every cycle."""
+"""Counters: each counts its own event, clears at the start, and holds; together they explain every cycle; latency."""
 
 import random
 from typing import Any
@@ -43,3 +43,15 @@ async def events_are_counted(dut: Any) -> None:
         found = {name: int(getattr(dut, name).value) for name in expected}
         assert found == expected
         assert sum(found[name] for name in CYCLE_CLASSES) == found["cycles"]
+
+
+@cocotb.test()
+async def an_event_is_shown_after_two_cycles(dut: Any) -> None:
+    await start(dut, dut.start, *(getattr(dut, name) for name in INPUTS))
+    await cycles(dut, 1)
+    dut.start.value = 1
+    await cycles(dut, 1)
+    dut.start.value, dut.busy.value = 0, 1
+    for shown in (0, 0, 1, 2):
+        await cycles(dut, 1)
+        assert int(dut.cycles.value) == shown

@@ -176,8 +176,8 @@ async def an_error_on_any_beat_ends_the_run(dut: Any, resp: AxiResp) -> None:
             bench.load()
             bench.failing = {address}
             await bench.launch()
-            causes = await bench.ended()
-            assert causes == {"write_error" if name == "results" else "read_error"}, (name, beat)
+            errors = await bench.ended()
+            assert errors == {"write_error" if name == "results" else "read_error"}, (name, beat)
             found = await bench.registers.read_dword(OFFSETS["ERROR_ADDR"])
             assert found == bench.burst_of("aw" if name == "results" else "ar", address), (name, beat)
             bench.failing = set()
@@ -194,9 +194,9 @@ async def silence_ends_the_run(dut: Any, channel: str) -> None:
         bench.load()
         cocotb.start_soon(_fall_silent(dut, silent, before))
         await bench.launch()
-        causes = await bench.ended()
-        assert causes == {"timeout"} or (before and not causes), "unless the silence came too late"
-        # As long as the memory is silent, so ends every run.
+        errors = await bench.ended()
+        assert errors == {"timeout"} or (before and not errors), "unless the silence came too late"
+        # While the memory is silent, every run ends like this.
         await bench.launch()
         assert await bench.ended() == {"timeout"}
         silent.clear_pause_generator()

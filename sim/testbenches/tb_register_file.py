@@ -1,6 +1,7 @@
-"""Register file: the map as documented, access rights, the start strobe."""
+"""Register file: the map as documented, access rights, the start strobe, how long accesses take."""
 
 import random
+from itertools import pairwise
 from typing import Any
 
 import cocotb
@@ -10,7 +11,7 @@ from cocotb.triggers import RisingEdge
 from hw.dma.descriptor import WORDS
 from hw.engine.registers import ADDR_BITS, OFFSETS, REGISTERS
 from sim.bench.register_bus import BusError, RegisterBus
-from sim.bench.streams import start
+from sim.bench.streams import Stream, start
 
 
 @cocotb.test()
@@ -78,3 +79,27 @@ async def unmapped_addresses_are_errors(dut: Any) -> None:
         await bus.read(address)
     with pytest.raises(BusError, match=f"{address:#x}"):
         await bus.write(address, 1)
+
+
+@cocotb.test()
+@cocotb.parametrize((("requests", "response", "latency", "interval"), [
+    (("aw", "w"), "b", 2, 3), (("ar",), "r", 3, 4)]))
+async def accesses_take_as_long_as_documented(dut: Any, requests: tuple[str, ...], response: str, latency: int,
+                                              interval: int) -> None:
+    """Requests are always offered and responses always accepted."""
+    await start(dut, *RegisterBus(dut, ADDR_BITS).inputs, dut.load)
+    offered, answered = [Stream(dut, f"axil__{name}") for name in requests], Stream(dut, f"axil__{response}")
+    for stream in offered:
+        stream.valid.value = 1
+        stream.payload.value = 0
+    answered.ready.value = 1
+    accepted, responses = [], []
+    for cycle in range(10 * interval):
+        await RisingEdge(dut.clk)
+        if all(stream.valid.value and stream.ready.value for stream in offered):
+            accepted.append(cycle)
+        if answered.valid.value:
+            responses.append(cycle)
+    assert len(accepted) >= 9
+    assert {after - before for before, after in pairwise(accepted)} == {interval}
+    assert {after - before for before, after in zip(accepted, responses, strict=False)} == {latency}

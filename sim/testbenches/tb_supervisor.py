@@ -37,9 +37,10 @@ async def _strobe(dut: Any, name: str) -> None:
 @cocotb.parametrize(cause=list(STROBES))
 async def errors_abort_until_the_bus_is_quiet(dut: Any, cause: str) -> None:
     await _run(dut)
-    assert not dut.abort.value
     await _strobe(dut, cause)
-    await cycles(dut, 2)
+    await cycles(dut, 1)
+    assert not dut.abort.value, "abort rises two cycles after the strobe"
+    await cycles(dut, 1)
     assert dut.abort.value
     assert _status(dut) == {cause}
     assert int(dut.error_addr.value) == {
