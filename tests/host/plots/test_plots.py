@@ -151,14 +151,14 @@ def test_speedup_of_a_layer() -> None:
 def test_area() -> None:
     rows = [partial_row(AreaRow, engine=engine, bus_bits=512, block=block, lut=lut, ff=2, dsp=3, bram=4.5,
                         source="published" if "paper" in engine else "synthesised")
-            for engine, block, lut in (("seedlm4-lean", "MAC", 5), ("seedlm4-lean", "total", 12_833),
+            for engine, block, lut in (("seedlm4-128dsp", "MAC", 5), ("seedlm4-128dsp", "total", 12_833),
                                        ("fp16", "total", 14_952), ("paper, 4 bits", "total", 67_000))]
     figure = area_chart(rows)
     assert figure is not None
     assert [[bar.get_width() for bar in axes.patches] for axes in figure.axes] == [
         [12_833, 14_952, 67_000], [2] * 3, [3] * 3, [4.5] * 3]
     names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    assert names == ["seedlm4-lean, 512 bits", "fp16, 512 bits", "paper, 4 bits, 512 bits (published)"]
+    assert names == ["seedlm4-128dsp, 512 bits", "fp16, 512 bits", "paper, 4 bits, 512 bits (published)"]
     assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in figure.axes[0].patches}) == 3
     assert area_chart(rows[:1]) is None
 
