@@ -1,24 +1,24 @@
-"""The engine's one configuration object. Widths, lane counts and depths all follow from it."""
+"""The engine's one configuration object, from which all widths, depths and numbers of lanes follow."""
 
 from dataclasses import dataclass
 
 from amaranth.utils import ceil_log2
 
 from golden.layout import StreamLayout
-from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, GroupFormat, HalfFormat
+from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, BlockFormat, GroupFormat, HalfFormat
 from hw.parts.axi import BURST_BYTES
 from hw.pipelining import LEAN, Pipelining
 
 __all__ = ["ConfigError", "EngineConfig"]
 
 _FP16_SHIFT = 30 - 1
-"""By how much an FP16 significand is shifted in units of the least subnormal, 2**-24."""
+"""Places by which the significand of the largest FP16 number is shifted up in units of the least subnormal, 2**-24."""
 _FP16_PRODUCT_BITS = 22 + 2 * _FP16_SHIFT
-"""Magnitude of an FP16 product in units of 2**-48: 11 x 11 bits and both shifts."""
+"""Bits of the magnitude of an FP16 product in units of 2**-48: 11 x 11 bits, shifted up for both factors."""
 
 
 class ConfigError(ValueError):
-    """A configuration that cannot be built; the message names the value and the legal ones."""
+    """The configuration cannot be built. The message names the value and the legal ones."""
 
 
 @dataclass(frozen=True)
@@ -28,29 +28,34 @@ class EngineConfig(StreamLayout):
     Parameters
     ----------
     fmt : WeightFormat
-        Format of the weights, which decides what the lanes are.
+        Format of the weights, which decides what kind of lanes the engine has.
     bus_bits : int
-        Width of the memory bus, a power of two from 32 to 1024.
+        Width of the memory bus in bits, a power of two from 32 to 1024.
     addr_bits : int
-        Width of a byte address, 13 to 32.
+        Width of a byte address in bits, 13 to 32.
     max_rows, max_cols : int
-        Largest matrix, powers of two. Columns size the activation buffer and the accumulators.
+        Rows and columns of the largest matrix, powers of two up to 2**24 and from 64 to 2**16. The activation store and
+        the accumulators are as large as the columns require.
     latency : int
-        Cycles from a read request to its first beat that reads under way are to cover.
+        Cycles from a read request to its first beat, a power of two from 16 to 1024. Enough reads are outstanding to
+        keep the bus busy for as long.
     write_beats : int
-        Beats of results gathered into one write burst.
+        Beats of results gathered into one write burst, a power of two up to 128.
     act_bits : int
-        Width of a block-floating-point activation, 16 or 8.
+        Width of a block-floating-point activation in bits, 16 or 8.
     multiplier_bits : int
-        Signed width of the wider operand of the device's multipliers: 25 for a DSP48E1, 18 for a MULT18X18D.
+        Signed width of the wider operand of the device's multipliers, in bits: 25 for a DSP48E1 of Xilinx 7-series
+        (UG479), 18 for a MULT18X18D of ECP5 (FPGA-DS-02012).
     narrow_products : str
-        What multiplies coefficients: "dsp" or "lut".
+        What multiplies window bits by coefficients in a SeedLM lane: "dsp" for multipliers of the device, "lut" for
+        lookup tables.
     pipelining : Pipelining
         How deep the stages are: :data:`~hw.pipelining.LEAN`, :data:`~hw.pipelining.FAST` or something else.
 
     Raises
     ------
     ConfigError
+        When a parameter is out of its range.
     """
 
     addr_bits: int = 32
@@ -63,7 +68,7 @@ class EngineConfig(StreamLayout):
     narrow_products: str = "lut"
     pipelining: Pipelining = LEAN
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),
                                 ("latency", 16, 1024), ("write_beats", 1, 128)):
             value = getattr(self, name)
@@ -82,23 +87,23 @@ class EngineConfig(StreamLayout):
 
     @property
     def burst_beats(self) -> int:
-        """Beats of the longest read burst. Longer ones than this would win nothing, and make writes wait."""
+        """Beats of the longest read burst. Longer bursts would win nothing, and writes would wait longer."""
         return min(64, BURST_BYTES // self.bus_bytes)
 
     @property
     def outstanding(self) -> int:
-        """Read bursts under way at once, a power of two: those whose beats cover the latency at a beat a cycle, the one
-        that is coming in, and one for the short bursts at the ends of regions."""
+        """Read bursts that may be outstanding at once, a power of two: those whose beats cover the latency at a beat a
+        cycle, the one whose beats are being received, and one for the short bursts at the ends of regions."""
         return 1 << ceil_log2(-(-self.latency // self.burst_beats) + 2)
 
     @property
     def beat_activations(self) -> int:
-        """FP16 activations in a beat."""
+        """Number of FP16 activations in a beat."""
         return self.bus_bits // HalfFormat.block_bits
 
     @property
     def max_blocks(self) -> int:
-        """Block columns of the widest matrix."""
+        """Number of block columns of the widest matrix."""
         return self.blocks(self.max_cols)
 
     @property
@@ -113,23 +118,36 @@ class EngineConfig(StreamLayout):
 
     @property
     def _weight_bound(self) -> int:
-        """Greatest magnitude of the integer that a weight is a multiple of; LFSR states are never 0."""
+        """Greatest magnitude of a weight's numerator. LFSR states are never 0, so that the least centred state is
+        ``1 - offset``."""
         fmt = self.fmt
-        return -fmt.code_min if isinstance(fmt, GroupFormat) else fmt.p * -fmt.coef_min * (fmt.offset - 1)
+        if isinstance(fmt, BlockFormat):
+            return fmt.p * -fmt.coef_min * (fmt.offset - 1)
+        if isinstance(fmt, GroupFormat):
+            return -fmt.code_min
+        raise ConfigError(f"engine: weights of {fmt.name} have no numerators; those of SeedLM and of integers have")
 
     @property
     def numerator_bits(self) -> int:
-        """Signed width of the integer that a weight is a multiple of."""
+        """Signed width of a weight's numerator, the integer that is multiplied by its block's or group's scale.
+
+        Raises
+        ------
+        ConfigError
+            When the weights are floating-point numbers.
+        """
         return self._weight_bound.bit_length() + 1
 
     @property
     def dot_bits(self) -> int:
-        """Signed width of one block's integer dot product, before the exponent's shift."""
+        """Signed width of one block's integer dot product, before the exponent's shift. It raises the error of
+        :attr:`numerator_bits`."""
         return (self.c * ((1 << (self.act_bits - 1)) - 1) * self._weight_bound).bit_length() + 1
 
     @property
     def group_bits(self) -> int:
-        """Signed width of the integer dot product of a group."""
+        """Signed width of the integer dot product of the blocks that share a scale. It raises the error of
+        :attr:`numerator_bits`."""
         return self.dot_bits + ceil_log2(self.fmt.group_blocks)
 
     @property

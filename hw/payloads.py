@@ -23,13 +23,14 @@ __all__ = ["ELEMENT_BITS", "FACTOR_BITS", "SIGNIFICAND", "Destination", "activat
 ELEMENT_BITS = 16
 """Bits of an FP16 activation."""
 FACTOR_BITS = 9
-"""Bits of the exponent of a matrix's factor: that of a float32, to which that of the activations is added."""
+"""Bits of the biased exponent of a matrix's factor. It is a float32's exponent, to which the shared exponent of the
+activations is added."""
 SIGNIFICAND = 24
 """Significant bits of a float32."""
 
 
 class Destination(enum.Enum, shape=2):
-    """Whom a region is for."""
+    """The part of the engine that the beats of a region are for."""
 
     ACTIVATIONS = 0
     WEIGHTS = 1
@@ -37,63 +38,67 @@ class Destination(enum.Enum, shape=2):
 
 
 def region_layout(config: EngineConfig) -> data.StructLayout:
-    """A region of memory: byte address ``addr``, a multiple of the beat, length in ``beats`` and whom it is for."""
+    """A region of memory: its byte address ``addr``, a multiple of the beat's bytes, its length in ``beats`` and its
+    destination ``to``."""
     return data.StructLayout({"addr": config.addr_bits, "beats": range(config.max_beats + 1), "to": Destination})
 
 
 def packed_layout(beat_bits: int) -> data.StructLayout:
-    """A beat of a weight image, and whether it is the ``last``."""
+    """The ``data`` of a beat of a weight image, and whether it is the ``last`` one."""
     return data.StructLayout({"data": beat_bits, "last": 1})
 
 
 def job_layout(config: EngineConfig) -> data.StructLayout:
-    """What to do for a matrix.
+    """What the activations are to do for a matrix.
 
-    ``beats`` of its vector, which memory holds padded with zeros to ``blocks * c`` elements, or 0 for that of the
-    matrix before; ``blocks``, words of one read-out: ceil(columns / c); ``rows``; and the biased exponent of the
-    ``factor`` by which the matrix's sums are to be multiplied.
+    ``beats`` is the length of its vector, which memory holds padded with zeros to ``blocks * c`` elements, or 0 where
+    the matrix uses the vector of the one before it. ``blocks`` is the number of words in which a group of rows uses the
+    vector, the block columns of the matrix. ``rows`` is the number of the matrix's rows, and ``factor`` the biased
+    exponent of the factor by which its sums are multiplied.
     """
     return data.StructLayout({"beats": range(config.max_activation_beats + 1), "blocks": range(config.max_blocks + 1),
                               "rows": range(config.max_rows + 1), "factor": 8})
 
 
 def raw_word(config: EngineConfig) -> data.StructLayout:
-    """``c`` FP16 activations as bits, whether the word is the last of its rows, and the greatest biased
-    exponent field of the vector, subnormals counting as 1."""
+    """A word of FP16 activations: the bits ``x`` of ``c`` elements, whether the word is the ``last`` of its group of
+    rows, and ``shared``, the greatest exponent field of the vector, where subnormals count as 1."""
     return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), "last": 1, "shared": 5})
 
 
 def matrix_layout(config: EngineConfig) -> data.StructLayout:
-    """``rows`` of a matrix, and the biased exponent of the ``factor`` by which their sums are to be multiplied."""
+    """The number of ``rows`` of a matrix, and the biased exponent of the ``factor`` by which their sums are
+    multiplied."""
     return data.StructLayout({"rows": range(config.max_rows + 1), "factor": FACTOR_BITS})
 
 
 def activation_word(config: EngineConfig) -> data.StructLayout:
-    """What the lanes of one word share: ``x``, the activations, for FP16 their raw bits; and whether the word is the
-    ``last`` of its rows."""
+    """What all lanes share of a word: ``x``, the activations, which are the bits of FP16 numbers for FP16 weights and
+    integers otherwise, and whether the word is the ``last`` of its group of rows."""
     x = data.ArrayLayout(signed(config.act_bits) if config.fmt.block_floating else ELEMENT_BITS, config.c)
     return data.StructLayout({"x": x, "last": 1})
 
 
 def lane_word(config: EngineConfig) -> data.StructLayout:
-    """Input of one lane: its ``block`` and the shared ``activations``."""
+    """What one lane takes of a word: the bits of its ``block``, and the shared ``activations``."""
     return data.StructLayout({"block": config.block_bits, "activations": activation_word(config)})
 
 
 def value_layout(config: EngineConfig) -> data.StructLayout:
-    """One addend: ``value``, and whether it is the ``last`` of its row."""
+    """An addend of a row's sum: its ``value``, and whether it is the ``last`` of its row."""
     return data.StructLayout({"value": signed(config.value_bits), "last": 1})
 
 
 def lane_signature(config: EngineConfig) -> wiring.Signature:
-    """What every datapath's lane looks like.
+    """The signature that every kind of lane has.
 
     Members
     -------
     i : In(stream of lane_word)
         ``ready`` is always 1.
     o : Out(stream of signed(sum_bits))
-        One sum for each row; ``valid`` for a cycle only, the payload until the next.
+        One sum for each row. It is ``valid`` for one cycle, whatever ``ready`` is, but the payload stays in place until
+        the next sum.
     """
     return wiring.Signature({
         "i": In(stream.Signature(lane_word(config))),
@@ -102,13 +107,14 @@ def lane_signature(config: EngineConfig) -> wiring.Signature:
 
 
 def sum_layout(config: EngineConfig) -> data.StructLayout:
-    """One row's ``sum``, the exponent of its ``factor``, and whether it is the ``last`` of the matrix."""
+    """A row's exact ``sum``, the biased exponent of its matrix's ``factor``, and whether it is the ``last`` of the
+    matrix."""
     return data.StructLayout({"sum": signed(config.sum_bits), "factor": FACTOR_BITS, "last": 1})
 
 
 def float_layout(config: EngineConfig, significand: int = SIGNIFICAND) -> data.StructLayout:
-    """``(-1)**sign * significand * 2**exponent``; the significand's top bit is set unless it is zero. ``factor`` and
-    ``last`` as in :func:`~hw.payloads.sum_layout`."""
+    """The number ``(-1)**sign * significand * 2**exponent``. The significand's top bit is set, unless the number is 0.
+    ``factor`` and ``last`` are those of :func:`~hw.payloads.sum_layout`."""
     return data.StructLayout({
         "sign": 1, "significand": significand, "exponent": range(-SIGNIFICAND, config.sum_bits),
         "factor": FACTOR_BITS, "last": 1,
@@ -116,5 +122,5 @@ def float_layout(config: EngineConfig, significand: int = SIGNIFICAND) -> data.S
 
 
 def result_layout() -> data.StructLayout:
-    """A float32 ``result`` as bits, and whether it is the ``last`` of the matrix."""
+    """The bits of a float32 ``result``, and whether it is the ``last`` of the matrix."""
     return data.StructLayout({"result": 32, "last": 1})

@@ -1,4 +1,4 @@
-"""Where an engine spends registers on its clock: one number for each stage whose depth can be chosen."""
+"""Where an engine spends registers for the sake of its clock: one number for each stage whose depth can be chosen."""
 
 from dataclasses import dataclass, fields
 
@@ -10,12 +10,12 @@ class Pipelining:
     """How deep the stages of an engine are.
 
     For each stage, 0 is its shortest form and 1 the form for high clocks, which the stage's own docstring describes.
-    Every further one delays the stage by a cycle more. Results are the same whatever the numbers are.
+    Each further step delays the stage by one more cycle. The results do not depend on these numbers.
 
     Parameters
     ----------
     read : int
-        Slices between the memory bus and what the read DMA serves.
+        Slices between the memory bus and the parts that the read DMA serves.
     descriptor : int
         Registers between the read DMA and the registers that a descriptor is loaded into.
     unpacker : int
@@ -27,7 +27,7 @@ class Pipelining:
     align : int
         Steps of the shift that aligns activations.
     words : int
-        Slices between the activations and the lanes.
+        Slices between the activations and the join.
     join : int
         Registers between the join and the lanes.
     numerators, mac : int
@@ -64,6 +64,6 @@ class Pipelining:
 
 
 LEAN = Pipelining()
-"""The least registers: for devices on which area matters more than the clock."""
+"""As few registers as possible, for devices on which area matters more than the clock."""
 FAST = Pipelining(**{field.name: 1 for field in fields(Pipelining) if field.name != "apart"}, apart=True)
-"""Every stage in its form for high clocks: for devices with slow wires."""
+"""Every stage in its form for high clocks, for devices with slow wires."""

@@ -1,1 +1,1 @@
-"""Activations: from the beats of a vector in memory to the words that all lanes share."""
+"""Activations: the beats of a vector in memory become the words that all lanes share."""

@@ -1,10 +1,12 @@
-"""Activations: from the beats of a vector to the words that the lanes share.
+"""Activations: makes the words that the lanes share of the beats of a vector.
 
     activation buffer --> gate --> store --> align --> queue
 
-Between the gate and the queue nothing ever stops. The FP16 baseline has no align stage.
+The gate lets no more requests pass than the queue has room for, so nothing between them ever stalls. The FP16 baseline
+has no align stage.
 
-Latency :func:`activations_latency` cycles from the last beat of a vector to its first word; then one word a cycle.
+Latency: :func:`activations_latency` cycles from the last beat of a vector to its first word. Rate: one beat a cycle in
+and one word a cycle out.
 """
 
 from amaranth.hdl import Module
@@ -23,23 +25,27 @@ from hw.payloads import activation_word, job_layout, matrix_layout
 __all__ = ["Activations", "activations_latency"]
 
 _DEPTH = 16
-"""Words of the queue: more than the cycles from the gate to it and back."""
+"""Words that the queue holds, which are more than the cycles from the gate to the queue and back."""
 
 
 def activations_latency(config: EngineConfig) -> int:
     """Cycles from the last beat of a vector to the first of its words: exponent, store, align, queue, slices."""
-    return (exponent_latency(config) + store_latency(config) + (align_latency(config) if config.fmt.block_floating else
-    0)
-            + StreamQueue.latency + config.pipelining.words * StreamSlice.latency)
+    align = align_latency(config) if config.fmt.block_floating else 0
+    return (exponent_latency(config) + store_latency(config) + align + StreamQueue.latency
+            + config.pipelining.words * StreamSlice.latency)
 
 
 class Activations(wiring.Component):
-    """Activation path.
+    """Wires the stages of the activations together.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     jobs, i, matrices, not_finite
-        Of :class:`~hw.activations.buffer.ActivationBuffer`.
+        These are the members of :class:`~hw.activations.buffer.ActivationBuffer`.
     o : Out(stream of activation_word)
         The words of the vector, once for every group of rows.
     """
@@ -54,20 +60,20 @@ class Activations(wiring.Component):
             "not_finite": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         m.submodules.buffer = buffer = ActivationBuffer(config)
         m.submodules.gate = gate = CreditGate(request_layout(config), _DEPTH)
         m.submodules.store = store = ActivationStore(config)
         m.submodules.queue = queue = StreamQueue(activation_word(config), _DEPTH, credited=True)
-        # The lanes are far from the queue, and so is what tells it to go on.
+        # The lanes and the join are far from the queue; slices split the wires between them.
         words = sliced(m, "slice", queue.o, config.pipelining.words)
         for mine, inner in ((self.jobs, buffer.jobs), (self.i, buffer.i), (self.o, words),
                             (self.matrices, buffer.matrices)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, buffer.o, gate.i)
-        stages = [store]
+        stages: list[wiring.Component] = [store]
         if config.fmt.block_floating:
             m.submodules.align = align = Align(config)
             stages.append(align)

@@ -1,16 +1,17 @@
-"""Activation store: block RAMs that take a vector beat by beat and give it back in words of ``c`` elements.
+"""Activation store: block RAMs that are written with the beats of a vector and read in words of ``c`` elements.
 
-So that ``c`` need not divide a beat, the store is split into banks of gcd(c, elements of a beat) elements: a beat
-fills neighbouring banks, a word starts in some bank and goes on into the next, one row further after the last. The
-zeros that pad the widest vector to whole words are not stored: they would take another row of every bank.
+So that ``c`` need not divide a beat, the store is split into banks whose rows have gcd(c, elements of a beat) elements.
+A beat fills neighbouring banks. A word starts in some bank and goes on in the next ones; after the last bank it goes on
+in the next row of the first. The zeros that pad the widest vector to whole words are not stored, because they would
+take another row of every bank.
 
-Never stalls, one beat and one word a cycle. Latency :func:`store_latency` cycles from a request to its word; a beat can
-be asked for in the cycle after it.
+Latency: :func:`store_latency` cycles from a request to its word. A beat may be requested in the cycle after it is
+written. Rate: one beat and one word a cycle; the store never stalls.
 """
 
 from math import gcd
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -24,7 +25,7 @@ __all__ = ["ActivationStore", "StoreShape", "request_layout", "store_latency",
            "write_layout"]
 
 _RAM_BITS = 16 * 1024
-"""Of a block RAM of ECP5, parity apart (FPGA-DS-02012, 2.9)."""
+"""Bits of a block RAM of ECP5 without its parity bits (FPGA-DS-02012, 2.9)."""
 
 
 class StoreShape:
@@ -37,16 +38,17 @@ class StoreShape:
     Attributes
     ----------
     bank : int
-        Elements of a bank's row.
+        Number of elements in a row of a bank.
     banks, depth, rows : int
-        Number of banks, rows of each, and rows that words reach into: past ``depth``, a power of two then, all are 0.
+        Number of banks, number of rows that each stores, and number of rows that words extend over. Where ``rows`` is
+        more than ``depth``, ``depth`` is a power of two, and the elements of the rows that are not stored are 0.
     beat_banks, word_banks : int
-        Neighbouring banks that a beat fills, and a word takes up.
+        Number of neighbouring banks that a beat fills, and that a word lies in.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: EngineConfig):
         self.bank = gcd(config.c, config.beat_activations)
-        # A row holds whole beats, and at least one whole word.
+        # A row of all banks holds whole beats, and at least one whole word.
         row = max(config.beat_activations, 1 << ceil_log2(config.c))
         self.banks, self.rows = row // self.bank, -(-config.max_blocks * config.c // row)
         self.depth = min(self.rows, max(config.max_cols // row, 1))
@@ -54,41 +56,46 @@ class StoreShape:
 
 
 def write_layout(config: EngineConfig) -> data.StructLayout:
-    """A beat of the vector: its ``data`` and ``number``, and whether it is there."""
+    """A beat of the vector: its ``data``, its ``number`` from 0 on, and whether it is ``valid``."""
     return data.StructLayout({"valid": 1, "number": range(config.max_activation_beats + 1), "data": config.bus_bits})
 
 
 def request_layout(config: EngineConfig) -> data.StructLayout:
-    """A word to read: the ``row`` and the ``position``, the bank, that it starts in; all else as in
-    :func:`raw_word`."""
+    """A word to read: the ``row`` that it starts in and the ``position`` there, the number of its first bank. The other
+    fields are those of :func:`~hw.payloads.raw_word`."""
     shape = StoreShape(config)
     return data.StructLayout({"row": range(shape.rows), "position": range(max(shape.banks, 2)),
                               "last": 1, "shared": 5})
 
 
 def _hops(config: EngineConfig) -> int:
-    """Registers between requests and block RAMs, which lie all over the device: for high clocks each bank has one of
-    its own, and each block RAM the others."""
+    """Number of registers between requests and block RAMs, which lie all over the device. For high clocks each bank has
+    one of its own, and each block RAM has the others."""
     return config.pipelining.store and 1 + config.pipelining.store
 
 
 def store_latency(config: EngineConfig) -> int:
     """Cycles from a request to its word: registers of the address, the block RAM, for high clocks a register behind it,
-    and one behind the choice of banks."""
+    and the register behind the choice of banks."""
     hops = _hops(config)
     return hops + 1 + bool(hops) + 1
 
 
 class ActivationStore(wiring.Component):
-    """Banks of memory.
+    """The banks of memory.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     write : In(write_layout)
+        Beats to write.
     i : In(stream of request_layout)
-        ``ready`` is always 1.
+        Words to read; ``ready`` is always 1.
     o : Out(stream of raw_word)
-        ``ready`` is not looked at.
+        The words in the order of the requests, whatever ``ready`` is.
     """
 
     def __init__(self, config: EngineConfig):
@@ -101,7 +108,7 @@ class ActivationStore(wiring.Component):
             "o": Out(stream.Signature(raw_word(config))),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config, shape = self._config, self._shape
         hops = _hops(config)
@@ -112,7 +119,7 @@ class ActivationStore(wiring.Component):
         outputs = [self._bank(m, number, hops) for number in range(shape.banks)]
 
         word = Signal.like(self.o.payload)
-        # Only these banks ever start a word; the multiplexers need no other inputs.
+        # Words start in these banks only, so that the multiplexers need no other inputs.
         with m.Switch(request.position):
             for start in sorted({n * shape.word_banks % shape.banks for n in range(shape.banks)}):
                 with m.Case(start):
@@ -122,16 +129,16 @@ class ActivationStore(wiring.Component):
         m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
         return m
 
-    def _bank(self, m, number, hops):
-        """What of a word a bank holds, a cycle before the word is put together."""
+    def _bank(self, m: Module, number: int, hops: int) -> Value:
+        """What bank ``number`` holds of the requested word, a cycle before the word is put together."""
         shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
         part, slot = divmod(number, shape.beat_banks)
         bits = shape.bank * ELEMENT_BITS
-        # Banks before the first of the word belong to the next row.
+        # Banks before the first one of a word hold the part of it that lies in the next row.
         row = self.i.payload.row
         if number < shape.banks - 1:
             row = row + (self.i.payload.position > number)
-        # Beat n goes to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
+        # Beat n is written to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
         beat = self.write.number
         to = beat[ceil_log2(beats_in_row):]
         access = Signal(self._access_layout(bits), name=f"access{number}")
@@ -155,8 +162,8 @@ class ActivationStore(wiring.Component):
             ]
             for n in range(1, hops):
                 near = own_copy(m, near, f"access{number}_{low}_{n}")
-            # Nobody reads what is being written. Synthesis leaves out a bypass if a memory is so marked, and its
-            # register apart.
+            # No row is read in the cycle in which it is written. Where a memory is so marked and its register is one
+            # of ours, synthesis adds no bypass.
             memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
             m.submodules[f"bank{number}_{low}"] = memory
             write, read = memory.write_port(), memory.read_port(domain="comb")
@@ -174,11 +181,11 @@ class ActivationStore(wiring.Component):
             stored = Mux(delayed(m, self._past(row), store_latency(self._config) - 1, f"past{number}"), 0, stored)
         return stored
 
-    def _past(self, row):
-        """Whether a row is past those that are stored."""
+    def _past(self, row: Value) -> Value:
+        """Whether ``row`` comes after those that are stored."""
         return row[exact_log2(self._shape.depth):].any()
 
-    def _access_layout(self, bits):
-        """A row to write, and one to read."""
+    def _access_layout(self, bits: int) -> data.StructLayout:
+        """An access to a memory ``bits`` wide: ``data`` for row ``to`` if ``valid``, and the row ``from`` to read."""
         return data.StructLayout({"valid": 1, "to": range(self._shape.depth), "data": bits,
                                   "from": range(self._shape.depth)})

@@ -142,7 +142,7 @@ class Engine(wiring.Component):
         for i, each in enumerate(lanes):
             wiring.connect(m, join.o[i], each.i)
             m.d.comb += [results.i.payload[i].eq(each.o.payload), each.o.ready.eq(results.i.ready)]
-        m.d.comb += [results.i.valid.eq(lanes[0].o.valid), join.empty.eq(results.empty)]
+        m.d.comb += [results.i.valid.eq(lanes[0].o.valid), join.drained.eq(results.drained)]
         return activations, results
 
     def _bus(self, m: Module, read_dma: ReadDma, write_dma: WriteDma) -> None:

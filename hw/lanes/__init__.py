@@ -1,1 +1,1 @@
-"""Lanes: one row's stored blocks in, that row's exact sum out; one lane for each kind of format."""
+"""Lanes: each takes the stored blocks of a row and gives the row's exact sum. Each kind of format has its own lane."""

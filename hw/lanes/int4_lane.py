@@ -1,19 +1,20 @@
-"""Int4 lane, the control's datapath: one row's blocks in, that row's exact sum out.
+"""Int4 lane, the control's datapath: it takes one row's blocks and gives that row's exact sum.
 
     codes --> MAC array --> sum of a group --> times the scale's significand --> exponent shift --> accumulator
 
-A group's scale comes one bit with each of its blocks. A group takes as many cycles as a scale has bits, or more, so
-that the product with the scale's significand can take one bit a cycle and the shift by its exponent two places a cycle,
-in two units that work on one group each.
+Each block holds one bit of its group's scale, so a group has as many blocks as a scale has bits and takes at least as
+many cycles. Meanwhile two small units work on a group each that came before: one multiplies by the scale's significand,
+one bit a cycle, and one shifts by the scale's exponent, two places a cycle.
 
-Latency :func:`int4_lane_latency` cycles from the last block of a row to its sum. One block a cycle; never stalls.
+Latency: :func:`int4_lane_latency` cycles from the last block of a row to its sum. Rate: one block a cycle; the lane
+never stalls.
 """
 
 from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 
-from golden.spec import FP16_FRACTION, SCALE_BITS
-from hw.config import EngineConfig
+from golden.spec import FP16_FRACTION, SCALE_BITS, GroupFormat
+from hw.config import ConfigError, EngineConfig
 from hw.lanes.accumulator import Accumulator
 from hw.lanes.mac import MacArray, mac_latency
 from hw.parts.delay import delayed
@@ -23,8 +24,9 @@ from hw.payloads import lane_signature
 __all__ = ["Int4Lane", "int4_lane_latency"]
 
 _SIGNIFICAND = FP16_FRACTION + 1
+"""Bits of a scale's significand."""
 _SHIFT_STEPS = 14
-"""Shifts by two places that the greatest exponent field, 30, needs after a first one by 1."""
+"""Shifts by two places for the greatest exponent field, 30, which stands for 29 places: the first shift is by one."""
 
 
 def int4_lane_latency(config: EngineConfig) -> int:
@@ -34,21 +36,36 @@ def int4_lane_latency(config: EngineConfig) -> int:
 
 
 class Int4Lane(wiring.Component):
-    """Multiply and accumulate the blocks of one row. Members: :func:`~hw.payloads.lane_signature`."""
+    """Multiplies and accumulates the blocks of one row.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Its members are those of :func:`~hw.payloads.lane_signature`.
+
+    Raises
+    ------
+    ConfigError
+        When the weights are not of an integer format.
+    """
 
     def __init__(self, config: EngineConfig):
-        self._config = config
+        if not isinstance(config.fmt, GroupFormat):
+            raise ConfigError(f"int4 lane: the weights must be of an integer format, not {config.name}")
+        self._config, self._fmt = config, config.fmt
         super().__init__(lane_signature(config))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, fmt = self._config, self._config.fmt
+        config, fmt = self._config, self._fmt
         m.submodules.accumulator = accumulator = Accumulator(config)
         m.d.comb += self.i.ready.eq(1)
 
         m.submodules.mac = mac = MacArray(config)
 
-        # Activations as in the SeedLM lane; the row's end and the scale travel beside the multiplication.
+        # Activations have no reset, so that lanes share their registers. The row's end and the scale travel beside the
+        # multiplication.
         word = self.i.payload
         codes = Signal(data.ArrayLayout(signed(fmt.bits), fmt.c))
         side = Signal(data.StructLayout({"valid": 1, "last": 1, "scale_bit": 1}))
@@ -73,35 +90,38 @@ class Int4Lane(wiring.Component):
         wiring.connect(m, accumulator.o, wiring.flipped(self.o))
         return m
 
-    def _gather(self, m, dot, side):
-        """Sum and scale of a group, ``valid`` for one cycle."""
+    def _gather(self, m: Module, dot: Signal, side: data.View) -> data.View:
+        """Sum and scale of a group, ``valid`` for one cycle, one cycle after the dot product of its last block."""
         group = Signal(data.StructLayout({
             "valid": 1, "last": 1, "value": signed(self._config.group_bits), "scale": SCALE_BITS,
         }), name="group")
         count = Signal(range(SCALE_BITS))
-        opens, closes = Signal(), Signal()
-        m.d.comb += [opens.eq(count == 0), closes.eq(count == SCALE_BITS - 1)]
-        m.d.sync += [group.valid.eq(side.valid & closes), Assert(~(side.valid & side.last) | closes)]
+        first, final = Signal(), Signal()
+        m.d.comb += [first.eq(count == 0), final.eq(count == SCALE_BITS - 1)]
+        m.d.sync += [group.valid.eq(side.valid & final), Assert(~(side.valid & side.last) | final)]
         with m.If(side.valid):
             m.d.sync += [
                 count.eq(count + 1),
-                group.value.eq(dot + Mux(opens, 0, group.value)),
+                group.value.eq(dot + Mux(first, 0, group.value)),
                 group.scale.eq(Cat(group.scale[1:], side.scale_bit)),
                 group.last.eq(side.last),
             ]
         return group
 
-    def _multiply(self, m, group):
-        """The group's value times its scale's significand, one bit a cycle from the lowest on: what is final of the
-        product moves down in place of the bits that are done with. ``valid`` for one cycle; ``places`` is how far the
-        exponent shifts it."""
+    def _multiply(self, m: Module, group: data.View) -> data.View:
+        """The group's value times its scale's significand, ``valid`` for one cycle.
+
+        ``places`` is how far the scale's exponent shifts it. The multiplication takes one bit of the significand a
+        cycle, from the lowest on. The significand starts in the lower bits of the product, and as its bits are used
+        up, those of the product that are final move down into their places. Latency ``1 + _SIGNIFICAND`` cycles.
+        """
         width = self._config.group_bits
         product = Signal(data.StructLayout({
             "valid": 1, "last": 1, "value": signed(width + _SIGNIFICAND), "places": 5}), name="product")
-        factor, left, partial = Signal(signed(width)), Signal(range(_SIGNIFICAND + 1)), Signal(signed(width + 1))
+        factor, remaining, partial = Signal(signed(width)), Signal(range(_SIGNIFICAND + 1)), Signal(signed(width + 1))
         high = product.value[_SIGNIFICAND:].as_signed()
         m.d.comb += partial.eq(high + Mux(product.value[0], factor, 0))
-        m.d.sync += product.valid.eq(left == 1)
+        m.d.sync += product.valid.eq(remaining == 1)
         with m.If(group.valid):
             _, significand, field = split_fp16(group.scale)
             m.d.sync += [
@@ -109,30 +129,33 @@ class Int4Lane(wiring.Component):
                 product.value.eq(significand),
                 product.places.eq(field - 1),
                 product.last.eq(group.last),
-                left.eq(_SIGNIFICAND),
-                Assert(left == 0),
+                remaining.eq(_SIGNIFICAND),
+                Assert(remaining == 0),
             ]
-        with m.Elif(left != 0):
-            m.d.sync += [product.value.eq(Cat(product.value[1:_SIGNIFICAND], partial)), left.eq(left - 1)]
+        with m.Elif(remaining != 0):
+            m.d.sync += [product.value.eq(Cat(product.value[1:_SIGNIFICAND], partial)), remaining.eq(remaining - 1)]
         return product
 
-    def _shift(self, m, product):
-        """The product shifted up by its places: one at first if they are odd, then two a cycle. ``valid`` for one
-        cycle, after as many cycles whatever the places."""
+    def _shift(self, m: Module, product: data.View) -> data.View:
+        """The product shifted up by its places, ``valid`` for one cycle.
+
+        An odd number of places takes a shift by one at first; then the product is shifted by two places a cycle.
+        Latency ``1 + _SHIFT_STEPS`` cycles, whatever the number of places is.
+        """
         value = Signal(data.StructLayout({
             "valid": 1, "last": 1, "value": signed(self._config.value_bits)}), name="value")
-        places, left = Signal(4), Signal(range(_SHIFT_STEPS + 1))
-        m.d.sync += value.valid.eq(left == 1)
+        pairs, remaining = Signal(4), Signal(range(_SHIFT_STEPS + 1))
+        m.d.sync += value.valid.eq(remaining == 1)
         with m.If(product.valid):
             m.d.sync += [
                 value.value.eq(Mux(product.places[0], product.value << 1, product.value)),
-                places.eq(product.places[1:]),
+                pairs.eq(product.places[1:]),
                 value.last.eq(product.last),
-                left.eq(_SHIFT_STEPS),
-                Assert(left == 0),
+                remaining.eq(_SHIFT_STEPS),
+                Assert(remaining == 0),
             ]
-        with m.Elif(left != 0):
-            m.d.sync += left.eq(left - 1)
-            with m.If(places != 0):
-                m.d.sync += [value.value.eq(value.value << 2), places.eq(places - 1)]
+        with m.Elif(remaining != 0):
+            m.d.sync += remaining.eq(remaining - 1)
+            with m.If(pairs != 0):
+                m.d.sync += [value.value.eq(value.value << 2), pairs.eq(pairs - 1)]
         return value

@@ -1,10 +1,10 @@
 """Join: pairs each word of blocks with its activations and hands a block to every lane.
 
-The lanes never stall, so this is where they are held back: the last word of a group of rows waits until the sums of
-the group before it have left the drain.
+The lanes never stall, so the join holds words back in their place: the last word of a group of rows waits until the
+sums of the group before it have been drained.
 
-Latency :func:`join_latency` cycles, which are spent where most lanes are far from what says whether there is a word;
-one word a cycle.
+Latency: :func:`join_latency` cycles from a word and its activations to the lanes. These are registers on the wires from
+the join to lanes all over the device. Rate: one word a cycle.
 """
 
 from amaranth.hdl import Module, Signal
@@ -19,20 +19,26 @@ __all__ = ["Join", "join_latency"]
 
 
 def join_latency(config: EngineConfig) -> int:
-    """Cycles from a word and its activations to the lanes."""
+    """Cycles from a word and its activations to the lanes: registers of ``config.pipelining.join``."""
     return config.pipelining.join
 
 
 class Join(wiring.Component):
-    """Words and activations to lanes.
+    """Hands words and activations to the lanes.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     blocks : In(stream of word_bits)
         The same block column of every lane, lane 0 in the lowest bits.
     activations : In(stream of activation_word)
+        The activations of that block column.
     o : Out(array of lanes streams of lane_word)
-    empty : In(1)
+        All are ``valid`` in the same cycles, whatever their ``ready`` is.
+    drained : In(1)
         Strobe: the sums of a group have left the drain.
     """
 
@@ -42,26 +48,26 @@ class Join(wiring.Component):
             "blocks": In(stream.Signature(config.word_bits)),
             "activations": In(stream.Signature(activation_word(config))),
             "o": Out(stream.Signature(lane_word(config))).array(config.lanes),
-            "empty": In(1),
+            "drained": In(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        # Set from the last word of a group until that group has been drained.
-        occupied, go = Signal(), Signal()
+        # The sums of a group are outstanding from its last word until they have been drained.
+        outstanding, accepted = Signal(), Signal()
         last = self.activations.payload.last
-        hold = occupied & last
+        blocked = outstanding & last
         m.d.comb += [
-            go.eq(self.blocks.valid & self.activations.valid & ~hold),
-            self.blocks.ready.eq(self.activations.valid & ~hold),
-            self.activations.ready.eq(self.blocks.valid & ~hold),
+            accepted.eq(self.blocks.valid & self.activations.valid & ~blocked),
+            self.blocks.ready.eq(self.activations.valid & ~blocked),
+            self.activations.ready.eq(self.blocks.valid & ~blocked),
         ]
-        with m.If(self.empty):
-            m.d.sync += occupied.eq(0)
-        with m.Elif(go & last):
-            m.d.sync += occupied.eq(1)
+        with m.If(self.drained):
+            m.d.sync += outstanding.eq(0)
+        with m.Elif(accepted & last):
+            m.d.sync += outstanding.eq(1)
         hops = join_latency(self._config)
-        valid = delayed(m, go, hops, "valid")
+        valid = delayed(m, accepted, hops, "valid")
         blocks = delayed(m, self.blocks.payload, hops, "blocks", reset_less=True)
         activations = delayed(m, self.activations.payload, hops, "activations", reset_less=True)
         for i, lane in enumerate(self.o):

@@ -1,6 +1,9 @@
-"""The lanes: which kind of lane decodes and multiplies a format, and how long one takes.
+"""The kinds of lanes: which one decodes and multiplies the blocks of a format, and its latency.
 
-All lanes look alike from outside (:func:`~hw.payloads.lane_signature`), never stall and take one block a cycle.
+All lanes have the same signature (:func:`~hw.payloads.lane_signature`).
+
+Latency: :func:`lane_latency` cycles from the last block of a row to its sum. Rate: one block a cycle; a lane never
+stalls.
 """
 
 from collections.abc import Callable
@@ -19,6 +22,8 @@ __all__ = ["lane", "lane_latency"]
 
 @dataclass(frozen=True)
 class _Kind:
+    """The component of a lane and its latency in cycles, both for a configuration."""
+
     component: Callable[[EngineConfig], wiring.Component]
     latency: Callable[[EngineConfig], int]
 
@@ -28,14 +33,14 @@ _KINDS = {
     GroupFormat: _Kind(Int4Lane, int4_lane_latency),
     HalfFormat: _Kind(Fp16Lane, fp16_lane_latency),
 }
-"""By type of the weight format."""
+"""The kind of lane by the type of the weight format."""
 
 
 def lane(config: EngineConfig) -> wiring.Component:
-    """A lane for the engine's format."""
+    """A new lane for the engine's format."""
     return _KINDS[type(config.fmt)].component(config)
 
 
 def lane_latency(config: EngineConfig) -> int:
-    """Cycles from the last block of a row to its sum."""
+    """Cycles from the last block of a row to its sum, for the engine's format."""
     return _KINDS[type(config.fmt)].latency(config)

@@ -4,7 +4,7 @@ The ``c*p`` states that follow a seed are ``k``-bit windows of one bit stream: t
 then ``c*p`` feedback bits. Each feedback bit is an XOR of seed bits, found here by stepping the register over GF(2)
 vectors at elaboration (an LFSR leap-ahead matrix). State ``i`` (0 being the first after the seed) is ``window[i:i+k]``.
 
-Latency 0 (combinational), one block a cycle.
+Latency: 0 cycles, the bank is combinational. Rate: one block a cycle.
 """
 
 from amaranth.hdl import Cat, Module, Signal
@@ -46,7 +46,7 @@ class LfsrBank(wiring.Component):
         self._fmt = fmt
         super().__init__({"seed": In(fmt.k), "window": Out(fmt.k - 1 + fmt.c * fmt.p)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         new_bits = []
         for i, mask in enumerate(leap_ahead(self._fmt)):

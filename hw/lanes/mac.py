@@ -1,9 +1,10 @@
 """MAC array of one lane: the integer dot product of a block's numerators with its activations.
 
-A multiplier for each weight and an adder tree. Where multipliers are narrower than numerators
-(``config.multiplier_bits``), they take the upper bits, and the lower few gate the activations in lookup tables.
+There is a multiplier for each weight, and an adder tree. Where multipliers are narrower than numerators
+(``config.multiplier_bits``), they take the upper bits, and the few lower bits gate the activations in lookup tables.
 
-Latency :func:`mac_latency` cycles, one block a cycle; never stalls.
+Latency: :func:`mac_latency` cycles from numerators and activations to their dot product. Rate: one block a cycle; the
+array never stalls.
 """
 
 from amaranth.hdl import Module, Mux, Signal, signed
@@ -18,7 +19,7 @@ __all__ = ["MacArray", "mac_latency"]
 
 
 def _low_bits(config: EngineConfig) -> int:
-    """Bits of a numerator that no multiplier takes."""
+    """Number of a numerator's lower bits, which no multiplier takes."""
     return max(config.numerator_bits - config.multiplier_bits, 0)
 
 
@@ -29,15 +30,20 @@ def mac_latency(config: EngineConfig) -> int:
 
 
 class MacArray(wiring.Component):
-    """Dot product of a block, pipelined.
+    """Pipelined dot product of a block.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     numerators : In(array of c signed(numerator_bits))
+        The integers that the weights of the block are multiples of.
     x : In(array of c signed(act_bits))
-        Activations.
+        Integer activations.
     dot : Out(signed(dot_bits))
-        :func:`mac_latency` cycles after the inputs.
+        Sum of the products, :func:`mac_latency` cycles after the inputs.
     """
 
     def __init__(self, config: EngineConfig):
@@ -48,11 +54,12 @@ class MacArray(wiring.Component):
             "dot": Out(signed(config.dot_bits)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         c_count, act_bits, low_bits = self._config.c, self._config.act_bits, _low_bits(self._config)
         numerators, x = self.numerators, self.x
-        # Multipliers lie in rows of their own, far from the adders that numerators come from; x is for all lanes.
+        # Multipliers lie in rows of their own on the device, far from the adders that make the numerators, and x is the
+        # same for all lanes. Registers of their own split these long wires.
         for n in range(self._config.pipelining.mac):
             numerators, x = own_copy(m, numerators, f"near{n or ''}"), own_copy(m, x, f"near_x{n or ''}")
         terms = []

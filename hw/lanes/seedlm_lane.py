@@ -1,15 +1,16 @@
-"""SeedLM lane: one row's blocks in, that row's exact sum out.
+"""SeedLM lane: it takes one row's blocks and gives that row's exact sum.
 
     block --> LFSR bank --> numerators --> MAC array --> exponent shift --> accumulator
 
-Latency :func:`seedlm_lane_latency` cycles from the last block of a row to its sum. One block a cycle; never stalls.
+Latency: :func:`seedlm_lane_latency` cycles from the last block of a row to its sum. Rate: one block a cycle; the lane
+never stalls.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 
-from golden.spec import EXP_BITS
-from hw.config import EngineConfig
+from golden.spec import EXP_BITS, BlockFormat
+from hw.config import ConfigError, EngineConfig
 from hw.lanes.accumulator import Accumulator
 from hw.lanes.lfsr_bank import LfsrBank
 from hw.lanes.mac import MacArray, mac_latency
@@ -27,17 +28,31 @@ def seedlm_lane_latency(config: EngineConfig) -> int:
 
 
 class SeedlmLane(wiring.Component):
-    """Decode, multiply and accumulate the blocks of one row. Members: :func:`~hw.payloads.lane_signature`."""
+    """Decodes, multiplies and accumulates the blocks of one row.
+
+    Parameters
+    ----------
+    config : EngineConfig
+
+    Its members are those of :func:`~hw.payloads.lane_signature`.
+
+    Raises
+    ------
+    ConfigError
+        When the weights are not of a SeedLM format.
+    """
 
     def __init__(self, config: EngineConfig):
-        self._config = config
+        if not isinstance(config.fmt, BlockFormat):
+            raise ConfigError(f"SeedLM lane: the weights must be of a SeedLM format, not {config.name}")
+        self._config, self._fmt = config, config.fmt
         super().__init__(lane_signature(config))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
-        config, fmt = self._config, self._config.fmt
+        config, fmt = self._config, self._fmt
         m.submodules.lfsr_bank = lfsr_bank = LfsrBank(fmt)
-        m.submodules.numerators = numerators = Numerators(config)
+        m.submodules.numerators = numerators = Numerators(fmt, config)
         m.submodules.mac = mac = MacArray(config)
         m.submodules.accumulator = accumulator = Accumulator(config)
 
@@ -53,8 +68,8 @@ class SeedlmLane(wiring.Component):
         ]
         m.d.comb += mac.x.eq(delayed(m, word.activations.x, numerators_latency(config), "x", reset_less=True))
 
-        # The exponent and the row's end travel beside the multiplication. The shift that stands for exponent e is
-        # e + 8, which is e with its sign bit turned round.
+        # The exponent and the row's end travel beside the multiplication. Exponent e shifts by e + 8 places, and that
+        # is e with its sign bit inverted.
         side = Signal(data.StructLayout({"valid": 1, "last": 1, "shift": EXP_BITS}))
         m.d.comb += [
             side.valid.eq(valid),

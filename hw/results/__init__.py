@@ -1,1 +1,1 @@
-"""Results: sums drained from the lanes, normalised, scaled, rounded to float32."""
+"""Results: the lanes' sums are drained, normalised, scaled and rounded to float32."""

@@ -1,11 +1,11 @@
-"""Results: from the lanes' sums to float32 numbers.
+"""Results: makes float32 numbers of the lanes' sums.
 
     drain --> gate --> normalise --> scale --> queue
 
-Between the gate and the queue nothing ever stops.
+The gate lets no more sums pass than the queue has room for, so nothing between them ever stalls.
 
-Latency :func:`results_latency` cycles from the sums of a group to the first result; one result a cycle, in groups of as
-many as the queue holds.
+Latency: :func:`results_latency` cycles from the sums of a group of rows to the first result. Rate: one result a cycle,
+as long as a sum that passes the gate has left the queue within as many cycles as the queue holds results.
 """
 
 from amaranth.hdl import Module, signed
@@ -24,7 +24,8 @@ from hw.results.scale import Scale, scale_latency
 __all__ = ["Results", "results_latency"]
 
 _DEPTH = 16
-"""Results of the queue: more than the cycles from the gate to it and back, but for the few of the longest shifts."""
+"""Results that the queue holds. This is more than the cycles from the gate to the queue and back, except where sums
+are so wide that normalising takes the most steps; there the rate is a little less than one a cycle."""
 
 
 def results_latency(config: EngineConfig) -> int:
@@ -34,13 +35,18 @@ def results_latency(config: EngineConfig) -> int:
 
 
 class Results(wiring.Component):
-    """Result path.
+    """Wires the stages of the results together.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
-    i, matrices, empty
-        Of :class:`~hw.results.drain.Drain`.
+    matrices, i, drained
+        These are the members of :class:`~hw.results.drain.Drain`.
     o : Out(stream of result_layout)
+        Results in the order of the rows.
     """
 
     def __init__(self, config: EngineConfig):
@@ -49,10 +55,10 @@ class Results(wiring.Component):
             "matrices": In(stream.Signature(matrix_layout(config))),
             "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
             "o": Out(stream.Signature(result_layout())),
-            "empty": Out(1),
+            "drained": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
         m.submodules.drain = drain = Drain(config)
@@ -60,11 +66,11 @@ class Results(wiring.Component):
         m.submodules.normalise = normalise = Normalise(config)
         m.submodules.scale = scale = Scale(config)
         m.submodules.queue = queue = StreamQueue(result_layout(), _DEPTH, credited=True)
-        # The write DMA is far from the queue.
+        # The write DMA is far from the queue; slices split the wires between them.
         results = sliced(m, "slice", queue.o, config.pipelining.results)
         for mine, inner in ((self.matrices, drain.matrices), (self.i, drain.i), (self.o, results)):
             wiring.connect(m, wiring.flipped(mine), inner)
         wiring.connect(m, drain.o, gate.i)
         free_running(m, gate, [normalise, scale], queue)
-        m.d.comb += self.empty.eq(drain.empty)
+        m.d.comb += self.drained.eq(drain.drained)
         return m

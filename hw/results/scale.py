@@ -1,14 +1,18 @@
-"""Scale: the one multiplication by a constant, and the assembly of a float32.
+"""Scale: multiplies by the matrix's factor and assembles a float32.
 
-result = significand * factor * 2**exponent, rounded to 24 bits, ties to even; above the largest float32 it
-saturates to that number. It cannot underflow: a sum that is not zero is at least 1, and the factor is normal.
+    result = significand * factor * 2**exponent
 
-The significand of the factor is that of 1 / (2**(k-1) - 1), the unit of the states, and so a constant of the format;
-of the other formats it is 1. What differs between matrices is its power of two, which comes with each sum. The product
-therefore takes an adder or a few: for k = 16 the significand is 1 + 2**-15.
+The result is rounded to 24 bits, ties to even. Above the largest float32 it saturates to that number. It cannot
+underflow: a sum that is not zero is at least 1, and the factor is normal.
 
-Latency :func:`scale_latency` cycles; one result a cycle.
+The significand of the factor is a constant of the format: that of 1 / (2**(k-1) - 1), the unit of the states, for
+SeedLM, and 1 for other formats. Only the factor's power of two differs between matrices, and it arrives with each sum.
+The product therefore takes only a few adders: for k = 16 the significand is 1 + 2**-15.
+
+Latency: :func:`scale_latency` cycles. Rate: one result a cycle.
 """
+
+from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -22,17 +26,21 @@ from hw.payloads import SIGNIFICAND, float_layout, result_layout
 __all__ = ["Scale", "scale_latency", "unit_significand"]
 
 _FRACTION = SIGNIFICAND - 1
+"""Bits of a float32's fraction (IEEE 754)."""
 _BIAS = 127
+"""Bias of a float32's exponent (IEEE 754)."""
 _EXPONENT = signed(10)
+"""Shape of the result's biased exponent before it saturates."""
 
 
 def scale_latency(config: EngineConfig) -> int:
-    """Cycles from a significand to its float32: product; rounding; carry and assembly, in one step or two."""
+    """Cycles from a significand to its float32: product; rounding; carry and assembly, which take two steps for high
+    clocks. Each further step of ``config.pipelining.scale`` is a register at the output."""
     return 3 + config.pipelining.scale
 
 
 def unit_significand(config: EngineConfig) -> int:
-    """24-bit significand of a weight's unit, rounded to nearest."""
+    """Significand of the factor of every matrix, an integer of 24 bits, rounded to nearest."""
     if not isinstance(config.fmt, BlockFormat):
         return 1 << _FRACTION
     unit = config.fmt.unit
@@ -42,12 +50,18 @@ def unit_significand(config: EngineConfig) -> int:
 
 
 class Scale(wiring.Component):
-    """Floating-point multiplication by a factor that holds for the whole matrix.
+    """Multiplies floating-point numbers by the factor of their matrix.
+
+    Parameters
+    ----------
+    config : EngineConfig
 
     Members
     -------
     i : In(stream of float_layout)
+        Sums, each with the exponent of its matrix's factor.
     o : Out(stream of result_layout)
+        The products as float32, in the same order.
     """
 
     def __init__(self, config: EngineConfig):
@@ -58,22 +72,22 @@ class Scale(wiring.Component):
             "o": Out(stream.Signature(result_layout())),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         product = data.StructLayout({"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
         rounded = data.StructLayout({"sign": 1, "zero": 1, "significand": SIGNIFICAND + 1, "exponent": _EXPONENT,
                                      "last": 1})
 
-        def multiply(now, later):
+        def multiply(now: Any, later: Any) -> None:
             m.d.comb += [
                 later.sign.eq(now.sign),
                 later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
-                # Biased exponent of the result when the product is in [1, 2) * 2**46.
+                # This is the biased exponent of the result when the product is in [1, 2) * 2**46.
                 later.exponent.eq(now.exponent + now.factor + _FRACTION),
                 later.last.eq(now.last),
             ]
 
-        def round_(now, later):
+        def round_(now: Any, later: Any) -> None:
             high, normal = now.product[-1], Signal(2 * SIGNIFICAND)
             kept, guard, rest = normal[SIGNIFICAND:], normal[SIGNIFICAND - 1], normal[:SIGNIFICAND - 1]
             m.d.comb += [
@@ -85,14 +99,14 @@ class Scale(wiring.Component):
                 later.last.eq(now.last),
             ]
 
-        def carry(now, later):
-            # A carry out of the significand leaves a fraction of zeros.
+        def carry(now: Any, later: Any) -> None:
+            # After a carry out of the significand the fraction is 0.
             m.d.comb += [
                 *(later[name].eq(now[name]) for name in ("sign", "zero", "significand", "last")),
                 later.exponent.eq(now.exponent + now.significand[SIGNIFICAND]),
             ]
 
-        def assemble(now, later):
+        def assemble(now: Any, later: Any) -> None:
             m.d.comb += later.last.eq(now.last)
             with m.If(now.zero):
                 m.d.comb += later.result.eq(0)
@@ -103,7 +117,7 @@ class Scale(wiring.Component):
                 m.d.comb += later.result.eq(Cat(now.significand[:_FRACTION], now.exponent[:8], now.sign))
 
         ends = [(rounded, carry), (result_layout(), assemble)]
-        rests = [(result_layout(), None)] * (self._steps - 1)
+        registers = [(result_layout(), None)] * (self._steps - 1)
         pipeline(m, self.i, self.o, [(product, multiply), (rounded, round_),
-                                     *(ends if self._steps else fused(ends, 2)), *rests])
+                                     *(ends if self._steps else fused(ends, 2)), *registers])
         return m

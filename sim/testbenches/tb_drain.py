@@ -31,7 +31,7 @@ async def rows_in_order(dut: Any, stall: float) -> None:
     async def feed() -> None:
         for group in groups:
             await send(i, [sum(value << k * config.sum_bits for k, value in enumerate(group))])
-            while not dut.empty.value:
+            while not dut.drained.value:
                 await RisingEdge(dut.clk)
 
     cocotb.start_soon(send(matrices, announced, stall))

@@ -16,7 +16,7 @@ from sim.tools.run import arguments
 async def words_meet_their_activations(dut: Any, idle: float, delay: int) -> None:
     (config,) = arguments()
     blocks, activations = Stream(dut, "blocks"), Stream(dut, "activations")
-    await start(dut, blocks.valid, activations.valid, dut.empty)
+    await start(dut, blocks.valid, activations.valid, dut.drained)
     lanes = [Stream(dut, f"o__{n}") for n in range(config.lanes)]
     groups, per_group = 12, 5
     words: list[int] = []
@@ -49,9 +49,9 @@ async def words_meet_their_activations(dut: Any, idle: float, delay: int) -> Non
     async def empty() -> None:
         nonlocal held
         await cycles(dut, delay)
-        dut.empty.value, held = 1, 0
+        dut.drained.value, held = 1, 0
         await cycles(dut, 1)
-        dut.empty.value = 0
+        dut.drained.value = 0
 
     cocotb.start_soon(drain())
     sender = cocotb.start_soon(send(blocks, words, idle))

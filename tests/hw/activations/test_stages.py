@@ -1,5 +1,7 @@
 """The activation path, whole and its align stage alone, on both simulators against golden."""
 
+from typing import Any
+
 import pytest
 
 from golden.spec import FP16, SEEDLM3, SEEDLM4
@@ -17,10 +19,10 @@ CASES = [
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=stage_id)
-def test_stage(case, simulator):
+def test_stage(case: tuple[Any, ...], simulator: str) -> None:
     run_stage(case, simulator)
 
 
-def test_as_placed_on_ecp5():
+def test_as_placed_on_ecp5() -> None:
     """What nextpnr reads: block RAMs with registers of their own."""
     run_stage((Activations, small(FP16, 32, max_cols=1 << 11, **ECP5)), "icarus", to_ecp5=True)

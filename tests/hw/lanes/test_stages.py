@@ -1,8 +1,11 @@
-"""Lanes and what feeds them, on both simulators against golden: random blocks, idle cycles, bounds of every width."""
+"""Lanes and their parts, on both simulators against golden: random blocks, idle cycles, bounds of every width."""
+
+from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, GroupFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, GroupFormat, WeightFormat
+from hw.config import ConfigError
 from hw.lanes.fp16_lane import Fp16Lane
 from hw.lanes.int4_lane import Int4Lane
 from hw.lanes.join import Join
@@ -30,15 +33,25 @@ WIDEST = [(lane, small(fmt, max_cols=1 << 16))
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=stage_id)
-def test_stage(case, simulator):
+def test_stage(case: tuple[Any, ...], simulator: str) -> None:
     run_stage(case, simulator)
 
 
 @pytest.mark.parametrize("case", MAPPED, ids=stage_id)
-def test_as_placed_on_ecp5(case):
+def test_as_placed_on_ecp5(case: tuple[Any, ...]) -> None:
     run_stage(case, "icarus", to_ecp5=True)
 
 
 @pytest.mark.parametrize("case", WIDEST, ids=stage_id)
-def test_widest_rows(case):
+def test_widest_rows(case: tuple[Any, ...]) -> None:
     run_stage(case, "verilator")
+
+
+@pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
+@pytest.mark.parametrize(("lane", "fmt", "message"), [
+    (SeedlmLane, INT4, "SeedLM lane: the weights must be of a SeedLM format, not int4"),
+    (Int4Lane, SEEDLM4, "int4 lane: the weights must be of an integer format, not seedlm4"),
+])
+def test_lanes_refuse_formats_of_other_lanes(lane: Any, fmt: WeightFormat, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        lane(small(fmt))

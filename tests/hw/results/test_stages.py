@@ -1,5 +1,7 @@
 """Drain, normalise and scale, on both simulators against golden's float32."""
 
+from typing import Any
+
 import pytest
 
 from golden.spec import FP16, SEEDLM4
@@ -20,5 +22,5 @@ CASES = [
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=stage_id)
-def test_stage(case, simulator):
+def test_stage(case: tuple[Any, ...], simulator: str) -> None:
     run_stage(case, simulator)
