@@ -1,13 +1,14 @@
 """The whole engine: exact results for every format, shape and memory, on both simulators."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat
-from host.device.driver import Driver
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
+from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.cycle_classes import CYCLE_CLASSES
@@ -27,15 +28,16 @@ SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (7, 29), (20, 32))
 
 
-def _small(fmt, bus_bits, act_bits=16):
+def _small(fmt: WeightFormat, bus_bits: int, act_bits: int = 16) -> EngineConfig:
     return EngineConfig(fmt, bus_bits, max_rows=256, max_cols=256, latency=64, write_beats=4, act_bits=act_bits)
 
 
-def _explained(counters):
+def _explained(counters: Counters) -> int:
+    """Cycles of all classes."""
     return sum(getattr(counters, name) for name in CYCLE_CLASSES)
 
 
-def _ids(value):
+def _ids(value: Any) -> Any:
     if not isinstance(value, EngineConfig):
         return value
     return f"{value.name}-{value.bus_bits}-{value.act_bits}{'-fast' * (value.pipelining == FAST)}"
@@ -56,13 +58,13 @@ def _ids(value):
     (_small(INT4, 32), "ideal", "icarus"),
     (_small(FP16, 32), "ideal", "icarus"),
 ], ids=_ids)
-def test_products_are_bit_exact(config, memory, simulator):
+def test_products_are_bit_exact(config: EngineConfig, memory: str, simulator: str) -> None:
     rng = np.random.default_rng(2024)
     with open_device(config, memory, 1 << 18, simulator) as device:
         driver = Driver(device, config)
         shapes = SMALL_SHAPES if simulator == "icarus" else SHAPES
         products = [(random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)) for rows, cols in shapes]
-        # In a chain too small ones follow large ones and each other, and two have the vector of the one before.
+        # In the chain, small matrices follow large ones and each other, and two have the vector of the one before.
         rows, cols = shapes[-1]
         chain = [*products, products[0], products[-1], (random_weights(config.fmt, 3, cols, rng), products[-1][1]),
                  (random_weights(config.fmt, rows + 6, cols, rng), products[-1][1]),
@@ -76,7 +78,7 @@ def test_products_are_bit_exact(config, memory, simulator):
 
 
 @pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, FP16], ids=lambda fmt: fmt.name)
-def test_the_widest_and_the_tallest_matrix(fmt):
+def test_the_widest_and_the_tallest_matrix(fmt: WeightFormat) -> None:
     """Of an engine of default size, in one chain: what counts rows, blocks and beats runs to its end."""
     config, rng = EngineConfig(fmt, 64), np.random.default_rng(11)
     with open_device(config, "ideal", 1 << 24, "verilator") as device:
@@ -95,20 +97,20 @@ BETWEEN = 20
 
 
 @pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, FP16], ids=lambda fmt: fmt.name)
-def test_little_is_lost_at_the_start_and_between_matrices(fmt):
+def test_little_is_lost_at_the_start_and_between_matrices(fmt: WeightFormat) -> None:
     """On a memory that gives a word every cycle, reads and writes together."""
     config, rng = replace(_small(fmt, 64), max_cols=512), np.random.default_rng(5)
     with open_device(config, "ideal", 1 << 20, "verilator") as device:
         driver = Driver(device, config)
 
-        def run(matrices, rows, cols):
+        def run(matrices: int, rows: int, cols: int) -> tuple[Counters, int]:
             """Counters of a chain, and its words read and written."""
             counters = driver.run(driver.load(*((random_weights(fmt, rows, cols, rng), finite_halves(rng, cols))
                                                 for _ in range(matrices)))).counters
             assert _explained(counters) == counters.cycles
             return counters, counters.beats + counters.bytes_written // config.bus_bytes
 
-        # One group of rows: all that is waited for is waited for before the first weight.
+        # With one group of rows, the engine waits for nothing any more once the first weight has come.
         counters, _ = run(1, 1, 128)
         latency = QUEUE_LATENCY + device.dram.read_latency(config.bus_bits)
         assert counters.starved + counters.stalled <= latency + START_UP
@@ -121,14 +123,14 @@ class Recorder:
 
     memory_bytes = 1 << 16
 
-    def __init__(self, config):
+    def __init__(self, config: EngineConfig) -> None:
         self._registers = {OFFSETS["ID"]: ID, OFFSETS["FORMAT"]: identity(config)}
         self.memory = bytearray()
 
-    def read_register(self, offset):
+    def read_register(self, offset: int) -> int:
         return self._registers[offset]
 
-    def write_memory(self, address, content):
+    def write_memory(self, address: int, content: bytes) -> None:
         assert address >= len(self.memory)
         self.memory += bytes(address - len(self.memory)) + content
 
@@ -138,7 +140,7 @@ class Recorder:
     (replace(_small(SEEDLM4, 64), **ECP5), "verilator"),
     *((_small(*args), "icarus") for args in ((SEEDLM4, 32), (FP16, 32))),
 ], ids=_ids)
-def test_axi_as_others_see_it(config, simulator):
+def test_axi_as_others_see_it(config: EngineConfig, simulator: str) -> None:
     """Chains of matrices, the second with the vector of the first."""
     rng, products, x = np.random.default_rng(7), [], None
     for rows, cols, shared in ((1, 30, False), (7, 30, True), (40, 20, False), (5, 1, False)):
@@ -154,7 +156,7 @@ def test_axi_as_others_see_it(config, simulator):
         (config, bytes(device.memory), matrices[0].words, results, regions))
 
 
-def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch):
+def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:
     config = _small(SEEDLM4, 64)
     monkeypatch.setattr("host.device.driver.require_finite", lambda values, what: values)
     with open_device(config, "ddr4-2400", 1 << 18, "verilator") as device:

@@ -8,7 +8,7 @@ from hw.dma.descriptor import descriptor_alignment, descriptor_beats, descriptor
 from hw.engine.registers import OFFSETS, REGISTERS, START, Status, identity
 
 
-def test_offsets():
+def test_offsets() -> None:
     assert OFFSETS == {
         "ID": 0x00, "FORMAT": 0x04, "LANES": 0x08, "CONTROL": 0x0C, "STATUS": 0x10, "NEXT": 0x14,
         "ACTIVATION_ADDR": 0x18, "WEIGHT_ADDR": 0x1C, "RESULT_ADDR": 0x20, "ROWS": 0x24, "BLOCKS": 0x28,
@@ -18,12 +18,12 @@ def test_offsets():
     }
 
 
-def test_registers_are_described_in_sentences():
+def test_registers_are_described_in_sentences() -> None:
     for register in REGISTERS:
         assert re.fullmatch(r"[A-Z][^|]*\.", register.doc), register
 
 
-def test_descriptors():
+def test_descriptors() -> None:
     """Sixteen little-endian words at a multiple of 64 bytes and of a beat."""
     assert descriptor_image({name: 0x01020300 + n for n, name in enumerate((
         "NEXT", "FORMAT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "ROWS", "BLOCKS", "ACTIVATION_BEATS",
@@ -32,7 +32,7 @@ def test_descriptors():
             for bits in (32, 512, 1024)] == [(64, 16), (64, 1), (128, 1)]
 
 
-def test_fields():
+def test_fields() -> None:
     assert START == 1
     assert {name: Status[name].offset for name, _ in Status} == {
         "busy": 0, "done": 1, "read_error": 2, "write_error": 3, "not_finite": 4, "bad_descriptor": 5, "timeout": 6}

@@ -1,5 +1,7 @@
 """Registers, supervisor and counters alone, on both simulators."""
 
+from typing import Any
+
 import pytest
 
 from hw.engine.counters import Counters
@@ -13,5 +15,5 @@ CASES = [(RegisterFile,), (Supervisor, 32), (Counters, 8)]
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("case", CASES, ids=stage_id)
-def test_stage(case, simulator):
+def test_stage(case: tuple[Any, ...], simulator: str) -> None:
     run_stage(case, simulator)
