@@ -8,7 +8,7 @@ Latency: a burst's first segment is offered 2 cycles after its request has been 
 cycles.
 """
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Assert, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -85,8 +85,10 @@ class Segmenter(wiring.Component):
                 segments.valid.eq(1),
                 segments.payload.eq(segment),
                 active.eq(~segment.last),
-                word.eq(word + segment.more + 1),
-                left.eq(left - segment.more - 1),
+                # Where the next row begins. The last segment has no next; that both could be skipped then would only
+                # put the choice of its length before the adders.
+                word.eq(Cat(Const(0, len(segment.word)), word[len(segment.word):] + 1)),
+                left.eq(left - to_end - 1),
             ]
         return m
 
