@@ -18,7 +18,7 @@ def registers() -> None:
     """Print the register map, as Markdown."""
     from host.tables.registers import RegisterRow
     from host.tables.tables import markdown
-    from hw.engine.registers import REGISTERS
+    from hw.registers.register_map import REGISTERS
 
     rows = [RegisterRow(offset=f"{register.offset:#04x}", name=register.name, access=register.access, doc=register.doc)
             for register in REGISTERS]

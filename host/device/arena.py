@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
-from hw.engine.registers import identity
+from hw.registers.register_map import identity
 
 __all__ = ["Loaded", "Operand", "Placed", "memory_needed", "place"]
 

@@ -16,7 +16,7 @@ class Device(Protocol):
     """Size of its memory, which begins at address 0."""
 
     def read_register(self, offset: int) -> int:
-        """Return the 32-bit register at this byte offset of :data:`hw.engine.registers.OFFSETS`."""
+        """Return the 32-bit register at this byte offset of :data:`hw.registers.register_map.OFFSETS`."""
 
     def write_register(self, offset: int, value: int) -> None:
         """Set the 32-bit register at this byte offset."""

@@ -15,8 +15,7 @@ from host.errors import UserError
 from host.packing.image import SlicedMatrix, activation_image, image_bytes, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
-from hw.engine.counters import COUNTERS
-from hw.engine.registers import ID, OFFSETS, START, Status, identity
+from hw.registers.register_map import COUNTERS, ID, OFFSETS, START, Status, identity
 
 __all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
 
@@ -34,9 +33,10 @@ _PROBLEMS = {
 
 @dataclass(frozen=True)
 class Counters:
-    """Performance counters of one run: what :data:`hw.engine.counters.COUNTERS` says of the counter of the same name.
+    """Performance counters of one run: what :data:`hw.registers.register_map.COUNTERS` says of the counter of the same
+    name.
 
-    Every cycle belongs to one class of :data:`~hw.engine.cycle_classes.CYCLE_CLASSES`:
+    Every cycle belongs to one class of :data:`~hw.registers.cycle_classes.CYCLE_CLASSES`:
     ``beats + starved + refresh + stalled + drain == cycles``.
     """
 

@@ -16,7 +16,6 @@ import serial
 from host.device.device import DeviceError
 from host.errors import UserError
 from hw.boards.board_system import BAUD
-from hw.engine.registers import OFFSETS, Status
 from hw.link.protocol import (
     IDENTITY,
     LINK_ID,
@@ -27,6 +26,7 @@ from hw.link.protocol import (
     LinkCommand,
     LinkStatus,
 )
+from hw.registers.register_map import OFFSETS, Status
 
 __all__ = ["Port", "SerialDevice", "open_serial"]
 

@@ -16,8 +16,8 @@ from host.measure.layer import SIGMA, Matrix, prepared
 from host.progress import Update
 from host.tables.board import BoardRow
 from hw.boards.board_system import engine_config
-from hw.engine.cycle_classes import WAITING
-from hw.engine.registers import ID, OFFSETS, identity
+from hw.registers.cycle_classes import WAITING
+from hw.registers.register_map import ID, OFFSETS, identity
 from hw.sdram.part import DATA_BITS
 
 __all__ = ["baseline_cycles", "run", "serial_path"]

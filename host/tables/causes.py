@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass
 from typing import Any
 
 from host.tables.row import column
-from hw.engine.cycle_classes import CYCLE_CLASSES
+from hw.registers.cycle_classes import CYCLE_CLASSES
 
 __all__ = ["CAUSES", "Cause", "cause"]
 

@@ -1,6 +1,6 @@
 """Performance counters of a run: where its cycles went, and what crossed the bus.
 
-Every cycle of a run belongs to one of the five classes of :mod:`hw.engine.cycle_classes`:
+Every cycle of a run belongs to one of the five classes of :mod:`hw.registers.cycle_classes`:
 ``beats + starved + refresh + stalled + drain == cycles``.
 
 Latency: a counter shows an event two cycles after the cycle in which it happened. Rate: one event of each kind a cycle.
@@ -10,20 +10,9 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.engine.cycle_classes import CYCLE_CLASSES, WAITING
+from hw.registers.register_map import COUNTERS
 
-__all__ = ["COUNTERS", "Counters"]
-
-COUNTERS = {
-    "cycles": "Cycles from the start of the run to its end: the sum of BEATS, "
-              f"{', '.join(name.upper() for name in list(WAITING)[:-1])} and {list(WAITING)[-1].upper()}.",
-    **WAITING,
-    "beats": CYCLE_CLASSES["beats"],
-    "bytes_read": "Bytes that the engine read in the run, modulo 2**32.",
-    "bytes_written": "Bytes that the engine wrote in the run, modulo 2**32; a beat counts whole.",
-}
-"""What each counter counts, by name, in the order of the registers."""
-
+__all__ = ["Counters"]
 
 class Counters(wiring.Component):
     """Event counters, which are cleared when a run starts and keep their values when it ends.
@@ -47,7 +36,7 @@ class Counters(wiring.Component):
         Handshake of the bus's R channel.
     write_beat : In(1)
         Strobe: a beat is written.
-    <name> : Out(32) for each name of :data:`COUNTERS`
+    <name> : Out(32) for each name of :data:`~hw.registers.register_map.COUNTERS`
     """
 
     def __init__(self, bus_bytes: int):

@@ -28,17 +28,18 @@ from hw.dma.descriptor import WORDS, DescriptorReader, descriptor_latency
 from hw.dma.read import ReadDma
 from hw.dma.unpacker import Unpacker
 from hw.dma.write import WriteDma
-from hw.engine.counters import COUNTERS, Counters
-from hw.engine.registers import ADDR_BITS, ID, RegisterFile, Status, identity
+from hw.engine.counters import Counters
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
-from hw.engine.supervisor import ERRORS, Supervisor
+from hw.engine.supervisor import Supervisor
 from hw.lanes.join import Join
 from hw.lanes.lanes import lane
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature
 from hw.parts.delay import delayed, own_copy
 from hw.parts.stream_queue import StreamQueue
 from hw.payloads import job_layout
-from hw.results.results import Results
+from hw.registers.register_map import ADDR_BITS, COUNTERS, ERRORS, ID, Status, identity
+from hw.registers.registers import RegisterFile
+from hw.rounding.rounding import Rounding
 
 __all__ = ["Engine"]
 
@@ -58,7 +59,7 @@ class Engine(wiring.Component):
     axi : Out(AXI4Signature)
         To memory.
     axil : In(AXI4LiteSignature)
-        To the registers, see :mod:`hw.engine.registers`.
+        To the registers, see :mod:`hw.registers.register_map`.
     irq : Out(1)
         High from the end of a run to the start of the next.
     refreshing : In(1)
@@ -126,10 +127,10 @@ class Engine(wiring.Component):
         m.submodules[name] = DomainRenamer(name)(component)
         return component
 
-    def _datapath(self, m: Module, stage: _Stage, weights: stream.Interface) -> tuple[Activations, Results]:
+    def _datapath(self, m: Module, stage: _Stage, weights: stream.Interface) -> tuple[Activations, Rounding]:
         """Add everything from the beats of ``weights`` and of activations to results; return both ends of it."""
         config = self._config
-        activations, results = stage("activations", Activations(config)), stage("results", Results(config))
+        activations, results = stage("activations", Activations(config)), stage("results", Rounding(config))
         unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, config.pipelining.unpacker))
         join = stage("join", Join(config))
         wiring.connect(m, weights, unpacker.i)

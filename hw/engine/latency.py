@@ -11,7 +11,7 @@ from hw.dma.write import WRITE_LATENCY
 from hw.engine.sequencer import START_LATENCY
 from hw.lanes.join import join_latency
 from hw.lanes.lanes import lane_latency
-from hw.results.results import results_latency
+from hw.rounding.rounding import rounding_latency
 
 __all__ = ["first_request", "group_interval", "vector_latency", "weights_latency", "weights_room",
            "write_latency"]
@@ -42,7 +42,7 @@ def vector_latency(config: EngineConfig) -> int:
 def write_latency(config: EngineConfig) -> int:
     """Return the cycles from the last word of a group of rows at the join to the first result in a write burst on the
     bus, if that result completes a beat. The next results follow a cycle apart."""
-    return join_latency(config) + lane_latency(config) + results_latency(config) + WRITE_LATENCY
+    return join_latency(config) + lane_latency(config) + rounding_latency(config) + WRITE_LATENCY
 
 
 def group_interval(config: EngineConfig) -> int:

@@ -9,8 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 from hw.engine.engine import Engine
-from hw.engine.registers import ADDR_BITS
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature, connect_pins, pins
+from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["EnginePins"]
 
@@ -29,7 +29,7 @@ class EnginePins(wiring.Component):
     m_axi_* : pins of an AXI4Signature
         To memory, with ``config.addr_bits`` and ``config.bus_bits``.
     s_axil_* : pins of an AXI4LiteSignature
-        To the registers, see :mod:`hw.engine.registers`.
+        To the registers, see :mod:`hw.registers.register_map`.
     irq : Out(1)
         High from the end of a run to the start of the next.
     """

@@ -1,6 +1,6 @@
 """Supervisor: ends a run that has gone wrong, and keeps what went wrong and where.
 
-An error of :data:`ERRORS` raises ``abort``, which has three effects:
+An error of :data:`~hw.registers.register_map.ERRORS` raises ``abort``, which has three effects:
 
 - The DMAs request nothing more and complete what they have requested, as AXI4 demands.
 - The datapath is reset.
@@ -20,16 +20,10 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["ERRORS", "Supervisor"]
+from hw.registers.register_map import ERRORS
 
-ERRORS = {
-    "read_error": "memory answered a read with an error",
-    "write_error": "memory answered a write with an error",
-    "not_finite": "an activation is NaN or infinite",
-    "bad_descriptor": "a descriptor is for another engine, or its NEXT is not aligned",
-    "timeout": "memory transferred nothing for as many cycles as WATCHDOG says",
-}
-"""What ends a run, by the names of the STATUS register's bits, in their order."""
+__all__ = ["Supervisor"]
+
 _LEAST = 4
 """Cycles of ``abort``: two in which the datapath's reset comes and goes, and two to spare."""
 

@@ -9,10 +9,10 @@ from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.memory_bridge import Transfer, transfer_layout
 from hw.link.protocol import IDENTITY, REQUEST, RESPONSE, WORD_BITS, LinkCommand, LinkStatus
 from hw.link.register_bridge import ACCESS
+from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["RequestDecoder"]
 

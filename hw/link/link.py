@@ -15,7 +15,6 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.decoder import RequestDecoder
 from hw.link.frame_receiver import FrameReceiver
 from hw.link.frame_sender import FrameSender
@@ -25,6 +24,7 @@ from hw.link.protocol import SILENCE_BITS, WORD_BITS
 from hw.link.register_bridge import RegisterBridge
 from hw.link.uart import UartReceiver, UartTransmitter
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature
+from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["Link"]
 

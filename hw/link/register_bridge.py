@@ -8,9 +8,9 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.protocol import WORD_BITS
 from hw.parts.axi import AXI4LiteSignature, Resp
+from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["ACCESS", "RegisterBridge"]
 

@@ -12,7 +12,7 @@ import cocotb
 from cocotb.triggers import First, RisingEdge, Timer
 from cocotb.utils import get_sim_time
 
-from hw.engine.registers import ADDR_BITS
+from hw.registers.register_map import ADDR_BITS
 from sim.bench.register_bus import BusError, RegisterBus
 from sim.bench.streams import PERIOD_NS, cycles, start
 from sim.tools.run import arguments

@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 from hw.engine.engine import Engine
-from hw.engine.registers import ADDR_BITS
 from hw.parts.axi import AXI4LiteSignature
+from hw.registers.register_map import ADDR_BITS
 from sim.dram.memory import HostSignature, MemoryModel
 from sim.dram.presets import Dram
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import cocotb
 
-from hw.engine.counters import COUNTERS
-from hw.engine.cycle_classes import CYCLE_CLASSES
+from hw.registers.cycle_classes import CYCLE_CLASSES
+from hw.registers.register_map import COUNTERS
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 

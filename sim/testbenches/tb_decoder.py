@@ -6,10 +6,10 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge, with_timeout
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.memory_bridge import Transfer, transfer_layout
 from hw.link.protocol import IDENTITY, REQUEST, RESPONSE, LinkCommand, LinkStatus
 from hw.link.register_bridge import ACCESS
+from hw.registers.register_map import ADDR_BITS
 from sim.bench.streams import Stream, cycles, start
 from sim.tools.run import arguments
 

@@ -13,10 +13,8 @@ from cocotb.triggers import RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from hw.config import EngineConfig
-from hw.engine.counters import COUNTERS
-from hw.engine.cycle_classes import CYCLE_CLASSES
-from hw.engine.registers import OFFSETS, Status
-from hw.engine.supervisor import ERRORS
+from hw.registers.cycle_classes import CYCLE_CLASSES
+from hw.registers.register_map import COUNTERS, ERRORS, OFFSETS, Status
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 

@@ -8,7 +8,6 @@ from typing import Any
 import cocotb
 from cocotb.triggers import FallingEdge, RisingEdge, Timer, with_timeout
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.memory_bridge import BURST_WORDS
 from hw.link.protocol import (
     IDENTITY,
@@ -20,6 +19,7 @@ from hw.link.protocol import (
     LinkCommand,
     LinkStatus,
 )
+from hw.registers.register_map import ADDR_BITS
 from sim.bench.axi_lite_slave import AxiLiteSlave
 from sim.bench.axi_slave import AxiSlave
 from sim.bench.streams import Stream, start

@@ -6,8 +6,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.engine.registers import ADDR_BITS
 from hw.link.register_bridge import ACCESS
+from hw.registers.register_map import ADDR_BITS
 from sim.bench.axi_lite_slave import AxiLiteSlave
 from sim.bench.streams import Stream, cycles, receive, start
 

@@ -9,7 +9,7 @@ import pytest
 from cocotb.triggers import RisingEdge
 
 from hw.dma.descriptor import WORDS
-from hw.engine.registers import ADDR_BITS, OFFSETS, REGISTERS
+from hw.registers.register_map import ADDR_BITS, OFFSETS, REGISTERS
 from sim.bench.register_bus import BusError, RegisterBus
 from sim.bench.streams import Stream, start
 

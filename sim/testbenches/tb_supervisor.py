@@ -5,7 +5,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.engine.supervisor import ERRORS
+from hw.registers.register_map import ERRORS
 from sim.bench.streams import cycles, start
 
 STROBES = ("read_error", "write_error", "not_finite", "bad_descriptor")

@@ -9,7 +9,7 @@ from golden.spec import parse_format
 from host.plots.style import save
 from host.plots.sweep import cycles_by_cause, speedup_by_model
 from host.tables.sweep import SweepRow
-from hw.engine.cycle_classes import WAITING
+from hw.registers.cycle_classes import WAITING
 from sim.dram.presets import preset
 from tests.host.made_up import leave, partial_row
 

@@ -22,8 +22,8 @@ from host.device.driver import Driver
 from host.device.serial_device import SerialDevice, open_serial
 from host.errors import UserError
 from hw.boards.board_system import engine_config
-from hw.engine.registers import OFFSETS, START, Status
 from hw.link.protocol import LinkCommand
+from hw.registers.register_map import OFFSETS, START, Status
 from hw.sdram.part import MT48LC16M16A2_75
 from sim.board.board_device import BoardSimulation
 from sim.device.random_operands import random_matrix

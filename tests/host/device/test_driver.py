@@ -18,8 +18,7 @@ from host.errors import UserError
 from host.packing.image import activation_image, weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_image
-from hw.engine.counters import COUNTERS
-from hw.engine.registers import OFFSETS
+from hw.registers.register_map import COUNTERS, OFFSETS
 from sim.device.random_operands import random_group_matrix, random_matrix
 
 FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25, "fp16": 1 | 9 << 21,

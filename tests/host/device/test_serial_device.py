@@ -12,8 +12,8 @@ import pytest
 from host.device.device import DeviceError
 from host.device.serial_device import SerialDevice, open_serial
 from host.errors import UserError
-from hw.engine.registers import OFFSETS
 from hw.link.protocol import LINK_ID, MAX_WORDS, LinkCommand
+from hw.registers.register_map import OFFSETS
 
 MEMORY = 1 << 16
 

@@ -11,8 +11,8 @@ from host.device.driver import Counters, Driver
 from host.measure.cycle_model import Step, predict
 from host.packing.image import activation_bytes
 from hw.config import EngineConfig
-from hw.engine.cycle_classes import CYCLE_CLASSES, WAITING
 from hw.pipelining import FAST, LEAN, Pipelining
+from hw.registers.cycle_classes import CYCLE_CLASSES, WAITING
 from sim.device.cocotb_device import SimDevice
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights

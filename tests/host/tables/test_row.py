@@ -20,7 +20,7 @@ from host.tables.roofline import RooflineRow
 from host.tables.row import Column, Row, column
 from host.tables.sweep import SweepRow
 from host.tables.tables import cells, markdown, show
-from hw.engine.counters import COUNTERS
+from hw.registers.register_map import COUNTERS
 
 
 class MadeUpRow(Row):

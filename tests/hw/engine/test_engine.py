@@ -11,10 +11,10 @@ from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
-from hw.engine.cycle_classes import CYCLE_CLASSES
 from hw.engine.pins import EnginePins
-from hw.engine.registers import ID, OFFSETS, identity
 from hw.pipelining import FAST
+from hw.registers.cycle_classes import CYCLE_CLASSES
+from hw.registers.register_map import ID, OFFSETS, identity
 from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_matrix, random_weights
 from sim.dram.memory import QUEUE_LATENCY

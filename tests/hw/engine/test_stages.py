@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hw.engine.counters import Counters
-from hw.engine.registers import RegisterFile
 from hw.engine.supervisor import Supervisor
+from hw.registers.registers import RegisterFile
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import run_stage, stage_id
 

@@ -16,7 +16,7 @@ from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4
 from golden.tree import ROOT
 from host.device.driver import Driver
 from hw.config import EngineConfig
-from hw.engine.registers import ID, OFFSETS
+from hw.registers.register_map import ID, OFFSETS
 from sim.device.cocotb_device import SimDevice, open_device
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights

@@ -5,7 +5,7 @@ import re
 from golden.spec import FP16, INT4, SEEDLM4
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_alignment, descriptor_beats, descriptor_image
-from hw.engine.registers import OFFSETS, REGISTERS, START, Status, identity
+from hw.registers.register_map import OFFSETS, REGISTERS, START, Status, identity
 
 
 def test_offsets() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from golden.spec import FP16, SEEDLM4
-from hw.results.drain import Drain
-from hw.results.normalise import Normalise
-from hw.results.scale import Scale
+from hw.rounding.drain import Drain
+from hw.rounding.normalise import Normalise
+from hw.rounding.scale import Scale
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 

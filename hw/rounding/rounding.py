@@ -1,10 +1,10 @@
-"""Results: makes float32 numbers of the lanes' sums.
+"""Rounding: makes float32 numbers of the lanes' sums.
 
     drain --> gate --> normalise --> scale --> queue
 
 The gate lets no more sums pass than the queue has room for, so nothing between them ever stalls.
 
-Latency: :func:`results_latency` cycles from the sums of a group of rows to the first result. Rate: one result a cycle,
+Latency: :func:`rounding_latency` cycles from the sums of a group of rows to the first result. Rate: one result a cycle,
 as long as a sum that passes the gate has left the queue within as many cycles as the queue holds results.
 """
 
@@ -17,24 +17,24 @@ from hw.parts.credit_gate import CreditGate, free_running
 from hw.parts.stream_queue import StreamQueue
 from hw.parts.stream_slice import StreamSlice, sliced
 from hw.payloads import matrix_layout, result_layout, sum_layout
-from hw.results.drain import Drain, drain_latency
-from hw.results.normalise import Normalise, normalise_latency
-from hw.results.scale import Scale, scale_latency
+from hw.rounding.drain import Drain, drain_latency
+from hw.rounding.normalise import Normalise, normalise_latency
+from hw.rounding.scale import Scale, scale_latency
 
-__all__ = ["Results", "results_latency"]
+__all__ = ["Rounding", "rounding_latency"]
 
 _DEPTH = 16
 """Results that the queue holds. This is more than the cycles from the gate to the queue and back, except where sums
 are so wide that normalising takes the most steps; there the rate is a little less than one a cycle."""
 
 
-def results_latency(config: EngineConfig) -> int:
+def rounding_latency(config: EngineConfig) -> int:
     """Cycles from the sums of a group of rows to the first float32: drain, normalise, scale, queue, slices."""
     return (drain_latency(config) + normalise_latency(config) + scale_latency(config) + StreamQueue.latency
             + config.pipelining.results * StreamSlice.latency)
 
 
-class Results(wiring.Component):
+class Rounding(wiring.Component):
     """Wires the stages of the results together.
 
     Parameters
@@ -44,7 +44,7 @@ class Results(wiring.Component):
     Members
     -------
     matrices, i, drained
-        These are the members of :class:`~hw.results.drain.Drain`.
+        These are the members of :class:`~hw.rounding.drain.Drain`.
     o : Out(stream of result_layout)
         Results in the order of the rows.
     """
