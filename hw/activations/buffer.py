@@ -57,7 +57,7 @@ class ActivationBuffer(wiring.Component):
     o : Out(stream of request_layout)
         Requests for words 0 to ``blocks - 1``, once for every group of rows.
     matrices : Out(stream of matrix_layout)
-        The matrix whose words follow, a cycle after the request for its first word. For formats with
+        The matrix that the requests are for, offered 2 cycles after the request for its first word. For formats with
         block-floating-point activations its factor contains their shared exponent.
     not_finite : Out(1)
         Strobe, :func:`exponent_latency` cycles after a beat: one of its elements is NaN or infinite.
@@ -140,7 +140,7 @@ class ActivationBuffer(wiring.Component):
             m.d.sync += self.write.number.eq(self.write.number + 1)
 
     def _announce(self, m: Module, job: data.View, starts: Value, shared_before: Signal) -> None:
-        """Announce a matrix in the cycle after the one in which its first word is requested (``starts``)."""
+        """Offer a matrix 2 cycles after its first word is requested (``starts``)."""
         matrix, announced = self.matrices, Signal()
         m.d.sync += announced.eq(starts)
         with m.If(announced):

@@ -131,13 +131,27 @@ class ActivationStore(wiring.Component):
 
     def _bank(self, m: Module, number: int, hops: int) -> Value:
         """What bank ``number`` holds of the requested word, a cycle before the word is put together."""
-        shape, beats_in_row = self._shape, self._shape.banks // self._shape.beat_banks
-        part, slot = divmod(number, shape.beat_banks)
-        bits = shape.bank * ELEMENT_BITS
+        shape, bits = self._shape, self._shape.bank * ELEMENT_BITS
         # Banks before the first one of a word hold the part of it that lies in the next row.
         row = self.i.payload.row
         if number < shape.banks - 1:
             row = row + (self.i.payload.position > number)
+        access = self._access(m, number, row)
+        if hops:
+            access = own_copy(m, access, f"access{number}")
+        step = max(_RAM_BITS // shape.depth, 1) if hops else bits
+        found = [self._memory(m, f"{number}_{low}", access, range(low, min(low + step, bits)), hops)
+                 for low in range(0, bits, step)]
+        stored = delayed(m, Cat(found), bool(hops), f"read{number}", reset_less=True)
+        if self._padded:
+            stored = Mux(delayed(m, self._past(row), store_latency(self._config) - 1, f"past{number}"), 0, stored)
+        return stored
+
+    def _access(self, m: Module, number: int, row: Value) -> data.View:
+        """The access to bank ``number``: the part of a beat that is written to it, and ``row`` to be read."""
+        shape = self._shape
+        beats_in_row, bits = shape.banks // shape.beat_banks, shape.bank * ELEMENT_BITS
+        part, slot = divmod(number, shape.beat_banks)
         # Beat n is written to row n // beats_in_row, from bank beat_banks * (n % beats_in_row) on.
         beat = self.write.number
         to = beat[ceil_log2(beats_in_row):]
@@ -149,37 +163,31 @@ class ActivationStore(wiring.Component):
             access.data.eq(self.write.data.word_select(slot, bits)),
             access["from"].eq(row),
         ]
-        if hops:
-            access = own_copy(m, access, f"access{number}")
-        outputs = []
-        step = max(_RAM_BITS // shape.depth, 1) if hops else bits
-        for low in range(0, bits, step):
-            high = min(low + step, bits)
-            near = Signal(self._access_layout(high - low), name=f"access{number}_{low}")
-            m.d.comb += [
-                *(near[name].eq(access[name]) for name in ("valid", "to", "from")),
-                near.data.eq(access.data[low:high]),
-            ]
-            for n in range(1, hops):
-                near = own_copy(m, near, f"access{number}_{low}_{n}")
-            # No row is read in the cycle in which it is written. Where a memory is so marked and its register is one
-            # of ours, synthesis adds no bypass.
-            memory = Memory(shape=high - low, depth=shape.depth, init=[], attrs={"no_rw_check": 1})
-            m.submodules[f"bank{number}_{low}"] = memory
-            write, read = memory.write_port(), memory.read_port(domain="comb")
-            found = Signal(high - low, name=f"found{number}_{low}", reset_less=True)
-            m.d.sync += found.eq(read.data)
-            m.d.comb += [
-                write.en.eq(near.valid),
-                write.addr.eq(near.to),
-                write.data.eq(near.data),
-                read.addr.eq(near["from"]),
-            ]
-            outputs.append(found)
-        stored = delayed(m, Cat(outputs), bool(hops), f"read{number}", reset_less=True)
-        if self._padded:
-            stored = Mux(delayed(m, self._past(row), store_latency(self._config) - 1, f"past{number}"), 0, stored)
-        return stored
+        return access
+
+    def _memory(self, m: Module, name: str, access: data.View, bits: range, hops: int) -> Signal:
+        """What the memory of these ``bits`` of a bank reads, ``max(hops, 1)`` cycles after ``access`` requests it."""
+        near = Signal(self._access_layout(len(bits)), name=f"access{name}")
+        m.d.comb += [
+            *(near[field].eq(access[field]) for field in ("valid", "to", "from")),
+            near.data.eq(access.data[bits.start:bits.stop]),
+        ]
+        for n in range(1, hops):
+            near = own_copy(m, near, f"access{name}_{n}")
+        # No row is read in the cycle in which it is written. Where a memory is so marked and its register is one of
+        # ours, synthesis adds no bypass.
+        m.submodules[f"bank{name}"] = memory = Memory(shape=len(bits), depth=self._shape.depth, init=[],
+                                                      attrs={"no_rw_check": 1})
+        write, read = memory.write_port(), memory.read_port(domain="comb")
+        found = Signal(len(bits), name=f"found{name}", reset_less=True)
+        m.d.sync += found.eq(read.data)
+        m.d.comb += [
+            write.en.eq(near.valid),
+            write.addr.eq(near.to),
+            write.data.eq(near.data),
+            read.addr.eq(near["from"]),
+        ]
+        return found
 
     def _past(self, row: Value) -> Value:
         """Whether ``row`` comes after those that are stored."""
