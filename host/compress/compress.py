@@ -18,7 +18,8 @@ from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.container import SUFFIX, CompressedTensor
 from host.checkpoint.shards import Content, durable, storing, write_file, write_shard
 from host.compress.journal import Journal
-from host.compress.plan import Options, Plan, Shard, Slice, Target, make_plan
+from host.compress.plan import Options, Plan, Shard, Slice, Target
+from host.compress.planner import make_plan
 from host.compress.slices import Encoded, Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
