@@ -25,17 +25,13 @@ _ALONG = (".c", ".h", ".cpp", ".v", ".sv")
 
 def _files(name: str) -> list[Path]:
     """The file of a module and those of the packages around it, outermost first; none if ``name`` is no module."""
-    path = ROOT.joinpath(*name.split("."))
+    parts = name.split(".")
+    path = ROOT.joinpath(*parts)
     own = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not own.exists():
         return []
-    around = [ROOT.joinpath(*parents, "__init__.py") for parents in _parents(name)]
+    around = [ROOT.joinpath(*parts[:n], "__init__.py") for n in range(1, len(parts))]
     return [*(package for package in around if package.exists()), own]
-
-
-def _parents(name: str) -> list[list[str]]:
-    parts = name.split(".")
-    return [parts[:n] for n in range(1, len(parts))]
 
 
 @cache

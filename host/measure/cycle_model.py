@@ -17,7 +17,7 @@ Where a run begins in the interval between refreshes is not known: cycles are th
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -29,8 +29,9 @@ from hw.config import EngineConfig
 from hw.dma.burst_cutter import BURST_INTERVAL
 from hw.dma.descriptor import descriptor_beats, descriptor_latency
 from hw.dma.read import REQUEST_LATENCY, read_latency
+from hw.dma.result_packer import RESULT_BYTES
 from hw.engine.latency import (
-    first_request,
+    FIRST_REQUEST,
     group_interval,
     vector_latency,
     weights_latency,
@@ -42,8 +43,6 @@ from sim.dram.memory import RESPONSE_LATENCY, WRITE_LATENCY
 from sim.dram.presets import Dram
 
 __all__ = ["Step", "chain_operands", "predict"]
-
-_RESULT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,16 @@ def chain_operands(config: EngineConfig, steps: Sequence[Step]) -> Loaded:
                                   image_bytes(config, (step.rows, step.cols)), 1) for step in steps])[0]
 
 
+def _with_following(chain: Loaded) -> Iterator[tuple[Placed, Placed | None]]:
+    """Each product and the next, whose descriptor is read between the vector and the weights of the first."""
+    return zip(chain.matrices, [*chain.matrices[1:], None], strict=True)
+
+
+def _group_beats(config: EngineConfig, placed: Placed) -> float:
+    """Beats of the weights of one group of rows."""
+    return config.blocks(placed.cols) * config.word_bits / config.bus_bits
+
+
 class _Stream:
     """The beats that a chain reads, region by region.
 
@@ -84,7 +93,7 @@ class _Stream:
         self._config = config
         self._regions: list[_Region] = []
         self.beats, self.weights = 0, list[int]()
-        for placed, following in zip(chain.matrices, [*chain.matrices[1:], None], strict=True):
+        for placed, following in _with_following(chain):
             self._append(placed.words["ACTIVATION_ADDR"], placed.words["ACTIVATION_BEATS"])
             if following:
                 self._append(following.descriptor_addr, descriptor_beats(config))
@@ -136,12 +145,12 @@ class _Walk:
 
     def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded) -> None:
         self._config, self._memory = config, memory
-        self._requested: float = first_request(config)
+        self._requested: float = FIRST_REQUEST
         self._now = self._requested + memory.first_beat
         # When the first word of the vector and the last word of weights are at the join.
         self._vector, self._joined = 0.0, float("-inf")
         self.gaps, self.stalls, self.paces, self.way = 0.0, 0.0, list[float](), 0.0
-        for placed, following in zip(chain.matrices, [*chain.matrices[1:], None], strict=True):
+        for placed, following in _with_following(chain):
             if self._read(placed.words["ACTIVATION_BEATS"]):
                 self._vector = self._now - 1 + vector_latency(config)
             registers = 0.0
@@ -170,7 +179,7 @@ class _Walk:
         beats = self._read(placed.words["WEIGHT_BEATS"])
         begin = self._now - beats - 1 + weights_latency(config)  # its n-th beat completes a word at ``begin + n``
         groups, words = -(-placed.rows // config.lanes), config.blocks(placed.cols)
-        group = words * config.word_bits / config.bus_bits
+        group = _group_beats(config, placed)
         first = begin + ceil(config.word_bits / config.bus_bits)
         late = max(self._vector - first, self._joined + 1 - first, 0)
         held = max(self._joined + interval - begin - ceil(group) - late, 0)  # of the first group; of each other:
@@ -187,7 +196,7 @@ class _Walk:
 
 def _bursts(config: EngineConfig, rows: int) -> list[tuple[int, int]]:
     """(rows whose results are in it or before, beats) of every write burst of a matrix."""
-    slots = config.bus_bytes // _RESULT_BYTES
+    slots = config.bus_bytes // RESULT_BYTES
     size = config.write_beats * slots
     return [(min(done + size, rows), -(-min(size, rows - done) // slots)) for done in range(0, rows, size)]
 
@@ -226,7 +235,7 @@ class _Writes:
 
     def _time(self, placed: Placed, first: int, rows: int, pace: float) -> float:
         """When so many results of a matrix are on the bus at the earliest: the beat that comes then."""
-        group = self._config.blocks(placed.cols) * self._config.word_bits / self._config.bus_bits
+        group = _group_beats(self._config, placed)
         last_group, row = divmod(rows - 1, self._config.lanes)
         return first + ceil((last_group + 1) * group) - 1 + (self._way + row) / pace
 
@@ -249,7 +258,7 @@ class _Writes:
 
     def _flushed(self, beat: int) -> int:
         """Beats of the last write burst whose results have been gathered two cycles after a beat."""
-        slots, size = self._config.bus_bytes // _RESULT_BYTES, self._gathered
+        slots, size = self._config.bus_bytes // RESULT_BYTES, self._gathered
         before = -(-self._last.rows // slots) - size
         done = range(1, size + 1)
         return bisect_right(done, beat + 2 / self._pace, key=lambda count: self._time(
@@ -269,7 +278,7 @@ def predict(config: EngineConfig, dram: Dram, steps: Sequence[Step]) -> Counters
     memory, chain = MemoryTiming(config, dram), chain_operands(config, steps)
     stream, walk = _Stream(config, chain), _Walk(config, memory, chain)
     writes = _Writes(config, memory, chain, stream, walk)
-    start = first_request(config) + memory.first_beat + walk.gaps
+    start = FIRST_REQUEST + memory.first_beat + walk.gaps
     rests = stream.beats * (memory.beat - 1) + writes.turned
     drain = writes.drain(max(walk.stalls - rests, 0))
     stream_time = stream.beats + max(rests, walk.stalls)

@@ -1,5 +1,4 @@
-"""What a stream of beats meets in a memory: the rules of :mod:`sim.dram` in closed form, from a preset's numbers alone.
-"""
+"""What a stream of beats meets in a memory: the rules of :mod:`sim.dram` in closed form, from a preset's numbers."""
 
 from amaranth.utils import exact_log2
 

@@ -16,6 +16,7 @@ from host.device.driver import Counters, Driver
 from host.progress import Update
 from host.tables.roofline import RooflineRow
 from hw.config import EngineConfig
+from hw.dma.result_packer import RESULT_BYTES
 from sim.device.cocotb_device import open_device
 from sim.device.memory_rate import sequential_rate
 from sim.device.random_operands import finite_halves, random_weights
@@ -23,7 +24,6 @@ from sim.dram.presets import Dram, preset
 
 __all__ = ["roofline"]
 
-_RESULT_BITS = 32
 _COLS = 1536
 """Columns of the matrices: whole blocks and groups in every format."""
 _BEATS = 200_000
@@ -42,7 +42,7 @@ def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, floa
     """Return bytes and weights a cycle in steady state, and whether all results were exact."""
     group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
     # Rows are whole write bursts, so that the last burst of both runs has the same length.
-    burst = max(config.lanes, config.write_beats * config.bus_bits // _RESULT_BITS)
+    burst = max(config.lanes, config.write_beats * config.bus_bytes // RESULT_BYTES)
     rows = [burst * -(-_BEATS * config.lanes // (group * burst)) * times for times in (1, 2)]
     with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
                      simulator) as device:

@@ -13,14 +13,11 @@ from hw.lanes.join import join_latency
 from hw.lanes.lanes import lane_latency
 from hw.rounding.rounding import rounding_latency
 
-__all__ = ["first_request", "group_interval", "vector_latency", "weights_latency", "weights_room",
-           "write_latency"]
+__all__ = ["FIRST_REQUEST", "group_interval", "vector_latency", "weights_latency", "weights_room", "write_latency"]
 
-
-def first_request(config: EngineConfig) -> int:
-    """Return the cycles of a run before the one in which its first request is on the bus. The first cycle of a run is
-    the one after the start strobe."""
-    return START_LATENCY - 1 + REQUEST_LATENCY
+FIRST_REQUEST = START_LATENCY - 1 + REQUEST_LATENCY
+"""Cycles of a run before the one in which its first request is on the bus. The first cycle of a run is the one after
+the start strobe."""
 
 
 def weights_latency(config: EngineConfig) -> int:

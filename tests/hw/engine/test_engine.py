@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
@@ -20,9 +20,8 @@ from sim.device.random_operands import finite_halves, random_matrix, random_weig
 from sim.dram.memory import QUEUE_LATENCY
 from sim.tools.build import build
 from sim.tools.run import run
+from tests.hw.stages import ECP5, ODD
 
-ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
-ECP5 = {"multiplier_bits": 18, "pipelining": FAST}
 # One row, one column, neither a multiple of anything, and enough rows that results wait for memory.
 SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
 SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (7, 29), (20, 32))
