@@ -1,6 +1,7 @@
 """Driver of the engine: it computes matrix-vector products, alone or in chains, of NumPy arrays."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,32 +10,35 @@ import numpy as np
 from golden.activations import require_finite
 from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
-from host.device.arena import Loaded, Operand, place
+from host.device.arena import Loaded, Operand, chain_name, place
 from host.device.device import Device, DeviceError
+from host.device.identity import check_engine
 from host.errors import UserError
 from host.packing.image import SlicedMatrix, activation_image, image_bytes, weight_image
 from hw.config import EngineConfig
-from hw.dma.descriptor import WORDS, descriptor_image
-from hw.registers.register_map import COUNTERS, ID, OFFSETS, START, Status, identity
+from hw.dma.descriptor import descriptor_image
+from hw.registers.register_map import ABORT, COUNTERS, DESCRIPTOR_REGISTERS, ERRORS, OFFSETS, START, Interrupt, Status
 
 __all__ = ["Counters", "Driver", "Product", "check_shape", "mean"]
 
+_PATIENCE = 1_000_000
+"""Cycles that a run may take beside those for its beats, and in which it has to end once it is aborted."""
 _CYCLES_PER_BEAT = 64
-"""A run is taken for hung after a million cycles and so many for each beat that it reads."""
-_PROBLEMS = {
-    "read_error": "memory answered a read with an error",
-    "write_error": "memory answered a write with an error",
-    "not_finite": "the device met an activation that is NaN or infinite",
-    "bad_descriptor": "the device met a descriptor that is not for it",
-    "timeout": "memory gave no answer",
-}
-"""Messages by error, as the STATUS register names them. The first of those that it reports is shown."""
+"""A run is taken for hung after :data:`_PATIENCE` and so many cycles for each beat that it reads."""
+_SETTLING_READS = 10_000
+"""Reads of STATUS after which memory is given up that still owes answers to an earlier run."""
+_LAST_COUNT = (1 << 32) - 1
+"""Where a counter stops."""
+_ABOUT_DESCRIPTORS = ("bad_descriptor", "bad_size", "bad_activations", "bad_weights")
+"""Causes with which ERROR_ADDR holds the address of a descriptor, and 0 for the one in the registers."""
+_DONE: int = Interrupt.const({"done": 1}).as_bits()
+"""The interrupt at the end of a run, in IRQ_ENABLE and IRQ_PENDING."""
 
 
 @dataclass(frozen=True)
 class Counters:
     """Performance counters of one run: what :data:`hw.registers.register_map.COUNTERS` says of the counter of the same
-    name.
+    name. ``bytes_read`` and ``bytes_written`` are the beats read and written, times the bytes of a beat.
 
     Every cycle belongs to one class of :data:`~hw.registers.cycle_classes.CYCLE_CLASSES`:
     ``beats + starved + refresh + stalled + drain == cycles``.
@@ -76,10 +80,13 @@ def check_shape(config: EngineConfig, shape: tuple[int, int]) -> None:
     ------
     UserError
     """
+    matrix = f"a matrix of {shape[0]} x {shape[1]} does not fit the engine"
     for what, size, most in zip(("rows", "columns"), shape, (config.max_rows, config.max_cols), strict=True):
         if not 1 <= size <= most:
-            raise UserError(f"a matrix of {shape[0]} x {shape[1]} does not fit the engine: {what} must be from 1 to "
-                            f"{most}")
+            raise UserError(f"{matrix}: {what} must be from 1 to {most}")
+    if (beats := image_bytes(config, shape) // config.bus_bytes) >= 1 << 32:
+        raise UserError(f"{matrix}: its image takes {beats} beats, and the engine counts to {(1 << 32) - 1}: split it "
+                        "into matrices of fewer rows")
 
 
 class Driver:
@@ -88,18 +95,25 @@ class Driver:
     Raises
     ------
     DeviceError
-        When the device holds another design, or an engine for another format or bus.
+        When the device holds another design, another edition of the register map, or an engine that was not built from
+        ``config``.
     """
 
     def __init__(self, device: Device, config: EngineConfig) -> None:
+        check_engine(device, config)
         self._device, self._config = device, config
-        found = device.read_register(OFFSETS["ID"])
-        if found != ID:
-            raise DeviceError(f"the device's ID register reads {found:#010x} where a seedlm-fpga engine has {ID:#010x}")
-        found, wanted = device.read_register(OFFSETS["FORMAT"]), identity(config)
-        if found != wanted:
-            raise DeviceError(f"the engine's FORMAT register reads {found:#x}; {config.name} on a {config.bus_bits}-bit"
-                              f" bus has {wanted:#x}: load the matching bitstream")
+
+    def _read(self, name: str) -> int:
+        """Return the register of this name."""
+        return self._device.read_register(OFFSETS[name])
+
+    def _write(self, name: str, value: int) -> None:
+        """Set the register of this name."""
+        self._device.write_register(OFFSETS[name], value)
+
+    def _status(self) -> Any:
+        """Return the STATUS register, with its fields."""
+        return Status.from_bits(self._read("STATUS"))
 
     def _check(self, weights: Weights | SlicedMatrix) -> None:
         """Refuse a matrix whose shape or format the engine cannot take, with UserError or DeviceError."""
@@ -137,9 +151,9 @@ class Driver:
         UserError
             When the shapes do not fit the engine or its memory.
         DeviceError
-            When the weights are in another format than the engine's.
+            When the weights are in another format than the engine's, or memory still owes answers to a run that failed.
         """
-        config, vectors, operands, previous = self._config, [], [], None
+        config, device, vectors, operands, previous = self._config, self._device, list[bytes](), list[Operand](), None
         for weights, x in products:
             self._check(weights)
             rows, cols = weights.shape
@@ -150,60 +164,122 @@ class Driver:
             bias = weights.exponent_bias if isinstance(weights, CompressedMatrix) else 0
             exponent = int(factor(config.fmt, bias, config.act_bits).view(np.uint32)) >> 23
             operands.append(Operand(rows, cols, len(vectors[-1]), image_bytes(config, weights.shape), exponent))
-        loaded, size = place(config, operands)
-        if size > self._device.memory_bytes:
-            what = f"a matrix of {rows} x {cols}" if len(operands) == 1 else f"a chain of {len(operands)} matrices"
-            raise UserError(f"{what} needs {size} bytes of memory; the device has {self._device.memory_bytes}")
+        loaded, size = place(config, operands, device.memory_base)
+        if size > device.memory_bytes:
+            raise UserError(f"{chain_name([(one.rows, one.cols) for one in operands])} needs {size} bytes of memory; "
+                            f"the device has {device.memory_bytes}")
+        self._settle()
         for placed, (weights, _), vector in zip(loaded.matrices, products, vectors, strict=True):
             if vector:
-                self._device.write_memory(placed.words["ACTIVATION_ADDR"], vector)
-            addr = placed.words["WEIGHT_ADDR"]
+                device.write_memory(placed.address("ACTIVATION_ADDR"), vector)
+            addr = placed.address("WEIGHT_ADDR")
             for part in weights.slices() if isinstance(weights, SlicedMatrix) else (weights,):
                 image = self.image(part)
-                self._device.write_memory(addr, image)
+                device.write_memory(addr, image)
                 addr += len(image)
             if placed.descriptor_addr:
-                self._device.write_memory(placed.descriptor_addr, descriptor_image(placed.words))
+                device.write_memory(placed.descriptor_addr, descriptor_image(placed.words))
         return loaded
 
     def run(self, loaded: Loaded) -> Product:
         """Compute the products of what was loaded last, which may be done any number of times.
 
+        A run that does not end is aborted. It is aborted too when an exception interrupts the wait, such as that of a
+        key press, so that the next run finds the engine free.
+
         Raises
         ------
         DeviceError
-            When the run fails or does not end. The message names cause, matrix and address.
+            When the run fails or does not end, or takes more cycles than can be counted. The message names cause,
+            matrix and address.
         """
-        first = loaded.matrices[0]
-        for name in WORDS:
-            if name != "FORMAT":
-                self._device.write_register(OFFSETS[name], first.words[name])
-        self._device.write_register(OFFSETS["CONTROL"], START)
-        done = self._device.wait(1_000_000 + _CYCLES_PER_BEAT * loaded.beats)
-        self._check_status(loaded, done)
-        counters = Counters(**{name: self._device.read_register(OFFSETS[name.upper()]) for name in COUNTERS})
-        return Product(tuple(np.frombuffer(self._device.read_memory(placed.words["RESULT_ADDR"], 4 * placed.rows),
+        for name in DESCRIPTOR_REGISTERS:
+            self._write(name, loaded.matrices[0].words[name])
+        self._write("IRQ_PENDING", _DONE)
+        self._write("IRQ_ENABLE", _DONE)
+        limit = _PATIENCE + _CYCLES_PER_BEAT * loaded.beats
+        try:
+            self._write("CONTROL", START)
+            ended = self._ended(limit)
+        except BaseException:
+            with suppress(Exception):  # the first exception says more
+                self._abort()
+            raise
+        if not ended:
+            self._abort()
+        self._check_status(loaded, limit, ended)
+        counters = self._counters()
+        return Product(tuple(np.frombuffer(self._device.read_memory(placed.address("RESULT_ADDR"), 4 * placed.rows),
                                            dtype="<f4") for placed in loaded.matrices), counters)
 
     def multiply(self, weights: Weights, x: np.ndarray) -> Product:
         """Compute ``weights @ x`` on the device: :meth:`load`, then :meth:`run`."""
         return self.run(self.load((weights, x)))
 
-    def _check_status(self, loaded: Loaded, done: bool) -> None:
-        """Raise DeviceError unless the STATUS register says that the run ended without a fault."""
-        status: Any = Status.from_bits(self._device.read_register(OFFSETS["STATUS"]))
-        shapes = [f"{placed.rows} x {placed.cols}" for placed in loaded.matrices]
-        if not done or not status.done:
-            what = f"product of {shapes[0]}" if len(shapes) == 1 else f"chain of {len(shapes)} products"
-            raise DeviceError(f"the {what} in {self._config.name} did not end")
-        problem = next((problem for error, problem in _PROBLEMS.items() if status[error]), None)
-        if problem is None:
+    def _settle(self) -> None:
+        """Wait until memory owes no answer to an earlier run, which may have been about the regions to be written."""
+        for _ in range(_SETTLING_READS):
+            if not self._status().settling:
+                return
+        raise DeviceError("memory still owes answers to an earlier run, which failed: reset the device")
+
+    def _ended(self, limit: int) -> bool:
+        """Wait for the end of a run and acknowledge its interrupt; return whether the run has ended."""
+        waited = self._device.wait(limit)
+        self._write("IRQ_PENDING", _DONE)
+        return waited and bool(self._status().done)
+
+    def _abort(self) -> None:
+        """End the run that is under way, and wait for that."""
+        self._write("CONTROL", ABORT)
+        if not self._status().done:
+            self._ended(_PATIENCE)
+
+    def _counters(self) -> Counters:
+        """Return the counters of the last run."""
+        counts = {name: self._read(name.upper()) for name in COUNTERS}
+        if stopped := [name.upper() for name, count in counts.items() if count == _LAST_COUNT]:
+            raise DeviceError(f"the run took more cycles than the engine counts: {', '.join(stopped)} stopped at "
+                              f"{_LAST_COUNT}: run fewer matrices at once")
+        size = self._config.bus_bytes
+        return Counters(**{name: count for name, count in counts.items() if name != "write_beats"},
+                        bytes_read=counts["beats"] * size, bytes_written=counts["write_beats"] * size)
+
+    def _check_status(self, loaded: Loaded, limit: int, ended: bool) -> None:
+        """Raise DeviceError unless the last run ended without a fault.
+
+        Parameters
+        ----------
+        limit : int
+            Cycles in which the run had to end.
+        ended : bool
+            Whether it did, and had not to be aborted.
+        """
+        status, matrices = self._status(), loaded.matrices
+        whole = f"the product of {matrices[0].rows} x {matrices[0].cols} in {self._config.name}"
+        if len(matrices) > 1:
+            whole = f"the chain of {len(matrices)} products in {self._config.name}"
+        if not status.done:
+            raise DeviceError(f"{whole} did not end, not even after an abort: reset the device")
+        if not ended and status.aborted:
+            raise DeviceError(f"{whole} did not end within {limit} cycles and was aborted")
+        cause = next((cause for cause in ERRORS if status[cause]), None)
+        if cause is None:
             return
-        address = self._device.read_register(OFFSETS["ERROR_ADDR"])
-        number, region = next(
-            ((number, f" ({name})") for number, placed in enumerate(loaded.matrices)
-             for name, start, size in placed.regions(self._config.bus_bytes) if start <= address < start + size),
-            (0, ""))
-        place_in_chain = f", number {number + 1} of {len(shapes)} in a chain," if len(shapes) > 1 else ""
-        raise DeviceError(f"the product of {shapes[number]} in {self._config.name}{place_in_chain} failed: {problem} "
-                          f"at address {address:#x}{region}")
+        address = self._read("ERROR_ADDR") | self._read("ERROR_ADDR_HI") << 32
+        number, where = self._found(loaded, cause, address)
+        what = whole if number is None or len(matrices) == 1 else (
+            f"the product of {matrices[number].rows} x {matrices[number].cols} in {self._config.name}, number "
+            f"{number + 1} of {len(matrices)} in a chain,")
+        raise DeviceError(f"{what} failed: {ERRORS[cause]} ({where})")
+
+    def _found(self, loaded: Loaded, cause: str, address: int) -> tuple[int | None, str]:
+        """Return the number of the matrix that an error is about, None when it cannot be told, and words for the
+        place."""
+        if cause in _ABOUT_DESCRIPTORS and not address:
+            return 0, "the descriptor in the registers"
+        for number, placed in enumerate(loaded.matrices):
+            for region, start, size in placed.regions(self._config.bus_bytes):
+                if start <= address < start + size:
+                    return number, f"address {address:#x}, {region}"
+        return None, f"address {address:#x}"

@@ -87,8 +87,8 @@ class SerialDevice:
 
     Members
     -------
-    memory_bytes, clock_hz : int
-        Size of the board's memory, and frequency of its engine's clock.
+    memory_base, memory_bytes, clock_hz : int
+        Where the board's memory begins, which is at 0, its size, and the frequency of its engine's clock.
     repeated : int
         Requests that had to be sent again.
 
@@ -104,7 +104,7 @@ class SerialDevice:
         if identity["LINK_ID"] != LINK_ID:
             raise DeviceError(f"the board at {port.name} says {identity['LINK_ID']:#010x} where one of this design has "
                               f"{LINK_ID:#010x}: load a bitstream of this version")
-        self.memory_bytes, self.clock_hz = identity["MEMORY_BYTES"], identity["CLOCK_HZ"]
+        self.memory_base, self.memory_bytes, self.clock_hz = 0, identity["MEMORY_BYTES"], identity["CLOCK_HZ"]
 
     def _receive(self) -> tuple[int, int, bytes] | None:
         """Return sequence number, status and payload of the next frame, or None when it is incomplete or damaged."""

@@ -94,11 +94,11 @@ class _Stream:
         self._regions: list[_Region] = []
         self.beats, self.weights = 0, list[int]()
         for placed, following in _with_following(chain):
-            self._append(placed.words["ACTIVATION_ADDR"], placed.words["ACTIVATION_BEATS"])
+            self._append(placed.address("ACTIVATION_ADDR"), placed.words["ACTIVATION_BEATS"])
             if following:
                 self._append(following.descriptor_addr, descriptor_beats(config))
             self.weights.append(self.beats)
-            self._append(placed.words["WEIGHT_ADDR"], placed.words["WEIGHT_BEATS"])
+            self._append(placed.address("WEIGHT_ADDR"), placed.words["WEIGHT_BEATS"])
         self._starts = [region.start for region in self._regions]
 
     def _append(self, addr: int, beats: int) -> None:
@@ -220,7 +220,7 @@ class _Writes:
         self._last, self._first, self._pace = chain.matrices[-1], stream.weights[-1], walk.paces[-1]
         self.turned, self.beats, self._behind, self._gathered = 0.0, 0, 0, 0  # of the last two: behind all reads
         for placed, first, pace in zip(chain.matrices, stream.weights, walk.paces, strict=True):
-            addr = placed.words["RESULT_ADDR"]
+            addr = placed.address("RESULT_ADDR")
             for rows, count in _bursts(config, placed.rows):
                 complete = self._time(placed, first, rows, pace) + (count + WRITE_LATENCY) / pace
                 after = stream.next_read(complete, memory.room) if complete < stream.beats else stream.beats

@@ -29,8 +29,8 @@ ERRORS = {
     "not_finite": "an activation is NaN or infinite",
     "bad_descriptor": "a descriptor is for another engine, or its reserved words are not 0",
     "timeout": "memory transferred nothing for as many cycles as WATCHDOG says",
-    "bad_address": "the address of a region or of the next descriptor is not aligned, or the region does not end within "
-                   "the engine's addresses",
+    "bad_address": "the address of a region or of the next descriptor is not aligned, or the region does not end "
+                   "within the engine's addresses",
     "bad_size": "ROWS, BLOCKS or FACTOR_EXPONENT is out of range",
     "bad_activations": "ACTIVATION_BEATS is not what BLOCKS needs, or there is no vector of as many blocks to share",
     "bad_weights": "WEIGHT_BEATS is not what ROWS and BLOCKS need",
@@ -125,7 +125,7 @@ _CAPABILITY = _fields(
 )
 _CONTROL = _fields(
     start=(1, "Writing 1 starts a run. While a run is under way the answer is SLVERR."),
-    abort=(1, "Writing 1 ends the run that is under way, with the cause ABORTED; nothing else is started by that write."),
+    abort=(1, "Writing 1 ends the run that is under way, with the cause ABORTED. The same write starts nothing."),
 )
 _STATUS = _fields(
     busy=(1, "A run is under way."),
@@ -165,8 +165,8 @@ def _map(*rows: tuple) -> tuple[Register, ...]:
 
 _DESCRIPTOR = (
     *_address("NEXT", "Where the next matrix's descriptor lies, at a multiple of 64 and of a beat's size; 0 when no "
-              "matrix follows. The registers from here to FACTOR_EXPONENT are the descriptor of the first matrix, and a "
-              "run overwrites them with the descriptors that follow."),
+              "matrix follows. The registers from here to FACTOR_EXPONENT are the descriptor of the first matrix, and "
+              "a run overwrites them with the descriptors that follow."),
     *_address("ACTIVATION_ADDR", "Where the FP16 activations lie, at a multiple of a beat's size."),
     *_address("WEIGHT_ADDR", "Where the weight image lies, at a multiple of a beat's size."),
     *_address("RESULT_ADDR", "Where the float32 results go, to a multiple of a beat's size."),
@@ -188,7 +188,7 @@ REGISTERS = _map(
     ("FORMAT", "ro", "What the engine was built for.", _IDENTITY),
     ("CAPABILITY", "ro", "How large the engine is.", _CAPABILITY),
     ("CONTROL", "wo", "Starts and ends runs.", _CONTROL),
-    ("STATUS", "ro", "What became of the last run. The bits from READ_ERROR to ABORTED are cleared by a start.", _STATUS),
+    ("STATUS", "ro", "What became of the last run. A start clears the bits from READ_ERROR to ABORTED.", _STATUS),
     ("IRQ_ENABLE", "rw always", "The interrupt is high while a bit is 1 both here and in IRQ_PENDING.", _INTERRUPT),
     ("IRQ_PENDING", "w1c", "What has happened since the bit was cleared.", _INTERRUPT),
     ("WATCHDOG", "rw", "Cycles without a transfer on the memory bus after which a run ends with a timeout; 0 switches "

@@ -50,8 +50,8 @@ class SimDevice:
     dram : Dram
         The preset's timing.
     simulator : str
-    memory_bytes : int
-        Size of the simulated memory.
+    memory_base, memory_bytes : int
+        First address and size of the simulated memory.
     waves : Path or None
         The folder in which the waveform is left when the device is closed, if the environment variable ``WAVES=1``
         asks for one.
@@ -63,7 +63,7 @@ class SimDevice:
     """
 
     def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> None:
-        self.config, self.dram, self.simulator = config, preset(memory), simulator
+        self.config, self.dram, self.simulator, self.memory_base = config, preset(memory), simulator, 0
         # Few sizes, so that few simulators are built.
         self.memory_bytes = max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length())
         built = build(System, config, self.dram, self.memory_bytes, simulator=simulator, sources=(RAM,), fast=True)

@@ -46,8 +46,8 @@ class NativeDevice:
     config : EngineConfig
     dram : Dram
         The preset's timing.
-    memory_bytes : int
-        Size of the memory: all addresses of the engine.
+    memory_base, memory_bytes : int
+        First address and size of the memory: all addresses of the engine.
     waves : None
         There is never a waveform.
 
@@ -59,7 +59,7 @@ class NativeDevice:
     """
 
     def __init__(self, config: EngineConfig, memory: str) -> None:
-        self.config, self.dram, self.memory_bytes = config, preset(memory), 1 << config.addr_bits
+        self.config, self.dram, self.memory_base, self.memory_bytes = config, preset(memory), 0, 1 << config.addr_bits
         self.waves: None = None
         program = build(System, config, self.dram, self.memory_bytes, simulator="verilator", sources=(MAPPED_RAM,),
                         fast=True, harness=_HARNESS).directory / "top"

@@ -121,12 +121,12 @@ def test_memory_during_a_run(board: BoardSimulation) -> None:
     loaded, content = driver.load((weights, x)), random.Random(4).randbytes(400)
     driver.run(loaded)  # leaves the registers set
     placed, free = loaded.matrices[0], PART.size_bytes - 4096
-    device.write_memory(placed.words["RESULT_ADDR"], bytes(400))
+    device.write_memory(placed.address("RESULT_ADDR"), bytes(400))
     device.write_register(OFFSETS["CONTROL"], START)
     device.write_memory(free, content)
     assert device.read_memory(free, 400) == content
     assert device.wait(100_000)
-    assert device.read_memory(placed.words["RESULT_ADDR"], 400) == product(weights, x).astype("<f4").tobytes()
+    assert device.read_memory(placed.address("RESULT_ADDR"), 400) == product(weights, x).astype("<f4").tobytes()
     assert Status.from_bits(device.read_register(OFFSETS["STATUS"])).as_bits() == DONE
 
 
@@ -140,7 +140,7 @@ def test_memory_and_what_is_refused(board: BoardSimulation) -> None:
     for address in (PART.size_bytes - 4, 2):
         with pytest.raises(DeviceError, match=f"the board refused WRITE_MEMORY at address {address:#x}"):
             device.write_memory(address, bytes(8))
-    for offset in (OFFSETS["BYTES_WRITTEN"] + 4, 1 << 8):
+    for offset in (OFFSETS["WRITE_BEATS"] + 4, 1 << 8):
         with pytest.raises(DeviceError, match=f"the board refused READ_REGISTER at address {offset:#x}"):
             device.read_register(offset)
     with pytest.raises(DeviceError, match="the board refused WRITE_REGISTER"):

@@ -14,7 +14,7 @@ from hw.dma.descriptor import DESCRIPTOR_BYTES
 from hw.engine.pins import EnginePins
 from hw.pipelining import FAST
 from hw.registers.cycle_classes import CYCLE_CLASSES
-from hw.registers.register_map import ID, OFFSETS, identity
+from hw.registers.register_map import ID, OFFSETS, capability, identity
 from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_matrix, random_weights
 from sim.dram.memory import QUEUE_LATENCY
@@ -120,10 +120,11 @@ def test_little_is_lost_at_the_start_and_between_matrices(fmt: WeightFormat) -> 
 class Recorder:
     """A device that keeps what is written to it."""
 
-    memory_bytes = 1 << 16
+    memory_base, memory_bytes = 0, 1 << 16
 
     def __init__(self, config: EngineConfig) -> None:
-        self._registers = {OFFSETS["ID"]: ID, OFFSETS["FORMAT"]: identity(config)}
+        registers = {"ID": ID, "FORMAT": identity(config), "CAPABILITY": capability(config), "STATUS": 0}
+        self._registers = {OFFSETS[name]: value for name, value in registers.items()}
         self.memory = bytearray()
 
     def read_register(self, offset: int) -> int:
@@ -147,7 +148,7 @@ def test_axi_as_others_see_it(config: EngineConfig, simulator: str) -> None:
         products.append((random_weights(config.fmt, rows, cols, rng), x))
     device = Recorder(config)
     matrices = Driver(device, config).load(*products).matrices
-    results = [(placed.words["RESULT_ADDR"], product(weights, x, config.act_bits).tobytes())
+    results = [(placed.address("RESULT_ADDR"), product(weights, x, config.act_bits).tobytes())
                for placed, (weights, x) in zip(matrices, products, strict=True)]
     regions = [(name, address, DESCRIPTOR_BYTES if name == "the descriptor" else size) for placed in matrices
                for name, address, size in placed.regions(config.bus_bytes) if size]
