@@ -46,9 +46,13 @@ class Master:
     def __init__(self, dut: Any) -> None:
         self.dut = dut
         self.dram: Dram
-        self.dram, _, self.data_bits, self.size = arguments()
+        self.dram, _, self.data_bits, self.size, self._base = arguments()
         self.width = self.data_bits // 8
         self.words = self.size // self.width
+
+    def address(self, word: int) -> int:
+        """The byte address of a word."""
+        return self._base + word * self.width
 
     def content(self, word: int) -> int:
         """The value that :meth:`start` and :meth:`write` put into a word."""
@@ -109,7 +113,7 @@ class Master:
         received: list[int] = []
         expected = [(word + i, i == beats - 1) for word, beats in requests for i in range(beats)]
         dut.s_axi_arvalid.value, dut.s_axi_rready.value = 1, not hold
-        dut.s_axi_araddr.value, dut.s_axi_arlen.value = requests[0][0] * self.width, requests[0][1] - 1
+        dut.s_axi_araddr.value, dut.s_axi_arlen.value = self.address(requests[0][0]), requests[0][1] - 1
         ready, requesting, last_cycle = not hold, True, 0
         for cycle in count():
             await RisingEdge(dut.clk)
@@ -119,7 +123,7 @@ class Master:
                 last_cycle = cycle
                 if len(accepted) < len(requests):
                     word, beats = requests[len(accepted)]
-                    dut.s_axi_araddr.value, dut.s_axi_arlen.value = word * self.width, beats - 1
+                    dut.s_axi_araddr.value, dut.s_axi_arlen.value = self.address(word), beats - 1
             if ready and dut.s_axi_rvalid.value:
                 word, last = expected[len(received)]
                 received.append(cycle)
@@ -160,7 +164,7 @@ class Master:
         for cycle in count():
             if accepted < len(requests):
                 word, beats = requests[accepted]
-                dut.s_axi_awaddr.value, dut.s_axi_awlen.value = word * self.width, beats - 1
+                dut.s_axi_awaddr.value, dut.s_axi_awlen.value = self.address(word), beats - 1
             if len(sent) < len(words):
                 word, last = words[len(sent)]
                 dut.s_axi_wdata.value, dut.s_axi_wlast.value = self.content(word), last

@@ -20,7 +20,7 @@ from sim.device.system import System
 from sim.dram.memory import RAM
 from sim.dram.presets import preset
 from sim.tools.build import build, waves_wanted
-from sim.tools.errors import SimulationError
+from sim.tools.errors import SimulationError, require_within
 from sim.tools.run import run
 
 __all__ = ["SimDevice", "SimulatedDevice", "open_device"]
@@ -40,9 +40,11 @@ class SimDevice:
     memory : str
         Name of a memory preset.
     memory_bytes : int
-        Memory needed; the simulated one has this size or more.
+        Memory needed; the simulated one has this size or more, as far as the engine's addresses reach.
     simulator : str
         ``verilator`` or ``icarus``.
+    memory_base : int
+        Address of the memory's first byte, a multiple of 4096.
 
     Attributes
     ----------
@@ -51,7 +53,7 @@ class SimDevice:
         The preset's timing.
     simulator : str
     memory_base, memory_bytes : int
-        First address and size of the simulated memory.
+        Address of the simulated memory's first byte, and its size.
     waves : Path or None
         The folder in which the waveform is left when the device is closed, if the environment variable ``WAVES=1``
         asks for one.
@@ -62,11 +64,14 @@ class SimDevice:
         When the preset does not exist, or the simulator is missing or cannot build the design.
     """
 
-    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> None:
-        self.config, self.dram, self.simulator, self.memory_base = config, preset(memory), simulator, 0
+    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int, simulator: str, memory_base: int = 0
+                 ) -> None:
+        self.config, self.dram, self.simulator, self.memory_base = config, preset(memory), simulator, memory_base
         # Few sizes, so that few simulators are built.
-        self.memory_bytes = max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length())
-        built = build(System, config, self.dram, self.memory_bytes, simulator=simulator, sources=(RAM,), fast=True)
+        self.memory_bytes = min(max(_MIN_MEMORY, 1 << (memory_bytes - 1).bit_length()),
+                                (1 << config.addr_bits) - memory_base)
+        built = build(System, config, self.dram, self.memory_bytes, memory_base, simulator=simulator, sources=(RAM,),
+                      fast=True)
         self._built = built.directory
         self.waves: Path | None = None
         if built.waves:
@@ -117,13 +122,15 @@ class SimDevice:
 
     def write_memory(self, address: int, content: bytes) -> None:
         """Put ``content`` at ``address``, a multiple of the bus word; zeros fill up the last word."""
-        size = self.config.bus_bytes
-        self._command("write_memory", address, content + bytes(-len(content) % size))
+        require_within(self.memory_base, self.memory_bytes, address, len(content))
+        padded = content + bytes(-len(content) % self.config.bus_bytes)
+        self._command("write_memory", address - self.memory_base, padded)
 
     def read_memory(self, address: int, count: int) -> bytes:
         """``count`` bytes from ``address``, a multiple of the bus word."""
+        require_within(self.memory_base, self.memory_bytes, address, count)
         size = self.config.bus_bytes
-        return self._command("read_memory", address, -(-count // size) * size)[:count]
+        return self._command("read_memory", address - self.memory_base, -(-count // size) * size)[:count]
 
     def align(self, phase: float) -> None:
         """Let simulated time pass until ``phase`` (0 to 1) of the interval between two refreshes.
@@ -162,11 +169,13 @@ SimulatedDevice = SimDevice | NativeDevice
 """A simulated system, however it is simulated."""
 
 
-def open_device(config: EngineConfig, memory: str, memory_bytes: int, simulator: str) -> SimulatedDevice:
+def open_device(config: EngineConfig, memory: str, memory_bytes: int, simulator: str, memory_base: int = 0
+                ) -> SimulatedDevice:
     """The fastest device for a simulator: a native one under Verilator, unless waveforms are wanted.
 
-    Parameters and errors are those of :class:`SimDevice`. A native device has memory at all addresses.
+    Parameters and errors are those of :class:`SimDevice`. A native device has memory at all addresses from
+    ``memory_base`` on, or 64 GiB of it, whatever is needed.
     """
     if simulator == "verilator" and not waves_wanted():
-        return NativeDevice(config, memory)
-    return SimDevice(config, memory, memory_bytes, simulator)
+        return NativeDevice(config, memory, memory_base=memory_base)
+    return SimDevice(config, memory, memory_bytes, simulator, memory_base)

@@ -30,7 +30,7 @@ def sequential_rate(dram: Dram, data_bits: int, simulator: str = "verilator") ->
     sim.tools.errors.ToolError
         When the simulator is missing or its build fails.
     """
-    args = dram, _ADDR_BITS, data_bits, _WORDS * data_bits // 8
+    args = dram, _ADDR_BITS, data_bits, _WORDS * data_bits // 8, 0
     built = build(MemoryPins, *args, simulator=simulator, sources=(RAM,))
     with tempfile.TemporaryDirectory(prefix="seedlm-") as folder:
         run(built, "sim.device.memory_rate_testbench", args, seed=1, directory=Path(folder))

@@ -3,7 +3,7 @@
 The program is :file:`sim/device/native_harness.cpp` around what Verilator makes of :class:`sim.device.system.System`.
 It receives commands from this end through a pipe. The memory is a sparse file without a name, which the program maps
 and this end writes and reads. So an image is copied once, into that file, and takes no more room than its bytes. The
-memory spans all addresses of the engine, so that matrices of every size run on one build.
+memory spans all addresses of the engine, where these are not too many, so that matrices of every size run on one build.
 """
 
 import os
@@ -20,11 +20,14 @@ from sim.device.system import System
 from sim.dram.memory import MAPPED_RAM
 from sim.dram.presets import preset
 from sim.tools.build import build
-from sim.tools.errors import SimulationError, unwritable
+from sim.tools.errors import SimulationError, require_within, unwritable
 
 __all__ = ["NativeDevice"]
 
 _HARNESS = Path(__file__).with_name("native_harness.cpp")
+_MAX_MEMORY = 1 << 36
+"""Bytes of memory that a device has at most if no size is given: 64 GiB, in which there is room for a layer of every
+model. A program cannot map all of a wide address space, nor can a file be so large."""
 _LAST_LINES = 12
 """Lines of the program's log that the message of its end quotes."""
 
@@ -40,6 +43,11 @@ class NativeDevice:
     config : EngineConfig
     memory : str
         Name of a memory preset.
+    memory_bytes : int or None
+        Size of the memory, a multiple of 4096. With None it spans all addresses from ``memory_base`` on, but 64 GiB at
+        most.
+    memory_base : int
+        Address of the memory's first byte, a multiple of 4096.
 
     Attributes
     ----------
@@ -47,7 +55,7 @@ class NativeDevice:
     dram : Dram
         The preset's timing.
     memory_base, memory_bytes : int
-        First address and size of the memory: all addresses of the engine.
+        Address of the memory's first byte, and its size.
     waves : None
         There is never a waveform.
 
@@ -58,11 +66,13 @@ class NativeDevice:
         place for the memory's file.
     """
 
-    def __init__(self, config: EngineConfig, memory: str) -> None:
-        self.config, self.dram, self.memory_base, self.memory_bytes = config, preset(memory), 0, 1 << config.addr_bits
+    def __init__(self, config: EngineConfig, memory: str, memory_bytes: int | None = None, memory_base: int = 0
+                 ) -> None:
+        self.config, self.dram, self.memory_base = config, preset(memory), memory_base
+        self.memory_bytes = memory_bytes or min((1 << config.addr_bits) - memory_base, _MAX_MEMORY)
         self.waves: None = None
-        program = build(System, config, self.dram, self.memory_bytes, simulator="verilator", sources=(MAPPED_RAM,),
-                        fast=True, harness=_HARNESS).directory / "top"
+        program = build(System, config, self.dram, self.memory_bytes, memory_base, simulator="verilator",
+                        sources=(MAPPED_RAM,), fast=True, harness=_HARNESS).directory / "top"
         self._folder = program.parent
         try:
             self._memory = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by close()
@@ -110,28 +120,27 @@ class NativeDevice:
         """Set the 32-bit register at byte ``offset``."""
         self._register("write", offset, value)
 
-    def _check(self, address: int, count: int) -> None:
-        """Raise SimulationError unless the memory has ``count`` bytes at ``address``."""
-        if address < 0 or address + count > self.memory_bytes:
-            raise SimulationError(f"{count} bytes at {address:#x} leave the memory of {self.memory_bytes} bytes")
+    def _place(self, address: int, count: int) -> int:
+        """Where the ``count`` bytes at ``address`` begin in the memory's file; SimulationError unless it has them."""
+        require_within(self.memory_base, self.memory_bytes, address, count)
+        return address - self.memory_base
 
     def write_memory(self, address: int, content: bytes) -> None:
         """Put ``content`` (bytes, or anything with a buffer of them) at ``address``."""
         remaining = memoryview(content).cast("B")
-        self._check(address, len(remaining))
+        place = self._place(address, len(remaining))
         while remaining:
             try:
-                written = os.pwrite(self._file, remaining, address)
+                written = os.pwrite(self._file, remaining, place)
             except OSError as error:  # the disk is full
                 raise unwritable(self._folder, error) from None
-            remaining, address = remaining[written:], address + written
+            remaining, place = remaining[written:], place + written
 
     def read_memory(self, address: int, count: int) -> bytes:
         """``count`` bytes from ``address``."""
-        self._check(address, count)
-        content = bytearray()
+        place, content = self._place(address, count), bytearray()
         while len(content) < count:
-            content += os.pread(self._file, count - len(content), address + len(content))
+            content += os.pread(self._file, count - len(content), place + len(content))
         return bytes(content)
 
     def align(self, phase: float) -> None:

@@ -30,13 +30,13 @@ static uint8_t* memory;
 static Vtop* top;
 static uint64_t now;  // cycles, as cocotb counts them: the edge that ends the reset has number 2
 
-extern "C" void ram_read(int bytes, unsigned int word, svBit, svBitVecVal* data) {
-  memcpy(data, memory + uint64_t(word) * bytes, bytes);
+extern "C" void ram_read(int bytes, unsigned long long word, svBit, svBitVecVal* data) {
+  memcpy(data, memory + word * bytes, bytes);
 }
 
-extern "C" void ram_write(int bytes, unsigned int word, const svBitVecVal* data, const svBitVecVal* strobe) {
+extern "C" void ram_write(int bytes, unsigned long long word, const svBitVecVal* data, const svBitVecVal* strobe) {
   const uint8_t* from = reinterpret_cast<const uint8_t*>(data);
-  uint8_t* to = memory + uint64_t(word) * bytes;
+  uint8_t* to = memory + word * bytes;
   for (int i = 0; i < bytes; i++)
     if (strobe[i / 32] >> i % 32 & 1) to[i] = from[i];
 }

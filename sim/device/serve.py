@@ -43,14 +43,14 @@ class Server:
         await cycles(self._dut, 1)
 
     async def write_memory(self, address: int, content: bytes) -> None:
-        """Put ``content``, whole words, at ``address``."""
+        """Put ``content``, whole words, at ``address``, which counts from the memory's first byte."""
         # The memory's files have the most significant byte first.
         words = [content[n:n + self._bus_bytes][::-1] for n in range(0, len(content), self._bus_bytes)]
         Path("memory.in").write_bytes(b"".join(words))
         await self._move(self._dut.host__load, address, len(words))
 
     async def read_memory(self, address: int, count: int) -> bytes:
-        """``count`` bytes from ``address``, whole words."""
+        """``count`` bytes, whole words, from ``address``, which counts from the memory's first byte."""
         await self._move(self._dut.host__store, address, count // self._bus_bytes)
         return b"".join(bytes.fromhex(line)[::-1] for line in Path("memory.out").read_text().split())
 

@@ -26,7 +26,9 @@ class System(wiring.Component):
     config : EngineConfig
     dram : Dram
     memory_bytes : int
-        Size of the memory from address 0, as of :class:`~sim.dram.memory.MemoryModel`.
+        Size of the memory, as of :class:`~sim.dram.memory.MemoryModel`.
+    memory_base : int
+        Address of its first byte, a multiple of 4096.
 
     Members
     -------
@@ -38,9 +40,9 @@ class System(wiring.Component):
         Commands that load and store ranges of the memory outside simulated time.
     """
 
-    def __init__(self, config: EngineConfig, dram: Dram, memory_bytes: int) -> None:
+    def __init__(self, config: EngineConfig, dram: Dram, memory_bytes: int, memory_base: int = 0) -> None:
         self._engine = Engine(config)
-        self._memory = MemoryModel(dram, config.addr_bits, config.bus_bits, memory_bytes)
+        self._memory = MemoryModel(dram, config.addr_bits, config.bus_bits, memory_bytes, memory_base)
         super().__init__({"axil": In(AXI4LiteSignature(ADDR_BITS)), "irq": Out(1), "host": In(HostSignature())})
 
     def elaborate(self, platform: object) -> Module:

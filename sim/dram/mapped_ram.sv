@@ -21,17 +21,17 @@ module ram #(
     input [31:0] host_count
 );
 
-  import "DPI-C" function void ram_read(int bytes, int unsigned word, bit cycle, output bit [WIDTH-1:0] data);
-  import "DPI-C" function void ram_write(int bytes, int unsigned word, bit [WIDTH-1:0] data, bit [WIDTH/8-1:0] strobe);
+  import "DPI-C" function void ram_read(int bytes, longint unsigned word, bit cycle, output bit [WIDTH-1:0] data);
+  import "DPI-C" function void ram_write(int bytes, longint unsigned word, bit [WIDTH-1:0] data, bit [WIDTH/8-1:0] strobe);
 
   // The file changes unseen: each cycle reads it again.
   bit cycle;
 
-  always_comb ram_read(WIDTH / 8, 32'(raddr), cycle, rdata);
+  always_comb ram_read(WIDTH / 8, 64'(raddr), cycle, rdata);
 
   always_ff @(posedge clk) begin
     cycle <= !cycle;
-    if (wstrb != 0) ram_write(WIDTH / 8, 32'(waddr), wdata, wstrb);
+    if (wstrb != 0) ram_write(WIDTH / 8, 64'(waddr), wdata, wstrb);
   end
 
 endmodule

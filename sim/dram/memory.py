@@ -74,9 +74,11 @@ class MemoryModel(wiring.Component):
     ----------
     dram : Dram
     addr_bits, data_bits : int
-        Widths of the AXI port.
+        Widths of the AXI port; an address has 64 bits at most.
     size_bytes : int
-        Size of the memory from address 0, a multiple of 4096. Bytes that were never written are zero.
+        Size of the memory, a multiple of 4096. Bytes that were never written are zero.
+    base : int
+        Address of its first byte, a multiple of 4096.
 
     Members
     -------
@@ -90,16 +92,21 @@ class MemoryModel(wiring.Component):
     Raises
     ------
     ValueError
-        When ``data_bits`` or ``size_bytes`` is not possible.
+        When one of the numbers is not possible.
     """
 
-    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int) -> None:
+    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int, base: int = 0) -> None:
+        if addr_bits > 64:
+            raise ValueError(f"memory: addr_bits must be at most 64, not {addr_bits}")
         if data_bits < 8 or data_bits > 1024 or data_bits & (data_bits - 1):
             raise ValueError(f"memory: data_bits must be a power of two from 8 to 1024, not {data_bits}")
         if size_bytes < BURST_BYTES or size_bytes % BURST_BYTES or size_bytes > 1 << addr_bits:
             raise ValueError(f"memory: size_bytes must be a multiple of {BURST_BYTES} and at most 2**{addr_bits}, "
                              f"not {size_bytes}")
-        self._dram, self._data_bits = dram, data_bits
+        if base < 0 or base % BURST_BYTES or base + size_bytes > 1 << addr_bits:
+            raise ValueError(f"memory: base must be a multiple of {BURST_BYTES} and at most 2**{addr_bits} - "
+                             f"{size_bytes}, not {base}")
+        self._dram, self._data_bits, self._base = dram, data_bits, base
         self._words = size_bytes * 8 // data_bits
         self._read_words = (dram.read_latency(data_bits)
                             + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits))
@@ -126,14 +133,18 @@ class MemoryModel(wiring.Component):
         m.submodules[f"{name}_queue"] = queue = SyncFIFO(width=layout.size, depth=depth)
         request = Signal(layout, name=name)
         words_before = address.addr[shift:exact_log2(BURST_BYTES)]
+        # From the first byte. An address below it wraps to an offset behind the last byte, since the memory ends within
+        # the address space.
+        offset = Signal.like(address.addr, name=f"{name}_offset")
         m.d.comb += [
-            request.word.eq(address.addr >> shift),
+            offset.eq(address.addr - self._base),
+            request.word.eq(offset >> shift),
             request.len.eq(address.len),
             queue.w_data.eq(request),
             queue.w_en.eq(channel.valid),
             channel.ready.eq(queue.w_rdy),
         ]
-        with m.If((address.addr >> shift) + address.len >= self._words):
+        with m.If((offset >> shift) + address.len >= self._words):
             m.d.comb += request.resp.eq(Resp.DECERR)
         with m.Elif((address.burst != Burst.INCR) | (address.size != beat_size(self._data_bits))
                     | (words_before + address.len >= BURST_BYTES >> shift)):

@@ -20,7 +20,7 @@ class MemoryPins(wiring.Component):
     Parameters
     ----------
     dram : Dram
-    addr_bits, data_bits, size_bytes : int
+    addr_bits, data_bits, size_bytes, base : int
         As of the model.
 
     Members
@@ -31,8 +31,8 @@ class MemoryPins(wiring.Component):
         As of the model.
     """
 
-    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int) -> None:
-        self._memory = MemoryModel(dram, addr_bits, data_bits, size_bytes)
+    def __init__(self, dram: Dram, addr_bits: int, data_bits: int, size_bytes: int, base: int = 0) -> None:
+        self._memory = MemoryModel(dram, addr_bits, data_bits, size_bytes, base)
         super().__init__({
             **pins("s_axi", AXI4Signature(addr_bits, data_bits).flip()),
             "s_axi_arid": In(1), "s_axi_rid": Out(1), "s_axi_awid": In(1), "s_axi_bid": Out(1),

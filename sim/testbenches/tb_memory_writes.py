@@ -72,7 +72,7 @@ async def writes_wait_for_their_data(dut: Any) -> None:
     """A write request without data holds up nothing."""
     master = await started(dut)
     dram = master.dram
-    dut.s_axi_awaddr.value, dut.s_axi_awlen.value, dut.s_axi_awvalid.value = 0, 3, 1
+    dut.s_axi_awaddr.value, dut.s_axi_awlen.value, dut.s_axi_awvalid.value = master.address(0), 3, 1
     await RisingEdge(dut.clk)
     dut.s_axi_awvalid.value = 0
     accepted, received = await master.read(master.sequential(32, 16))

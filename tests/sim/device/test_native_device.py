@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -73,9 +74,9 @@ def test_which_simulator_is_used(monkeypatch):
         assert isinstance(device, NativeDevice)
     monkeypatch.setenv("WAVES", "1")
     monkeypatch.setattr("sim.device.cocotb_device.SimDevice", lambda *arguments: arguments)
-    assert open_device(config, MEMORY, 1 << 18, "verilator") == (config, MEMORY, 1 << 18, "verilator")
+    assert open_device(config, MEMORY, 1 << 18, "verilator", 4096) == (config, MEMORY, 1 << 18, "verilator", 4096)
     monkeypatch.delenv("WAVES")
-    assert open_device(config, MEMORY, 1 << 18, "icarus")[3] == "icarus"
+    assert open_device(config, MEMORY, 1 << 18, "icarus") == (config, MEMORY, 1 << 18, "icarus", 0)
 
 
 def test_registers(device):
@@ -110,6 +111,24 @@ def test_memory_beyond_its_end(device, address, count):
         device.write_memory(address, bytes(count))
     with pytest.raises(SimulationError, match=message):
         device.read_memory(address, count)
+
+
+@pytest.mark.parametrize("base", [0, 12288, 3 << 40])
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_memory_begins_at_its_base(simulator, base):
+    config = replace(small(FP16, 32), addr_bits=48 if base >> 32 else 32)
+    with open_device(config, "ideal", 1 << 20, simulator, base) as device:
+        assert device.memory_base == base
+        end = base + device.memory_bytes
+        for address in (base, base + 4096, end - 12):
+            device.write_memory(address, b"hello world!")
+            assert device.read_memory(address, 12) == b"hello world!"
+        for address, count in ((base - 4, 4), (base - 4, 1 << 30), (end - 4, 8), (end, 4), (0, 4) if base else (-4, 4)):
+            message = f"^{count} bytes at {address:#x} leave the memory of {device.memory_bytes} bytes"
+            with pytest.raises(SimulationError, match=message):
+                device.write_memory(address, bytes(count))
+            with pytest.raises(SimulationError, match=message + (f" at {base:#x}$" if base else "$")):
+                device.read_memory(address, count)
 
 
 def died(raised):

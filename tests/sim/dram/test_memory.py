@@ -33,23 +33,38 @@ CASES = [  # Icarus takes the narrow ones; all presets run on it; Verilator's bu
 ]
 
 
-@pytest.mark.parametrize(("simulator", "memory", "data_bits", "testbenches"), CASES,
-                         ids=[f"{case[0]}-{getattr(case[1], 'name', case[1])}-{case[2]}" for case in CASES])
-def test_memory(simulator, memory, data_bits, testbenches):
-    args = PRESETS.get(memory, memory), 32, data_bits, 8192 * data_bits // 8
+def check(simulator, dram, addr_bits, data_bits, base, testbenches):
+    args = dram, addr_bits, data_bits, 8192 * data_bits // 8, base
     built = build(MemoryPins, *args, simulator=simulator, sources=(RAM,))
     for testbench in testbenches:
         run(built, f"sim.testbenches.{testbench}", args)
 
 
+@pytest.mark.parametrize(("simulator", "memory", "data_bits", "testbenches"), CASES,
+                         ids=[f"{case[0]}-{getattr(case[1], 'name', case[1])}-{case[2]}" for case in CASES])
+def test_memory(simulator, memory, data_bits, testbenches):
+    check(simulator, PRESETS.get(memory, memory), 32, data_bits, 0, testbenches)
+
+
+@pytest.mark.parametrize("simulator", ["icarus", "verilator"])
+@pytest.mark.parametrize(("addr_bits", "base"), [(48, 3 << 40), (64, (1 << 64) - 8192 * 8), (20, 36 * 4096)])
+def test_memory_somewhere_else(simulator, addr_bits, base):
+    """In the middle of the addresses, at their very end, and at an address that is no multiple of its size."""
+    check(simulator, PRESETS["ddr4-2400"], addr_bits, 64, base, (FUNCTION, WRITES))
+
+
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
-@pytest.mark.parametrize(("data_bits", "size_bytes", "message"), [
-    (48, 4096, "data_bits must be a power of two from 8 to 1024, not 48"),
-    (2048, 4096, "data_bits must be a power of two from 8 to 1024, not 2048"),
-    (64, 5000, r"size_bytes must be a multiple of 4096 and at most 2\*\*20, not 5000"),
-    (64, 1 << 21, r"size_bytes must be a multiple of 4096 and at most 2\*\*20, not 2097152"),
+@pytest.mark.parametrize(("addr_bits", "data_bits", "size_bytes", "base", "message"), [
+    (20, 48, 4096, 0, "data_bits must be a power of two from 8 to 1024, not 48"),
+    (20, 2048, 4096, 0, "data_bits must be a power of two from 8 to 1024, not 2048"),
+    (20, 64, 5000, 0, r"size_bytes must be a multiple of 4096 and at most 2\*\*20, not 5000"),
+    (20, 64, 1 << 21, 0, r"size_bytes must be a multiple of 4096 and at most 2\*\*20, not 2097152"),
+    (65, 64, 4096, 0, "addr_bits must be at most 64, not 65"),
+    (20, 64, 4096, 2048, r"base must be a multiple of 4096 and at most 2\*\*20 - 4096, not 2048"),
+    (20, 64, 4096, -4096, r"base must be a multiple of 4096 and at most 2\*\*20 - 4096, not -4096"),
+    (20, 64, 8192, (1 << 20) - 4096, r"base must be a multiple of 4096 and at most 2\*\*20 - 8192, not 1044480"),
 ])
-def test_impossible(data_bits, size_bytes, message):
+def test_impossible(addr_bits, data_bits, size_bytes, base, message):
     with pytest.raises(ValueError, match=message):
-        MemoryModel(preset("ideal"), 20, data_bits, size_bytes)
+        MemoryModel(preset("ideal"), addr_bits, data_bits, size_bytes, base)
     gc.collect()  # while Amaranth's warning that it was not used is off
