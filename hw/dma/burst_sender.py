@@ -46,14 +46,16 @@ class BurstSender(wiring.Component):
     flush : In(1)
         Bursts start without waiting for more data.
     abort : In(1)
-        Neither a burst nor a matrix starts. The burst under way is sent to its end.
+        Neither a burst nor a matrix starts. The burst under way is sent to its end, but the strobes of all its beats
+        that come on offer from now on are 0.
     clear : In(1)
         Strobe: the matrix is forgotten.
     aw, w : Out(streams of AXI4WriteSignature)
     o : Out(stream of sent_burst)
-        Each burst as it starts.
+        Each burst in the cycle in which it has been sent completely. A burst starts only while ``ready`` is 1, and
+        ``ready`` has to stay until then.
     idle : Out(1)
-        No burst is under way.
+        No burst is under way, and neither ``aw`` nor ``w`` offers anything.
     active : Out(1)
         A matrix has its address, and its final burst is not sent.
     ended : Out(1)
@@ -85,21 +87,17 @@ class BurstSender(wiring.Component):
         # `addr`: where the next beat goes; `length` and `left`: beats of the burst, all and still to be sent.
         addr, length, left = Signal(config.addr_bits), Signal.like(self.level), Signal.like(self.level)
         room, ready = beats_to_boundary(m, addr, config.bus_bits), Signal.like(self.level)
-        final, requested = Signal(), Signal()
-        m.d.comb += [
-            ready.eq(Mux(room < self.level, room, self.level)),
-            self.o.payload.addr.eq(addr),
-            self.o.payload.final.eq(self.complete & (ready == self.level)),
-        ]
+        final, requested = self.o.payload.final, Signal()
+        m.d.comb += [ready.eq(Mux(room < self.level, room, self.level)), self.o.payload.addr.eq(addr)]
         with m.FSM() as fsm:
             with m.State("GATHER"):
                 m.d.comb += self.bases.ready.eq(~self.active & ~self.abort)
-                m.d.sync += [length.eq(ready), left.eq(ready), requested.eq(0), final.eq(self.o.payload.final)]
+                m.d.sync += [length.eq(ready), left.eq(ready), requested.eq(0),
+                             final.eq(self.complete & (ready == self.level))]
                 with m.If(self.bases.valid & self.bases.ready):
                     m.d.sync += [addr.eq(self.bases.payload), self.active.eq(1)]
                 with m.If(((self.level == config.write_beats) | ((self.complete | self.flush) & self.i.valid))
                           & self.o.ready & ~self.abort):
-                    m.d.comb += self.o.valid.eq(1)
                     m.next = "SEND"
             with m.State("SEND"):
                 m.d.comb += [aw.valid.eq(~requested), w.valid.eq(left != 0), self.i.ready.eq(w.valid & w.ready)]
@@ -109,16 +107,24 @@ class BurstSender(wiring.Component):
                     m.d.sync += left.eq(left - 1)
                 with m.If((requested | aw.ready) & ((left == 0) | (w.payload.last & w.ready))):
                     m.d.sync += addr.eq(addr + length * config.bus_bytes)
-                    m.d.comb += self.ended.eq(final)
+                    m.d.comb += self.o.valid.eq(1)
                     m.next = "GATHER"
-        m.d.comb += self.idle.eq(fsm.ongoing("GATHER"))
+        m.d.comb += [self.idle.eq(fsm.ongoing("GATHER")), self.ended.eq(self.o.valid & final)]
         with m.If(self.ended | self.clear):
             m.d.sync += self.active.eq(0)
-        self._drive_payloads(m, addr, length, left)
+        self._drive_payloads(m, addr, length, left, self._void(m))
         return m
 
-    def _drive_payloads(self, m: Module, addr: Signal, length: Signal, left: Signal) -> None:
-        """What the address and data channels carry; the strobes of slots without a result are clear."""
+    def _void(self, m: Module) -> Signal:
+        """Whether the strobes of the beat on offer are 0: from an abort on to the end of the burst, but not those of a
+        beat that was on offer before the abort, because what is on offer must not change."""
+        w, void, aborted, waiting = self.w, Signal(), Signal(), Signal()
+        m.d.comb += void.eq((self.abort | aborted) & ~waiting)
+        m.d.sync += [aborted.eq((self.abort | aborted) & ~self.idle), waiting.eq(w.valid & ~w.ready & ~void)]
+        return void
+
+    def _drive_payloads(self, m: Module, addr: Signal, length: Signal, left: Signal, void: Signal) -> None:
+        """What the address and data channels carry; the strobes of slots without a result are 0."""
         aw, w, beat = self.aw.payload, self.w.payload, self.i.payload
         m.d.comb += [
             aw.addr.eq(addr),
@@ -127,6 +133,6 @@ class BurstSender(wiring.Component):
             aw.burst.eq(Burst.INCR),
             w.data.eq(beat.data),
             w.last.eq(left == 1),
-            *(w.strb.word_select(n, RESULT_BYTES).eq(beat.slots[n].replicate(RESULT_BYTES))
+            *(w.strb.word_select(n, RESULT_BYTES).eq((beat.slots[n] & ~void).replicate(RESULT_BYTES))
               for n in range(len(beat.slots))),
         ]

@@ -6,15 +6,17 @@
 
 The burst cutter (:mod:`hw.dma.burst_cutter`) makes INCR bursts that keep AXI's 4 KB rule. The engine's ``outstanding``
 limits the number of bursts that are requested and not yet answered. Memory answers in order, so the oldest tag belongs
-to the beat that arrives.
+to the beat that arrives. A burst is completed by the beat that memory marks as the last one (RLAST). The tag
+says how many beats were requested, so a mark in another place is found, and so is a beat that was not requested at all.
 
 An abort, which follows any error, ends all requests. The beats of outstanding bursts are then received and dropped.
+Beats that arrive while nothing is outstanding are always received and dropped.
 
 Latency: ARVALID rises :data:`REQUEST_LATENCY` cycles after a region is accepted. A beat reaches its stream
 :func:`read_latency` cycles after it is received. Rate: one beat a cycle, also from one region to the next.
 """
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Mux, ResetInserter, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -59,14 +61,25 @@ class ReadDma(wiring.Component):
     axi : Out(AXI4ReadSignature)
     abort : In(1)
         While it is 1, regions are dropped, no burst is requested, and beats are received and dropped.
+    forget : In(1)
+        Strobe, in an abort only: the outstanding bursts are forgotten, as if memory had answered them. A burst whose
+        address is on offer would be forgotten too, so ``requesting`` has to be 0.
+    requesting : Out(1)
+        The address of a burst is on offer.
     idle : Out(1)
         No burst is outstanding, and none is to follow of the region in work.
     ending : Out(1)
         At most one burst is outstanding, and none is to follow of the region in work.
     error : Out(1)
-        The beat that the bus offers has a response other than OKAY.
+        The beat that the bus offers belongs to a burst and has a response other than OKAY.
     addr : Out(addr_bits)
         Byte address of the oldest outstanding burst, to which the beat belongs that the bus offers.
+    protocol : Out(1)
+        Strobe, in the cycle after a beat that breaks a rule: the beat is the last of its burst and not marked as such,
+        it is marked and not the last, or memory offered it before it had accepted the address of any outstanding burst.
+    protocol_addr : Out(addr_bits)
+        Byte address of the burst that ``protocol`` is about, in the cycle of that strobe; 0 for a beat that was not
+        requested.
     beat_addr : Out(addr_bits)
         Byte address of the burst to which the beat belongs that is offered to its stream.
     """
@@ -80,10 +93,14 @@ class ReadDma(wiring.Component):
             "descriptor": Out(stream.Signature(config.bus_bits)),
             "axi": Out(AXI4ReadSignature(config.addr_bits, config.bus_bits)),
             "abort": In(1),
+            "forget": In(1),
+            "requesting": Out(1),
             "idle": Out(1),
             "ending": Out(1),
             "error": Out(1),
             "addr": Out(config.addr_bits),
+            "protocol": Out(1),
+            "protocol_addr": Out(config.addr_bits),
             "beat_addr": Out(config.addr_bits),
         })
 
@@ -95,17 +112,27 @@ class ReadDma(wiring.Component):
         requested, completed = Signal(), Signal()
         # Bursts that may still be requested, less one, so that the sign tells that there are none.
         credits = Signal(signed(ceil_log2(outstanding) + 1), init=outstanding - 1)
-        m.d.sync += credits.eq(credits - requested + completed)
+        # Nothing is outstanding. It is a register of its own, because it leads to RREADY.
+        nothing, one = Signal(init=1), Signal()
+        m.d.sync += [
+            credits.eq(credits - requested + completed),
+            nothing.eq(~requested & (nothing | (one & completed))),
+        ]
+        with m.If(self.forget):
+            m.d.sync += [credits.eq(credits.init), nothing.eq(1)]
         ar = self.axi.ar
         m.d.comb += [
+            one.eq(credits == outstanding - 2),
             cutter.abort.eq(self.abort),
             cutter.o.ready.eq((~ar.valid | ar.ready) & (credits >= 0)),
             requested.eq(cutter.o.valid & cutter.o.ready),
-            self.idle.eq(~cutter.busy & (credits == outstanding - 1)),
-            self.ending.eq(~cutter.busy & (credits >= outstanding - 2)),
+            self.requesting.eq(ar.valid),
+            self.idle.eq(~cutter.busy & nothing),
+            self.ending.eq(~cutter.busy & (nothing | one)),
         ]
         self._request(m, requested, cutter.o.payload)
-        arriving = self._receive(m, requested, cutter.o.payload, completed)
+        unasked = nothing | (one & ar.valid & ~ar.ready)
+        arriving = self._receive(m, requested, cutter.o.payload, completed, nothing, unasked)
         # Beats rest on their way from the bus to all over the device, and nothing leads straight back.
         self._route(m, sliced(m, "slice", arriving, self._config.pipelining.read))
         return m
@@ -119,23 +146,29 @@ class ReadDma(wiring.Component):
             m.d.sync += [ar.valid.eq(1), ar.payload.addr.eq(burst.addr), ar.payload.len.eq(burst.beats - 1)]
         m.d.comb += [ar.payload.size.eq(beat_size(self._config.bus_bits)), ar.payload.burst.eq(Burst.INCR)]
 
-    def _receive(self, m: Module, requested: Signal, burst: data.View, completed: Signal) -> stream.Interface:
+    def _receive(self, m: Module, requested: Signal, burst: data.View, completed: Signal, nothing: Signal,
+                 unasked: Value) -> stream.Interface:
         """Data channel: what is known of each outstanding burst joins its beats, which are returned.
 
         An answer cannot come before its burst is through the FIFO. ``completed`` is driven: the last beat of the oldest
-        outstanding burst is received.
+        outstanding burst is received. ``nothing`` is outstanding; a beat on offer is ``unasked`` for.
         """
         config, r = self._config, self.axi.r
-        tag_layout = data.StructLayout({"addr": config.addr_bits, "to": Destination, "final": 1})
-        m.submodules.tags = tags = SyncFIFOBuffered(width=tag_layout.size, depth=config.outstanding + 1)
+        tag_layout = data.StructLayout({"addr": config.addr_bits, "len": range(config.burst_beats), "to": Destination,
+                                        "final": 1})
+        tags = SyncFIFOBuffered(width=tag_layout.size, depth=config.outstanding + 1)
+        m.submodules.tags = ResetInserter(self.forget)(tags)
         newest, oldest = data.View(tag_layout, tags.w_data), data.View(tag_layout, tags.r_data)
         arriving = stream.Signature(_beat_layout(config)).create()
+        received = Signal()  # a beat of the oldest outstanding burst
         m.d.comb += [
-            *(newest[name].eq(burst[name]) for name, _ in tag_layout),
+            *(newest[name].eq(burst[name]) for name in ("addr", "to", "final")),
+            newest.len.eq(burst.beats - 1),
             tags.w_en.eq(requested),
             tags.r_en.eq(completed),
-            completed.eq(r.valid & r.ready & r.payload.last),
-            r.ready.eq(tags.r_rdy & (arriving.ready | self.abort)),
+            received.eq(tags.r_rdy & r.valid & r.ready),
+            completed.eq(received & r.payload.last),
+            r.ready.eq(nothing | self.abort | (tags.r_rdy & arriving.ready)),
             arriving.valid.eq(tags.r_rdy & r.valid & ~self.abort),
             arriving.payload.data.eq(r.payload.data),
             arriving.payload.last.eq(r.payload.last & oldest.final),
@@ -143,6 +176,15 @@ class ReadDma(wiring.Component):
             arriving.payload.addr.eq(oldest.addr),
             self.error.eq(tags.r_rdy & r.valid & (r.payload.resp != Resp.OKAY)),
             self.addr.eq(oldest.addr),
+        ]
+        place = Signal.like(oldest.len)  # of the next beat in the oldest outstanding burst
+        with m.If(received):
+            m.d.sync += place.eq(place + 1)
+        with m.If(completed | self.forget):
+            m.d.sync += place.eq(0)
+        m.d.sync += [
+            self.protocol.eq((received & (r.payload.last != (place == oldest.len))) | (r.valid & unasked)),
+            self.protocol_addr.eq(Mux(unasked, 0, oldest.addr)),
         ]
         return arriving
 

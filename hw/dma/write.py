@@ -7,7 +7,7 @@
 The results of a matrix lie one after another from its base address on. The queue gathers them into bursts of up to
 ``write_beats`` beats, because memory loses time whenever it turns from reads to writes and back. Shorter bursts are
 sent only at a 4 KB boundary, at the end of a matrix, and when the sequencer asks for a flush. Up to :data:`PENDING`
-bursts wait for their response.
+bursts wait for their response. A response that comes while no burst waits for one is received and reported.
 
 Latency: AWVALID rises :data:`WRITE_LATENCY` cycles after the last result of a burst is accepted. Rate: one result a
 cycle. The results of a matrix are accepted once the final burst of the matrix before has been sent.
@@ -48,8 +48,13 @@ class WriteDma(wiring.Component):
         Whole beats are sent without waiting for a whole burst. It is for the end of a run: no more reads follow, so
         memory does not have to turn back.
     abort : In(1)
-        While it is 1, no burst starts. The burst that is being sent is completed and pending ones receive their
-        responses; then all results and the matrix are forgotten.
+        While it is 1, no burst starts. The burst that is being sent is completed, with strobes of 0 in all beats that
+        come on offer from now on; then all results and the matrix are forgotten. Pending bursts receive their
+        responses.
+    forget : In(1)
+        Strobe, in an abort only: the pending bursts are forgotten, as if memory had answered them.
+    sending : Out(1)
+        A burst is being sent: its address or some of its beats are not accepted.
     idle : Out(1)
         No burst is being sent or waits for its response.
     axi : Out(AXI4WriteSignature)
@@ -59,6 +64,9 @@ class WriteDma(wiring.Component):
         Strobe: a response other than OKAY is received.
     addr : Out(addr_bits)
         Byte address of the oldest pending burst, to which the next response belongs.
+    protocol : Out(1)
+        Strobe, in the cycle after memory offers a response while no completely sent burst waits for one: a burst's
+        address and all its beats must have been accepted before. The response is received in the cycle of the strobe.
     """
 
     def __init__(self, config: EngineConfig):
@@ -68,11 +76,14 @@ class WriteDma(wiring.Component):
             "i": In(stream.Signature(result_layout())),
             "flush": In(1),
             "abort": In(1),
+            "forget": In(1),
+            "sending": Out(1),
             "idle": Out(1),
             "axi": Out(AXI4WriteSignature(config.addr_bits, config.bus_bits)),
             "done": Out(1),
             "error": Out(1),
             "addr": Out(config.addr_bits),
+            "protocol": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -82,7 +93,8 @@ class WriteDma(wiring.Component):
         queue = StreamQueue(result_beat(config.bus_bits), config.write_beats)
         m.submodules.queue = ResetInserter(clear)(queue)
         m.submodules.sender = sender = BurstSender(config)
-        m.submodules.pending = pending = StreamQueue(sent_burst(config), PENDING)
+        pending = StreamQueue(sent_burst(config), PENDING)
+        m.submodules.pending = ResetInserter(self.forget)(pending)
         wiring.connect(m, packer.o, queue.i)
         wiring.connect(m, queue.o, sender.i)
         wiring.connect(m, sender.o, pending.i)
@@ -103,20 +115,24 @@ class WriteDma(wiring.Component):
         with m.If(sender.ended | clear):
             m.d.sync += finished.eq(0)
 
-        # Responses come in the order of the bursts.
-        b = self.axi.b
+        # Responses come in the order of the bursts. One that comes in the very cycle in which its burst is completely
+        # sent waits until the burst is pending.
+        b, answered = self.axi.b, Signal()
+        m.d.sync += self.protocol.eq(b.valid & ~b.ready & ~sender.o.valid)
         m.d.comb += [
             sender.level.eq(queue.level),
             sender.complete.eq(finished & ~packer.o.valid),
             sender.flush.eq(self.flush),
             sender.abort.eq(self.abort),
-            b.ready.eq(pending.o.valid),
+            b.ready.eq(pending.o.valid | self.protocol),
             pending.o.ready.eq(b.valid),
+            answered.eq(b.valid & pending.o.valid),
             self.addr.eq(pending.o.payload.addr),
-            self.error.eq(b.valid & b.ready & (b.payload.resp != Resp.OKAY)),
-            self.done.eq(b.valid & b.ready & pending.o.payload.final),
+            self.error.eq(answered & (b.payload.resp != Resp.OKAY)),
+            self.done.eq(answered & pending.o.payload.final),
+            self.sending.eq(~sender.idle),
             self.idle.eq(sender.idle & ~pending.o.valid),
-            clear.eq(self.abort & self.idle),
+            clear.eq(self.abort & sender.idle),
             packer.clear.eq(clear),
             sender.clear.eq(clear),
         ]

@@ -113,7 +113,7 @@ async def _connect(dut: Any, latency: int, idle: float, stall: float, failing: C
     """Reset the design and let a slave and sinks run."""
     (config,) = arguments()
     slave, sinks = Slave(dut, config, latency, idle, failing, resp), Sinks(dut, config, stall)
-    await start(dut, dut.i__valid, *sinks.readies, slave.ar.ready, slave.r.valid, dut.abort)
+    await start(dut, dut.i__valid, *sinks.readies, slave.ar.ready, slave.r.valid, dut.abort, dut.forget)
     cocotb.start_soon(slave.run())
     cocotb.start_soon(sinks.run())
     return config, slave, sinks

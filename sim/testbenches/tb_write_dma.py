@@ -73,7 +73,8 @@ async def _connect(dut: Any, idle: float, resp: Resp = Resp.OKAY) -> Slave:
     """Reset the design and let a slave answer it."""
     (config,) = arguments()
     slave = Slave(dut, config, idle, resp)
-    await start(dut, dut.i__valid, dut.bases__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.flush, dut.abort)
+    await start(dut, dut.i__valid, dut.bases__valid, slave.aw.ready, slave.w.ready, slave.b.valid, dut.flush, dut.abort,
+                dut.forget)
     cocotb.start_soon(slave.receive())
     cocotb.start_soon(slave.respond())
     return slave
