@@ -136,7 +136,7 @@ def _point_row(point: Point, result: Result | None) -> SweepRow:
     counters = result if result is not None and in_rtl else model
     return SweepRow(
         model=point.model.name, matrix=point.matrix, format=point.format, memory=point.memory, bus_bits=point.bus_bits,
-        runs=len(point.chains()), source="rtl" if in_rtl else "model", model_cycles=model["cycles"],
+        source="rtl" if in_rtl else "model", model_cycles=model["cycles"],
         bit_exact=counters["bit_exact"] if in_rtl else None,
         weights_from=str(point.model.path or "random") if in_rtl else None,
         model_deviation=model["cycles"] / counters["cycles"] - 1 if in_rtl else None,

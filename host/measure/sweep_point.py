@@ -1,12 +1,11 @@
 """A point of a sweep: a layer of a model, or one of its matrices, in a format, on a memory; in RTL or by the model.
 
-A layer is one chain of its seven matrices. A layer whose image exceeds the engine's addresses is run as several chains,
-whose cycles are added up; each further chain costs one more start and drain.
+A layer is one chain of its seven matrices, however large.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from golden.spec import ACT_BITS, parse_format
 from host.checkpoint.checkpoint import open_checkpoint
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver, mean
-from host.errors import UserError
 from host.measure.cycle_model import Step, predict
 from host.measure.layer import Matrix, prepared, products_over_phases
 from host.measure.models import INPUTS, MATRICES, ModelShape
@@ -26,7 +24,7 @@ from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import preset
 
-__all__ = ["Point", "Result", "add_up", "measured", "predicted"]
+__all__ = ["Point", "Result", "measured", "predicted"]
 
 Result = dict[str, Any]
 """What a point gave, as it is kept: the counters of its runs and ``bit_exact``, or ``error``, a sentence."""
@@ -64,8 +62,11 @@ class Point:
 
     @property
     def config(self) -> EngineConfig:
-        """Configuration of the engine that the point runs on."""
-        return EngineConfig(parse_format(self.format), self.bus_bits, act_bits=self.act_bits)
+        """Configuration of the engine that the point runs on: with more than 32 bits to an address where the chain is
+        larger than 4 GiB."""
+        config = EngineConfig(parse_format(self.format), self.bus_bits, act_bits=self.act_bits)
+        needed = memory_needed(config, self.shapes)
+        return replace(config, addr_bits=max(config.addr_bits, (needed - 1).bit_length()))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,29 +74,19 @@ class Point:
         return MATRICES if self.matrix == "layer" else (self.matrix,)
 
     @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Rows and columns of its matrices."""
+        return [self.model.shape(name) for name in self.names]
+
+    @property
     def weights(self) -> int:
         """Number of its weights."""
-        return sum(rows * cols for rows, cols in map(self.model.shape, self.names))
+        return sum(rows * cols for rows, cols in self.shapes)
 
     @property
     def seconds(self) -> float:
         """Rough time that RTL takes on one core, in seconds, without the build of the simulator."""
         return self.weights * _SECONDS.get(self.format, _SECONDS[""])
-
-    def chains(self) -> list[list[str]]:
-        """Return its matrices by run, as many in each as fit into the engine's addresses."""
-        config, chains = self.config, [[]]  # type: tuple[EngineConfig, list[list[str]]]
-        for name in self.names:
-            shapes = [self.model.shape(each) for each in (*chains[-1], name)]
-            if chains[-1] and memory_needed(config, shapes) > 1 << config.addr_bits:
-                chains.append([])
-            chains[-1].append(name)
-        return chains
-
-
-def add_up(counters: Iterable[Counters]) -> Counters:
-    """Return the counters of several runs, as if they were one."""
-    return Counters(*(sum(values) for values in zip(*(asdict(each).values() for each in counters), strict=True)))
 
 
 def _input(name: str) -> str:
@@ -103,15 +94,12 @@ def _input(name: str) -> str:
     return INPUTS.get(name, name)
 
 
-def _steps(point: Point, names: Sequence[str]) -> list[Step]:
-    """Return a chain as the cycle model takes it."""
-    return [Step(*point.model.shape(name), i > 0 and _input(names[i - 1]) == _input(name))
-            for i, name in enumerate(names)]
-
-
 def predicted(point: Point) -> Counters:
     """Return the counters that the cycle model predicts."""
-    return add_up(predict(point.config, preset(point.memory), _steps(point, names)) for names in point.chains())
+    inputs = [_input(name) for name in point.names]
+    return predict(point.config, preset(point.memory), [
+        Step(*shape, mine == before)
+        for shape, mine, before in zip(point.shapes, inputs, [None, *inputs[:-1]], strict=True)])
 
 
 def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray, results: list[np.ndarray]
@@ -133,22 +121,30 @@ def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray
     return SlicedMatrix(config.fmt, (rows, cols), slices)
 
 
-def _stored(point: Point, names: Sequence[str]) -> dict[str, Weights]:
+def _stored(point: Point) -> dict[str, Weights]:
     """Return the weights of a checkpoint by name, in the point's format."""
     checkpoint = open_checkpoint(str(point.model.path))
     where = {**dict(checkpoint.layer_matrices(point.layer)), "lm_head": checkpoint.lm_head}
     return {name: prepared(point.config, Matrix(name, checkpoint.matrix(where[name]), checkpoint.stored(where[name])),
-                           lambda done, total: None) for name in names}
+                           lambda done, total: None) for name in point.names}
 
 
-def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
-    """Run one chain in RTL; return its counters and whether its results are golden's."""
-    config, vectors, results = point.config, {}, {name: [] for name in names}  # type: ignore[var-annotated]
-    shapes = [point.model.shape(name) for name in names]
+def measured(point: Point) -> Result:
+    """Run a point in RTL.
+
+    Raises
+    ------
+    UserError
+        When a matrix does not fit the engine, or the chain the simulated memory.
+    sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
+        When the simulator cannot be built, or fails.
+    """
+    config, names, shapes = point.config, point.names, point.shapes
+    vectors, results = dict[str, np.ndarray](), {name: list[np.ndarray]() for name in names}
     for name, (_, cols) in zip(names, shapes, strict=True):
         if _input(name) not in vectors:
             vectors[_input(name)] = finite_halves(np.random.default_rng([zlib.crc32(name.encode()), cols]), cols)
-    stored = _stored(point, names) if point.model.path else {}
+    stored = _stored(point) if point.model.path else {}
     with open_device(config, point.memory, memory_needed(config, shapes), "verilator") as device:
         driver, chain = Driver(device, config), []
         for name, (rows, cols) in zip(names, shapes, strict=True):
@@ -160,23 +156,4 @@ def _run(point: Point, names: Sequence[str]) -> tuple[Counters, bool]:
         runs = products_over_phases(device, driver, driver.load(*chain))
     expected = [np.concatenate(parts).tobytes() for parts in results.values()]
     exact = all([y.tobytes() for y in run.results] == expected for run in runs)
-    return mean([run.counters for run in runs]), exact
-
-
-def measured(point: Point) -> Result:
-    """Run a point in RTL.
-
-    Raises
-    ------
-    UserError
-        When a matrix does not fit the engine or its addresses.
-    sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
-        When the simulator cannot be built, or fails.
-    """
-    for name in point.names:
-        rows, cols = point.model.shape(name)
-        if (need := memory_needed(point.config, [(rows, cols)])) > 1 << point.config.addr_bits:
-            raise UserError(f"{name} of {point.model.name}, {rows} x {cols} in {point.format}, needs {need} bytes; the "
-                            f"engine's addresses end at {1 << point.config.addr_bits}: take a denser format")
-    runs = [_run(point, names) for names in point.chains()]
-    return {**asdict(add_up(counters for counters, _ in runs)), "bit_exact": all(exact for _, exact in runs)}
+    return {**asdict(mean([run.counters for run in runs])), "bit_exact": exact}

@@ -9,8 +9,8 @@ __all__ = ["SweepRow"]
 class SweepRow(Row):
     """A point of a sweep, or (``matrix`` is ``model``) a whole model, whose cycles are made of points.
 
-    Fields by cause, ``runs`` and those about the cycle model are of points only; those about the KV cache and the
-    sources of the parts are of whole models only.
+    Fields by cause and those about the cycle model are of points only; those about the KV cache and the sources of the
+    parts are of whole models only.
     """
 
     VIEW = ("model", "matrix", "memory", "format", "cycles", "speedup", "limit_fraction", "weights_per_cycle",
@@ -33,8 +33,6 @@ class SweepRow(Row):
     stalled: int | None = cause("stalled", optional=True)
     drain: int | None = cause("drain", optional=True)
     bytes: int = column("bytes", ",d", unit="bytes", doc="Bytes read and written.")
-    runs: int | None = column("runs", "d", default=None, optional=True,
-                              doc="Chains that the matrices were split into, for the engine's addresses.")
     source: str = column("source", doc="How the cycles were obtained.")
     bit_exact: bool | None = column("exact", default=None,
                                     doc="Whether every result equals golden's, bit for bit; empty where nothing ran.")

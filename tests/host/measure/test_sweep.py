@@ -15,16 +15,18 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from golden.spec import FP16, SEEDLM4
 from golden.tree import ROOT
 from host import folders
 from host.cli.main import main
-from host.errors import UserError
 from host.measure import sweep_point, sweep_workers
 from host.measure.models import PRESETS, ModelShape
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.measure.sweep_point import Point, Result, measured, predicted
 from host.measure.sweep_workers import Runner, cluster, processes
 from host.tables.causes import CAUSES
+from hw.config import EngineConfig
+from sim.dram.presets import PRESETS as MEMORIES
 from sim.dram.presets import preset
 from sim.tools.errors import ToolError
 
@@ -146,16 +148,22 @@ def test_what_there_is_time_for() -> None:
     assert affordable(points, 1e9) == by_size
 
 
-def test_a_layer_beyond_the_addresses_is_several_chains() -> None:
-    giant = PRESETS["Llama-3.1-405B"]
-    assert Point(giant, "layer", "fp16", "ideal", 512).chains() == [
-        ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj"], ["up_proj", "down_proj"]]
-    assert len(Point(giant, "layer", "seedlm4", "ideal", 512).chains()) == 1
+@pytest.mark.parametrize("bus_bits", [32, 64, 512])
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_counters_suffice_for_the_largest_layer(memory: str, bus_bits: int) -> None:
+    """It is one chain, on an engine whose addresses have 33 bits, and its cycles fit into 32."""
+    point = Point(PRESETS["Llama-3.1-405B"], "layer", "fp16", memory, bus_bits)
+    assert point.config.addr_bits == 33
+    found = predicted(point)
+    assert found.bytes_read > 1 << 32
+    assert max(found.cycles, found.beats, found.bytes_written * 8 // bus_bits) < (1 << 32) - 1
 
 
-def test_a_matrix_beyond_the_addresses_is_refused() -> None:
-    with pytest.raises(UserError, match="gate_proj of wide, 131072 x 65536 in fp16, needs 17180528640 bytes"):
-        measured(replace(WIDE, matrix="layer"))
+def test_addresses_grow_with_the_layer() -> None:
+    layer = Point(PRESETS["Llama-3-70B"], "layer", "fp16", "ideal", 512)
+    assert layer.config == EngineConfig(FP16)
+    assert layer.weights * 2 > 1 << 30
+    assert Point(PRESETS["Llama-3.1-405B"], "layer", "seedlm4", "ideal", 512).config == EngineConfig(SEEDLM4)
 
 
 def test_results_that_differ_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,15 +187,15 @@ def test_slices_make_the_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
     assert images == [[2] * 18 + [1], [37]]  # groups of two rows: 33 bits times 16 blocks are half beats
 
 
-WIDE = Point(ModelShape("wide", 65536, 131072, 1, 4, 2, 16, 128, "made up"), "gate_proj", "fp16", "ideal", 512)
-"""A matrix that no engine's addresses hold, which is found out where it is to be run."""
+FAILING = Point(TINY, "q_proj", "fp16", "ddr9", 512)
+"""A point of a memory that does not exist, which is found out where it is to be run."""
 
 
 def test_a_process_that_fails_tells_why() -> None:
     with processes(1) as runner:
-        ((point, result),) = runner([WIDE])
-    assert (point, list(result)) == (WIDE, ["error"])
-    assert "needs 17180528640 bytes" in result["error"]
+        ((point, result),) = runner([FAILING])
+    assert (point, list(result)) == (FAILING, ["error"])
+    assert "unknown memory 'ddr9'" in result["error"]
 
 
 def test_processes_end_with_a_sweep_that_is_killed() -> None:
@@ -198,7 +206,7 @@ from host.measure.models import ModelShape
 from host.measure.sweep_point import Point
 from host.measure.sweep_workers import processes
 with processes(1) as runner:
-    list(runner([{WIDE!r}]))
+    list(runner([{FAILING!r}]))
     print(multiprocessing.active_children()[0].pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -212,11 +220,11 @@ with processes(1) as runner:
 def test_workers_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     with (LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local,
           cluster(local.scheduler_address) as runner):
-        ((point, result),) = runner([WIDE])
-        assert (point, "needs 17180528640 bytes" in result["error"]) == (WIDE, True)
+        ((point, result),) = runner([FAILING])
+        assert (point, "unknown memory 'ddr9'" in result["error"]) == (FAILING, True)
         # A worker with other sources is not asked: its results would be kept under the wrong name.
         monkeypatch.setattr(sweep_workers, "sources", Mock(side_effect=["mine", "its own"]))
-        ((_, result),) = runner([WIDE])
+        ((_, result),) = runner([FAILING])
         assert "sources are not those that the sweep began with" in result["error"]
 
 
