@@ -1,5 +1,7 @@
 """Emit a component as SystemVerilog that Icarus, Verilator and synthesis tools read alike."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -7,10 +9,15 @@ from amaranth.hdl import Elaboratable
 
 from hw.flow import yosys
 
-__all__ = ["emit", "write"]
+__all__ = ["Attributes", "emit", "write"]
 
 
-def emit(component: Elaboratable, path: Path, name: str = "top") -> None:
+Attributes = Mapping[str, Mapping[str, str]]
+"""Text of each attribute, by the port that bears it and by the attribute's name."""
+
+
+def emit(component: Elaboratable, path: Path, name: str = "top", attributes: Attributes | None = None,
+         about: str = "") -> None:
     """Write a component as one SystemVerilog file.
 
     The text does not depend on where the sources lie, so equal designs give equal files.
@@ -24,6 +31,11 @@ def emit(component: Elaboratable, path: Path, name: str = "top") -> None:
         File to write; a file beside it, with the suffix ``.il``, is written and removed again.
     name : str
         Name of the top module.
+    attributes : mapping of str to mapping of str to str, or None
+        Attributes of the top module's ports, ``clk`` and ``rst`` included: by port, the attribute's text by its name.
+    about : str
+        What the comment at the head of the file says first: what the design is, its configuration, and the command that
+        wrote it.
 
     Raises
     ------
@@ -31,6 +43,12 @@ def emit(component: Elaboratable, path: Path, name: str = "top") -> None:
         When Yosys refuses the design.
     """
     write(rtlil.convert(component, name=name, emit_src=False), path)
+    text = path.read_text()
+    for port, texts in (attributes or {}).items():
+        mark = "(* " + ", ".join(f'{key} = "{value}"' for key, value in texts.items()) + " *)"
+        text = re.sub(rf"^  (?=(?:input|output) (?:\[\d+:0\] )?{port};)", f"  {mark}\n  ", text, count=1,
+                      flags=re.MULTILINE)
+    path.write_text("".join(f"// {line}".rstrip() + "\n" for line in about.splitlines()) + text)
 
 
 def write(design: str, path: Path) -> None:
