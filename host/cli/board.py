@@ -1,4 +1,4 @@
-"""Commands for a board: its bitstream, a product on it, and the same on a simulated one."""
+"""Commands for boards and other devices: bitstreams, products on them, and the same on a simulated board."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,12 +7,16 @@ from typing import Annotated
 
 import typer
 
+from golden.spec import parse_format
 from host.cli.options import BoardFormat, BoardName, Cols, PlacerSeed, Rows, board_format, names
 from host.errors import TargetError, UserError
 from host.folders import report_folder
 
 __all__ = ["bitstream", "run", "run_simulated"]
 
+_DEVICE = ("Device, with options: serial:/dev/ttyUSB0 for a board, xdma:/dev/xdma0 for a PCIe card, uio:/dev/uio0 for "
+           "an engine beside the processor. The last two have not yet run on hardware. Options follow commas, as in "
+           "xdma:/dev/xdma0,bytes=4G; docs/devices.md lists them.")
 Runs = Annotated[int, typer.Option(min=1, help="Runs, whose mean is reported.")]
 
 
@@ -42,30 +46,30 @@ def bitstream(board: BoardName = "ulx3s_85f", name: BoardFormat = "seedlm4", see
                           f"{row.target_mhz:g} MHz: try another SEED")
 
 
-def run(device: Annotated[str, typer.Option(help="serial: and the port, for example serial:/dev/ttyUSB0.")],
-        name: BoardFormat = "seedlm4", rows: Rows = 2048, cols: Cols = 2048, runs: Runs = 5,
+def run(device: Annotated[str, typer.Option(help=_DEVICE)],
+        name: Annotated[str, typer.Option("--format", help="Format that the device's engine has to be for; by default "
+                                                           "whatever it is for.")] = "",
+        rows: Rows = 2048, cols: Cols = 2048, runs: Runs = 5,
         baseline: Annotated[str, typer.Option(help="Report of the run to compare with; by default that of the last run "
-                                                   "in FP16.")] = "",
-        patience: Annotated[float | None, typer.Option(min=0.01, help="Seconds without the rest of an answer after "
-                                                       "which a request is sent again.")] = None) -> None:
-    """Run a product on a board: load, verify, run, compare with golden; and its speed-up over one in FP16."""
-    from host.device.serial_device import PATIENCE, SerialDevice, open_serial
+                                                   "in FP16.")] = "") -> None:
+    """Run a product on a device: load, verify, run, compare with golden; and its speed-up over one in FP16."""
+    from host.device.names import open_device
     from host.measure import on_board
     from host.progress import work_progress
     from host.report.writer import finish
 
-    board_format(name)
-    path, folder = on_board.serial_path(device), report_folder(f"run/{name}")
-    compared = Path(baseline) if baseline else folder.parent / "fp16" / "report.json"
-    if baseline and not compared.exists():
+    fmt = parse_format(name) if name else None
+    if baseline and not Path(baseline).exists():
         raise UserError(f"there is no report {baseline}: run the bitstream to compare with first")
+    compared = Path(baseline) if baseline else report_folder("run") / "fp16" / "report.json"
     before = on_board.baseline_cycles(compared, rows, cols)
-    with work_progress() as progress, SerialDevice(open_serial(path, patience or PATIENCE), progress) as board:
-        row = on_board.run(board, name, rows, cols, runs, progress)
-    if before and name != "fp16":
+    with work_progress() as progress, open_device(device, progress) as opened:
+        row = on_board.run(opened, fmt, rows, cols, runs, progress)
+    if before and row.format != "fp16":
         row = replace(row, speedup=before / row.cycles)
-    missing = row.speedup is None and name != "fp16"
-    finish(folder, {"device": device}, [row], f"{rows} x {cols} on the board at {path}, {row.clock_mhz:g} MHz",
+    missing = row.speedup is None and row.format != "fp16"
+    clock = f", {row.clock_mhz:g} MHz" if row.clock_mhz else ""
+    finish(report_folder(f"run/{row.format}"), {"device": device}, [row], f"{rows} x {cols} on {device}{clock}",
            notes=f"no speed-up: {compared} has no run of {rows} x {cols}; load the fp16 bitstream and give --format "
                  "fp16" if missing else "")
 
@@ -96,7 +100,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
             progress(f"{name}: build the simulator", 0, 1)
             with (BoardSimulation(fmt, simulated.part, simulated.clock_hz, divisor) as simulation,
                   SerialDevice(open_serial(simulation.path, 60.0), progress) as device):
-                row = on_board.run(device, name, rows, cols, runs, progress)
+                row = on_board.run(device, fmt, rows, cols, runs, progress)
         results.append(replace(row, speedup=results[0].cycles / row.cycles) if results else row)
     finish(folder, {"board": board, "part": simulated.part.name, "divisor": divisor, "source": "rtl"}, results,
            f"{board}, {rows} x {cols}; whole board simulated in RTL by Verilator")

@@ -151,7 +151,8 @@ class Driver:
         UserError
             When the shapes do not fit the engine or its memory.
         DeviceError
-            When the weights are in another format than the engine's, or memory still owes answers to a run that failed.
+            When the weights are in another format than the engine's, or a run of another program cannot be ended, or
+            memory still owes answers to a run that failed.
         """
         config, device, vectors, operands, previous = self._config, self._device, list[bytes](), list[Operand](), None
         for weights, x in products:
@@ -217,11 +218,19 @@ class Driver:
         return self.run(self.load((weights, x)))
 
     def _settle(self) -> None:
-        """Wait until memory owes no answer to an earlier run, which may have been about the regions to be written."""
+        """Wait until the memory that is to be written concerns nobody any more.
+
+        A program that was killed may have left a run under way, which is aborted, and memory may owe answers to a run
+        that failed.
+        """
+        if self._status().busy:
+            self._abort()
         for _ in range(_SETTLING_READS):
-            if not self._status().settling:
+            status = self._status()
+            if not status.busy and not status.settling:
                 return
-        raise DeviceError("memory still owes answers to an earlier run, which failed: reset the device")
+        raise DeviceError("the device is still busy with an earlier run, which failed or was left by another program: "
+                          "reset the device")
 
     def _ended(self, limit: int) -> bool:
         """Wait for the end of a run and acknowledge its interrupt; return whether the run has ended."""

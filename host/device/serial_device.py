@@ -6,7 +6,6 @@ Whatever is written to memory is verified by a checksum that the board computes.
 
 import struct
 import zlib
-from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Protocol
@@ -15,6 +14,7 @@ import serial
 
 from host.device.device import DeviceError
 from host.errors import UserError
+from host.progress import Update, no_progress
 from hw.boards.board_system import BAUD
 from hw.link.protocol import (
     IDENTITY,
@@ -27,6 +27,7 @@ from hw.link.protocol import (
     LinkStatus,
 )
 from hw.registers.register_map import OFFSETS, Status
+from hw.sdram.part import DATA_BITS
 
 __all__ = ["Port", "SerialDevice", "open_serial"]
 
@@ -91,6 +92,8 @@ class SerialDevice:
         Where the board's memory begins, which is at 0, its size, and the frequency of its engine's clock.
     repeated : int
         Requests that had to be sent again.
+    peak_bytes : int
+        Bytes that the SDRAM's pins carry in a cycle.
 
     Raises
     ------
@@ -98,7 +101,9 @@ class SerialDevice:
         When nobody answers, or what answers is no board of this design.
     """
 
-    def __init__(self, port: Port, update: Callable[[str, int, int], None] = lambda what, done, total: None) -> None:
+    peak_bytes = DATA_BITS // 8
+
+    def __init__(self, port: Port, update: Update = no_progress) -> None:
         self._port, self._update, self._sequence, self.repeated = port, update, 0, 0
         identity = self._identity()
         if identity["LINK_ID"] != LINK_ID:

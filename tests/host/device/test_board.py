@@ -56,7 +56,7 @@ def test_run(board: BoardSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "run" / "fp16").mkdir(parents=True)
     (tmp_path / "run" / "fp16" / "report.json").write_text(
         json.dumps({"results": [{"rows": 40, "cols": 72, "cycles": 6000}]}))
-    common = ("run", "--device", f"serial:{board.path}", "--patience", str(PATIENCE), "--rows", "40", "--cols", "72",
+    common = ("run", "--device", f"serial:{board.path},patience={PATIENCE}", "--rows", "40", "--cols", "72",
               "--runs", "2")
     assert ended(monkeypatch, *common) in (0, None), capsys.readouterr().err
     row, = json.loads((tmp_path / "run" / "seedlm4" / "report.json").read_text())["results"]
@@ -66,7 +66,7 @@ def test_run(board: BoardSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyP
     # Two cycles a word, both ways, and little more.
     assert row["bytes"] // 2 <= row["cycles"] <= row["bytes"] // 2 + 250
     assert ended(monkeypatch, *common, "--format", "fp16") == 1
-    assert "the board's bitstream is the one for seedlm4: load that for fp16" in capsys.readouterr().err
+    assert "the device holds an engine for seedlm4: load the bitstream for fp16, or give" in capsys.readouterr().err
 
 
 class SpoiltPort:
@@ -155,7 +155,7 @@ def test_a_silent_board(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     tty.setraw(slave)
     try:
         path = os.ttyname(slave)
-        assert ended(monkeypatch, "run", "--device", f"serial:{path}", "--patience", "0.02") == 1
+        assert ended(monkeypatch, "run", "--device", f"serial:{path},patience=0.02") == 1
         assert f"no answer from {path} to IDENTIFY" in capsys.readouterr().err
     finally:
         os.close(master)
@@ -163,9 +163,9 @@ def test_a_silent_board(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--device", "usb"), "unknown device 'usb': give a serial port, for example serial:/dev/ttyUSB0"),
+    (("--device", "usb"), "unknown device 'usb': give one such as serial:/dev/ttyUSB0, xdma:/dev/xdma0, uio:/dev/uio0"),
     (("--device", "serial:/nowhere"), "cannot open the serial port /nowhere"),
-    (("--device", "serial:/nowhere", "--format", "fp8"), "unknown format 'fp8': there are bitstreams for fp16"),
+    (("--device", "serial:/nowhere", "--format", "fp8"), "unknown format 'fp8': use fp16, int4"),
     (("--device", "serial:/nowhere", "--baseline", "/nowhere"), "there is no report /nowhere"),
 ])
 def test_mistakes(arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

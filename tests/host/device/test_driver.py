@@ -404,8 +404,21 @@ def test_memory_that_owes_answers() -> None:
     target.load((matrix(), ones()))
     assert device.settling == 0
     device.settling, before = 1 << 30, bytes(device.memory)
-    with pytest.raises(DeviceError, match="memory still owes answers to an earlier run, which failed: reset the"):
+    with pytest.raises(DeviceError, match="the device is still busy with an earlier run, which failed or was left"):
         target.load((matrix(), -ones()))
+    assert device.memory == before
+
+
+def test_a_run_that_another_program_left() -> None:
+    """It is aborted before anything is written to memory or to the registers."""
+    device = FakeDevice(FORMAT_512["seedlm4"])
+    device.registers |= {"STATUS": BUSY, "IRQ_ENABLE": 1, "IRQ_PENDING": 0}
+    driver(device).multiply(matrix(), ones())
+    assert device.written[0] == "CONTROL"
+    device = FakeDevice(FORMAT_512["seedlm4"], abortable=False)
+    device.registers["STATUS"], before = BUSY, bytes(device.memory)
+    with pytest.raises(DeviceError, match="the device is still busy with an earlier run, which failed or was left by "):
+        driver(device).load((matrix(), ones()))
     assert device.memory == before
 
 
