@@ -32,7 +32,7 @@ class EngineConfig(StreamLayout):
     bus_bits : int
         Width of the memory bus in bits, a power of two from 32 to 1024.
     addr_bits : int
-        Width of a byte address in bits, 13 to 32.
+        Width of a byte address in bits, 13 to 64.
     max_rows, max_cols : int
         Rows and columns of the largest matrix, powers of two up to 2**24 and from 64 to 2**16. The activation store and
         the accumulators are as large as the columns require.
@@ -51,6 +51,9 @@ class EngineConfig(StreamLayout):
         lookup tables.
     pipelining : Pipelining
         How deep the stages are: :data:`~hw.pipelining.LEAN`, :data:`~hw.pipelining.FAST` or something else.
+    cache, prot, qos : int
+        What AxCACHE, AxPROT and AxQOS carry (ARM IHI 0022, sections A4.4, A4.7 and A8.1): 4, 3 and 4 bits. The defaults
+        are normal non-cacheable bufferable memory, an unprivileged secure data access, and no priority.
 
     Raises
     ------
@@ -67,6 +70,9 @@ class EngineConfig(StreamLayout):
     multiplier_bits: int = 25
     narrow_products: str = "lut"
     pipelining: Pipelining = LEAN
+    cache: int = 0b0011
+    prot: int = 0b000
+    qos: int = 0
 
     def __post_init__(self) -> None:
         for name, low, high in (("bus_bits", 32, 1024), ("max_rows", 1, 1 << 24), ("max_cols", 64, 1 << 16),
@@ -77,8 +83,9 @@ class EngineConfig(StreamLayout):
         for name, legal in (("act_bits", (16, 8)), ("multiplier_bits", (25, 18)), ("narrow_products", ("lut", "dsp"))):
             if getattr(self, name) not in legal:
                 raise ConfigError(f"engine: {name} must be {' or '.join(map(str, legal))}, not {getattr(self, name)}")
-        if not 13 <= self.addr_bits <= 32:
-            raise ConfigError(f"engine: addr_bits must be from 13 to 32, not {self.addr_bits}")
+        for name, low, high in (("addr_bits", 13, 64), ("cache", 0, 15), ("prot", 0, 7), ("qos", 0, 15)):
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"engine: {name} must be from {low} to {high}, not {getattr(self, name)}")
 
     @property
     def name(self) -> str:
@@ -95,6 +102,12 @@ class EngineConfig(StreamLayout):
         """Read bursts that may be outstanding at once, a power of two: those whose beats cover the latency at a beat a
         cycle, the one whose beats are being received, and one for the short bursts at the ends of regions."""
         return 1 << ceil_log2(-(-self.latency // self.burst_beats) + 2)
+
+    @property
+    def settle_cycles(self) -> int:
+        """Cycles of silence after which the bus is taken to be quiet where nobody knows what is outstanding on it. They
+        leave memory twice the time that an answer usually takes."""
+        return 2 * self.latency
 
     @property
     def beat_activations(self) -> int:

@@ -92,6 +92,6 @@ class BoardSystem(wiring.Component):
             link.rx.eq(self.rx),
             self.tx.eq(link.tx),
             engine.refreshing.eq(sdram.refreshing),
-            self.leds.eq(Cat(link.active, busy, engine.irq, blink[-1])),
+            self.leds.eq(Cat(link.active, busy, engine.done, blink[-1])),
         ]
         return m

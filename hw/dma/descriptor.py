@@ -10,22 +10,24 @@ Latency: :func:`descriptor_latency` cycles from a beat to the registers. Rate: o
 import struct
 from collections.abc import Mapping
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
 from hw.parts.delay import delayed, own_copy
+from hw.registers.register_map import DESCRIPTOR_REGISTERS
 
-__all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "descriptor_alignment", "descriptor_beats",
+__all__ = ["DESCRIPTOR_BYTES", "WORDS", "DescriptorReader", "beat_words", "descriptor_alignment", "descriptor_beats",
            "descriptor_image", "descriptor_latency"]
 
-WORDS = ("NEXT", "FORMAT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "ROWS", "BLOCKS", "ACTIVATION_BEATS",
-         "WEIGHT_BEATS", "FACTOR_EXPONENT")
-"""Words of a descriptor in the order of memory; each goes to the register of the same name."""
+WORDS = (*DESCRIPTOR_REGISTERS, "FORMAT")
+"""Words of a descriptor in the order of memory: those of the registers of the same names, and what the FORMAT register
+of the engine reads."""
 DESCRIPTOR_BYTES = 64
 """Length of a descriptor in memory, bytes."""
+_ALL_WORDS = DESCRIPTOR_BYTES // 4
+"""Words of a descriptor, those that have to be 0 included."""
 
 
 def descriptor_alignment(config: EngineConfig) -> int:
@@ -36,6 +38,11 @@ def descriptor_alignment(config: EngineConfig) -> int:
 def descriptor_beats(config: EngineConfig) -> int:
     """Number of beats in which a descriptor is read."""
     return descriptor_alignment(config) // config.bus_bytes
+
+
+def beat_words(config: EngineConfig) -> int:
+    """Number of a descriptor's words in a beat: word n is number ``n % beat_words`` of its beat."""
+    return min(config.bus_bits // 32, _ALL_WORDS)
 
 
 def descriptor_latency(config: EngineConfig) -> int:
@@ -71,15 +78,16 @@ class DescriptorReader(wiring.Component):
     enable : In(1)
         Beats are accepted while it is 1.
     i : In(stream of bus_bits)
-    words : Out(array of 32 bits)
-        Values for the registers, in the order of :data:`WORDS`.
+    words : Out(array of beat_words of 32 bits)
+        Values for the registers.
     load : Out(bits)
-        For each of ``words``, 1 in the cycle in which it is valid. The registers hold it from the next cycle on.
+        For each of :data:`~hw.registers.register_map.DESCRIPTOR_REGISTERS`, 1 in the cycle in which ``words`` holds its
+        value: word n is number ``n % beat_words``. The register holds it from the next cycle on.
     done : Out(1)
         Strobe, :func:`descriptor_latency` - 1 cycles after the last beat of the descriptor is accepted.
     bad : Out(1)
-        Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or the next
-        one's address is not a multiple of :func:`descriptor_alignment`.
+        Strobe, :func:`descriptor_latency` cycles after the beat: the descriptor is for another engine, or a word behind
+        :data:`WORDS` is not 0.
     """
 
     def __init__(self, config: EngineConfig, identity: int):
@@ -87,35 +95,36 @@ class DescriptorReader(wiring.Component):
         super().__init__({
             "enable": In(1),
             "i": In(stream.Signature(config.bus_bits)),
-            "words": Out(data.ArrayLayout(32, len(WORDS))),
-            "load": Out(len(WORDS)),
+            "words": Out(data.ArrayLayout(32, beat_words(config))),
+            "load": Out(len(DESCRIPTOR_REGISTERS)),
             "done": Out(1),
             "bad": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        beats, beat_words = descriptor_beats(self._config), self._config.bus_bits // 32
-        beat, accepted, load = Signal(range(max(beats, 2))), Signal(), Signal.like(self.load)
+        beats, in_beat = descriptor_beats(self._config), beat_words(self._config)
+        beat, accepted = Signal(range(max(beats, 2))), Signal()
+        # Which words of a descriptor the beat holds.
+        held = Signal(_ALL_WORDS)
         hops = descriptor_latency(self._config) - 1
         m.d.comb += [
             self.i.ready.eq(self.enable),
             accepted.eq(self.i.valid & self.enable),
             self.done.eq(delayed(m, accepted & (beat == beats - 1), hops, "done")),
-            self.load.eq(delayed(m, load, hops, "load")),
+            *(held[n].eq(accepted & (beat == n // in_beat)) for n in range(_ALL_WORDS)),
         ]
         with m.If(accepted):
             m.d.sync += beat.eq(0 if beats == 1 else beat + 1)
         content = own_copy(m, self.i.payload, "content") if hops else self.i.payload
         content = delayed(m, content, max(hops - 1, 0), "content", reset_less=True)
-        for n in range(len(WORDS)):
-            number, place = divmod(n, beat_words)
-            m.d.comb += [
-                self.words[n].eq(content.word_select(place, 32)),
-                load[n].eq(accepted & (beat == number)),
-            ]
-        following, found = (WORDS.index(name) for name in ("NEXT", "FORMAT"))
-        m.d.sync += self.bad.eq(
-            (self.load[following] & self.words[following][:ceil_log2(descriptor_alignment(self._config))].any())
-            | (self.load[found] & (self.words[found] != self._identity)))
+        arriving = delayed(m, held, hops, "held")
+        m.d.comb += [self.words.eq(content[:32 * in_beat]), self.load.eq(arriving)]
+
+        def wrong(n: int, expected: int) -> Value:
+            """Whether the beat holds word ``n``, and that is not what it has to be."""
+            return arriving[n] & (self.words[n % in_beat] != expected)
+
+        m.d.sync += self.bad.eq(wrong(WORDS.index("FORMAT"), self._identity)
+                                | Cat(wrong(n, 0) for n in range(len(WORDS), _ALL_WORDS)).any())
         return m

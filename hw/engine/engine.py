@@ -5,6 +5,7 @@
                     |  `-----> unpacker --> join --> lanes --> results
                     v                                            |
           descriptor reader --> registers --> sequencer          |
+                                    `--> checker --^             |
                                                                  |
     AXI4 write <-- write DMA <-----------------------------------'
 
@@ -17,17 +18,18 @@ as much as the bus can deliver, unless refreshes, writes or groups of rows short
 from collections.abc import Callable
 from functools import partial
 
-from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, ResetSignal, Value
+from amaranth.hdl import Cat, ClockDomain, ClockSignal, DomainRenamer, Module, Mux, ResetSignal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.activations.activations import Activations
 from hw.activations.buffer import exponent_latency
 from hw.config import EngineConfig
-from hw.dma.descriptor import WORDS, DescriptorReader, descriptor_latency
+from hw.dma.descriptor import DescriptorReader, beat_words
 from hw.dma.read import ReadDma
 from hw.dma.unpacker import Unpacker
 from hw.dma.write import WriteDma
+from hw.engine.checker import Checker
 from hw.engine.counters import Counters
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
 from hw.engine.supervisor import Supervisor
@@ -37,7 +39,16 @@ from hw.parts.axi import AXI4LiteSignature, AXI4Signature
 from hw.parts.delay import delayed, own_copy
 from hw.parts.stream_queue import StreamQueue
 from hw.payloads import job_layout
-from hw.registers.register_map import ADDR_BITS, COUNTERS, ERRORS, ID, Status, identity
+from hw.registers.register_map import (
+    ADDR_BITS,
+    COUNTERS,
+    DESCRIPTOR_REGISTERS,
+    ERRORS,
+    ID,
+    Status,
+    capability,
+    identity,
+)
 from hw.registers.registers import RegisterFile
 from hw.rounding.rounding import Rounding
 
@@ -61,7 +72,9 @@ class Engine(wiring.Component):
     axil : In(AXI4LiteSignature)
         To the registers, see :mod:`hw.registers.register_map`.
     irq : Out(1)
-        High from the end of a run to the start of the next.
+        An interrupt is pending and enabled.
+    done : Out(1)
+        The last run has ended.
     refreshing : In(1)
         Memory delivers no beat because it refreshes itself. Only the counters use it; 0 where memory does not report
         it.
@@ -73,19 +86,22 @@ class Engine(wiring.Component):
             "axi": Out(AXI4Signature(config.addr_bits, config.bus_bits)),
             "axil": In(AXI4LiteSignature(ADDR_BITS)),
             "irq": Out(1),
+            "done": Out(1),
             "refreshing": In(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.registers = registers = RegisterFile()
+        m.submodules.registers = registers = RegisterFile(beat_words(config))
+        m.submodules.checker = checker = Checker(config)
         m.submodules.sequencer = sequencer = Sequencer(config)
-        m.submodules.supervisor = supervisor = Supervisor(config.addr_bits)
-        m.submodules.counters = counters = Counters(config.bus_bytes)
+        m.submodules.supervisor = supervisor = Supervisor(config)
+        m.submodules.counters = counters = Counters()
         m.submodules.read_dma = read_dma = ReadDma(config)
         m.submodules.write_dma = write_dma = WriteDma(config)
-        stage = partial(self._stage, m, supervisor.abort)
+        # A run begins with a clean datapath, whatever was before.
+        stage = partial(self._stage, m, supervisor.abort | sequencer.start)
         descriptor = stage("descriptor", DescriptorReader(config, identity(config)))
         bases = stage("bases", StreamQueue(config.addr_bits, IN_FLIGHT))
         activations, results = self._datapath(m, stage, read_dma.weights)
@@ -102,12 +118,14 @@ class Engine(wiring.Component):
         self._bus(m, read_dma, write_dma)
 
         self._sequence(m, registers, sequencer, descriptor)
+        self._check(m, registers, checker, sequencer, supervisor)
         m.d.comb += [
             sequencer.written.eq(write_dma.done),
             sequencer.read_idle.eq(read_dma.idle),
             write_dma.flush.eq(sequencer.all_requested & read_dma.ending),
             supervisor.not_finite.eq(activations.not_finite),
             supervisor.bad_descriptor.eq(descriptor.bad),
+            supervisor.aborted.eq(registers.abort),
             supervisor.limit.eq(registers.watchdog),
         ]
         self._supervise(m, sequencer, supervisor, read_dma, write_dma)
@@ -115,13 +133,13 @@ class Engine(wiring.Component):
         self._report(m, registers, sequencer, supervisor)
         return m
 
-    def _stage(self, m: Module, abort: Value, name: str, component: wiring.Component) -> wiring.Component:
-        """Add a submodule that ``abort`` resets, and return it.
+    def _stage(self, m: Module, clear: Value, name: str, component: wiring.Component) -> wiring.Component:
+        """Add a submodule that ``clear`` resets, and return it.
 
         Each such submodule holds its reset in a register of its own, because one net to all of them would be the
         slowest of the engine.
         """
-        reset = own_copy(m, ResetSignal() | abort, f"reset_{name}", self._config.pipelining.apart)
+        reset = own_copy(m, ResetSignal() | clear, f"reset_{name}", self._config.pipelining.apart)
         m.domains += ClockDomain(name, local=True)
         m.d.comb += [ClockSignal(name).eq(ClockSignal()), ResetSignal(name).eq(reset)]
         m.submodules[name] = DomainRenamer(name)(component)
@@ -160,42 +178,63 @@ class Engine(wiring.Component):
         """Connect the sequencer to the registers, and both to the descriptors from memory."""
         wiring.connect(m, wiring.flipped(self.axil), registers.axil)
         m.d.comb += [
-            self.irq.eq(sequencer.done),
+            self.irq.eq(registers.irq),
+            self.done.eq(sequencer.done),
+            registers.busy.eq(sequencer.busy),
+            registers.ended.eq(sequencer.ended),
             sequencer.request.eq(registers.start),
-            *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower()))
-              for name in WORDS if name != "FORMAT"),
+            *(getattr(sequencer, name.lower()).eq(getattr(registers, name.lower())) for name in DESCRIPTOR_REGISTERS),
             sequencer.fetched.eq(descriptor.done),
             descriptor.enable.eq(sequencer.fetching),
             registers.words.eq(descriptor.words),
             registers.load.eq(descriptor.load),
         ]
 
+    def _check(self, m: Module, registers: RegisterFile, checker: Checker, sequencer: Sequencer,
+               supervisor: Supervisor) -> None:
+        """Connect the checker to the registers, and its findings to the sequencer and, once they count, to the
+        supervisor."""
+        refused = ("bad_address", "bad_size", "bad_activations")
+        m.d.comb += [
+            *(getattr(checker, name.lower()).eq(getattr(registers, name.lower())) for name in DESCRIPTOR_REGISTERS),
+            checker.start.eq(sequencer.start),
+            checker.begin.eq(sequencer.begin),
+            sequencer.refused.eq(Cat(getattr(checker, name) for name in refused).any()),
+            sequencer.weights_refused.eq(checker.bad_weights),
+            *(getattr(supervisor, name).eq(getattr(checker, name) & sequencer.judging) for name in refused),
+            supervisor.bad_weights.eq(checker.bad_weights & sequencer.judging_weights),
+            supervisor.descriptor_addr.eq(sequencer.descriptor_addr),
+            supervisor.checked_addr.eq(Mux(supervisor.bad_address, checker.address, sequencer.descriptor_addr)),
+        ]
+
     def _supervise(self, m: Module, sequencer: Sequencer, supervisor: Supervisor, read_dma: ReadDma,
                    write_dma: WriteDma) -> None:
         """Connect the supervisor to the bus and to what it stops.
 
-        The address of a beat in a descriptor or a vector is delayed until an error in it is found.
+        The address of a beat of a vector is delayed until an error in it is found.
         """
-        config, bus = self._config, self.axi
-        descriptor_addr = delayed(m, read_dma.beat_addr, descriptor_latency(config), "descriptor_addr", reset_less=True)
-        vector_addr = delayed(m, descriptor_addr, exponent_latency(config) - descriptor_latency(config), "vector_addr",
-                              reset_less=True)
+        bus = self.axi
+        vector_addr = delayed(m, read_dma.beat_addr, exponent_latency(self._config), "vector_addr", reset_less=True)
         channels = (bus.ar, bus.r, bus.aw, bus.w, bus.b)
         m.d.comb += [
             supervisor.start.eq(sequencer.start),
             supervisor.busy.eq(sequencer.busy),
             supervisor.read_error.eq(read_dma.error),
             supervisor.write_error.eq(write_dma.error),
+            supervisor.protocol_error.eq(read_dma.protocol | write_dma.protocol),
             supervisor.read_addr.eq(read_dma.addr),
             supervisor.write_addr.eq(write_dma.addr),
-            supervisor.descriptor_addr.eq(descriptor_addr),
+            supervisor.protocol_addr.eq(Mux(read_dma.protocol, read_dma.protocol_addr, 0)),
             supervisor.vector_addr.eq(vector_addr),
+            supervisor.reading.eq(~read_dma.idle),
             supervisor.quiet.eq(read_dma.idle & write_dma.idle),
+            supervisor.offering.eq(read_dma.requesting | write_dma.sending),
             supervisor.progress.eq(Cat(channel.valid & channel.ready for channel in channels).any()),
             sequencer.abort.eq(supervisor.abort),
-            sequencer.expired.eq(supervisor.expired),
-            read_dma.abort.eq(supervisor.abort),
-            write_dma.abort.eq(supervisor.abort),
+            sequencer.failed.eq(supervisor.failed),
+            sequencer.given_up.eq(supervisor.given_up),
+            *(dma.abort.eq(supervisor.abort) for dma in (read_dma, write_dma)),
+            *(dma.forget.eq(supervisor.forget) for dma in (read_dma, write_dma)),
         ]
 
     def _count(self, m: Module, registers: RegisterFile, sequencer: Sequencer, supervisor: Supervisor,
@@ -203,8 +242,8 @@ class Engine(wiring.Component):
         """Connect the counters to the bus and to their registers. Beats that an abort drops are not counted."""
         bus = self.axi
         m.d.comb += [
-            counters.start.eq(sequencer.start),
-            counters.busy.eq(sequencer.busy),
+            counters.start.eq(sequencer.start | sequencer.settled),
+            counters.busy.eq(sequencer.counting),
             counters.reading.eq(sequencer.reading),
             counters.refreshing.eq(self.refreshing),
             counters.read_valid.eq(bus.r.valid & ~supervisor.abort),
@@ -220,8 +259,9 @@ class Engine(wiring.Component):
             status.busy.eq(sequencer.busy),
             status.done.eq(sequencer.done),
             *(status[name].eq(supervisor.status[name]) for name in ERRORS),
-            registers.error_addr.eq(supervisor.error_addr),
+            status.settling.eq(supervisor.abort),
+            Cat(registers.error_addr, registers.error_addr_hi).eq(supervisor.error_addr),
             registers.id.eq(ID),
             registers.format.eq(identity(self._config)),
-            registers.lanes.eq(self._config.lanes),
+            registers.capability.eq(capability(self._config)),
         ]

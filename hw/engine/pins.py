@@ -19,6 +19,7 @@ class EnginePins(wiring.Component):
     """:class:`~hw.engine.engine.Engine` with pins ``m_axi_*``, ``s_axil_*`` and ``irq``.
 
     The ID pins of AXI4 are one bit each. Requests carry ID 0, and the engine expects their responses in order.
+    AxCACHE, AxPROT and AxQOS carry what the configuration says, AxLOCK carries 0.
 
     Parameters
     ----------
@@ -31,14 +32,17 @@ class EnginePins(wiring.Component):
     s_axil_* : pins of an AXI4LiteSignature
         To the registers, see :mod:`hw.registers.register_map`.
     irq : Out(1)
-        High from the end of a run to the start of the next.
+        An interrupt is pending and enabled.
     """
 
     def __init__(self, config: EngineConfig):
         self._engine = Engine(config)
+        self._constants = {"lock": (1, 0), "cache": (4, config.cache), "prot": (3, config.prot), "qos": (4, config.qos)}
         super().__init__({
             **pins("m_axi", AXI4Signature(config.addr_bits, config.bus_bits)),
             "m_axi_arid": Out(1), "m_axi_rid": In(1), "m_axi_awid": Out(1), "m_axi_bid": In(1),
+            **{f"m_axi_{channel}{name}": Out(bits) for channel in ("ar", "aw")
+               for name, (bits, _) in self._constants.items()},
             **pins("s_axil", AXI4LiteSignature(ADDR_BITS).flip()),
             "irq": Out(1),
         })
@@ -48,5 +52,9 @@ class EnginePins(wiring.Component):
         m.submodules.engine = engine = self._engine
         connect_pins(m, self, "m_axi", engine.axi)
         connect_pins(m, self, "s_axil", engine.axil)
-        m.d.comb += self.irq.eq(engine.irq)
+        m.d.comb += [
+            self.irq.eq(engine.irq),
+            *(getattr(self, f"m_axi_{channel}{name}").eq(value) for channel in ("ar", "aw")
+              for name, (_, value) in self._constants.items()),
+        ]
         return m

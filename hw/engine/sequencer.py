@@ -10,37 +10,41 @@ States:
 
 ==============  ======================================================================================================
 IDLE            There is no run. A request starts one.
-SETTLE          A run has been requested while responses to the failed run before are outstanding on the bus. The
-                sequencer waits until they have been received; if the watchdog expires first, this run fails too.
+SETTLE          A run has been requested while memory may still answer what went before. The sequencer waits until it
+                can do so no more; if the watchdog expires first, or software aborts the run, it fails.
+CHECK           A descriptor is in the registers, and is being checked. If it is refused, the run fails.
 ACTIVATIONS     The matrix's activations are requested, once its job and the address of its results can be queued.
 DESCRIPTOR      The next matrix's descriptor is requested, if there is one.
-WEIGHTS         The matrix's weights are requested.
+WEIGHTS         The matrix's weights are requested, unless the check has refused them.
 FETCH           The sequencer waits until the next descriptor is in the registers.
 FINISH          All regions have been requested. The sequencer waits until all results are in memory.
-ABORT           The run has failed. The sequencer waits until nothing is outstanding on the bus or the watchdog expires.
+ABORT           The run has failed. The sequencer waits until nothing is outstanding on the bus, or until the supervisor
+                gives up waiting for it.
 ==============  ======================================================================================================
 
 A run fails, from any state between IDLE and ABORT, when the supervisor raises ``abort``; its causes are those of
-:data:`hw.engine.supervisor.ERRORS`. The sequencer finds no errors itself.
+:data:`hw.registers.register_map.ERRORS`. The sequencer finds no errors itself.
 
 Latency: the first region is offered :data:`START_LATENCY` cycles after the start strobe, and as long after a descriptor
 is in the registers. A run lasts :data:`END_LATENCY` cycles more after the response to its last result.
 """
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
-from hw.dma.descriptor import WORDS, descriptor_beats
+from hw.dma.descriptor import descriptor_beats
+from hw.engine.checker import CHECK_LATENCY, WEIGHTS_CHECK_LATENCY
 from hw.payloads import Destination, job_layout, region_layout
+from hw.registers.register_map import DESCRIPTOR_REGISTERS
 
 __all__ = ["END_LATENCY", "IN_FLIGHT", "START_LATENCY", "Sequencer"]
 
 IN_FLIGHT = 4
 """Matrices whose results may wait to be written."""
-START_LATENCY = 1
-"""Cycles from the start strobe to the offer of the first region."""
+START_LATENCY = 1 + CHECK_LATENCY + 1
+"""Cycles from the start strobe to the offer of the first region: the check's, and one that judges its findings."""
 END_LATENCY = 1
 """Cycles of a run after the one in which the response to the last result is received."""
 
@@ -55,15 +59,23 @@ class Sequencer(wiring.Component):
     Members
     -------
     request : In(1)
-        Strobe: start a run. It is ignored during a run.
-    next, activation_addr, weight_addr, ... : In(32)
-        The words of the descriptor in the registers, FORMAT apart.
+        Strobe: start a run. It comes only while there is none.
+    next, next_hi, activation_addr, ... : In(32)
+        The registers of the descriptor.
     regions : Out(stream of region_layout)
         To the read DMA.
     jobs : Out(stream of job_layout)
         To the activation buffer.
     bases : Out(stream of addr_bits)
         Byte addresses of results, to the write DMA.
+    refused, weights_refused : In(1)
+        What the checker finds wrong: anything but the weights' beats, and these.
+    judging, judging_weights : Out(1)
+        ``refused`` and ``weights_refused`` count in this cycle.
+    begin : Out(1)
+        Strobe: the matrix in the registers is begun.
+    descriptor_addr : Out(addr_bits)
+        Byte address of the descriptor in the registers or on its way there; 0 for the first one of a run.
     fetching : Out(1)
         The next descriptor may be loaded into the registers.
     fetched : In(1)
@@ -73,13 +85,21 @@ class Sequencer(wiring.Component):
     read_idle : In(1)
         The read DMA has nothing outstanding.
     abort : In(1)
-        The run has failed, or responses to a failed run are outstanding.
-    expired : In(1)
-        The watchdog has expired: nothing on the bus is waited for any longer.
+        The run has failed, or memory may still answer what went before.
+    failed : In(1)
+        The run has failed.
+    given_up : In(1)
+        Nothing on the bus is waited for any longer.
     start : Out(1)
         Strobe: a run starts in the next cycle.
+    settled : Out(1)
+        Strobe: a run that had to wait for memory goes on in the next cycle.
     busy : Out(1)
         A run is under way.
+    counting : Out(1)
+        The cycle counts: a run is under way, and does not wait for memory to settle.
+    ended : Out(1)
+        Strobe: the run ends.
     done : Out(1)
         The last run has ended.
     reading : Out(1)
@@ -90,54 +110,66 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self._config = config
-        inputs = ("request", "fetched", "written", "read_idle", "abort", "expired")
+        inputs = ("request", "refused", "weights_refused", "fetched", "written", "read_idle", "abort", "failed",
+                  "given_up")
+        outputs = ("judging", "judging_weights", "begin", "fetching", "start", "settled", "busy", "counting", "ended",
+                   "done", "reading", "all_requested")
         super().__init__({
             **{name: In(1) for name in inputs},
-            **{name.lower(): In(32) for name in WORDS if name != "FORMAT"},
+            **{name.lower(): In(32) for name in DESCRIPTOR_REGISTERS},
             "regions": Out(stream.Signature(region_layout(config))),
             "jobs": Out(stream.Signature(job_layout(config))),
             "bases": Out(stream.Signature(config.addr_bits)),
-            "fetching": Out(1), "start": Out(1), "busy": Out(1), "done": Out(1), "reading": Out(1),
-            "all_requested": Out(1),
+            "descriptor_addr": Out(config.addr_bits),
+            **{name: Out(1) for name in outputs},
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        begin, more, unwritten = Signal(), Signal(), Signal(range(2 * IN_FLIGHT))
+        more, unwritten = Signal(), Signal(range(2 * IN_FLIGHT))
         # `more` is a cycle old. It is looked at a cycle after `begin` at the earliest, so it is of the same descriptor.
-        m.d.sync += [more.eq(self.next != 0), unwritten.eq(unwritten + begin - self.written)]
-        room = self._enqueue(m, begin)
+        m.d.sync += [more.eq(self._address("next") != 0), unwritten.eq(unwritten + self.begin - self.written)]
+        room = self._enqueue(m)
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.start.eq(self.request)
                 m.d.sync += unwritten.eq(0)
                 with m.If(self.request):
-                    m.d.sync += self.done.eq(0)
-                    m.next = "ACTIVATIONS"
+                    m.d.sync += [self.done.eq(0), self.descriptor_addr.eq(0)]
+                    m.next = "CHECK"
                     with m.If(self.abort):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
-                with m.If(self.expired):
+                with m.If(self.failed):
                     m.next = "ABORT"
                 with m.Elif(~self.abort):
-                    m.next = "ACTIVATIONS"
-            self._request_regions(m, begin, more, room)
+                    m.d.comb += self.settled.eq(1)
+                    m.next = "CHECK"
+            self._check(m)
+            self._request_regions(m, more, room)
             self._wait(m, unwritten)
-            m.d.comb += [
-                self.busy.eq(~fsm.ongoing("IDLE")),
-                self.all_requested.eq(fsm.ongoing("FINISH")),
-                self.reading.eq(~(fsm.ongoing("ABORT") | (fsm.ongoing("FINISH") & self.read_idle))),
-            ]
+        m.d.comb += [
+            self.busy.eq(~fsm.ongoing("IDLE")),
+            self.counting.eq(self.busy & ~fsm.ongoing("SETTLE")),
+            self.all_requested.eq(fsm.ongoing("FINISH")),
+            self.reading.eq(~(self.all_requested & self.read_idle)),
+        ]
+        with m.If(self.ended):
+            m.d.sync += self.done.eq(1)
         return m
 
-    def _enqueue(self, m: Module, begin: Signal) -> Signal:
-        """Put the job and the results' address of a matrix into their queues, a cycle after ``begin``.
+    def _address(self, name: str) -> Value:
+        """The address of this name in the registers. The check sees to it that it has no further bits."""
+        return Cat(getattr(self, name), getattr(self, f"{name}_hi"))[:self._config.addr_bits]
+
+    def _enqueue(self, m: Module) -> Signal:
+        """Put the job of the matrix, and the address of its results, into their queues when the matrix begins.
 
         Returns whether there is room for another pair. The queues are far away, so this is a cycle old, which is recent
         enough: only the sequencer fills the queues, and it needs more than a cycle from one matrix to the next.
         """
         job, enqueue, room = self.jobs.payload, Signal(), Signal()
-        m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), enqueue.eq(begin)]
+        m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), enqueue.eq(self.begin)]
         m.d.comb += [
             self.jobs.valid.eq(enqueue),
             job.beats.eq(self.activation_beats),
@@ -145,38 +177,55 @@ class Sequencer(wiring.Component):
             job.rows.eq(self.rows),
             job.factor.eq(self.factor_exponent),
             self.bases.valid.eq(enqueue),
-            self.bases.payload.eq(self.result_addr),
+            self.bases.payload.eq(self._address("result_addr")),
         ]
         return room
 
-    def _request_regions(self, m: Module, begin: Signal, more: Signal, room: Signal) -> None:
+    def _check(self, m: Module) -> None:
+        """The state that waits for the checker's findings, which are there in the last of its cycles."""
+        waited = Signal(range(CHECK_LATENCY + 1))
+        with m.State("CHECK"):
+            m.d.comb += self.judging.eq(waited == CHECK_LATENCY)
+            m.d.sync += waited.eq(Mux(self.judging | self.abort, waited, waited + 1))
+            with m.If(self.abort):
+                m.next = "ABORT"
+            with m.Elif(self.judging & ~self.refused):
+                m.next = "ACTIVATIONS"
+        # Beyond that state, it takes as long again for the next descriptor.
+        with m.If(self.begin | ~self.busy):
+            m.d.sync += waited.eq(0)
+
+    def _request_regions(self, m: Module, more: Signal, room: Signal) -> None:
         """States that request the regions of a matrix."""
         def request(to: Destination, addr: Value, beats: Value | int, valid: Value | int) -> None:
             region = self.regions
             m.d.comb += [region.payload.to.eq(to), region.payload.addr.eq(addr), region.payload.beats.eq(beats),
                          region.valid.eq(valid)]
 
+        # The finding about the weights comes later than the others, but never later than the request for them.
+        assert WEIGHTS_CHECK_LATENCY <= CHECK_LATENCY + 3
         with m.State("ACTIVATIONS"):
-            request(Destination.ACTIVATIONS, self.activation_addr, self.activation_beats, room)
-            m.d.comb += begin.eq(self.regions.valid & self.regions.ready)
+            request(Destination.ACTIVATIONS, self._address("activation_addr"), self.activation_beats, room)
+            m.d.comb += self.begin.eq(self.regions.valid & self.regions.ready)
             with m.If(self.abort):
                 m.next = "ABORT"
-            with m.Elif(begin):
+            with m.Elif(self.begin):
                 m.next = "DESCRIPTOR"
         with m.State("DESCRIPTOR"):
-            request(Destination.DESCRIPTOR, self.next, descriptor_beats(self._config), more)
+            request(Destination.DESCRIPTOR, self._address("next"), descriptor_beats(self._config), more)
             with m.If(self.abort):
                 m.next = "ABORT"
             with m.Elif(self.regions.ready | ~more):
                 m.next = "WEIGHTS"
         with m.State("WEIGHTS"):
-            request(Destination.WEIGHTS, self.weight_addr, self.weight_beats, 1)
+            m.d.comb += self.judging_weights.eq(1)
+            request(Destination.WEIGHTS, self._address("weight_addr"), self.weight_beats, ~self.weights_refused)
             with m.If(self.abort):
                 m.next = "ABORT"
-            with m.Elif(self.regions.ready & more):
-                m.d.sync += self.fetching.eq(1)
+            with m.Elif(self.regions.valid & self.regions.ready & more):
+                m.d.sync += [self.fetching.eq(1), self.descriptor_addr.eq(self._address("next"))]
                 m.next = "FETCH"
-            with m.Elif(self.regions.ready):
+            with m.Elif(self.regions.valid & self.regions.ready):
                 m.next = "FINISH"
 
     def _wait(self, m: Module, unwritten: Signal) -> None:
@@ -187,13 +236,13 @@ class Sequencer(wiring.Component):
             with m.If(self.abort):
                 m.next = "ABORT"
             with m.Elif(self.fetched):
-                m.next = "ACTIVATIONS"
+                m.next = "CHECK"
         with m.State("FINISH"):
             with m.If(self.abort):
                 m.next = "ABORT"
             with m.Elif(unwritten == 0):
-                m.d.sync += self.done.eq(1)
+                m.d.comb += self.ended.eq(1)
                 m.next = "IDLE"
-        with m.State("ABORT"), m.If(~self.abort | self.expired):
-            m.d.sync += self.done.eq(1)
+        with m.State("ABORT"), m.If(~self.abort | self.given_up):
+            m.d.comb += self.ended.eq(1)
             m.next = "IDLE"

@@ -1,4 +1,4 @@
-"""Supervisor: ends a run that has gone wrong, and keeps what went wrong and where.
+"""Supervisor: ends a run that has gone wrong, keeps what went wrong and where, and waits until the bus is clean again.
 
 An error of :data:`~hw.registers.register_map.ERRORS` raises ``abort``, which has three effects:
 
@@ -10,22 +10,34 @@ An error of :data:`~hw.registers.register_map.ERRORS` raises ``abort``, which ha
 be mistaken for one of that run. It also lasts at least :data:`_LEAST` cycles, so that it outlasts what the datapath,
 whose reset comes a cycle later, still sends.
 
+After a reset nobody knows what memory still has to answer, and after an error of the protocol nobody can tell. Then
+``abort`` lasts until the bus has been silent for the engine's ``settle_cycles``, and what the DMAs took to be
+outstanding is forgotten. A reset therefore begins with an abort.
+
 The watchdog counts the cycles of a run in which nothing is transferred on the bus. When it reaches the limit, the run
-fails with a timeout, and the bus is not waited for any longer.
+fails with a timeout. It does not count while silence is what the supervisor waits for.
+
+A failed run is not held up for ever by a memory that owes answers: after ``settle_cycles`` of silence, or once the
+watchdog has expired, ``given_up`` lets the run end, while ``abort`` goes on.
 
 Latency: ``abort`` rises two cycles after the strobe of an error.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.config import EngineConfig
 from hw.registers.register_map import ERRORS
 
 __all__ = ["Supervisor"]
 
 _LEAST = 4
 """Cycles of ``abort``: two in which the datapath's reset comes and goes, and two to spare."""
+_STROBED = tuple(name for name in ERRORS if name != "timeout")
+"""Errors that others find."""
+_IN_DESCRIPTOR = ("bad_address", "bad_size", "bad_activations", "bad_weights")
+"""Errors that the checker finds."""
 
 
 class Supervisor(wiring.Component):
@@ -33,8 +45,7 @@ class Supervisor(wiring.Component):
 
     Parameters
     ----------
-    addr_bits : int
-        Width of a byte address.
+    config : EngineConfig
 
     Members
     -------
@@ -42,72 +53,110 @@ class Supervisor(wiring.Component):
         Strobe: a run starts in the next cycle.
     busy : In(1)
         A run is under way.
-    read_error, write_error, not_finite, bad_descriptor : In(1)
-        Strobes: the error of this name has happened.
+    read_error, write_error, ... : In(1)
+        For each of :data:`~hw.registers.register_map.ERRORS` but the timeout, a strobe: the error of this name has
+        happened.
     read_addr, write_addr : In(addr_bits)
         Byte addresses of the oldest outstanding bursts.
-    vector_addr, descriptor_addr : In(addr_bits)
-        Byte addresses of the bursts that ``not_finite`` and ``bad_descriptor`` are about, in the cycle of the strobe.
+    vector_addr, protocol_addr : In(addr_bits)
+        Byte addresses of the bursts that ``not_finite`` and ``protocol_error`` are about, in the cycle of the strobe.
+    descriptor_addr : In(addr_bits)
+        Byte address of the descriptor that ``bad_descriptor`` is about.
+    checked_addr : In(64)
+        Byte address that an error found by the checker is about.
+    reading : In(1)
+        Reads are outstanding.
     progress : In(1)
         Something is transferred on the bus.
     limit : In(32)
         Cycles without progress after which the watchdog ends a run; 0 switches it off.
     quiet : In(1)
         Nothing is outstanding on the bus.
+    offering : In(1)
+        The DMAs offer something on the bus.
     abort : Out(1)
-        The run has failed, or responses to a failed run are outstanding.
-    expired : Out(1)
-        1 once the watchdog has counted to its limit, until there is progress or a run starts.
+        The run has failed, or memory may still answer what went before.
+    forget : Out(1)
+        Strobe: what the DMAs take to be outstanding is not.
+    failed : Out(1)
+        The run has failed.
+    given_up : Out(1)
+        Nothing on the bus is waited for any longer.
     status : Out(struct of a bit for each of ERRORS)
         The errors that ended the run: the first, those of the same cycle, and a later timeout.
-    error_addr : Out(addr_bits)
-        Byte address of the burst that the first error is about; for a timeout, ``read_addr``.
+    error_addr : Out(64)
+        Byte address that the first error is about; for a timeout and an abort by software, that of the oldest
+        outstanding read, or of the oldest outstanding write if there is no read. It is 0 while there is no error.
     """
 
-    def __init__(self, addr_bits: int):
-        address = In(addr_bits)
+    def __init__(self, config: EngineConfig):
+        self._settle_cycles = config.settle_cycles
+        address = In(config.addr_bits)
         super().__init__({
-            "start": In(1), "busy": In(1),
-            "read_error": In(1), "write_error": In(1), "not_finite": In(1), "bad_descriptor": In(1),
-            "read_addr": address, "write_addr": address, "vector_addr": address, "descriptor_addr": address,
-            "progress": In(1), "limit": In(32), "quiet": In(1),
-            "abort": Out(1), "expired": Out(1),
-            "status": Out(data.StructLayout(dict.fromkeys(ERRORS, 1))), "error_addr": Out(addr_bits),
+            "start": In(1), "busy": In(1), **{name: In(1) for name in _STROBED},
+            "read_addr": address, "write_addr": address, "vector_addr": address, "protocol_addr": address,
+            "descriptor_addr": address, "checked_addr": In(64),
+            "reading": In(1), "progress": In(1), "limit": In(32), "quiet": In(1), "offering": In(1),
+            "abort": Out(1, init=1), "forget": Out(1), "failed": Out(1), "given_up": Out(1),
+            "status": Out(data.StructLayout(dict.fromkeys(ERRORS, 1))), "error_addr": Out(64),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        idle_cycles, progress, silent = Signal.like(self.limit), Signal(), Signal()
-        m.d.sync += [
-            progress.eq(self.progress | self.start),
-            silent.eq((self.limit != 0) & (idle_cycles == self.limit) & ~self.start & ~progress),
+        distrusted, silent = Signal(init=1), Signal()  # `distrusted`: what is outstanding on the bus is not known
+        expired = self._watch(m, distrusted & ~silent)
+        errors, failed_addr = self._collect(m)
+        aborted = Signal(_LEAST - 1)  # whether `abort` was 1 in each of the cycles before
+        silence = Signal(range(self._settle_cycles + 1))
+        m.d.comb += [
+            silent.eq(silence == self._settle_cycles),
+            self.forget.eq(distrusted & silent & ~self.offering & aborted[-1]),
+            self.failed.eq(self.status.as_value().any()),
+            self.given_up.eq(expired | silent),
         ]
-        m.d.comb += self.expired.eq(silent & ~progress)
+        m.d.sync += [
+            silence.eq(Mux(self.progress | ~self.abort, 0, silence + ~silent)),
+            aborted.eq(Mux(self.abort, Cat(self.abort, aborted), 0)),
+        ]
+        with m.If(Mux(distrusted, self.forget, aborted[-1] & self.quiet)):
+            m.d.sync += [self.abort.eq(0), distrusted.eq(0)]
+        with m.If(self.start):
+            m.d.sync += [self.status.eq(0), self.error_addr.eq(0)]
+        with m.Elif(self.busy & ~self.failed & (expired | errors.as_value().any())):
+            m.d.sync += [self.abort.eq(1), self.status.eq(errors), self.error_addr.eq(failed_addr)]
+            with m.If(errors.protocol_error):
+                m.d.sync += distrusted.eq(1)
+        with m.If(self.busy & expired & ~self.start):
+            m.d.sync += self.status.timeout.eq(1)
+        return m
+
+    def _watch(self, m: Module, waiting: Value) -> Signal:
+        """The watchdog, which does not count while ``waiting`` for silence. Returns whether it has expired: it stays so
+        until there is progress or a run starts."""
+        idle_cycles, progress, over, expired = Signal.like(self.limit), Signal(), Signal(), Signal()
+        m.d.sync += [
+            progress.eq(self.progress | self.start | waiting),
+            over.eq((self.limit != 0) & (idle_cycles == self.limit) & ~self.start & ~progress),
+        ]
+        m.d.comb += expired.eq(over & ~progress)
         with m.If(progress):
             m.d.sync += idle_cycles.eq(0)
         with m.Elif(self.busy & (idle_cycles != self.limit)):
             m.d.sync += idle_cycles.eq(idle_cycles + 1)
+        return expired
 
-        # Strobes and addresses are registered, because they come from all over the device.
-        failed_addr = Signal.like(self.read_addr, reset_less=True)
-        errors = Signal(len(ERRORS) - 1)
-        m.d.sync += [
-            errors.eq(Mux(self.busy, Cat(self.read_error, self.write_error, self.not_finite, self.bad_descriptor),
-                          0)),
-            failed_addr.eq(Mux(self.not_finite, self.vector_addr, Mux(
-                self.write_error, self.write_addr, Mux(self.bad_descriptor, self.descriptor_addr, self.read_addr)))),
-        ]
-        aborted = Signal(_LEAST - 1)  # whether `abort` was 1 in each of the cycles before
-        m.d.sync += aborted.eq(Mux(self.abort, Cat(self.abort, aborted), 0))
-        with m.If(aborted[-1] & self.quiet):
-            m.d.sync += self.abort.eq(0)
-        with m.If(self.start):
-            m.d.sync += self.status.eq(0)
-        with m.Elif(self.busy & (self.expired | ~self.abort & errors.any())):
-            m.d.sync += [
-                self.abort.eq(1),
-                self.status.eq(self.status.as_value() | Cat(Mux(self.abort, 0, errors), self.expired)),
-            ]
-            with m.If(~self.status.as_value().any()):
-                m.d.sync += self.error_addr.eq(failed_addr)
-        return m
+    def _collect(self, m: Module) -> tuple[data.View, Signal]:
+        """The errors of a run and what they are about, a cycle after their strobes, because these come from all over
+        the device."""
+        strobes, errors = Signal.like(self.status), Signal.like(self.status)
+        failed_addr = Signal(64, reset_less=True)
+        m.d.sync += [strobes[name].eq(self.busy & getattr(self, name)) for name in _STROBED]
+        # During an abort, what is found is about what went before. Software also aborts a run that waits for its end.
+        m.d.comb += [errors[name].eq(strobes[name] & (1 if name == "aborted" else ~self.abort)) for name in _STROBED]
+        address = Mux(self.reading, self.read_addr, self.write_addr)
+        for error, about in (("write_error", self.write_addr), ("protocol_error", self.protocol_addr),
+                             ("not_finite", self.vector_addr), ("bad_descriptor", self.descriptor_addr)):
+            address = Mux(getattr(self, error), about, address)
+        checked = Cat(getattr(self, name) for name in _IN_DESCRIPTOR).any()
+        m.d.sync += failed_addr.eq(Mux(checked, self.checked_addr, address))
+        return errors, failed_addr

@@ -2,8 +2,8 @@
 
 Inside the design each channel is a ``lib.stream`` whose payload holds the channel's fields under their AXI names. At
 the edge of the design :func:`pins` and :func:`connect_pins` give the standard flat names (``m_axi_araddr``, ...).
-There are no IDs: every transaction of a master completes in order. AxLOCK, AxCACHE, AxPROT and AxQOS are not driven;
-tie them to normal, non-secure, bufferable at the interconnect.
+There are no IDs: every transaction of a master completes in order. AxLOCK, AxCACHE, AxPROT and AxQOS are the same for
+all transactions, so that only the edge of the design has them.
 
 Sections are those of the AMBA AXI and ACE protocol specification (ARM IHI 0022).
 """
