@@ -186,14 +186,13 @@ class Sequencer(wiring.Component):
         waited = Signal(range(CHECK_LATENCY + 1))
         with m.State("CHECK"):
             m.d.comb += self.judging.eq(waited == CHECK_LATENCY)
-            m.d.sync += waited.eq(Mux(self.judging | self.abort, waited, waited + 1))
+            m.d.sync += waited.eq(Mux(self.judging, waited, waited + 1))
             with m.If(self.abort):
+                m.d.sync += waited.eq(0)
                 m.next = "ABORT"
             with m.Elif(self.judging & ~self.refused):
+                m.d.sync += waited.eq(0)
                 m.next = "ACTIVATIONS"
-        # Beyond that state, it takes as long again for the next descriptor.
-        with m.If(self.begin | ~self.busy):
-            m.d.sync += waited.eq(0)
 
     def _request_regions(self, m: Module, more: Signal, room: Signal) -> None:
         """States that request the regions of a matrix."""

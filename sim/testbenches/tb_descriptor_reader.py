@@ -6,7 +6,15 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image, descriptor_latency
+from hw.dma.descriptor import (
+    WORDS,
+    beat_words,
+    descriptor_alignment,
+    descriptor_beats,
+    descriptor_image,
+    descriptor_latency,
+)
+from hw.registers.register_map import DESCRIPTOR_REGISTERS
 from sim.bench.streams import Stream, beats_of, send, start
 from sim.tools.run import arguments
 
@@ -25,18 +33,20 @@ async def descriptors_arrive(dut: Any, idle: float) -> None:
         while True:
             await RisingEdge(dut.clk)
             words = int(dut.words.value) if dut.load.value else 0
-            for n, name in enumerate(WORDS):
+            for n, name in enumerate(DESCRIPTOR_REGISTERS):
                 if int(dut.load.value) >> n & 1:
-                    registers[name] = words >> 32 * n & 0xFFFFFFFF
+                    registers[name] = words >> 32 * (n % beat_words(config)) & 0xFFFFFFFF
             done.append(int(dut.done.value))
             bad.append(int(dut.bad.value))
 
     cocotb.start_soon(watch())
     alignment = descriptor_alignment(config)
-    for change in ({}, {"FORMAT": identity ^ 1}, {"NEXT": alignment // 2}, {"NEXT": 0}, {}):
-        words = {name: random.getrandbits(32) for name in WORDS}
-        words |= {"FORMAT": identity, "NEXT": alignment * random.getrandbits(20)} | change
-        beats = beats_of(descriptor_image(words).ljust(alignment, b"\0"), config.bus_bytes)
+    for wrong in (None, len(WORDS) - 1, len(WORDS), None, len(WORDS) + 1):
+        words = {name: random.getrandbits(32) for name in DESCRIPTOR_REGISTERS}
+        image = bytearray(descriptor_image(words | {"FORMAT": identity}).ljust(alignment, b"\0"))
+        if wrong is not None:
+            image[4 * wrong + random.randrange(4)] ^= 1 << random.randrange(8)
+        beats = beats_of(image, config.bus_bytes)
         assert len(beats) == descriptor_beats(config)
         for log in (done, bad, registers):
             log.clear()
@@ -51,7 +61,7 @@ async def descriptors_arrive(dut: Any, idle: float) -> None:
             await RisingEdge(dut.clk)
         assert registers == words
         assert sum(done) == 1
-        assert sum(bad) == (words["FORMAT"] != identity or words["NEXT"] % alignment != 0)
+        assert sum(bad) == (wrong is not None)
 
 
 @cocotb.test()
@@ -61,16 +71,17 @@ async def latency_is_as_published(dut: Any) -> None:
     i = Stream(dut, "i")
     await start(dut, i.valid, dut.enable)
     dut.enable.value = 1
-    words = dict.fromkeys(WORDS, 0) | {"NEXT": 1, "FORMAT": identity}
+    words = dict.fromkeys(WORDS, 0) | {"FORMAT": identity ^ 1}
     beats = beats_of(descriptor_image(words).ljust(descriptor_alignment(config), b"\0"), config.bus_bytes)
-    i.valid.value, i.payload.value = 1, beats[0]
+    wrong = WORDS.index("FORMAT") // beat_words(config)
     loaded, bad = [], []
-    for cycle in range(descriptor_latency(config) + 3):
+    for cycle in range(wrong + descriptor_latency(config) + 3):
+        i.valid.value = cycle <= wrong  # a beat is accepted at each edge
+        i.payload.value = beats[min(cycle, wrong)]
         await RisingEdge(dut.clk)
-        i.valid.value = 0  # the beat is accepted at the first edge
         if int(dut.load.value) & 1:
             loaded.append(cycle)
         if dut.bad.value:
             bad.append(cycle)
     assert loaded == [descriptor_latency(config) - 1]
-    assert bad == [descriptor_latency(config)]
+    assert bad == [wrong + descriptor_latency(config)]
