@@ -46,7 +46,7 @@ async def descriptors_arrive(dut: Any, idle: float) -> None:
         image = bytearray(descriptor_image(words | {"FORMAT": identity}).ljust(alignment, b"\0"))
         if wrong is not None:
             image[4 * wrong + random.randrange(4)] ^= 1 << random.randrange(8)
-        beats = beats_of(image, config.bus_bytes)
+        beats = beats_of(bytes(image), config.bus_bytes)
         assert len(beats) == descriptor_beats(config)
         for log in (done, bad, registers):
             log.clear()
