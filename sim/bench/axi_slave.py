@@ -13,7 +13,7 @@ from cocotb.triggers import RisingEdge
 from hw.parts.axi import BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
 from sim.bench.streams import Stream, receive_one, send
 
-__all__ = ["AxiSlave", "accept"]
+__all__ = ["AxiSlave", "accept", "watch_offers"]
 
 _Transfer = tuple[range, Resp]
 """A burst under way: the addresses of its beats, and the response to it."""
@@ -29,8 +29,27 @@ async def accept(stream: Stream, idle: float = 0.0) -> int:
     return await receive_one(stream)
 
 
+async def watch_offers(stream: Stream) -> None:
+    """Check, from now on, that what ``stream`` offers stays as it is until it is accepted.
+
+    Raises
+    ------
+    AssertionError
+        When the payload is withdrawn or changed before.
+    """
+    held = None
+    while True:
+        if not stream.valid.value:
+            await RisingEdge(stream.valid)
+        await RisingEdge(stream.clk)
+        found = int(stream.payload.value) if stream.valid.value else None
+        assert held in (None, found), f"{stream.name} withdrew or changed a payload that was not accepted"
+        held = None if stream.ready.value else found
+
+
 class AxiSlave:
-    """Answers in order, reads and writes each by themselves.
+    """Answers in order, reads and writes each by themselves. Data of writes are accepted whether their address has been
+    or not.
 
     Parameters
     ----------
@@ -72,21 +91,11 @@ class AxiSlave:
         """Answer from now on."""
         reads: Queue[_Transfer] = Queue()
         writes: Queue[_Transfer] = Queue()
+        beats: Queue[Any] = Queue()
         for task in (self._accept_requests("ar", self.reads, reads), self._accept_requests("aw", self.writes, writes),
-                     self._read(reads), self._write(writes),
-                     *(self._watch(self._streams[channel]) for channel in ("ar", "aw", "w"))):
+                     self._accept_beats(beats), self._read(reads), self._write(writes, beats),
+                     *(watch_offers(self._streams[channel]) for channel in ("ar", "aw", "w"))):
             cocotb.start_soon(task)
-
-    async def _watch(self, stream: Stream) -> None:
-        """Check that a payload stays until it is accepted."""
-        held = None
-        while True:
-            if not stream.valid.value:
-                await RisingEdge(stream.valid)
-            await RisingEdge(stream.clk)
-            found = int(stream.payload.value) if stream.valid.value else None
-            assert held in (None, found), f"{stream.name} withdrew or changed a payload that was not accepted"
-            held = None if stream.ready.value else found
 
     async def _accept(self, channel: str) -> Any:
         return self._layouts[channel].from_bits(await accept(self._streams[channel], self._idle))
@@ -105,6 +114,11 @@ class AxiSlave:
             places = range(request.addr, request.addr + beats * self._width, self._width)
             transfers.put_nowait((places, Resp.SLVERR if self._failing(request.addr) else Resp.OKAY))
 
+    async def _accept_beats(self, beats: "Queue[Any]") -> None:
+        """Pass the data of writes on."""
+        while True:
+            beats.put_nowait(await self._accept("w"))
+
     async def _read(self, transfers: "Queue[_Transfer]") -> None:
         while True:
             places, resp = await transfers.get()
@@ -112,11 +126,11 @@ class AxiSlave:
                 {"data": int.from_bytes(self.memory[place:place + self._width], "little"), "resp": resp,
                  "last": place == places[-1]}).as_bits() for place in places], self._idle)
 
-    async def _write(self, transfers: "Queue[_Transfer]") -> None:
+    async def _write(self, transfers: "Queue[_Transfer]", beats: "Queue[Any]") -> None:
         while True:
             places, resp = await transfers.get()
             for place in places:
-                beat = await self._accept("w")
+                beat = await beats.get()
                 assert beat.last == (place == places[-1])
                 for number in range(self._width):
                     if beat.strb >> number & 1 and resp == Resp.OKAY:

@@ -158,7 +158,7 @@ async def a_lone_master_loses_no_cycle(dut: Any) -> None:
 
     cocotb.start_soon(watch())
     await masters[1].write([(masters[1].half.start, 16)] * 3, bytearray(slave.memory))
-    assert beats.strip(".").split(".") == ["X" * 16] * 3  # the slave answers before it accepts more
+    assert beats.strip(".") == "X" * 48
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
