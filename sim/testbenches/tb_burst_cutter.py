@@ -17,6 +17,11 @@ Region = tuple[int, int, Destination]
 """Number of the first beat, beats, destination."""
 
 
+def _base(config: EngineConfig) -> int:
+    """Byte address of the beat number 0. With addresses of 64 bits, regions lie across a multiple of 2**32."""
+    return 0xA5A5_5A5A_FFFF_E000 if config.addr_bits == 64 else 0
+
+
 def _regions(config: EngineConfig) -> list[Region]:
     """Regions before, at and across boundaries, and random ones."""
     page, longest = BURST_BYTES // config.bus_bytes, config.burst_beats
@@ -33,14 +38,16 @@ def _cut(config: EngineConfig, region: Region) -> list[int]:
     while beats:
         length = min(beats, config.burst_beats, page - first % page)
         bursts.append(burst_layout(config).const(
-            {"addr": first * config.bus_bytes, "beats": length, "to": to, "final": length == beats}).as_bits())
+            {"addr": _base(config) + first * config.bus_bytes, "beats": length, "to": to,
+             "final": length == beats}).as_bits())
         first, beats = first + length, beats - length
     return bursts
 
 
 def _payload(config: EngineConfig, region: Region) -> int:
     first, beats, to = region
-    return region_layout(config).const({"addr": first * config.bus_bytes, "beats": beats, "to": to}).as_bits()
+    return region_layout(config).const(
+        {"addr": _base(config) + first * config.bus_bytes, "beats": beats, "to": to}).as_bits()
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")

@@ -264,7 +264,8 @@ async def _connect(dut: Any, latency: int, idle: float, stall: float, failing: C
                    resp: Resp = Resp.SLVERR) -> Bench:
     """Reset the design and let a slave and sinks run."""
     (config,) = arguments()
-    bench = Bench(dut, config, Slave(dut, config, latency, idle, failing, resp), Sinks(dut, config, stall), Reports(dut))
+    bench = Bench(dut, config, Slave(dut, config, latency, idle, failing, resp), Sinks(dut, config, stall),
+                  Reports(dut))
     slave, sinks = bench.slave, bench.sinks
     await start(dut, dut.i__valid, *sinks.readies, slave.ar.ready, slave.r.valid, dut.abort, dut.forget)
     for task in (slave.run(), sinks.run(), bench.reports.run(), watch_offers(slave.ar)):
@@ -344,7 +345,7 @@ async def an_abort_drops_what_was_requested(dut: Any, idle: float) -> None:
 async def an_abort_receives_a_beat_in_every_cycle(dut: Any) -> None:
     """From its first cycle on, although no sink has been ready and every slice is full."""
     bench = await _connect(dut, 3, 0.0, 1.0)
-    config, slave, sinks = bench.config, bench.slave, bench.sinks
+    config, slave = bench.config, bench.slave
     await send(Stream(dut, "i"), [_region(config, 0, config.max_beats, Destination.WEIGHTS)])
     await cycles(dut, 30)
     assert slave.r.valid.value
@@ -363,7 +364,7 @@ async def errors_are_reported_with_their_burst(dut: Any, resp: Resp) -> None:
     """Whatever is not OKAY is an error; it is reported for as long as the beat is on offer."""
     failing = 9
     bench = await _connect(dut, 3, 0.0, 0.3, {failing}, resp)
-    config, slave, sinks = bench.config, bench.slave, bench.sinks
+    config, sinks = bench.config, bench.sinks
     failed = set()
 
     async def watch() -> None:

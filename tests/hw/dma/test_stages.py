@@ -15,6 +15,7 @@ CASES = [
     *((Unpacker, *widths) for widths in ((512, 576), (512, 528), (64, 72), (32, 45), (32, 64), (32, 62),
                                          (64, 72, 1), (32, 62, 2))),
     *((BurstCutter, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
+    *((stage, small(SEEDLM4, 128, addr_bits=64)) for stage in (BurstCutter, ReadDma, WriteDma)),
     *((ReadDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     (ReadDma, small(SEEDLM4, 256, **ECP5)),
     *((WriteDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
