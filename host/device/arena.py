@@ -8,7 +8,7 @@ from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
 from hw.registers.register_map import identity
 
-__all__ = ["Loaded", "Operand", "Placed", "chain_name", "memory_needed", "place"]
+__all__ = ["Loaded", "Operand", "Placed", "check_room", "memory_needed", "place"]
 
 _PAGE = 4096
 """Every region starts on a page of its own, because bursts of AXI do not cross pages (the 4 KB rule)."""
@@ -97,21 +97,11 @@ def memory_needed(config: EngineConfig, shapes: list[tuple[int, int]]) -> int:
                for rows, cols in shapes)
 
 
-def chain_name(shapes: Sequence[tuple[int, int]]) -> str:
-    """Return what messages call a chain of matrices of these shapes, (rows, columns)."""
-    return f"a matrix of {shapes[0][0]} x {shapes[0][1]}" if len(shapes) == 1 else f"a chain of {len(shapes)} matrices"
-
-
 def place(config: EngineConfig, operands: Sequence[Operand], base: int = 0) -> tuple[Loaded, int]:
     """Place a chain of products in memory; return it and the bytes that it takes from ``base`` on.
 
     The first region begins at ``base``, or at the next page where that is not the start of one. The descriptor of the
     first product is the registers themselves. The descriptors of the others take a page each.
-
-    Raises
-    ------
-    UserError
-        When a part of it would lie beyond the engine's addresses.
     """
     placed: list[Placed] = []
     end = _aligned(base)
@@ -142,8 +132,23 @@ def place(config: EngineConfig, operands: Sequence[Operand], base: int = 0) -> t
         if placed:
             placed[-1].words.update(_address_words("NEXT", descriptor_addr))
         placed.append(Placed(operand.rows, operand.cols, descriptor_addr, words, operand.image_bytes))
-    if end > 1 << config.addr_bits:
-        raise UserError(f"{chain_name([(one.rows, one.cols) for one in operands])} would lie at {base:#x} to "
-                        f"{end - 1:#x}, beyond the {config.addr_bits}-bit addresses of the engine: use an engine with "
-                        "more of them, or load less at once")
     return Loaded(tuple(placed)), end - base
+
+
+def check_room(config: EngineConfig, loaded: Loaded, size: int, base: int, memory_bytes: int) -> None:
+    """Refuse a chain that does not fit memory of ``memory_bytes`` from ``base`` on, where it takes ``size`` bytes, or
+    that would lie beyond the engine's addresses.
+
+    Raises
+    ------
+    UserError
+    """
+    matrices = loaded.matrices
+    what = f"a matrix of {matrices[0].rows} x {matrices[0].cols}"
+    if len(matrices) > 1:
+        what = f"a chain of {len(matrices)} matrices"
+    if size > memory_bytes:
+        raise UserError(f"{what} needs {size} bytes of memory; the device has {memory_bytes}")
+    if base + size > 1 << config.addr_bits:
+        raise UserError(f"{what} would lie at {base:#x} to {base + size - 1:#x}, beyond the {config.addr_bits}-bit "
+                        "addresses of the engine: use an engine with more of them, or load less at once")

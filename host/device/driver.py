@@ -10,7 +10,7 @@ import numpy as np
 from golden.activations import require_finite
 from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
-from host.device.arena import Loaded, Operand, chain_name, place
+from host.device.arena import Loaded, Operand, check_room, place
 from host.device.device import Device, DeviceError
 from host.device.identity import check_engine
 from host.errors import UserError
@@ -166,9 +166,7 @@ class Driver:
             exponent = int(factor(config.fmt, bias, config.act_bits).view(np.uint32)) >> 23
             operands.append(Operand(rows, cols, len(vectors[-1]), image_bytes(config, weights.shape), exponent))
         loaded, size = place(config, operands, device.memory_base)
-        if size > device.memory_bytes:
-            raise UserError(f"{chain_name([(one.rows, one.cols) for one in operands])} needs {size} bytes of memory; "
-                            f"the device has {device.memory_bytes}")
+        check_room(config, loaded, size, device.memory_base, device.memory_bytes)
         self._settle()
         for placed, (weights, _), vector in zip(loaded.matrices, products, vectors, strict=True):
             if vector:

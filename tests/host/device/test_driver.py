@@ -501,14 +501,15 @@ def test_a_layer_of_405_billion_weights_is_one_chain() -> None:
 
 
 def test_an_arena_beyond_the_addresses() -> None:
-    config = EngineConfig(SEEDLM4, addr_bits=20)
-    operand = Operand(20, 24, 64, 64 * 6, 79)
-    place(config, [operand], (1 << 20) - 3 * 4096)
+    """Memory that reaches beyond them is used as far as they go."""
+    device = FakeDevice(FORMAT_512["seedlm4"], memory_base=(1 << 20) - 3 * 4096)
+    driver(device, addr_bits=20).load((matrix(), ones()))
+    device.memory_base += 4096
     with pytest.raises(UserError, match=r"^a matrix of 20 x 24 would lie at 0xfe000 to 0x100fff, beyond the 20-bit "
                                         r"addresses of the engine: use an engine with more of them, or load less at"):
-        place(config, [operand], (1 << 20) - 2 * 4096)
-    with pytest.raises(UserError, match=r"^a chain of 90 matrices would lie at 0x0 to 0x166fff, beyond"):
-        place(config, [operand] * 90)
+        driver(device, addr_bits=20).load((matrix(), ones()))
+    with pytest.raises(UserError, match=r"^a chain of 3 matrices would lie at 0xfe000 to 0x106fff, beyond"):
+        driver(device, addr_bits=20).load(*[(matrix(), ones())] * 3)
 
 
 def test_an_image_of_too_many_beats() -> None:
