@@ -96,18 +96,18 @@ class XdmaKernel(FakeKernel):
     Parameters
     ----------
     events : Path
-        The FIFO that tells of it.
+        The FIFO that tells of it; the attribute of this name is a descriptor of it.
     """
 
     def __init__(self, device: NativeDevice, events: Path) -> None:
         super().__init__(device)
         os.mkfifo(events)
-        self._events = os.open(events, os.O_RDWR)
+        self.events = os.open(events, os.O_RDWR)
 
     def look(self, high: bool) -> None:
         if high and not self.high:
             self.count += 1
-            os.write(self._events, self.count.to_bytes(4, sys.byteorder))
+            os.write(self.events, self.count.to_bytes(4, sys.byteorder))
         self.high = high
 
 

@@ -82,9 +82,10 @@ def test_an_interrupt_that_does_not_come() -> None:
         device(1, FakeInterrupt()).wait(1)
 
 
-@pytest.mark.parametrize("interrupt", [None, FakeInterrupt(*[True] * 10_000_000)])
+@pytest.mark.parametrize("interrupt", [None, FakeInterrupt(), FakeInterrupt(*[True] * 10_000_000)],
+                         ids=["polled", "silent", "stuck"])
 def test_a_run_that_does_not_end(interrupt: FakeInterrupt | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that fires for ever does not keep the wait from its end."""
+    """Neither a line that never fires nor one that fires for ever keeps the wait from its end."""
     monkeypatch.setattr(linux_device, "_SLACK", 0.01)
     start = monotonic()
     assert not device(float("inf"), interrupt, 1e6).wait(40_000)

@@ -50,6 +50,8 @@ def test_products(poll: bool, card: Path, kernel: XdmaKernel, monkeypatch: pytes
     with open_xdma(card, size=1 << 32, event=2, poll=poll) as device:
         check_products(Driver(device, CONFIG), CONFIG)
     assert kernel.count == 4
+    if poll:
+        assert len(os.read(kernel.events, 100)) == 4 * 4  # nobody has read one
 
 
 def test_the_command(card: Path, kernel: XdmaKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
