@@ -109,8 +109,8 @@ KINDS = (
     Kind("test-board", "A whole board, simulated", "make test-board",
          "A product on a board that is simulated in RTL, from the pins of its serial line to those of its SDRAM. "
          f"{_EXACT}", BoardRow.columns(), (Part("Products"),)),
-    Kind("run", "A product on a board", "python -m host run --device serial:PORT",
-         f"Cycles are those of the counters on the board, and a mean over runs. {_EXACT}", BoardRow.columns(),
+    Kind("run", "A product on a device", "python -m host run --device KIND:PATH",
+         f"Cycles are those of the engine's counters, and a mean over runs. {_EXACT}", BoardRow.columns(),
          (Part("Products"),)),
 )
 """Kinds whose name is known, in the order of the page."""

@@ -7,17 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from golden.spec import SEEDLM4
 from host import folders
 from host.cli.main import main
+from host.device import linux_device
+from host.device.device import DeviceError
 from host.device.driver import Driver
 from host.device.xdma import open_xdma
 from host.errors import UserError
 from hw.config import EngineConfig
-from hw.registers.register_map import OFFSETS
+from hw.registers.register_map import DESCRIPTOR_REGISTERS, OFFSETS, START, Status
 from sim.device.native_device import NativeDevice
+from sim.device.random_operands import finite_halves, random_weights
 from tests.host.device.fake_kernel import XdmaKernel, check_products
 
 # As in tests/sim/device/test_native_device.py, so that one simulator serves both.
@@ -52,6 +56,38 @@ def test_products(poll: bool, card: Path, kernel: XdmaKernel, monkeypatch: pytes
     assert kernel.count == 4
     if poll:
         assert len(os.read(kernel.events, 100)) == 4 * 4  # nobody has read one
+
+
+def test_runs_that_are_ended(card: Path, kernel: XdmaKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One ends by a key press, one takes too long, and one was left by another program. Those after them are exact."""
+    monkeypatch.setattr("host.device.xdma.MappedRegisters", kernel.registers)
+    rng = np.random.default_rng(1)
+    long = [(random_weights(SEEDLM4, 256, 1024, rng), finite_halves(rng, 1024)) for _ in range(9)]
+    with open_xdma(card, size=1 << 32, event=2) as device:
+        driver = Driver(device, CONFIG)
+        with monkeypatch.context() as patch:
+            patch.setattr(device, "wait", pressed)
+            with pytest.raises(KeyboardInterrupt):
+                driver.run(driver.load(*long))
+        check_products(driver, CONFIG)
+        with monkeypatch.context() as patch:
+            patch.setattr(linux_device, "_SLACK", 0)
+            patch.setattr("host.device.driver._CYCLES_PER_BEAT", 0)
+            patch.setattr("host.device.driver._PATIENCE", 0)
+            with pytest.raises(DeviceError, match="the chain of 9 products in seedlm4 did not end"):
+                driver.run(driver.load(*long))
+        check_products(driver, CONFIG)
+        first = driver.load(*long).matrices[0]
+        for name in DESCRIPTOR_REGISTERS:
+            device.write_register(OFFSETS[name], first.words[name])
+        device.write_register(OFFSETS["CONTROL"], START)
+        assert Status.from_bits(device.read_register(OFFSETS["STATUS"])).busy
+        check_products(Driver(device, CONFIG), CONFIG)
+
+
+def pressed(limit: int) -> bool:
+    """A wait that a key press ends."""
+    raise KeyboardInterrupt
 
 
 def test_the_command(card: Path, kernel: XdmaKernel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -196,5 +196,5 @@ def test_bitstreams_are_known_by_their_rows(tmp_path: Path) -> None:
 def test_a_product_on_a_board(tmp_path: Path) -> None:
     leave(tmp_path / "build", "run/seedlm4", [{"format": "seedlm4", "cycles": 12345, "bit_exact": True}], {})
     page = made(tmp_path / "build", tmp_path)
-    assert page.of("h2")[0] == "A product on a board"
+    assert page.of("h2")[0] == "A product on a device"
     assert page.of("td") == ["seedlm4", "12,345", "yes"]
