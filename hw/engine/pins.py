@@ -12,7 +12,24 @@ from hw.engine.engine import Engine
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature, connect_pins, pins
 from hw.registers.register_map import ADDR_BITS
 
-__all__ = ["EnginePins"]
+__all__ = ["EnginePins", "engine_pins"]
+
+
+def _constants(config: EngineConfig) -> dict[str, tuple[int, int]]:
+    """Width and value of each field of AW and AR that never changes, by its name."""
+    return {"lock": (1, 0), "cache": (4, config.cache), "prot": (3, config.prot), "qos": (4, config.qos)}
+
+
+def engine_pins(config: EngineConfig) -> dict[str, wiring.Member]:
+    """The pins of an engine: the members of :class:`EnginePins`."""
+    return {
+        **pins("m_axi", AXI4Signature(config.addr_bits, config.bus_bits)),
+        "m_axi_arid": Out(1), "m_axi_rid": In(1), "m_axi_awid": Out(1), "m_axi_bid": In(1),
+        **{f"m_axi_{channel}{name}": Out(bits) for channel in ("ar", "aw")
+           for name, (bits, _) in _constants(config).items()},
+        **pins("s_axil", AXI4LiteSignature(ADDR_BITS).flip()),
+        "irq": Out(1),
+    }
 
 
 class EnginePins(wiring.Component):
@@ -36,25 +53,17 @@ class EnginePins(wiring.Component):
     """
 
     def __init__(self, config: EngineConfig):
-        self._engine = Engine(config)
-        self._constants = {"lock": (1, 0), "cache": (4, config.cache), "prot": (3, config.prot), "qos": (4, config.qos)}
-        super().__init__({
-            **pins("m_axi", AXI4Signature(config.addr_bits, config.bus_bits)),
-            "m_axi_arid": Out(1), "m_axi_rid": In(1), "m_axi_awid": Out(1), "m_axi_bid": In(1),
-            **{f"m_axi_{channel}{name}": Out(bits) for channel in ("ar", "aw")
-               for name, (bits, _) in self._constants.items()},
-            **pins("s_axil", AXI4LiteSignature(ADDR_BITS).flip()),
-            "irq": Out(1),
-        })
+        self._config = config
+        super().__init__(engine_pins(config))
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.engine = engine = self._engine
+        m.submodules.engine = engine = Engine(self._config)
         connect_pins(m, self, "m_axi", engine.axi)
         connect_pins(m, self, "s_axil", engine.axil)
         m.d.comb += [
             self.irq.eq(engine.irq),
             *(getattr(self, f"m_axi_{channel}{name}").eq(value) for channel in ("ar", "aw")
-              for name, (_, value) in self._constants.items()),
+              for name, (_, value) in _constants(self._config).items()),
         ]
         return m
