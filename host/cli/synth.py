@@ -15,14 +15,10 @@ __all__ = ["area", "pnr", "registers", "verilog"]
 
 
 def registers() -> None:
-    """Print the register map, as Markdown."""
-    from host.tables.registers import RegisterRow
-    from host.tables.tables import markdown
-    from hw.registers.register_map import REGISTERS
+    """Print the register map as Markdown, with what software has to know to use it."""
+    from host.ip.register_page import page
 
-    rows = [RegisterRow(offset=f"{register.offset:#04x}", name=register.name, access=register.access, doc=register.doc)
-            for register in REGISTERS]
-    print(markdown(RegisterRow.columns(), [row.record() for row in rows]), end="")
+    print(page(), end="")
 
 
 def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:

@@ -1,0 +1,1 @@
+"""The engine as an IP core: a folder with everything that other people's designs, tools and software need of it."""
