@@ -27,7 +27,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr \
-	bitstream test-board report test lint registers verilog clean distclean
+	bitstream test-board report test lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -141,8 +141,16 @@ lint: $(call extras,sim lint) ## ruff, import order, types, and Verilator's lint
 	@$(BIN)/mypy
 	@$(BIN)/python -m sim.lint
 
-registers: $(call extras,synth) ## print the register map
+registers: $(call extras,synth ip) ## print the register map, states, causes, and what software does
 	@$(BIN)/python -m host registers
+
+ip: BUS := 128
+ip: $(call extras,synth ip) ## the engine as an IP core, with bench, drivers' headers and tools' files: FORMAT, BUS, ADDR_BITS, OUT
+	@$(BIN)/python -m host ip --format $(call quoted,$(FORMAT)) --bus $(BUS) --act-bits $(ACT_BITS) \
+		$(if $(ADDR_BITS),--addr-bits $(ADDR_BITS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS)) \
+		$(if $(MAX_COLS),--max-cols $(MAX_COLS)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(filter-out 0,$(FAST)),--fast) \
+		$(if $(filter-out 0,$(DSP)),--dsp) $(if $(NAME),--name $(call quoted,$(NAME))) \
+		$(if $(OUT),--out $(call quoted,$(OUT))) $(ARGS)
 
 verilog: $(call extras,synth) ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS, ACT_BITS
 	@$(BIN)/python -m host verilog --formats $(call quoted,$(FORMATS)) --bus $(BUS) --act-bits $(ACT_BITS)

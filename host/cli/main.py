@@ -12,22 +12,22 @@ from importlib.util import find_spec
 import typer
 from typer.exceptions import TyperException
 
-from host.cli import board, model, quality, report, simulate, sweep, synth
+from host.cli import board, ip, model, quality, report, simulate, sweep, synth
 from host.errors import UserError
 
 __all__ = ["main"]
 
 _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
-    (synth.registers, ("synth",)), (synth.verilog, ("synth",)), (model.compress, ()), (model.decompress, ()),
-    (model.inspect, ()), (quality.bench_encode, ()), (simulate.bench_sim, ("sim",)), (quality.quality, ("plots",)),
-    (quality.explore, ("plots",)), (synth.area, ("synth", "plots")), (synth.pnr, ("pnr",)),
-    (board.bitstream, ("pnr", "board")), (board.run, ("board",)), (board.run_simulated, ("sim", "board")),
-    (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
+    (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
+    (model.decompress, ()), (model.inspect, ()), (quality.bench_encode, ()), (simulate.bench_sim, ("sim",)),
+    (quality.quality, ("plots",)), (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
+    (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
+    (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",
-             "docs": "jinja2"}
+             "docs": "jinja2", "ip": "jinja2"}
 """By extra: a package that is there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
 
 

@@ -14,9 +14,9 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["ALL_FORMATS", "ALL_MATRICES", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "Exclude",
-           "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows", "Scheduler", "SeedlmFormat",
-           "SeedlmFormats", "Simulator", "board_format", "engines", "names"]
+__all__ = ["ALL_FORMATS", "ALL_MATRICES", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
+           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows",
+           "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "board_format", "engines", "names"]
 
 ALL_FORMATS = " ".join(FORMATS)
 """Every format that has a name, as :data:`Formats` is given."""
@@ -31,6 +31,7 @@ _ANY = f"fp16, int4, {_SEEDLM}"
 Formats = Annotated[str, typer.Option(help=f"Formats, separated by blanks: {_ANY}.")]
 SeedlmFormats = Annotated[str, typer.Option("--formats", help=f"Formats, separated by blanks: {_SEEDLM}.")]
 SeedlmFormat = Annotated[str, typer.Option("--format", help=f"Format of the compressed weights: {_SEEDLM}.")]
+EngineFormat = Annotated[str, typer.Option("--format", help=f"Format of the engine's weights: {_ANY}.")]
 BoardFormat = Annotated[str, typer.Option("--format", help=f"Format of the bitstream: {', '.join(FORMATS)}.")]
 BoardName = Annotated[str, typer.Option(help="Board, one of those in hw/boards.")]
 Memory = Annotated[str, typer.Option(help="Memory preset, one of those in sim/dram/presets.py.")]
