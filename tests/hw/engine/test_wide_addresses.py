@@ -23,7 +23,7 @@ BORDER = 3 << 40
 """An address below which the lower 32 bits are all 1 and the upper ones are 2**40 - 1 + 2**41."""
 REACH = 64 * PAGE
 """Memory below the border."""
-SHAPES = {"verilator": ((1100, 16), (3, 2100), (5, 2100)), "icarus": ((40, 64), (3, 10), (2, 10))}
+SHAPES = {"verilator": ((1100, 16), (3, 2100), (5, 2100)), "icarus": ((60, 160), (3, 10), (2, 10))}
 """On Verilator, each kind of region is two pages or more of some matrix; on Icarus, the first weights are."""
 
 
@@ -42,7 +42,7 @@ def opened(fmt: WeightFormat, addr_bits: int, simulator: str, base: int) -> Simu
     """A device with a small engine, whose memory begins at ``base``."""
     config = EngineConfig(fmt, 32, addr_bits=addr_bits, max_rows=2048, max_cols=4096, latency=64, write_beats=4)
     if simulator == "icarus":
-        config = replace(config, max_rows=64, max_cols=64)
+        config = replace(config, max_rows=64, max_cols=256)
     return open_device(config, "ideal", 1 << 20, simulator, base)
 
 
