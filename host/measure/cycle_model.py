@@ -158,7 +158,8 @@ class _Walk:
                 self._read(descriptor_beats(config))
                 registers = self._now - 1 + read_latency(config) + descriptor_latency(config)
             self._multiply(placed)
-            self._requested = max(self._requested, registers + REQUEST_LATENCY)
+            # A descriptor in the registers is checked, and its first region requested, as when a run starts.
+            self._requested = max(self._requested, registers + FIRST_REQUEST)
 
     def _read(self, beats: int) -> int:
         """Let the beats of a region come, and request the next region; the number of beats."""
