@@ -140,6 +140,7 @@ class Sequencer(wiring.Component):
                     with m.If(self.abort):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
+                m.d.sync += unwritten.eq(0)  # a response that comes now is for what went before
                 with m.If(self.failed):
                     m.next = "ABORT"
                 with m.Elif(~self.abort):
