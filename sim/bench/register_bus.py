@@ -59,13 +59,13 @@ class RegisterBus:
         await self._send("ar", {"addr": address})
         return (await self._response("r", address)).data
 
-    async def write(self, address: int, value: int) -> None:
-        """Set the register at ``address`` to ``value``.
+    async def write(self, address: int, value: int, strobes: int = 15) -> None:
+        """Set the bytes of the register at ``address`` that ``strobes`` choose to those of ``value``.
 
         Raises
         ------
         BusError
             When there is no register at ``address``, or it cannot be written.
         """
-        await gather(self._send("aw", {"addr": address}), self._send("w", {"data": value, "strb": 15}))
+        await gather(self._send("aw", {"addr": address}), self._send("w", {"data": value, "strb": strobes}))
         await self._response("b", address)

@@ -14,7 +14,7 @@ from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiRam, AxiResp
 
 from hw.config import EngineConfig
 from hw.registers.cycle_classes import CYCLE_CLASSES
-from hw.registers.register_map import COUNTERS, ERRORS, OFFSETS, Status
+from hw.registers.register_map import COUNTERS, DESCRIPTOR_REGISTERS, ERRORS, OFFSETS, START, Status
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 
@@ -103,14 +103,15 @@ class Bench:
     async def launch(self) -> None:
         """Write the registers and start."""
         self.bursts.clear()
-        for name, value in {**self.words, "WATCHDOG": WATCHDOG, "CONTROL": 1}.items():
-            if name != "FORMAT":
-                await self.registers.write_dword(OFFSETS[name], value)
+        descriptor = {name: self.words[name] for name in DESCRIPTOR_REGISTERS}
+        for name, value in {**descriptor, "WATCHDOG": WATCHDOG, "IRQ_ENABLE": 1, "CONTROL": START}.items():
+            await self.registers.write_dword(OFFSETS[name], value)
 
     async def ended(self) -> set[str]:
-        """Wait for the end of the run; returns the errors that STATUS reports."""
+        """Wait for the end of the run, acknowledge it, and return the errors that STATUS reports."""
         if not self.dut.irq.value:
             await with_timeout(RisingEdge(self.dut.irq), 1, "ms")
+        await self.registers.write_dword(OFFSETS["IRQ_PENDING"], 1)
         status = Status.from_bits(await self.registers.read_dword(OFFSETS["STATUS"]))
         assert (status.busy, status.done) == (0, 1)
         return {name for name in ERRORS if status[name]}
@@ -127,8 +128,8 @@ class Bench:
         found = {name: await self.registers.read_dword(OFFSETS[name.upper()]) for name in COUNTERS}
         assert sum(found[name] for name in CYCLE_CLASSES) == found["cycles"]
         size = self.config.bus_bytes
-        assert found["bytes_read"] == sum(count for name, _, count in self.regions if name != "results")
-        assert found["bytes_written"] == sum(-(-len(content) // size) * size for _, content in self.results)
+        assert found["beats"] * size == sum(count for name, _, count in self.regions if name != "results")
+        assert found["write_beats"] == sum(-(-len(content) // size) for _, content in self.results)
 
     def burst_of(self, channel: str, address: int) -> int:
         """Address of the burst of which ``address`` was a part."""
@@ -232,7 +233,8 @@ async def descriptors_of_another_engine_are_refused(dut: Any) -> None:
     for name, first, _ in bench.regions:
         if name == "the descriptor":
             bench.load()
-            bench.ram.write(first + 4, bytes([bench.content[first + 4] ^ 1]))
+            place = first + 4 * len(DESCRIPTOR_REGISTERS)
+            bench.ram.write(place, bytes([bench.content[place] ^ 1]))
             await bench.launch()
             assert await bench.ended() == {"bad_descriptor"}
             assert await bench.registers.read_dword(OFFSETS["ERROR_ADDR"]) == first

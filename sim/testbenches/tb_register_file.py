@@ -1,4 +1,4 @@
-"""Register file: the map as documented, access rights, the start strobe, how long accesses take."""
+"""Register file: the map as documented, access rights, strobes, the interrupt, and how long accesses take."""
 
 import random
 from itertools import pairwise
@@ -8,77 +8,211 @@ import cocotb
 import pytest
 from cocotb.triggers import RisingEdge
 
-from hw.dma.descriptor import WORDS
-from hw.registers.register_map import ADDR_BITS, OFFSETS, REGISTERS
+from hw.parts.axi import AXI4LiteSignature, Resp
+from hw.registers.register_map import ABORT, ADDR_BITS, DESCRIPTOR_REGISTERS, OFFSETS, REGISTERS, START
 from sim.bench.register_bus import BusError, RegisterBus
-from sim.bench.streams import Stream, start
+from sim.bench.streams import Stream, cycles, start
+from sim.tools.run import arguments
+
+BY_ACCESS = {access: [register for register in REGISTERS if register.access == access]
+             for access in ("ro", "rw", "rw always", "wo", "w1c")}
+
+
+async def _open(dut: Any) -> RegisterBus:
+    """The bus of a register file behind a reset, without a run."""
+    bus = RegisterBus(dut, ADDR_BITS)
+    await start(dut, *bus.inputs, dut.load, dut.busy, dut.ended,
+                *(getattr(dut, register.name.lower()) for register in BY_ACCESS["ro"]))
+    return bus
+
+
+def _count(dut: Any, name: str) -> list[int]:
+    """The cycles in which an output is 1 from now on."""
+    found: list[int] = []
+
+    async def watch() -> None:
+        cycle = 0
+        while True:
+            await RisingEdge(dut.clk)
+            cycle += 1
+            if getattr(dut, name).value:
+                found.append(cycle)
+
+    cocotb.start_soon(watch())
+    return found
 
 
 @cocotb.test()
 async def registers_behave_as_mapped(dut: Any) -> None:
-    bus = RegisterBus(dut, ADDR_BITS)
-    read_only = [register for register in REGISTERS if register.access == "ro"]
-    await start(dut, *bus.inputs, dut.load,
-                *(getattr(dut, register.name.lower()) for register in read_only))
-    starts: list[int] = []
-
-    async def watch() -> None:
-        while True:
-            await RisingEdge(dut.clk)
-            starts.append(int(dut.start.value))
-
-    cocotb.start_soon(watch())
+    bus = await _open(dut)
+    starts, aborts = _count(dut, "start"), _count(dut, "abort")
     values = {}
-    for register in REGISTERS:
-        if register.name == "CONTROL":
-            continue
+    for register in BY_ACCESS["ro"]:
         values[register.name] = random.getrandbits(32)
-        if register.access == "ro":
-            getattr(dut, register.name.lower()).value = values[register.name]
-            with pytest.raises(BusError):
-                await bus.write(register.offset, 1)
-            continue
+        getattr(dut, register.name.lower()).value = values[register.name]
+        with pytest.raises(BusError):
+            await bus.write(register.offset, 1)
+    for register in BY_ACCESS["rw"]:
+        assert await bus.read(register.offset) == register.init, f"{register.name} after reset"
+        values[register.name] = random.getrandbits(32)
         await bus.write(register.offset, values[register.name])
     for name, value in values.items():
         assert await bus.read(OFFSETS[name]) == value, name
-        if OFFSETS[name] in {r.offset for r in REGISTERS if r.access == "rw"}:
-            assert int(getattr(dut, name.lower()).value) == value, name
-    assert sum(starts) == 0
+    for register in BY_ACCESS["rw"]:
+        assert int(getattr(dut, register.name.lower()).value) == values[register.name]
     await bus.write(OFFSETS["CONTROL"], 0)
-    assert sum(starts) == 0
-    await bus.write(OFFSETS["CONTROL"], 1)
-    assert sum(starts) == 1
+    assert (starts, aborts) == ([], [])
+    await bus.write(OFFSETS["CONTROL"], START)
+    assert (len(starts), len(aborts)) == (1, 0)
+    await bus.write(OFFSETS["CONTROL"], ABORT)
+    assert (len(starts), len(aborts)) == (1, 1)
+    await bus.write(OFFSETS["CONTROL"], START | ABORT)
+    assert (len(starts), len(aborts)) == (1, 2), "an abort starts nothing"
     assert await bus.read(OFFSETS["CONTROL"]) == 0
 
 
 @cocotb.test()
+async def writes_in_a_run_are_refused(dut: Any) -> None:
+    bus = await _open(dut)
+    for register in BY_ACCESS["rw"]:
+        await bus.write(register.offset, random.getrandbits(32))
+    before = {register.name: await bus.read(register.offset) for register in BY_ACCESS["rw"]}
+    starts, aborts = _count(dut, "start"), _count(dut, "abort")
+    dut.busy.value = 1
+    for register in BY_ACCESS["rw"]:
+        with pytest.raises(BusError):
+            await bus.write(register.offset, ~before[register.name] & 0xFFFFFFFF)
+        assert await bus.read(register.offset) == before[register.name], register.name
+    with pytest.raises(BusError):
+        await bus.write(OFFSETS["CONTROL"], START)
+    await bus.write(OFFSETS["CONTROL"], ABORT)
+    assert (len(starts), len(aborts)) == (0, 1)
+    for name in ("IRQ_ENABLE", "IRQ_PENDING"):
+        await bus.write(OFFSETS[name], 1)
+    assert await bus.read(OFFSETS["IRQ_ENABLE"]) == 1
+
+
+@cocotb.test()
+async def strobes_choose_bytes(dut: Any) -> None:
+    bus = await _open(dut)
+    starts, aborts = _count(dut, "start"), _count(dut, "abort")
+    for register in BY_ACCESS["rw"]:
+        held = register.init
+        for strobes in random.sample(range(16), 16):
+            value, mask = random.getrandbits(32), sum(0xFF << 8 * n for n in range(4) if strobes >> n & 1)
+            await bus.write(register.offset, value, strobes)
+            held = held & ~mask | value & mask
+            assert await bus.read(register.offset) == held, f"{register.name} with strobes {strobes:#b}"
+    dut.ended.value = 1
+    await cycles(dut, 1)
+    dut.ended.value = 0
+    for name in ("CONTROL", "IRQ_ENABLE", "IRQ_PENDING"):
+        for strobes in range(0, 16, 2):
+            await bus.write(OFFSETS[name], 0xFFFFFFFF, strobes)
+    assert (starts, aborts) == ([], [])
+    assert (await bus.read(OFFSETS["IRQ_ENABLE"]), await bus.read(OFFSETS["IRQ_PENDING"])) == (0, 1)
+
+
+@cocotb.test()
+async def interrupts_are_enabled_and_acknowledged(dut: Any) -> None:
+    bus = await _open(dut)
+    enable, pending = OFFSETS["IRQ_ENABLE"], OFFSETS["IRQ_PENDING"]
+    dut.ended.value = 1
+    await cycles(dut, 1)
+    dut.ended.value = 0
+    assert await bus.read(pending) == 1
+    assert not dut.irq.value, "it is not enabled after a reset"
+    await bus.write(enable, 0xFFFFFFFF)
+    assert (await bus.read(enable), int(dut.irq.value)) == (1, 1), "bits of no field read as 0"
+    for value in (0, 0xFFFFFFFE):
+        await bus.write(pending, value)
+        assert (await bus.read(pending), int(dut.irq.value)) == (1, 1)
+    await bus.write(pending, 1)
+    assert (await bus.read(pending), int(dut.irq.value)) == (0, 0)
+    # An end in any cycle of an acknowledgement is told.
+    for before in range(6):
+        write = cocotb.start_soon(bus.write(pending, 1))
+        await cycles(dut, before)
+        dut.ended.value = 1
+        await cycles(dut, 1)
+        dut.ended.value = 0
+        seen = _count(dut, "irq")
+        await write
+        await cycles(dut, 4)
+        assert seen, f"an end {before} cycles after the start of a write"
+        await bus.write(pending, 1)
+        await cycles(dut, 2)
+        assert not dut.irq.value
+
+
+@cocotb.test()
 async def descriptors_overwrite_registers(dut: Any) -> None:
-    bus = RegisterBus(dut, ADDR_BITS)
-    await start(dut, *bus.inputs, dut.load)
-    for register in REGISTERS:
-        if register.access == "rw" and register.name != "CONTROL":
-            assert await bus.read(register.offset) == register.init, f"{register.name} after reset"
-    values = {name: random.getrandbits(32) for name in WORDS if name != "FORMAT"}
-    held = dict.fromkeys(values, 0)
-    for chosen in (["NEXT", "ROWS"], list(values)):
-        dut.words.value = sum(value << 32 * WORDS.index(name) for name, value in values.items())
-        dut.load.value = sum(1 << WORDS.index(name) for name in chosen)
-        await RisingEdge(dut.clk)
-        dut.load.value = 0
-        held |= {name: values[name] for name in chosen}
+    (beat_words,) = arguments()
+    bus = await _open(dut)
+    held = dict.fromkeys(DESCRIPTOR_REGISTERS, 0)
+    dut.busy.value = 1
+    for share in (0.5, 1.0):
+        for first in range(0, len(DESCRIPTOR_REGISTERS), beat_words):
+            names = DESCRIPTOR_REGISTERS[first:first + beat_words]
+            words = [random.getrandbits(32) for _ in range(beat_words)]
+            chosen = [name for name in names if random.random() < share]
+            dut.words.value = sum(word << 32 * n for n, word in enumerate(words))
+            dut.load.value = sum(1 << DESCRIPTOR_REGISTERS.index(name) for name in chosen)
+            await RisingEdge(dut.clk)
+            dut.load.value = 0
+            held |= {name: words[DESCRIPTOR_REGISTERS.index(name) % beat_words] for name in chosen}
+        dut.words.value = random.getrandbits(32 * beat_words)
         for name, value in held.items():
             assert await bus.read(OFFSETS[name]) == value, name
 
 
 @cocotb.test()
 async def unmapped_addresses_are_errors(dut: Any) -> None:
-    bus = RegisterBus(dut, ADDR_BITS)
-    await start(dut, *bus.inputs, dut.load)
-    address = REGISTERS[-1].offset + 4
-    with pytest.raises(BusError, match=f"{address:#x}"):
-        await bus.read(address)
-    with pytest.raises(BusError, match=f"{address:#x}"):
-        await bus.write(address, 1)
+    bus = await _open(dut)
+    for address in range(REGISTERS[-1].offset + 4, 1 << ADDR_BITS, 4):
+        with pytest.raises(BusError, match=f"{address:#x}"):
+            await bus.read(address)
+        with pytest.raises(BusError, match=f"{address:#x}"):
+            await bus.write(address, 1)
+
+
+@cocotb.test()
+async def responses_stay_until_they_are_accepted(dut: Any) -> None:
+    """An access that is answered in another way is offered meanwhile."""
+    await _open(dut)
+    layouts = {name: member.signature.members["payload"].shape
+               for name, member in AXI4LiteSignature(ADDR_BITS).members.items()}
+    places = [OFFSETS["STATUS"], OFFSETS["WATCHDOG"], REGISTERS[-1].offset + 4, OFFSETS["WATCHDOG"]]
+    for requests, response in ((("aw", "w"), "b"), (("ar",), "r")):
+        streams, answered = {name: Stream(dut, f"axil__{name}") for name in requests}, Stream(dut, f"axil__{response}")
+
+        def offer(place: int, streams: dict[str, Stream] = streams) -> None:
+            values = {"addr": place, "data": 1, "strb": 15}
+            for name, stream in streams.items():
+                stream.payload.value = layouts[name].const({field: values[field] for field, _ in layouts[name]}
+                                                           ).as_bits()
+                stream.valid.value = 1
+
+        offer(places[0])
+        resps = []
+        for following in (*places[1:], places[0]):
+            await RisingEdge(dut.clk)
+            while not answered.valid.value:
+                await RisingEdge(dut.clk)
+            payload = int(answered.payload.value)
+            resps.append(layouts[response].from_bits(payload).resp)
+            offer(following)
+            for _ in range(12):
+                await RisingEdge(dut.clk)
+                assert answered.valid.value
+                assert int(answered.payload.value) == payload
+            answered.ready.value = 1
+            await RisingEdge(dut.clk)
+            answered.ready.value = 0
+        assert resps == [Resp.OKAY if response == "r" else Resp.SLVERR, Resp.OKAY, Resp.SLVERR, Resp.OKAY]
+        for stream in streams.values():
+            stream.valid.value = 0
+        await cycles(dut, 10)
 
 
 @cocotb.test()
@@ -87,7 +221,7 @@ async def unmapped_addresses_are_errors(dut: Any) -> None:
 async def accesses_take_as_long_as_documented(dut: Any, requests: tuple[str, ...], response: str, latency: int,
                                               interval: int) -> None:
     """Requests are always offered and responses always accepted."""
-    await start(dut, *RegisterBus(dut, ADDR_BITS).inputs, dut.load)
+    await _open(dut)
     offered, answered = [Stream(dut, f"axil__{name}") for name in requests], Stream(dut, f"axil__{response}")
     for stream in offered:
         stream.valid.value = 1

@@ -10,16 +10,11 @@ from golden.product import product
 from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
-from hw.dma.descriptor import DESCRIPTOR_BYTES
-from hw.engine.pins import EnginePins
 from hw.pipelining import FAST
 from hw.registers.cycle_classes import CYCLE_CLASSES
-from hw.registers.register_map import ID, OFFSETS, capability, identity
 from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_matrix, random_weights
 from sim.dram.memory import QUEUE_LATENCY
-from sim.tools.build import build
-from sim.tools.run import run
 from tests.hw.stages import ECP5, ODD
 
 # One row, one column, neither a multiple of anything, and enough rows that results wait for memory.
@@ -115,45 +110,6 @@ def test_little_is_lost_at_the_start_and_between_matrices(fmt: WeightFormat) -> 
         assert counters.starved + counters.stalled <= latency + START_UP
         (few, few_words), (many, many_words) = (run(count, 48, 512) for count in (2, 5))
         assert (many.cycles - few.cycles) - (many_words - few_words) <= 3 * BETWEEN
-
-
-class Recorder:
-    """A device that keeps what is written to it."""
-
-    memory_base, memory_bytes = 0, 1 << 16
-
-    def __init__(self, config: EngineConfig) -> None:
-        registers = {"ID": ID, "FORMAT": identity(config), "CAPABILITY": capability(config), "STATUS": 0}
-        self._registers = {OFFSETS[name]: value for name, value in registers.items()}
-        self.memory = bytearray()
-
-    def read_register(self, offset: int) -> int:
-        return self._registers[offset]
-
-    def write_memory(self, address: int, content: bytes) -> None:
-        assert address >= len(self.memory)
-        self.memory += bytes(address - len(self.memory)) + content
-
-
-@pytest.mark.parametrize(("config", "simulator"), [
-    *((_small(*args), "verilator") for args in ((SEEDLM4, 64), (INT4, 64), (FP16, 64), (SEEDLM3, 128))),
-    (replace(_small(SEEDLM4, 64), **ECP5), "verilator"),
-    *((_small(*args), "icarus") for args in ((SEEDLM4, 32), (FP16, 32))),
-], ids=_ids)
-def test_axi_as_others_see_it(config: EngineConfig, simulator: str) -> None:
-    """Chains of matrices, the second with the vector of the first."""
-    rng, products, x = np.random.default_rng(7), [], None
-    for rows, cols, shared in ((1, 30, False), (7, 30, True), (40, 20, False), (5, 1, False)):
-        x = x if shared else finite_halves(rng, cols)
-        products.append((random_weights(config.fmt, rows, cols, rng), x))
-    device = Recorder(config)
-    matrices = Driver(device, config).load(*products).matrices
-    results = [(placed.address("RESULT_ADDR"), product(weights, x, config.act_bits).tobytes())
-               for placed, (weights, x) in zip(matrices, products, strict=True)]
-    regions = [(name, address, DESCRIPTOR_BYTES if name == "the descriptor" else size) for placed in matrices
-               for name, address, size in placed.regions(config.bus_bytes) if size]
-    run(build(EnginePins, config, simulator=simulator), "sim.testbenches.tb_engine_axi",
-        (config, bytes(device.memory), matrices[0].words, results, regions))
 
 
 def test_an_infinite_activation_is_reported_by_the_hardware(monkeypatch: pytest.MonkeyPatch) -> None:

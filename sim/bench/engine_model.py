@@ -1,0 +1,195 @@
+"""What an engine has to do, derived from the text of its register map: which descriptors are legal, what is wrong with
+the others, what a run reads and writes, and its results.
+
+It shares golden's arithmetic and the map's constants with the hardware, and no algorithm. All sizes and addresses are
+Python's integers, so nothing wraps.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+
+from golden import fp16, int4, matvec
+from golden.activations import to_block_floating_point
+from golden.block import CompressedMatrix, unpack
+from golden.float32 import scaled
+from golden.int4 import GroupMatrix
+from golden.product import factor
+from golden.spec import SCALE_BITS, BlockFormat, GroupFormat
+from hw.config import EngineConfig
+from hw.registers.register_map import DESCRIPTOR_REGISTERS, identity
+from sim.bench.sparse_memory import SparseMemory
+
+__all__ = ["DESCRIPTOR_BYTES", "MEMORY_WORDS", "Outcome", "descriptor", "expect", "factor_exponent", "sizes"]
+
+MEMORY_WORDS = (*DESCRIPTOR_REGISTERS, "FORMAT", "RESERVED", "RESERVED_2")
+"""Words of a descriptor in memory."""
+DESCRIPTOR_BYTES = 4 * len(MEMORY_WORDS)
+_LONGEST = 40
+"""Matrices after which a chain is taken for endless; no test has one as long."""
+
+
+@dataclass
+class Outcome:
+    """What becomes of a run.
+
+    Parameters
+    ----------
+    causes : dict of str to set of int
+        By which errors it may end, and the values that ERROR_ADDR may have with each; empty when it is exact.
+    not_finite : int or None
+        Address of the first activation that is not finite, in whose burst the run ends.
+    results : list of (int, bytes, bytes)
+        Of each matrix, the address of its results, the results, and 255 for each byte of them that is determined.
+        Nothing is said of seeds that are 0, of weights that are not finite, and of vectors without zeros behind them.
+    reads, writes : list of (int, int)
+        The regions of the run, (address, bytes), of which the reads are whole beats.
+    endless : bool
+        The descriptors form a circle.
+    """
+
+    causes: dict[str, set[int]] = field(default_factory=dict)
+    not_finite: int | None = None
+    results: list[tuple[int, bytes, bytes]] = field(default_factory=list)
+    reads: list[tuple[int, int]] = field(default_factory=list)
+    writes: list[tuple[int, int]] = field(default_factory=list)
+    endless: bool = False
+
+
+def descriptor(words: Mapping[str, int]) -> bytes:
+    """A descriptor as it lies in memory; words that are not given are 0."""
+    return struct.pack(f"<{len(MEMORY_WORDS)}I", *(words.get(name, 0) for name in MEMORY_WORDS))
+
+
+def sizes(config: EngineConfig, rows: int, blocks: int) -> tuple[int, int]:
+    """Beats of activations and beats of weights that a matrix has."""
+    weights = -(-rows // config.lanes) * blocks * config.word_bits
+    return -(-16 * blocks * config.c // config.bus_bits), -(-weights // config.bus_bits)
+
+
+def factor_exponent(config: EngineConfig) -> int:
+    """FACTOR_EXPONENT of a matrix whose weights have no exponent bias."""
+    return int(factor(config.fmt, 0, config.act_bits).view(np.uint32)) >> 23
+
+
+def _address(words: Mapping[str, int], name: str) -> int:
+    return words[name] | words[f"{name}_HI"] << 32
+
+
+def _align(config: EngineConfig) -> int:
+    """Of what a descriptor's address is a multiple, and the bytes that are read of it."""
+    return max(DESCRIPTOR_BYTES, config.bus_bytes)
+
+
+def _regions(config: EngineConfig, words: Mapping[str, int]) -> Iterator[tuple[str, int, int, int]]:
+    """Name, address, bytes and alignment of the regions of a matrix; none for what it does not have."""
+    width = config.bus_bytes
+    for name, size in (("ACTIVATION", words["ACTIVATION_BEATS"] * width), ("WEIGHT", words["WEIGHT_BEATS"] * width),
+                       ("RESULT", -(-4 * words["ROWS"] // width) * width)):
+        yield name, _address(words, f"{name}_ADDR"), size, width
+    following = _address(words, "NEXT")
+    yield "NEXT", following, _align(config) if following else 0, _align(config)
+
+
+def _wrong(config: EngineConfig, words: Mapping[str, int], blocks_before: int, place: int) -> dict[str, set[int]]:
+    """What is wrong with a descriptor that lies at ``place``, or in the registers if that is 0: causes, and the values
+    that ERROR_ADDR may have with each. ``blocks_before`` are the blocks of the vector that is there to share."""
+    rows, blocks = words["ROWS"], words["BLOCKS"]
+    if place and (words["FORMAT"] != identity(config) or words["RESERVED"] or words["RESERVED_2"]):
+        return {"bad_descriptor": {place}}
+    wrong: dict[str, set[int]] = {}
+    if not (1 <= rows <= config.max_rows and 1 <= blocks <= config.max_blocks and
+            blocks % config.fmt.group_blocks == 0 and 1 <= words["FACTOR_EXPONENT"] <= 254):
+        wrong["bad_size"] = {place}
+    activations, weights = sizes(config, rows, blocks)
+    if words["ACTIVATION_BEATS"] != activations and (words["ACTIVATION_BEATS"] or blocks != blocks_before):
+        wrong["bad_activations"] = {place}
+    if words["WEIGHT_BEATS"] != weights:
+        wrong["bad_weights"] = {place}
+    bad = {address for name, address, size, align in _regions(config, words)
+           if size and (address % align or address + size > 1 << config.addr_bits)}
+    if bad:
+        wrong["bad_address"] = bad
+    return wrong
+
+
+def expect(config: EngineConfig, words: Mapping[str, int], memory: SparseMemory) -> Outcome:
+    """What becomes of a run whose first descriptor is ``words``, over this content of memory."""
+    outcome, place, blocks, vector = Outcome(), 0, 0, b""
+    for _ in range(_LONGEST):
+        outcome.causes = _wrong(config, words, blocks, place)
+        found = {name: (address, size) for name, address, size, _ in _regions(config, words) if size}
+        if outcome.causes:
+            # Everything else may be read until the beats of the weights are found to be wrong.
+            outcome.reads += [found[name] for name in ("ACTIVATION", "NEXT") if
+                              name in found and outcome.causes.keys() == {"bad_weights"}]
+            return outcome
+        outcome.reads += [found[name] for name in ("ACTIVATION", "NEXT", "WEIGHT") if name in found]
+        outcome.writes.append((found["RESULT"][0], 4 * words["ROWS"]))
+        blocks = words["BLOCKS"]
+        if "ACTIVATION" in found:
+            vector = memory.read(*found["ACTIVATION"])
+            finite = np.isfinite(np.frombuffer(vector, "<f2"))
+            if not finite.all():
+                outcome.not_finite = found["ACTIVATION"][0] + 2 * int(np.argmin(finite))
+                return outcome
+        outcome.results.append((found["RESULT"][0], *_results(
+            config, words["ROWS"], blocks, words["FACTOR_EXPONENT"], memory.read(*found["WEIGHT"]), vector)))
+        if "NEXT" not in found:
+            return outcome
+        place = found["NEXT"][0]
+        words = dict(zip(MEMORY_WORDS, struct.unpack(f"<{len(MEMORY_WORDS)}I", memory.read(place, DESCRIPTOR_BYTES)),
+                         strict=True))
+    outcome.endless = True
+    return outcome
+
+
+@cache
+def _results(config: EngineConfig, rows: int, blocks: int, exponent: int, image: bytes,
+             vector: bytes) -> tuple[bytes, bytes]:
+    """Results of a matrix, and which bytes of them are determined, as in :class:`Outcome`."""
+    if any(vector[2 * min(blocks * config.c, config.max_cols):]):
+        return bytes(4 * rows), bytes(4 * rows)
+    vector, stored = vector[:2 * blocks * config.c], _stored(config, rows, blocks, image)
+    scale = factor(config.fmt, 0, config.act_bits).view(np.uint32) & 0x7FFFFF | exponent << 23
+    x: np.ndarray = np.frombuffer(vector, "<f2")
+    elements, shared = to_block_floating_point(x, config.act_bits) if config.fmt.block_floating else (x, 0)
+    results, determined = [], []
+    for row in stored:
+        sums = _sum(config, row, elements)
+        determined.append(b"\0\0\0\0" if sums is None else b"\xFF\xFF\xFF\xFF")
+        results.append(bytes(4) if sums is None else
+                       scaled(sums, np.uint32(scale).view(np.float32), shared).astype("<f4").tobytes())
+    return b"".join(results), b"".join(determined)
+
+
+def _stored(config: EngineConfig, rows: int, blocks: int, image: bytes) -> np.ndarray:
+    """The blocks of a weight image as integers, (rows, blocks)."""
+    stream, bits, found = int.from_bytes(image, "little"), config.block_bits, np.empty((rows, blocks), dtype=object)
+    for row in range(rows):
+        for block in range(blocks):
+            word = row // config.lanes * blocks + block
+            found[row, block] = stream >> (word * config.lanes + row % config.lanes) * bits & (1 << bits) - 1
+    return found
+
+
+def _sum(config: EngineConfig, row: np.ndarray, elements: np.ndarray) -> np.ndarray | None:
+    """The exact sum of one row, (1,), or None when it has weights of which the format says nothing."""
+    fmt, one = config.fmt, (1, len(elements))
+    if isinstance(fmt, BlockFormat):
+        seeds, exponents, coefs = unpack(fmt, row[None])
+        return matvec.accumulate(CompressedMatrix(fmt, one, seeds, exponents, coefs), elements) if seeds.all() else None
+    if isinstance(fmt, GroupFormat):
+        mask, half = (1 << fmt.bits) - 1, 1 << fmt.bits - 1
+        codes = [(int(block) >> n * fmt.bits & mask ^ half) - half for block in row for n in range(fmt.c)]
+        signs = [int(block) >> fmt.c * fmt.bits for block in row]
+        scales = np.array([sum(bit << n for n, bit in enumerate(signs[first:first + SCALE_BITS]))
+                           for first in range(0, len(signs), SCALE_BITS)], dtype=np.uint16).view(np.float16)
+        if not np.isfinite(scales).all() or np.signbit(scales).any():
+            return None
+        return int4.accumulate(GroupMatrix(fmt, np.array([codes], dtype=np.int8), scales[None]), elements)
+    weights = row.astype(np.uint16).view(np.float16)[None]
+    return fp16.accumulate(weights, elements) if np.isfinite(weights).all() else None
