@@ -17,20 +17,24 @@ _CONFIGURED = ("FORMAT", "CAPABILITY")
 """Registers whose values depend on the configuration of the engine."""
 
 _STATES = (
-    StateRow(name="idle", busy="0", done="0", settling="0 or 1", causes="0", doc="The engine has been reset and has "
-             "not run yet. For a time after the reset it drops answers to what was asked for before (settling = 1)."),
-    StateRow(name="waiting", busy="1", done="0", settling="1", causes="0", doc="A start was accepted. The run begins "
-             "when memory has answered what it owes. Counters and the watchdog stand still."),
-    StateRow(name="running", busy="1", done="0", settling="0", causes="0", doc="Matrices are multiplied, one after "
-             "another. Writes to registers that are “rw” are refused."),
-    StateRow(name="ending", busy="1", done="0", settling="0", causes="the first ones", doc="A cause has been found, or "
-             "CONTROL.abort was written. What is on offer on the bus is still offered, with all write strobes 0, and "
-             "answers are awaited for a limited time."),
-    StateRow(name="done", busy="0", done="1", settling="0", causes="0", doc="The run has ended well, and all results "
-             "are in memory."),
-    StateRow(name="failed", busy="0", done="1", settling="0 or 1", causes="one or more", doc="The run has ended for "
-             "the causes that are set. With settling = 1, memory may still answer, and the run's buffers are not to be "
-             "used for something else."),
+    StateRow(name="idle", busy="0", done="0", settling="0 or 1", causes="none",
+             doc="The engine has been reset, and has not run yet. For a time after the reset it drops answers to "
+                 "what was asked for before (settling = 1)."),
+    StateRow(name="waiting", busy="1", done="0", settling="1", causes="none",
+             doc="A start was accepted, and memory may still answer what a run before asked for. The counters of "
+                 "cycles stand still. When memory owes nothing more, the run begins; when the watchdog expires "
+                 "first, it fails."),
+    StateRow(name="running", busy="1", done="0", settling="0", causes="none",
+             doc="Matrices are multiplied, one after another. Writes to registers that are “rw” are refused."),
+    StateRow(name="ending", busy="1", done="0", settling="1", causes="one or more",
+             doc="A cause was found, or software wrote CONTROL.abort. What is on offer on the bus is still offered "
+                 "until it is accepted, with all write strobes 0. The run ends when memory has answered everything, "
+                 "or has been silent for long enough."),
+    StateRow(name="done", busy="0", done="1", settling="0", causes="none",
+             doc="The run has ended well, and all results are in memory."),
+    StateRow(name="failed", busy="0", done="1", settling="0 or 1", causes="one or more",
+             doc="The run has ended for the causes that are set. With settling = 1, memory may still answer, and the "
+                 "run's buffers are not to be used for something else."),
 )
 
 
