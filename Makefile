@@ -149,7 +149,8 @@ ip: $(call extras,synth ip) ## the engine as an IP core, with bench, drivers' he
 	@$(BIN)/python -m host ip --format $(call quoted,$(FORMAT)) --bus $(BUS) --act-bits $(ACT_BITS) \
 		$(if $(ADDR_BITS),--addr-bits $(ADDR_BITS)) $(if $(MAX_ROWS),--max-rows $(MAX_ROWS)) \
 		$(if $(MAX_COLS),--max-cols $(MAX_COLS)) $(if $(LATENCY),--latency $(LATENCY)) $(if $(filter-out 0,$(FAST)),--fast) \
-		$(if $(filter-out 0,$(DSP)),--dsp) $(if $(NAME),--name $(call quoted,$(NAME))) \
+		$(if $(filter-out 0,$(DSP)),--dsp) $(if $(CACHE),--cache $(CACHE)) $(if $(PROT),--prot $(PROT)) \
+		$(if $(QOS),--qos $(QOS)) $(if $(NAME),--name $(call quoted,$(NAME))) \
 		$(if $(OUT),--out $(call quoted,$(OUT))) $(ARGS)
 
 verilog: $(call extras,synth) ## emit the engine as SystemVerilog into build/rtl: FORMATS, BUS, ACT_BITS

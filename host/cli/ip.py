@@ -21,6 +21,9 @@ def ip(format_name: EngineFormat = "seedlm4", bus: Bus = 128,
        fast: Annotated[bool, typer.Option("--fast", help="Every stage in its form for high clocks.")] = False,
        dsp: Annotated[bool, typer.Option("--dsp", help="Products of window bits and coefficients by the device's "
                                          "multipliers.")] = False,
+       cache: Annotated[int, typer.Option(help="AxCACHE of all requests, 0 to 15.")] = 3,
+       prot: Annotated[int, typer.Option(help="AxPROT of all requests, 0 to 7.")] = 0,
+       qos: Annotated[int, typer.Option(help="AxQOS of all requests, 0 to 15.")] = 0,
        name: Annotated[str, typer.Option(help="Name of the core; by default format and bus, such as "
                                          "seedlm4_128.")] = "",
        out: Annotated[Path | None, typer.Option(help="Folder to write; by default build/ip/NAME.")] = None) -> None:
@@ -34,7 +37,7 @@ def ip(format_name: EngineFormat = "seedlm4", bus: Bus = 128,
 
     config = EngineConfig(parse_format(format_name), bus, addr_bits=addr_bits, max_rows=max_rows, max_cols=max_cols,
                           latency=latency, act_bits=act_bits, narrow_products="dsp" if dsp else "lut",
-                          pipelining=FAST if fast else LEAN)
+                          pipelining=FAST if fast else LEAN, cache=cache, prot=prot, qos=qos)
     core = Core(config, name or default_name(config))
     folder = (out or report_folder("ip") / core.name).absolute()
     write_package(core, folder)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from golden.product import factor, product
+from golden.product import product
 from host.device.arena import Operand, Placed, place
 from host.ip.core import Core
+from host.ip.operands import factor_exponent
 from host.ip.template import render
 from host.packing.image import activation_image, weight_image
 from hw.config import EngineConfig
@@ -68,7 +69,7 @@ def operands(core: Core) -> dict[str, str | bytes]:
     weights = [random_weights(config.fmt, *shape, rng) for shape in shapes]
     shared, last = (finite_halves(rng, shapes[i][1]) for i in (0, 2))
     vectors, read = [shared, shared, last], [True, False, True]
-    exponent = int(factor(config.fmt, 0, config.act_bits).view(np.uint32)) >> 23
+    exponent = factor_exponent(config)
     images = [weight_image(matrix, config) for matrix in weights]
     inputs = [activation_image(x, config) if own else b"" for x, own in zip(vectors, read, strict=True)]
     loaded, _ = place(config, [Operand(*shape, len(vector), len(image), exponent) for shape, vector, image

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from host.ip.causes import CAUSES
 from host.ip.core import ACCESS, DESCRIPTOR_WORDS, Core
+from host.ip.operands import block_fields, factor_exponent
 from host.ip.template import render
 from host.tables.registers import CauseRow, FieldRow, RegisterRow, StateRow
 from host.tables.row import Row
@@ -65,7 +66,9 @@ def page(core: Core | None = None) -> str:
                        recovery=CAUSES[name].recovery) for name, doc in ERRORS.items()]
     return render("registers.md.j2", core=core, registers=_table(registers), fields=_table(fields),
                   causes=_table(causes), states=_table(_STATES), access=ACCESS, start=START, abort=ABORT,
-                  words=DESCRIPTOR_WORDS, descriptor_bytes=DESCRIPTOR_BYTES)
+                  words=DESCRIPTOR_WORDS, descriptor_bytes=DESCRIPTOR_BYTES,
+                  block_fields=block_fields(core.config.fmt) if core else [],
+                  factor_exponent=factor_exponent(core.config) if core else 0)
 
 
 def files(core: Core) -> dict[str, str]:
