@@ -392,6 +392,22 @@ async def a_fast_memory_is_not_accused(dut: Any) -> None:
 
 
 @cocotb.test(timeout_time=1, timeout_unit="ms")
+async def an_answer_may_come_with_the_acceptance_of_its_request(dut: Any) -> None:
+    """Memory that answers combinationally is not accused either."""
+    bench = await _connect(dut, 3, 0.0, 0.0)
+    bench.slave.accepting, bench.slave.allowed = False, 0
+    await send(Stream(dut, "i"), [_region(bench.config, 4, 1, Destination.WEIGHTS)])
+    await cycles(dut, REQUEST_LATENCY + 2)
+    assert dut.requesting.value
+    bench.slave.accepting = True
+    bench.slave.strays.append(bench.slave.beat(4, True))
+    assert await bench.sinks.receive(1) == [(4, Destination.WEIGHTS)]
+    assert dut.idle.value
+    bench.slave.forget()
+    await bench.read()
+
+
+@cocotb.test(timeout_time=1, timeout_unit="ms")
 @cocotb.parametrize(kind=list(FAULTS), idle=[0.0, 0.4])
 async def a_mark_in_the_wrong_place_is_reported(dut: Any, kind: str, idle: float) -> None:
     """In the cycle after the first such beat, and with the burst that it belongs to."""
