@@ -23,6 +23,7 @@ from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
 from hw.flow import hard_registers, yosys
+from hw.flow.modules import unique
 
 __all__ = ["TOP", "Area", "Synthesis", "synthesise"]
 
@@ -103,25 +104,6 @@ class Synthesis:
         return sum(self.modules.values(), Area())
 
 
-def _unique(design: str) -> tuple[str, dict[str, str]]:
-    """Make equal modules of a design one, because Amaranth writes a module for every instance.
-
-    Returns the new design, and for every module of ``design`` the name of the one in its place, both by hierarchical
-    name.
-    """
-    places: dict[str, str] = {}
-    known: dict[str, str] = {}
-    texts: list[str] = []
-    modules = re.findall(r"((?:^attribute .*\n)*)^module \\(\S+)\n([\s\S]*?^end\n)", design, re.MULTILINE)
-    for attributes, name, text in reversed(modules):  # a module comes before its submodules
-        text = re.sub(r"^  cell \\(\S+)", lambda match: f"  cell \\{places.get(match[1], match[1])}", text,
-                      flags=re.MULTILINE)
-        places[name] = known.setdefault(text, name)
-        if places[name] == name:
-            texts.append(f"{attributes}module \\{name}\n{text}")
-    return "\n".join(reversed(texts)), places
-
-
 def _area(cells: Mapping[str, int], family: str, modules: Container[str]) -> Area:
     """Area of cells, whose counts are by type. Types that are ``modules`` of the design do not count.
 
@@ -199,7 +181,7 @@ def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: 
         When Yosys fails, or leaves cells of a type that :class:`Area` does not know.
     """
     design = component if isinstance(component, str) else rtlil.convert(component, name=TOP, emit_src=False)
-    design, places = _unique(design) if apart else (design, {})
+    design, places = unique(design) if apart else (design, {})
     # Amaranth appends a number to the name of a submodule that a signal beside it bears too: numerators$37.
     plain = {re.sub(r"\$\d+", "", name): place for name, place in places.items()}
     kept = {name: place for name, place in plain.items() if re.fullmatch(apart, name.removeprefix(f"{TOP}."))}
