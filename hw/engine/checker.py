@@ -9,13 +9,17 @@ The checker compares without dividing: ``beats * bus_bits - bits`` has to be fro
 divided by what they have in common. Each region has to start at a multiple of a beat and to end within the addresses of
 the engine.
 
-Latency: :data:`CHECK_LATENCY` cycles from the registers to all that is reported but ``bad_weights``, which takes
-:data:`WEIGHTS_CHECK_LATENCY` cycles. Rate: one descriptor a cycle.
+The four addresses are looked at in turn, in the order in which the sequencer needs them: activations, next descriptor,
+weights, results.
+
+Latency: ``checked`` rises :data:`CHECK_LATENCY` cycles after a descriptor is in the registers. By then the sizes and
+the activations have been found right or wrong; each of the other findings comes a cycle later than the one before, and
+not later than the sequencer can request what it is about. Rate: one descriptor in 6 cycles.
 """
 
 from math import gcd
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -23,14 +27,17 @@ from amaranth.utils import exact_log2
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_alignment
 from hw.payloads import ELEMENT_BITS
-from hw.registers.register_map import DESCRIPTOR_REGISTERS
+from hw.registers.register_map import ADDRESSES, DESCRIPTOR_REGISTERS
 
-__all__ = ["CHECK_LATENCY", "WEIGHTS_CHECK_LATENCY", "Checker"]
+__all__ = ["CHECK_LATENCY", "Checker"]
 
 CHECK_LATENCY = 2
-"""Cycles from the registers to the findings: sums and products, and what they are compared with."""
-WEIGHTS_CHECK_LATENCY = 4
-"""Cycles from the registers to ``bad_weights``: groups of rows, words, parts of a beat, difference."""
+"""Cycles from the registers to the first findings: sums and products, and what they are compared with."""
+_WEIGHTS_STEP = 3
+"""The step, counted from the one in which the descriptor is in the registers, whose sums ``bad_weights`` follows from:
+groups of rows, words, parts of a beat, difference."""
+_ORDER = ("ACTIVATION_ADDR", "NEXT", "WEIGHT_ADDR", "RESULT_ADDR")
+"""Addresses in the order in which they are checked."""
 _RESULT_BYTES = 4
 """Bytes of a result, a float32."""
 
@@ -52,15 +59,23 @@ class Checker(wiring.Component):
     -------
     next, next_hi, activation_addr, ... : In(32)
         The registers of the descriptor.
+    excess : In(bits)
+        For each of :data:`~hw.registers.register_map.ADDRESSES`, whether it has bits beyond ``addr_bits``.
     start : In(1)
         Strobe: a run starts, and has no vector yet.
+    load : In(1)
+        Strobe: a descriptor is in the registers from the next cycle on. What has been found is forgotten.
     begin : In(1)
         Strobe: the matrix in the registers is begun, so that the next one may share its vector.
+    checked : Out(1)
+        The first findings are there.
+    refused : Out(1)
+        Something has been found wrong.
     bad_address : Out(1)
         An address is not aligned, or a region does not end within the addresses of the engine. Regions without beats
         are not looked at.
-    address : Out(64)
-        The first address for which ``bad_address`` is 1: that of activations, weights, results or the next descriptor.
+    address : Out(addr_bits)
+        The first address for which ``bad_address`` is 1, without the bits that the engine's addresses do not have.
     bad_size : Out(1)
         ROWS, BLOCKS or FACTOR_EXPONENT is out of range.
     bad_activations : Out(1)
@@ -72,57 +87,70 @@ class Checker(wiring.Component):
     def __init__(self, config: EngineConfig):
         self._config = config
         super().__init__({
-            **{name.lower(): In(32) for name in DESCRIPTOR_REGISTERS}, "start": In(1), "begin": In(1),
-            "bad_address": Out(1), "address": Out(64), "bad_size": Out(1), "bad_activations": Out(1),
+            **{name.lower(): In(32) for name in DESCRIPTOR_REGISTERS},
+            "excess": In(len(ADDRESSES)), "start": In(1), "load": In(1), "begin": In(1),
+            "checked": Out(1), "refused": Out(1),
+            "bad_address": Out(1), "address": Out(config.addr_bits), "bad_size": Out(1), "bad_activations": Out(1),
             "bad_weights": Out(1),
         })
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self._check_addresses(m)
-        self._check_sizes(m)
-        self._check_activations(m)
-        self._check_weights(m)
+        # Cycles in which the descriptor has been in the registers, as far as they matter.
+        end = len(_ORDER) + 1
+        step = Signal(range(end + 1), init=end)
+        findings = (self.bad_address, self.bad_size, self.bad_activations, self.bad_weights)
+        m.d.sync += step.eq(step + (step != end))
+        with m.If(step == CHECK_LATENCY - 1):
+            m.d.sync += self.checked.eq(1)
+        m.d.comb += self.refused.eq(Cat(findings).any())
+        self._check_addresses(m, step)
+        for finding, at, wrong in ((self.bad_size, 1, self._check_sizes(m)),
+                                   (self.bad_activations, 1, self._check_activations(m)),
+                                   (self.bad_weights, _WEIGHTS_STEP, self._check_weights(m))):
+            with m.If(step == at):
+                m.d.sync += finding.eq(wrong)
+        with m.If(self.load):
+            m.d.sync += [step.eq(0), self.checked.eq(0), *(finding.eq(0) for finding in findings)]
         return m
 
-    def _check_addresses(self, m: Module) -> None:
-        """Alignment and extents. Beats count in units of what they are aligned to, so that no sum has idle bits."""
-        config = self._config
-        bus = exact_log2(config.bus_bytes)
-        checks = (
-            ("activation", self.activation_addr, self.activation_addr_hi, bus, self.activation_beats, bus),
-            ("weight", self.weight_addr, self.weight_addr_hi, bus, self.weight_beats, bus),
-            ("result", self.result_addr, self.result_addr_hi, bus, self.rows, exact_log2(_RESULT_BYTES)),
-            # A descriptor is aligned to its length, so that it ends where it has to if it starts there.
-            ("next", self.next, self.next_hi, exact_log2(descriptor_alignment(config)), None, 0),
-        )
-        found, bad = Signal(64), Signal(len(checks))
-        for n, (name, low, high, aligned, length, unit) in reversed(list(enumerate(checks))):
-            addr = Cat(low, high)
-            outside, exceeds, used = (Signal(name=f"{name}_{what}") for what in ("outside", "exceeds", "used"))
-            m.d.sync += outside.eq(addr[:aligned].any() | addr[config.addr_bits:].any())
-            m.d.comb += used.eq(1)
-            if length is not None:
-                room = config.addr_bits - unit
-                end = Signal(max(room, len(length)) + 1, name=f"{name}_end")
-                m.d.sync += end.eq(addr[unit:config.addr_bits] + length)
-                m.d.comb += [exceeds.eq(_above(end, 1 << room)), used.eq(length != 0)]
-            m.d.comb += bad[n].eq(used & (outside | exceeds))
-            with m.If(bad[n]):
-                m.d.comb += found.eq(addr)
-        m.d.sync += [self.bad_address.eq(bad.any()), self.address.eq(found)]
+    def _check_addresses(self, m: Module, step: Signal) -> None:
+        """Alignment and extents, of one address in each step. A descriptor is aligned to its length, so that it ends
+        where it has to if it starts there."""
+        config, bits = self._config, self._config.addr_bits
+        addresses = Array(Cat(getattr(self, name.lower()), getattr(self, f"{name.lower()}_hi"))[:bits]
+                          for name in _ORDER)
+        excess = Array(self.excess[ADDRESSES.index(name)] for name in _ORDER)
+        lengths = Array((self.activation_beats << exact_log2(config.bus_bytes), descriptor_alignment(config),
+                         self.weight_beats << exact_log2(config.bus_bytes), self.rows << exact_log2(_RESULT_BYTES)))
+        number = step[:exact_log2(len(_ORDER))]
+        addr, length, beyond, used = Signal(bits), Signal(32 + exact_log2(config.bus_bytes)), Signal(), Signal()
+        unit = exact_log2(_RESULT_BYTES)
+        end = Signal(max(bits, len(length)) - unit + 1)
+        m.d.comb += [addr.eq(addresses[number]), length.eq(lengths[number])]
+        m.d.sync += [
+            end.eq(addr[unit:] + length[unit:]),
+            beyond.eq(excess[number] | addr[:exact_log2(config.bus_bytes)].any()
+                      | ((number == _ORDER.index("NEXT"))
+                         & addr[:exact_log2(descriptor_alignment(config))].any())),
+            used.eq(length != 0),
+        ]
+        latest = Signal(bits)
+        m.d.sync += latest.eq(addr)
+        wrong = used & (beyond | _above(end, 1 << bits - unit)) & (step != 0) & (step <= len(_ORDER))
+        with m.If(wrong & ~self.bad_address):
+            m.d.sync += [self.bad_address.eq(1), self.address.eq(latest)]
 
-    def _check_sizes(self, m: Module) -> None:
-        """Ranges of what no other word depends on."""
+    def _check_sizes(self, m: Module) -> Value:
+        """Whether what no other word depends on is out of its range. The value is that of the cycle before."""
         config, together = self._config, self._config.fmt.group_blocks
         rows, blocks, factor = self.rows, self.blocks, self.factor_exponent
         wrong = Signal(3)
-        m.d.sync += [
-            wrong.eq(Cat((rows == 0) | _above(rows, config.max_rows),
-                         (blocks == 0) | _above(blocks, config.max_blocks) | blocks[:exact_log2(together)].any(),
-                         (factor == 0) | _above(factor, 254))),
-            self.bad_size.eq(wrong.any()),
-        ]
+        m.d.sync += wrong.eq(Cat(
+            (rows == 0) | _above(rows, config.max_rows),
+            (blocks == 0) | _above(blocks, config.max_blocks) | blocks[:exact_log2(together)].any(),
+            (factor == 0) | _above(factor, 254)))
+        return wrong.any()
 
     def _fits(self, m: Module, name: str, beats: Value, units: Value, unit_bits: int) -> Value:
         """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is a register."""
@@ -134,8 +162,8 @@ class Checker(wiring.Component):
         m.d.comb += padding.eq((beats << exact_log2(beat)) - parts)
         return ~padding[exact_log2(beat):].any()
 
-    def _check_activations(self, m: Module) -> None:
-        """A vector of ``blocks * c`` elements, or one that is shared with the matrix before."""
+    def _check_activations(self, m: Module) -> Value:
+        """Whether there is neither a vector of ``blocks * c`` elements, nor one to share with the matrix before."""
         blocks = self.blocks[:len(Signal(range(self._config.max_blocks + 1)))]
         # The blocks of the vector that the matrix may share: 0, which no matrix has, while there is none.
         shared = Signal.like(blocks)
@@ -144,10 +172,10 @@ class Checker(wiring.Component):
         with m.Elif(self.begin):
             m.d.sync += shared.eq(blocks)
         fits = self._fits(m, "activation", self.activation_beats, blocks, self._config.c * ELEMENT_BITS)
-        m.d.sync += self.bad_activations.eq(~Mux(self.activation_beats == 0, shared == blocks, fits))
+        return ~Mux(self.activation_beats == 0, shared == blocks, fits)
 
-    def _check_weights(self, m: Module) -> None:
-        """``ceil(rows / lanes) * blocks`` words."""
+    def _check_weights(self, m: Module) -> Value:
+        """Whether the beats are not those of ``ceil(rows / lanes) * blocks`` words."""
         config = self._config
         lanes = exact_log2(config.lanes)
         rows = self.rows[:len(Signal(range(config.max_rows + 1)))]
@@ -158,5 +186,5 @@ class Checker(wiring.Component):
             groups.eq((rows + config.lanes - 1) >> lanes),
             blocks.eq(self.blocks),
             words.eq(groups * blocks),
-            self.bad_weights.eq(~self._fits(m, "weight", self.weight_beats, words, config.word_bits)),
         ]
+        return ~self._fits(m, "weight", self.weight_beats, words, config.word_bits)

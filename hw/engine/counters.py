@@ -16,7 +16,8 @@ __all__ = ["Counters"]
 
 
 class Counters(wiring.Component):
-    """Event counters, which are cleared when a run starts and keep their values when it ends. They stop at 2**32 - 1.
+    """Event counters, which are cleared when a run starts and keep their values when it ends. When ``cycles`` has
+    reached 2**32 - 1, all stop.
 
     Members
     -------
@@ -51,11 +52,12 @@ class Counters(wiring.Component):
             "beats": self.busy & self.read_valid & self.read_ready,
             "write_beats": self.busy & self.write_beat,
         }
+        full = self.cycles.all()
         for name, event in events.items():
             counter, happened = getattr(self, name), Signal(name=f"{name}_event")
             m.d.sync += happened.eq(event)
             with m.If(self.start):
                 m.d.sync += counter.eq(0)
-            with m.Elif(happened & ~counter.all()):
+            with m.Elif(happened & ~full):
                 m.d.sync += counter.eq(counter + 1)
         return m

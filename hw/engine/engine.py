@@ -32,7 +32,7 @@ from hw.dma.write import WriteDma
 from hw.engine.checker import Checker
 from hw.engine.counters import Counters
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
-from hw.engine.supervisor import Supervisor
+from hw.engine.supervisor import FINDINGS, Supervisor
 from hw.lanes.join import Join
 from hw.lanes.lanes import lane
 from hw.parts.axi import AXI4LiteSignature, AXI4Signature
@@ -93,7 +93,7 @@ class Engine(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self._config
-        m.submodules.registers = registers = RegisterFile(beat_words(config))
+        m.submodules.registers = registers = RegisterFile(config.addr_bits, beat_words(config))
         m.submodules.checker = checker = Checker(config)
         m.submodules.sequencer = sequencer = Sequencer(config)
         m.submodules.supervisor = supervisor = Supervisor(config)
@@ -192,19 +192,18 @@ class Engine(wiring.Component):
 
     def _check(self, m: Module, registers: RegisterFile, checker: Checker, sequencer: Sequencer,
                supervisor: Supervisor) -> None:
-        """Connect the checker to the registers, and its findings to the sequencer and, once they count, to the
-        supervisor."""
-        refused = ("bad_address", "bad_size", "bad_activations")
+        """Connect the checker to the registers, and its findings to the sequencer and to the supervisor."""
         m.d.comb += [
             *(getattr(checker, name.lower()).eq(getattr(registers, name.lower())) for name in DESCRIPTOR_REGISTERS),
+            checker.excess.eq(registers.excess),
             checker.start.eq(sequencer.start),
+            checker.load.eq(sequencer.loaded),
             checker.begin.eq(sequencer.begin),
-            sequencer.refused.eq(Cat(getattr(checker, name) for name in refused).any()),
-            sequencer.weights_refused.eq(checker.bad_weights),
-            *(getattr(supervisor, name).eq(getattr(checker, name) & sequencer.judging) for name in refused),
-            supervisor.bad_weights.eq(checker.bad_weights & sequencer.judging_weights),
+            sequencer.checked.eq(checker.checked),
+            sequencer.refused.eq(checker.refused),
+            *(getattr(supervisor, name).eq(getattr(checker, name)) for name in FINDINGS),
             supervisor.descriptor_addr.eq(sequencer.descriptor_addr),
-            supervisor.checked_addr.eq(Mux(supervisor.bad_address, checker.address, sequencer.descriptor_addr)),
+            supervisor.checked_addr.eq(checker.address),
         ]
 
     def _supervise(self, m: Module, sequencer: Sequencer, supervisor: Supervisor, read_dma: ReadDma,

@@ -12,15 +12,17 @@ States:
 IDLE            There is no run. A request starts one.
 SETTLE          A run has been requested while memory may still answer what went before. The sequencer waits until it
                 can do so no more; if the watchdog expires first, or software aborts the run, it fails.
-CHECK           A descriptor is in the registers, and is being checked. If it is refused, the run fails.
-ACTIVATIONS     The matrix's activations are requested, once its job and the address of its results can be queued.
+ACTIVATIONS     A descriptor is in the registers. The matrix's activations are requested, once the descriptor has been
+                checked, and its job and the address of its results can be queued.
 DESCRIPTOR      The next matrix's descriptor is requested, if there is one.
-WEIGHTS         The matrix's weights are requested, unless the check has refused them.
+WEIGHTS         The matrix's weights are requested.
 FETCH           The sequencer waits until the next descriptor is in the registers.
 FINISH          All regions have been requested. The sequencer waits until all results are in memory.
 ABORT           The run has failed. The sequencer waits until nothing is outstanding on the bus, or until the supervisor
                 gives up waiting for it.
 ==============  ======================================================================================================
+
+Nothing is requested of a descriptor that the checker has refused: the sequencer waits for the abort that follows.
 
 A run fails, from any state between IDLE and ABORT, when the supervisor raises ``abort``; its causes are those of
 :data:`hw.registers.register_map.ERRORS`. The sequencer finds no errors itself.
@@ -29,13 +31,13 @@ Latency: the first region is offered :data:`START_LATENCY` cycles after the star
 is in the registers. A run lasts :data:`END_LATENCY` cycles more after the response to its last result.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 from hw.dma.descriptor import descriptor_beats
-from hw.engine.checker import CHECK_LATENCY, WEIGHTS_CHECK_LATENCY
+from hw.engine.checker import CHECK_LATENCY
 from hw.payloads import Destination, job_layout, region_layout
 from hw.registers.register_map import DESCRIPTOR_REGISTERS
 
@@ -43,8 +45,8 @@ __all__ = ["END_LATENCY", "IN_FLIGHT", "START_LATENCY", "Sequencer"]
 
 IN_FLIGHT = 4
 """Matrices whose results may wait to be written."""
-START_LATENCY = 1 + CHECK_LATENCY + 1
-"""Cycles from the start strobe to the offer of the first region: the check's, and one that judges its findings."""
+START_LATENCY = 1 + CHECK_LATENCY
+"""Cycles from the start strobe to the offer of the first region, in which the descriptor is checked."""
 END_LATENCY = 1
 """Cycles of a run after the one in which the response to the last result is received."""
 
@@ -68,10 +70,10 @@ class Sequencer(wiring.Component):
         To the activation buffer.
     bases : Out(stream of addr_bits)
         Byte addresses of results, to the write DMA.
-    refused, weights_refused : In(1)
-        What the checker finds wrong: anything but the weights' beats, and these.
-    judging, judging_weights : Out(1)
-        ``refused`` and ``weights_refused`` count in this cycle.
+    checked, refused : In(1)
+        The checker has looked at the descriptor in the registers, and has found something wrong.
+    loaded : Out(1)
+        Strobe: a descriptor is in the registers from the next cycle on.
     begin : Out(1)
         Strobe: the matrix in the registers is begun.
     descriptor_addr : Out(addr_bits)
@@ -110,9 +112,9 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: EngineConfig):
         self._config = config
-        inputs = ("request", "refused", "weights_refused", "fetched", "written", "read_idle", "abort", "failed",
+        inputs = ("request", "checked", "refused", "fetched", "written", "read_idle", "abort", "failed",
                   "given_up")
-        outputs = ("judging", "judging_weights", "begin", "fetching", "start", "settled", "busy", "counting", "ended",
+        outputs = ("loaded", "begin", "fetching", "start", "settled", "busy", "counting", "ended",
                    "done", "reading", "all_requested")
         super().__init__({
             **{name: In(1) for name in inputs},
@@ -136,7 +138,7 @@ class Sequencer(wiring.Component):
                 m.d.sync += unwritten.eq(0)
                 with m.If(self.request):
                     m.d.sync += [self.done.eq(0), self.descriptor_addr.eq(0)]
-                    m.next = "CHECK"
+                    m.next = "ACTIVATIONS"
                     with m.If(self.abort):
                         m.next = "SETTLE"
             with m.State("SETTLE"):
@@ -145,8 +147,7 @@ class Sequencer(wiring.Component):
                     m.next = "ABORT"
                 with m.Elif(~self.abort):
                     m.d.comb += self.settled.eq(1)
-                    m.next = "CHECK"
-            self._check(m)
+                    m.next = "ACTIVATIONS"
             self._request_regions(m, more, room)
             self._wait(m, unwritten)
         m.d.comb += [
@@ -154,6 +155,7 @@ class Sequencer(wiring.Component):
             self.counting.eq(self.busy & ~fsm.ongoing("SETTLE")),
             self.all_requested.eq(fsm.ongoing("FINISH")),
             self.reading.eq(~(self.all_requested & self.read_idle)),
+            self.loaded.eq(self.start | self.settled | self.fetched),
         ]
         with m.If(self.ended):
             m.d.sync += self.done.eq(1)
@@ -182,30 +184,16 @@ class Sequencer(wiring.Component):
         ]
         return room
 
-    def _check(self, m: Module) -> None:
-        """The state that waits for the checker's findings, which are there in the last of its cycles."""
-        waited = Signal(range(CHECK_LATENCY + 1))
-        with m.State("CHECK"):
-            m.d.comb += self.judging.eq(waited == CHECK_LATENCY)
-            m.d.sync += waited.eq(Mux(self.judging, waited, waited + 1))
-            with m.If(self.abort):
-                m.d.sync += waited.eq(0)
-                m.next = "ABORT"
-            with m.Elif(self.judging & ~self.refused):
-                m.d.sync += waited.eq(0)
-                m.next = "ACTIVATIONS"
-
     def _request_regions(self, m: Module, more: Signal, room: Signal) -> None:
         """States that request the regions of a matrix."""
         def request(to: Destination, addr: Value, beats: Value | int, valid: Value | int) -> None:
             region = self.regions
             m.d.comb += [region.payload.to.eq(to), region.payload.addr.eq(addr), region.payload.beats.eq(beats),
-                         region.valid.eq(valid)]
+                         region.valid.eq(valid & ~self.refused)]
 
-        # The finding about the weights comes later than the others, but never later than the request for them.
-        assert WEIGHTS_CHECK_LATENCY <= CHECK_LATENCY + 3
         with m.State("ACTIVATIONS"):
-            request(Destination.ACTIVATIONS, self._address("activation_addr"), self.activation_beats, room)
+            request(Destination.ACTIVATIONS, self._address("activation_addr"), self.activation_beats,
+                    room & self.checked)
             m.d.comb += self.begin.eq(self.regions.valid & self.regions.ready)
             with m.If(self.abort):
                 m.next = "ABORT"
@@ -215,11 +203,10 @@ class Sequencer(wiring.Component):
             request(Destination.DESCRIPTOR, self._address("next"), descriptor_beats(self._config), more)
             with m.If(self.abort):
                 m.next = "ABORT"
-            with m.Elif(self.regions.ready | ~more):
+            with m.Elif((self.regions.valid & self.regions.ready) | ~more):
                 m.next = "WEIGHTS"
         with m.State("WEIGHTS"):
-            m.d.comb += self.judging_weights.eq(1)
-            request(Destination.WEIGHTS, self._address("weight_addr"), self.weight_beats, ~self.weights_refused)
+            request(Destination.WEIGHTS, self._address("weight_addr"), self.weight_beats, 1)
             with m.If(self.abort):
                 m.next = "ABORT"
             with m.Elif(self.regions.valid & self.regions.ready & more):
@@ -236,7 +223,7 @@ class Sequencer(wiring.Component):
             with m.If(self.abort):
                 m.next = "ABORT"
             with m.Elif(self.fetched):
-                m.next = "CHECK"
+                m.next = "ACTIVATIONS"
         with m.State("FINISH"):
             with m.If(self.abort):
                 m.next = "ABORT"

@@ -30,13 +30,13 @@ from amaranth.lib.wiring import In, Out
 from hw.config import EngineConfig
 from hw.registers.register_map import ERRORS
 
-__all__ = ["Supervisor"]
+__all__ = ["FINDINGS", "Supervisor"]
 
 _LEAST = 4
 """Cycles of ``abort``: two in which the datapath's reset comes and goes, and two to spare."""
 _STROBED = tuple(name for name in ERRORS if name != "timeout")
 """Errors that others find."""
-_IN_DESCRIPTOR = ("bad_address", "bad_size", "bad_activations", "bad_weights")
+FINDINGS = ("bad_address", "bad_size", "bad_activations", "bad_weights")
 """Errors that the checker finds."""
 
 
@@ -60,10 +60,10 @@ class Supervisor(wiring.Component):
         Byte addresses of the oldest outstanding bursts.
     vector_addr, protocol_addr : In(addr_bits)
         Byte addresses of the bursts that ``not_finite`` and ``protocol_error`` are about, in the cycle of the strobe.
+    checked_addr : In(addr_bits)
+        Byte address that ``bad_address`` is about.
     descriptor_addr : In(addr_bits)
-        Byte address of the descriptor that ``bad_descriptor`` is about.
-    checked_addr : In(64)
-        Byte address that an error found by the checker is about.
+        Byte address of the descriptor in which there is another error.
     reading : In(1)
         Reads are outstanding.
     progress : In(1)
@@ -84,7 +84,7 @@ class Supervisor(wiring.Component):
         Nothing on the bus is waited for any longer.
     status : Out(struct of a bit for each of ERRORS)
         The errors that ended the run: the first, those of the same cycle, and a later timeout.
-    error_addr : Out(64)
+    error_addr : Out(addr_bits)
         Byte address that the first error is about; for a timeout and an abort by software, that of the oldest
         outstanding read, or of the oldest outstanding write if there is no read. It is 0 while there is no error.
     """
@@ -95,10 +95,10 @@ class Supervisor(wiring.Component):
         super().__init__({
             "start": In(1), "busy": In(1), **{name: In(1) for name in _STROBED},
             "read_addr": address, "write_addr": address, "vector_addr": address, "protocol_addr": address,
-            "descriptor_addr": address, "checked_addr": In(64),
+            "descriptor_addr": address, "checked_addr": address,
             "reading": In(1), "progress": In(1), "limit": In(32), "quiet": In(1), "offering": In(1),
             "abort": Out(1, init=1), "forget": Out(1), "failed": Out(1), "given_up": Out(1),
-            "status": Out(data.StructLayout(dict.fromkeys(ERRORS, 1))), "error_addr": Out(64),
+            "status": Out(data.StructLayout(dict.fromkeys(ERRORS, 1))), "error_addr": address.flip(),
         })
 
     def elaborate(self, platform: object) -> Module:
@@ -149,14 +149,15 @@ class Supervisor(wiring.Component):
         """The errors of a run and what they are about, a cycle after their strobes, because these come from all over
         the device."""
         strobes, errors = Signal.like(self.status), Signal.like(self.status)
-        failed_addr = Signal(64, reset_less=True)
+        failed_addr = Signal.like(self.error_addr, reset_less=True)
         m.d.sync += [strobes[name].eq(self.busy & getattr(self, name)) for name in _STROBED]
         # During an abort, what is found is about what went before. Software also aborts a run that waits for its end.
         m.d.comb += [errors[name].eq(strobes[name] & (1 if name == "aborted" else ~self.abort)) for name in _STROBED]
         address = Mux(self.reading, self.read_addr, self.write_addr)
-        for error, about in (("write_error", self.write_addr), ("protocol_error", self.protocol_addr),
-                             ("not_finite", self.vector_addr), ("bad_descriptor", self.descriptor_addr)):
-            address = Mux(getattr(self, error), about, address)
-        checked = Cat(getattr(self, name) for name in _IN_DESCRIPTOR).any()
-        m.d.sync += failed_addr.eq(Mux(checked, self.checked_addr, address))
+        in_descriptor = Cat(getattr(self, name) for name in ("bad_descriptor", *FINDINGS)).any()
+        for error, about in ((self.write_error, self.write_addr), (self.protocol_error, self.protocol_addr),
+                             (self.not_finite, self.vector_addr), (in_descriptor, self.descriptor_addr),
+                             (self.bad_address, self.checked_addr)):
+            address = Mux(error, about, address)
+        m.d.sync += failed_addr.eq(address)
         return errors, failed_addr

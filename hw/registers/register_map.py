@@ -15,8 +15,9 @@ from golden.spec import BlockFormat, GroupFormat
 from hw.config import EngineConfig
 from hw.registers.cycle_classes import CYCLE_CLASSES, WAITING
 
-__all__ = ["ABORT", "ADDR_BITS", "COUNTERS", "DESCRIPTOR_REGISTERS", "ERRORS", "ID", "OFFSETS", "REGISTERS", "START",
-           "Capability", "Control", "Field", "Identity", "Interrupt", "Register", "Status", "capability", "identity"]
+__all__ = ["ABORT", "ADDRESSES", "ADDR_BITS", "COUNTERS", "DESCRIPTOR_REGISTERS", "ERRORS", "ID", "OFFSETS",
+           "REGISTERS", "START", "Capability", "Control", "Field", "Identity", "Interrupt", "Register", "Status",
+           "capability", "identity"]
 
 ADDR_BITS = 8
 """Width of a register address."""
@@ -45,7 +46,8 @@ COUNTERS = {
     "beats": CYCLE_CLASSES["beats"],
     "write_beats": "Beats that the engine wrote in the run; those of which not all bytes hold results count too.",
 }
-"""What each counter counts, by name, in the order of the registers. Counters stop at 2**32 - 1."""
+"""What each counter counts, by name, in the order of the registers. When CYCLES has reached 2**32 - 1, all
+counters stop."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _map(*rows: tuple) -> tuple[Register, ...]:
 _DESCRIPTOR = (
     *_address("NEXT", "Where the next matrix's descriptor lies, at a multiple of 64 and of a beat's size; 0 when no "
               "matrix follows. The registers from here to FACTOR_EXPONENT are the descriptor of the first matrix, and "
-              "a run overwrites them with the descriptors that follow."),
+              "a run overwrites them with the descriptors that follow. Bits that the engine's addresses do not have "
+              "read as 0; a matrix for which one of them was written as 1 is refused as BAD_ADDRESS."),
     *_address("ACTIVATION_ADDR", "Where the FP16 activations lie, at a multiple of a beat's size."),
     *_address("WEIGHT_ADDR", "Where the weight image lies, at a multiple of a beat's size."),
     *_address("RESULT_ADDR", "Where the float32 results go, to a multiple of a beat's size."),
@@ -179,6 +182,8 @@ _DESCRIPTOR = (
     ("FACTOR_EXPONENT", "rw", "Biased exponent, 1 to 254, of the float32 factor by which the sums of the rows are "
      "multiplied. The factor's significand follows from the format."),
 )
+ADDRESSES = ("NEXT", "ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR")
+"""Names of the addresses in a descriptor."""
 DESCRIPTOR_REGISTERS = tuple(name for name, *_ in _DESCRIPTOR)
 """Names of the registers that hold the descriptor of a matrix, in their order."""
 
@@ -194,8 +199,9 @@ REGISTERS = _map(
     ("WATCHDOG", "rw", "Cycles without a transfer on the memory bus after which a run ends with a timeout; 0 switches "
      "the watchdog off.", (), 1 << 16),
     *_address("ERROR_ADDR", "What the first error of the last run is about; 0 when there is none. For BAD_ADDRESS, the "
-              "address itself; for BAD_DESCRIPTOR, BAD_SIZE, BAD_ACTIVATIONS and BAD_WEIGHTS, where the descriptor "
-              "lies, and 0 when it is the registers; for others, the burst.", "ro"),
+              "address itself, without bits that the engine's addresses do not have; for BAD_DESCRIPTOR, BAD_SIZE, "
+              "BAD_ACTIVATIONS and BAD_WEIGHTS, where the descriptor lies, and 0 when it is the registers; for others, "
+              "the burst.", "ro"),
     *_DESCRIPTOR,
     *((name.upper(), "ro", doc) for name, doc in COUNTERS.items()),
 )

@@ -10,7 +10,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.parts.axi import AXI4LiteSignature, Resp
-from hw.registers.register_map import ADDR_BITS, DESCRIPTOR_REGISTERS, OFFSETS, REGISTERS, Control, Interrupt
+from hw.registers.register_map import (
+    ADDR_BITS,
+    ADDRESSES,
+    DESCRIPTOR_REGISTERS,
+    OFFSETS,
+    REGISTERS,
+    Control,
+    Interrupt,
+)
 
 __all__ = ["RegisterFile"]
 
@@ -29,6 +37,8 @@ class RegisterFile(wiring.Component):
 
     Parameters
     ----------
+    addr_bits : int
+        Width of an address on the memory bus, bits.
     beat_words : int
         Words of a descriptor that come in one beat of the memory bus.
 
@@ -49,13 +59,16 @@ class RegisterFile(wiring.Component):
         :data:`~hw.registers.register_map.DESCRIPTOR_REGISTERS` is number ``n % beat_words``.
     load : In(bits)
         For each of these registers, whether it is set to its word.
+    excess : Out(bits)
+        For each of :data:`~hw.registers.register_map.ADDRESSES`, whether bits beyond ``addr_bits`` were written as 1.
     """
 
-    def __init__(self, beat_words: int) -> None:
-        self._beat_words = beat_words
+    def __init__(self, addr_bits: int, beat_words: int) -> None:
+        self._addr_bits, self._beat_words = addr_bits, beat_words
         super().__init__({
             "axil": In(AXI4LiteSignature(ADDR_BITS)), "busy": In(1), "start": Out(1), "abort": Out(1), "ended": In(1),
             "irq": Out(1), "words": In(data.ArrayLayout(32, beat_words)), "load": In(len(DESCRIPTOR_REGISTERS)),
+            "excess": Out(len(ADDRESSES)),
             **{register.name.lower(): Out(32, init=register.init) if register.access == "rw" else In(32)
                for register in REGISTERS if register.access in ("rw", "ro")},
         })
@@ -123,9 +136,12 @@ class RegisterFile(wiring.Component):
         beat share the choice between the two."""
         sources = [Signal(32, name=f"source{n}") for n in range(self._beat_words)]
         m.d.comb += [source.eq(Mux(self.busy, word, value)) for source, word in zip(sources, self.words, strict=True)]
+        beyond: dict[str, list[Signal]] = {name: [] for name in ADDRESSES}
         for register in REGISTERS:
             if register.access != "rw":
                 continue
+            address, high = register.name.removesuffix("_HI"), register.name.endswith("_HI")
+            bits = max(self._addr_bits - 32 * high, 0) if address in beyond else 32
             stored, source, load = getattr(self, register.name.lower()), value, Const(0, 1)
             if register.name in DESCRIPTOR_REGISTERS:
                 n = DESCRIPTOR_REGISTERS.index(register.name)
@@ -133,8 +149,15 @@ class RegisterFile(wiring.Component):
             written = Signal(name=f"{register.name.lower()}_written")
             m.d.comb += written.eq(write & ~self.busy & (index == register.offset // 4))
             for n, strobe in enumerate(strobes):
+                byte, kept = source.word_select(n, _BYTE), min(max(bits - _BYTE * n, 0), _BYTE)
                 with m.If(load | (written & strobe)):
-                    m.d.sync += stored.word_select(n, _BYTE).eq(source.word_select(n, _BYTE))
+                    m.d.sync += stored.word_select(n, _BYTE)[:kept].eq(byte[:kept])
+                if kept < _BYTE:
+                    excess = Signal(name=f"{register.name.lower()}_excess{n}")
+                    beyond[address].append(excess)
+                    with m.If(load | (written & strobe)):
+                        m.d.sync += excess.eq(byte[kept:].any())
+        m.d.comb += self.excess.eq(Cat(Cat(flags).any() for flags in beyond.values()))
 
     def _read(self, m: Module, enable: data.View, pending: data.View) -> None:
         """Reads: one at a time. The register is chosen in two steps, since there are many, all over the device."""

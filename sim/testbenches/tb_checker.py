@@ -8,20 +8,21 @@ from cocotb.triggers import RisingEdge
 
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
-from hw.engine.checker import CHECK_LATENCY, WEIGHTS_CHECK_LATENCY
-from hw.registers.register_map import DESCRIPTOR_REGISTERS
+from hw.engine.checker import CHECK_LATENCY
+from hw.registers.register_map import ADDRESSES, DESCRIPTOR_REGISTERS
 from sim.bench.streams import cycles, start
 from sim.tools.run import arguments
 
 FINDINGS = ("bad_address", "bad_size", "bad_activations", "bad_weights")
-ADDRESSES = ("ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR", "NEXT")
+ALL_FINDINGS = 6
+"""Cycles from the registers to the last finding, and one to spare."""
 
 
 def _bytes(words: dict[str, int], config: EngineConfig) -> dict[str, int]:
-    """Bytes of each region, by the name of its address; the next descriptor counts whatever its address is."""
-    return {"ACTIVATION_ADDR": words["ACTIVATION_BEATS"] * config.bus_bytes,
-            "WEIGHT_ADDR": words["WEIGHT_BEATS"] * config.bus_bytes,
-            "RESULT_ADDR": 4 * words["ROWS"], "NEXT": DESCRIPTOR_BYTES}
+    """Bytes of each region, by the name of its address, in the order of the checks; the next descriptor counts whatever
+    its address is."""
+    return {"ACTIVATION_ADDR": words["ACTIVATION_BEATS"] * config.bus_bytes, "NEXT": DESCRIPTOR_BYTES,
+            "WEIGHT_ADDR": words["WEIGHT_BEATS"] * config.bus_bytes, "RESULT_ADDR": 4 * words["ROWS"]}
 
 
 def _sizes(config: EngineConfig, rows: int, blocks: int) -> dict[str, int]:
@@ -64,15 +65,25 @@ def _legal(config: EngineConfig) -> dict[str, int]:
     return words
 
 
-async def _load(dut: Any, words: dict[str, int]) -> None:
-    """Set the registers, at the edge that this returns at."""
+async def _load(dut: Any, config: EngineConfig, words: dict[str, int]) -> None:
+    """Load a descriptor: it is in the registers from the edge on that this returns at."""
+    dut.load.value = 1
+    await cycles(dut, 1)
+    dut.load.value, excess = 0, 0
+    for n, name in enumerate(ADDRESSES):
+        address = words[name] + (words[f"{name}_HI"] << 32)
+        excess |= (address >> config.addr_bits != 0) << n
+        kept = address % (1 << config.addr_bits)
+        getattr(dut, name.lower()).value, getattr(dut, f"{name.lower()}_hi").value = kept % (1 << 32), kept >> 32
+    dut.excess.value = excess
     for name in DESCRIPTOR_REGISTERS:
-        getattr(dut, name.lower()).value = words[name]
+        if name.removesuffix("_HI") not in ADDRESSES:
+            getattr(dut, name.lower()).value = words[name]
 
 
-async def _begin(dut: Any, words: dict[str, int]) -> None:
+async def _begin(dut: Any, config: EngineConfig, words: dict[str, int]) -> None:
     """Begin the matrix of ``words``."""
-    await _load(dut, words)
+    await _load(dut, config, words)
     dut.begin.value = 1
     await cycles(dut, 1)
     dut.begin.value = 0
@@ -81,7 +92,8 @@ async def _begin(dut: Any, words: dict[str, int]) -> None:
 @cocotb.test()
 async def findings_are_those_of_exact_arithmetic(dut: Any) -> None:
     (config,) = arguments()
-    await start(dut, dut.start, dut.begin, *(getattr(dut, name.lower()) for name in DESCRIPTOR_REGISTERS))
+    await start(dut, dut.start, dut.load, dut.begin, dut.excess,
+                *(getattr(dut, name.lower()) for name in DESCRIPTOR_REGISTERS))
     shared, seen = 0, dict.fromkeys(FINDINGS, 0)
     for number in range(3000):
         words = _legal(config)
@@ -93,13 +105,14 @@ async def findings_are_those_of_exact_arithmetic(dut: Any) -> None:
         if random.random() < 0.2:
             words["ACTIVATION_BEATS"] = 0
         wanted, address = _expected(config, words, shared)
-        await _load(dut, words)
-        await cycles(dut, WEIGHTS_CHECK_LATENCY + 1)
+        await _load(dut, config, words)
+        await cycles(dut, ALL_FINDINGS)
         found = {name: bool(getattr(dut, name).value) for name in FINDINGS}
         # Beats of a matrix that is too large are not computed exactly.
         assert found | ({"bad_weights": True, "bad_activations": True} if wanted["bad_size"] else {}) == wanted | (
             {"bad_weights": True, "bad_activations": True} if wanted["bad_size"] else {}), words
-        assert address is None or int(dut.address.value) == address
+        assert bool(dut.refused.value) == any(found.values())
+        assert address is None or int(dut.address.value) == address % (1 << config.addr_bits)
         for name in FINDINGS:
             seen[name] += found[name]
         if number % 5 == 0:
@@ -107,7 +120,7 @@ async def findings_are_those_of_exact_arithmetic(dut: Any) -> None:
             await cycles(dut, 1)
             dut.start.value, shared = 0, 0
         elif number % 3 == 0 and not any(wanted.values()):
-            await _begin(dut, words)
+            await _begin(dut, config, words)
             shared = words["BLOCKS"]
     assert all(count > 20 for count in seen.values()), seen
 
@@ -116,31 +129,29 @@ async def findings_are_those_of_exact_arithmetic(dut: Any) -> None:
 async def a_vector_is_shared_by_matrices_of_as_many_blocks(dut: Any) -> None:
     (config,) = arguments()
     together = config.fmt.group_blocks
-    await start(dut, dut.start, dut.begin)
+    await start(dut, dut.start, dut.load, dut.begin, dut.excess)
     for blocks, other in ((together, 2 * together), (2 * together, together)):
         first, second = _legal(config), _legal(config)
         first |= _sizes(config, 1, blocks)
-        await _begin(dut, first)
+        await _begin(dut, config, first)
         for number, wrong in ((blocks, False), (other, True)):
-            await _load(dut, second | _sizes(config, 1, number) | {"ACTIVATION_BEATS": 0})
+            await _load(dut, config, second | _sizes(config, 1, number) | {"ACTIVATION_BEATS": 0})
             await cycles(dut, CHECK_LATENCY + 1)
             assert bool(dut.bad_activations.value) == wrong
 
 
 @cocotb.test()
 async def latency_is_as_published(dut: Any) -> None:
+    """From the registers to the first findings; each is there before the sequencer can request what it is about."""
     (config,) = arguments()
-    await start(dut, dut.start, dut.begin)
-    good, all_bad = _legal(config), dict.fromkeys(DESCRIPTOR_REGISTERS, (1 << 32) - 1)
-    for words, wrong in ((good, 0), (all_bad, 1), (good, 0)):
-        before = {name: int(getattr(dut, name).value) for name in FINDINGS}
-        await _load(dut, words)
-        for cycle in range(WEIGHTS_CHECK_LATENCY + 1):
+    await start(dut, dut.start, dut.load, dut.begin, dut.excess)
+    right = _legal(config)
+    beat = config.bus_bytes // 2
+    for wrong, latency in (({"ROWS": 0}, 0), ({"BLOCKS": 0}, 0), ({"ACTIVATION_BEATS": 0}, 0),
+                           ({"ACTIVATION_ADDR": beat}, 0), ({"NEXT": beat}, 1), ({"WEIGHT_ADDR": beat}, 2),
+                           ({"WEIGHT_BEATS": 0}, 2), ({"RESULT_ADDR": beat}, 3)):
+        await _load(dut, config, right | wrong)
+        for cycle in range(ALL_FINDINGS):
             await RisingEdge(dut.clk)
-            for name in FINDINGS:
-                # The words are in the registers from the first of these edges on.
-                late = cycle < (WEIGHTS_CHECK_LATENCY if name == "bad_weights" else CHECK_LATENCY)
-                if not late:
-                    assert int(getattr(dut, name).value) == wrong, (name, cycle)
-                elif name in ("bad_size", "bad_weights") and cycle == 0 and before[name] != wrong:
-                    assert int(getattr(dut, name).value) == before[name]
+            assert bool(dut.checked.value) == (cycle >= CHECK_LATENCY)
+            assert bool(dut.refused.value) == (cycle >= CHECK_LATENCY + latency), (wrong, cycle)

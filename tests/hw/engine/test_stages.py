@@ -13,7 +13,7 @@ from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ODD, run_stage, small, stage_id
 
 CASES = [
-    *((RegisterFile, words) for words in (1, 16)),
+    *((RegisterFile, *sizes) for sizes in ((25, 1), (41, 16))),
     *((Checker, config) for config in (small(SEEDLM4, 64), small(SEEDLM4, 32, addr_bits=64), small(SEEDLM3, 512),
                                        small(INT4, 128, addr_bits=16), small(ODD, 64, addr_bits=41), small(FP16, 32))),
     (Supervisor, small(SEEDLM4)),
