@@ -40,12 +40,13 @@ def vector(width: int) -> str:
 class Names:
     """The names within a module.
 
-    A port keeps its name. One that is no name in Verilog, such as ``byte``, gets a backslash. A wire that is a signal
-    is called like the signal. Other wires are called by :attr:`root` and a hint.
+    A wire that is a signal is called like the signal. Other wires are called by :attr:`root` and a hint.
 
     Parameters
     ----------
     module : Module
+    top : bool
+        Whether the ports keep their names. One that is no name in Verilog, such as ``byte``, then gets a backslash.
 
     Attributes
     ----------
@@ -55,9 +56,9 @@ class Names:
         Declarations of the constants that were asked for.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, top: bool) -> None:
         self._module = module
-        self._wires = {name: name[1:] if identifier(name) == name[1:] else f"{name} "
+        self._wires = {name: f"{name} " if top and identifier(name) != name[1:] else identifier(name)
                        for name, wire in module.wires.items() if wire.port}
         self._given = set(self._wires.values())
         self._signals = {identifier(name) for name in module.wires if name.startswith("\\")}

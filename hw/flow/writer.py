@@ -70,7 +70,7 @@ class ModuleWriter(Expressions):
     module : Module
         As :func:`hw.flow.simplify.simplify` leaves it.
     modules : mapping of str to Module
-        All modules of the design, by their names in RTLIL.
+        All modules of the design, by their names in RTLIL; the top is the first.
     titles : mapping of str to str
         The names that these get in Verilog.
     orders : mapping of str to sequence of str
@@ -79,7 +79,7 @@ class ModuleWriter(Expressions):
 
     def __init__(self, module: Module, modules: Mapping[str, Module], titles: Mapping[str, str],
                  orders: Mapping[str, Sequence[str]]) -> None:
-        super().__init__(Netlist(module, modules), Names(module))
+        super().__init__(Netlist(module, modules), Names(module, module.name == next(iter(modules))))
         self._module, self._titles, self._orders = module, titles, orders
         self._variables: set[str] = set()
         self._declarations: list[str] = []
@@ -211,7 +211,8 @@ class ModuleWriter(Expressions):
             driven = self.netlist.drives(cell, port)
             wire = sole(value).wire if driven else ""
             opened = driven and not self.netlist.count[wire] and not self._module.wires[wire].port
-            texts.append(f"  .{port}({'' if opened else self.alone(value).text})")
+            name_in = identifier(port) if cell.kind[1:] in self._titles else port
+            texts.append(f"  .{name_in}({'' if opened else self.alone(value).text})")
         head = self._titles.get(cell.kind[1:], cell.kind[1:])
         values = [f".{key}({value if value[0] == chr(34) else value.replace(chr(39), chr(39) + 'b')})"
                   for key, value in cell.parameters.items()]
