@@ -8,7 +8,7 @@ from itertools import groupby
 from hw.flow.expression import BINARY, UNARY, Expression, literal
 from hw.flow.names import Names, vector
 from hw.flow.netlist import Netlist
-from hw.flow.rtlil import Assign, Body, Cell, Slice, Switch, Value, bits, cut, join, sole
+from hw.flow.rtlil import Assign, Body, Cell, Slice, Switch, Value, bits, cut, sole
 from hw.flow.simplify import PURE
 
 __all__ = ["Expressions"]
@@ -20,6 +20,14 @@ _HINTS = {"$add": "sum", "$sub": "difference", "$mul": "product", "$neg": "negat
 _SHORT, _LONG = 24, 160
 """Characters of an expression that is written again wherever it is used, and of one that gets a name of its own."""
 _COMPARISONS = ("$eq", "$ne", "$lt", "$le", "$gt", "$ge")
+
+
+def _widened(value: Value, width: int, signed: bool) -> Value:
+    """A constant that is at least as wide as the other operand; another value as it is."""
+    if any(isinstance(part, Slice) for part in value):
+        return value
+    text = "".join(map(str, value)) or "0"
+    return (text.rjust(width, text[0] if signed else "0"),)
 
 
 class Expressions(ABC):
@@ -185,8 +193,10 @@ class Expressions(ABC):
             return Expression(f"{left} {sign} {right}", 1, 1, True, precedence)
         sign, precedence = BINARY[cell.kind]
         if cell.kind in ("$shl", "$shr", "$sshr"):
-            one, other = self._operand(a, width, signed), self.alone(b)
-            text = f"{one.inside(precedence)} {sign} {other.inside(precedence + 1)}"
+            one, by = self._operand(a, width, signed), self.alone(b).inside(precedence + 1)
+            if len(b) == 1 and isinstance(b[0], str):
+                by = str(min(int(b[0], 2), bits(a) - 1) if cell.kind == "$sshr" else int(b[0], 2))
+            text = f"{one.inside(precedence)} {sign} {by}"
             grows = one.grows and cell.kind != "$shl" and width >= bits(a)
             return Expression(text, width, one.own, grows, precedence, signed)
         return self._binary(cell.kind, a, b, width, signed)
@@ -194,9 +204,7 @@ class Expressions(ABC):
     def _binary(self, kind: str, a: Value, b: Value, width: int, signed: bool) -> Expression:
         sign, precedence = BINARY[kind]
         wide = max(bits(a), bits(b), 1)
-        if not signed:  # a constant is as wide as the other operand
-            a, b = (value if any(isinstance(part, Slice) for part in value) else
-                    join([*value, "0" * (wide - bits(value))]) for value in (a, b))
+        a, b = (_widened(value, wide, signed) for value in (a, b))
         if kind in _COMPARISONS:
             left, right = (self._operand(value, wide, signed, exact=True) for value in (a, b))
             if kind in ("$eq", "$ne"):

@@ -5,6 +5,8 @@ vanishes, constants move into other modules, and ports are called ``port$1637$0`
 component by itself instead, so that a module's ports are the members of the component's signature.
 """
 
+import ast
+import linecache
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -85,6 +87,26 @@ def _named(names: Mapping[Signal, str]) -> Iterator[None]:
     finally:
         for signal, name in before:
             signal.name = name
+
+
+def _name_unpacked(signals: Iterable[Signal]) -> None:
+    """Give signals made as ``a, b = Signal(), Signal()`` their names, which Amaranth does not find."""
+    lines: dict[tuple[str, int], dict[int, Signal]] = {}
+    for signal in signals:
+        if signal.name in ("$signal", "$like"):
+            lines.setdefault(signal.src_loc, {})[signal.duid] = signal
+    for (file, line), found in lines.items():
+        with suppress(SyntaxError, AttributeError):
+            statement = ast.parse(linecache.getline(file, line).strip()).body[0]
+            targets, values = statement.targets[0].elts, statement.value.elts  # type: ignore[attr-defined]
+            names = [target.id for target, value in zip(targets, values, strict=True)
+                     if isinstance(value, ast.Call) and ast.unparse(value.func) in ("Signal", "Signal.like")]
+            # Signals that one statement makes have numbers that follow one another.
+            for number in found:
+                group = [found[number + i] for i in range(len(names)) if number + i in found]
+                if number - 1 not in found and len(group) == len(names):
+                    for name, signal in zip(names, group, strict=True):
+                        signal.name = name
 
 
 def _show_states(signals: Iterable[Signal]) -> None:
@@ -211,6 +233,7 @@ def hierarchy(component: Elaboratable, name: str) -> tuple[str, dict[str, Origin
         Of each module, by hierarchical name. A memory is a part of the module that holds it.
     """
     design = Fragment.get(component, None).prepare(list(_members(component)), hierarchy=(name,))
+    _name_unpacked(signal for info in design.fragments.values() for signal in info.used_signals)
     splitter = _Splitter(design)
     # Clock and reset come last in Amaranth's list.
     splitter.convert(design.fragment, sorted(design.ports, key=lambda port: port[0] not in ("clk", "rst")))

@@ -187,7 +187,8 @@ def _body(lines: Iterator[list[str]], wires: dict[str, Wire]) -> tuple[Body, lis
     body: Body = []
     for word, rest in lines:
         if word == "assign":
-            body.append(_pair(rest, wires))
+            assignment = _pair(rest, wires)
+            body += [assignment] if assignment.left else []  # of no bits
         elif word == "switch":
             switch = Switch(_value(rest, wires), [])
             line = next(lines)
@@ -237,6 +238,7 @@ def read(design: str) -> list[Module]:
         elif word == "process":
             module.processes.append(_body(lines, module.wires)[0])
         elif word == "connect":
-            module.connections.append(_pair(rest, module.wires))
+            connection = _pair(rest, module.wires)
+            module.connections += [connection] if bits(connection.left) else []
         attributes = {}
     return modules
