@@ -105,7 +105,7 @@ def _wrong(config: EngineConfig, words: Mapping[str, int], blocks_before: int, p
             blocks % config.fmt.group_blocks == 0 and 1 <= words["FACTOR_EXPONENT"] <= 254):
         wrong["bad_size"] = {place}
     activations, weights = sizes(config, rows, blocks)
-    if words["ACTIVATION_BEATS"] != activations and (words["ACTIVATION_BEATS"] or blocks != blocks_before):
+    if words["ACTIVATION_BEATS"] != activations if words["ACTIVATION_BEATS"] else blocks != blocks_before:
         wrong["bad_activations"] = {place}
     if words["WEIGHT_BEATS"] != weights:
         wrong["bad_weights"] = {place}

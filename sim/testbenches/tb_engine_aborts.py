@@ -7,7 +7,7 @@ import cocotb
 
 from hw.parts.axi import Resp
 from hw.registers.register_map import ABORT, OFFSETS, START
-from sim.bench.engine_bench import ENDS, open_bench
+from sim.bench.engine_bench import ENDS, open_bench, sample
 from sim.bench.engine_model import descriptor, expect
 from sim.bench.hostile_memory import Behaviour
 from sim.bench.sparse_memory import SparseMemory
@@ -17,9 +17,9 @@ from sim.tools.run import arguments
 
 @cocotb.test()
 async def an_abort_in_any_cycle(dut: Any) -> None:
-    _, _, step = arguments()
+    _, _, share = arguments()
     bench, chain = await open_bench(dut)
-    for at in range(0, await bench.duration(chain) + 8, step):
+    for at in sample(range(await bench.duration(chain) + 8), share):
         await bench.begin_run(chain, Behaviour(pause=random.choice((0.0, 0.3)), order=random.choice(("any", "random")),
                                                latency=random.choice((1, 6, 20))), watchdog=0)
         await cycles(dut, at)

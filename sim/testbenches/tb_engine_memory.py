@@ -8,9 +8,10 @@ from typing import Any
 import cocotb
 
 from hw.parts.axi import Resp
-from sim.bench.engine_bench import EngineBench, open_bench
+from sim.bench.engine_bench import EngineBench, open_bench, sample
 from sim.bench.hostile_memory import Behaviour
 from sim.bench.streams import cycles
+from sim.tools.run import arguments
 
 ERRORS = (Resp.EXOKAY, Resp.SLVERR, Resp.DECERR)
 PACES = [Behaviour(), Behaviour(latency=1), Behaviour(latency=14), Behaviour(pause=0.3), Behaviour(pause=0.8),
@@ -29,7 +30,7 @@ async def _check_exact_or_failed(bench: EngineBench) -> set[str]:
 @cocotb.test()
 async def any_order_and_pace_is_exact(dut: Any) -> None:
     bench, chain = await open_bench(dut)
-    for behaviour in PACES:
+    for behaviour in sample(PACES, arguments()[2]):
         await bench.begin_run(chain, behaviour)
         await bench.check_ended_exact()
 
@@ -41,7 +42,7 @@ async def an_error_on_any_beat_ends_the_run(dut: Any) -> None:
     for cause, regions in (("read_error", outcome.reads), ("write_error", outcome.writes)):
         for first, size in regions:
             beats = -(-size // width)
-            for beat in sorted({0, 1 % beats, random.randrange(beats), beats - 1}):
+            for beat in sample(sorted({0, 1 % beats, random.randrange(beats), beats - 1}), arguments()[2]):
                 place = first + beat * width
                 await bench.begin_run(chain, Behaviour(pause=random.choice((0.0, 0.3))))
                 failing = bench.memory.behaviour.resp
@@ -77,7 +78,7 @@ async def rlast_in_the_wrong_place_ends_the_run(dut: Any, kind: str) -> None:
     await bench.check_exact(chain)
     bursts, wrong = list(bench.memory.reads), WRONG_LASTS[kind]
     width = bench.config.bus_bytes
-    for number, (address, size) in enumerate(bursts):
+    for number, (address, size) in sample(list(enumerate(bursts)), arguments()[2]):
         await bench.begin_run(chain, Behaviour(last={number: wrong}, pause=random.choice((0.0, 0.3))))
         beats = size // width
         if wrong(beats) == [False] * (beats - 1) + [True]:
@@ -95,7 +96,7 @@ async def answers_that_nobody_asked_for_do_no_harm(dut: Any) -> None:
     """Before a run, in it, and at its end, when no answer is outstanding; and when one is, a beat without RLAST."""
     bench, chain = await open_bench(dut)
     for channel in ("r", "b"):
-        for at in (-100, -40, -3, -1, *range(0, 200, 9)):
+        for at in sample((-100, -40, -3, -1, *range(0, 200, 9)), arguments()[2]):
             bench.memory.behaviour = Behaviour()
             bench.load(chain.memory, chain.expect())
             if at < 0:

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 
 from hw.registers.register_map import ERRORS
-from sim.bench.engine_bench import EngineBench, open_bench
+from sim.bench.engine_bench import EngineBench, open_bench, sample
 from sim.bench.hostile_memory import Behaviour
 from sim.bench.streams import cycles
 from sim.tools.run import arguments
@@ -34,10 +34,10 @@ async def _check_idle(bench: EngineBench) -> None:
 @cocotb.test()
 async def a_reset_in_any_cycle_leaves_nothing_behind(dut: Any) -> None:
     """The run that is reset and the one behind it have nothing in common, so that whatever is left of one shows."""
-    _, _, step = arguments()
+    _, _, share = arguments()
     bench, old = await open_bench(dut)
     new, duration = bench.chain(beside=old), await bench.duration(old)
-    for number, at in enumerate(range(0, duration + BEHIND, step)):
+    for number, at in enumerate(sample(range(duration + BEHIND), share)):
         for length, survives in ((1, False), (1, True), (2 + number % 2, number // 2 % 2 == 0)):
             dut._log.info("reset for %s cycles in cycle %s, survived by the memory: %s", length, at, survives)
             await bench.begin_run(old, _behaviour())

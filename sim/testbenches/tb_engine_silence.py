@@ -7,9 +7,10 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.bench.engine_bench import ENDS, LIMIT, Chain, EngineBench, open_bench
+from sim.bench.engine_bench import ENDS, LIMIT, Chain, EngineBench, open_bench, sample
 from sim.bench.hostile_memory import CHANNELS, Behaviour
 from sim.bench.streams import cycles
+from sim.tools.run import arguments
 
 MOMENTS = (0, 15, 40, 60, 75, 90, 100, 110, 120, 140)
 """Cycles of a run after which memory falls silent."""
@@ -51,7 +52,7 @@ async def _check_that_starts_wait(bench: EngineBench, chain: Chain) -> None:
 @cocotb.parametrize(channel=list(CHANNELS))
 async def what_memory_owes_is_waited_for(dut: Any, channel: str) -> None:
     bench, chain = await open_bench(dut)
-    for moment in MOMENTS:
+    for moment in sample(MOMENTS, arguments()[2]):
         if not await _end_in_silence(bench, chain, channel, moment, random.choice((0, 0, 40, 600))):
             bench.memory.behaviour.silent = set()
             continue
@@ -82,7 +83,7 @@ async def what_memory_owes_is_waited_for(dut: Any, channel: str) -> None:
 async def a_run_that_waits_begins_when_memory_wakes_up(dut: Any, channel: str) -> None:
     bench, chain = await open_bench(dut)
     other = bench.chain(beside=chain)
-    for moment in MOMENTS:
+    for moment in sample(MOMENTS, arguments()[2]):
         ended = await _end_in_silence(bench, chain, channel, moment, random.choice((0, 0, 40, 600)))
         may_follow = bench.memory.kept + 1
         if not ended or not (await bench.status()).settling:
