@@ -13,8 +13,8 @@ __all__ = ["MANIFEST", "replace_folder", "require_ours"]
 
 MANIFEST = "manifest.json"
 """File that lists all others of a package with their SHA-256 digests. A folder that has it was written here."""
-_BY_TOOLS = frozenset({"build", ".venv", "__pycache__", ".pytest_cache", "ip"})
-"""Folders that the commands of a package's README leave in it, which may be removed."""
+_BY_TOOLS = frozenset({"build", ".venv", "__pycache__", ".pytest_cache", "ip", ".Xil", "vivado.jou", "vivado.log"})
+"""What the commands of a package's README leave in it, which may be removed."""
 
 
 def _digest(content: bytes) -> str:

@@ -5,17 +5,24 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 from systemrdl import RDLCompiler
 from systemrdl.node import FieldNode, RegNode
 
+from golden.block import CompressedMatrix
+from golden.int4 import GroupMatrix
+from golden.product import Weights
 from golden.spec import FP16, INT4, SEEDLM3, BlockFormat, WeightFormat
 from host.ip import c_header, register_json, register_page, systemrdl
 from host.ip.causes import CAUSES
 from host.ip.core import DESCRIPTOR_WORDS, Core
+from host.ip.operands import block_fields
+from host.packing.image import weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES, descriptor_image
 from hw.registers.register_map import ERRORS, OFFSETS, REGISTERS, Register, capability, identity
+from sim.device.random_operands import random_weights
 
 CORES = [Core(EngineConfig(fmt, bus_bits, addr_bits=addr_bits), f"core_{bus_bits}")
          for fmt, bus_bits, addr_bits in ((SEEDLM3, 128, 64), (FP16, 512, 32), (INT4, 1024, 40),
@@ -112,6 +119,35 @@ def test_what_a_register_reads_after_reset(fmt: WeightFormat) -> None:
     assert [core.reset_value(register) for register in REGISTERS[:3]] == [
         0x5EED0003, identity(config), capability(config)]
     assert core.reset_value(next(each for each in REGISTERS if each.name == "WATCHDOG")) == 1 << 16
+
+
+@pytest.mark.parametrize("fmt", [SEEDLM3, INT4, FP16, BlockFormat(5, 2, 7, 3)], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("bus_bits", [32, 128])
+def test_the_page_says_how_weights_lie_in_memory(fmt: WeightFormat, bus_bits: int) -> None:
+    """An image that is packed as the page says, field by field, is the image that the host packs."""
+    config = EngineConfig(fmt, bus_bits)
+    rows, cols = 2 * config.lanes, 3 * fmt.c * fmt.group_blocks
+    weights = random_weights(fmt, rows, cols, np.random.default_rng(0))
+    blocks, fields, stream = config.blocks(cols), block_fields(fmt), []
+    for group in range(0, rows, config.lanes):
+        for block in range(blocks):
+            for row in range(group, group + config.lanes):
+                stream += [(int(value) & (1 << field.bits) - 1, field.bits)
+                           for field, value in zip(fields, values(weights, row, block), strict=True)]
+    bits = "".join(f"{value:0{width}b}" for value, width in reversed(stream))
+    beats = -(-len(bits) // bus_bits)
+    assert weight_image(weights, config) == int(bits, 2).to_bytes(beats * config.bus_bytes, "little")
+
+
+def values(weights: Weights, row: int, block: int) -> list[int]:
+    """The fields of a block as numbers, from bit 0 up."""
+    if isinstance(weights, CompressedMatrix):
+        return [weights.seeds[row, block], weights.exponents[row, block], *weights.coefs[row, block]]
+    if isinstance(weights, GroupMatrix):
+        group, number = divmod(block, weights.fmt.group_blocks)
+        scale = int(weights.scales[row, group].view(np.uint16))
+        return [*weights.codes[row, block * weights.fmt.c:(block + 1) * weights.fmt.c], scale >> number & 1]
+    return [weights[row, block].view(np.uint16)]
 
 
 def test_every_cause_has_a_remedy() -> None:
