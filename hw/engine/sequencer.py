@@ -137,7 +137,7 @@ class Sequencer(wiring.Component):
                 m.d.comb += self.start.eq(self.request)
                 m.d.sync += unwritten.eq(0)
                 with m.If(self.request):
-                    m.d.sync += [self.done.eq(0), self.descriptor_addr.eq(0)]
+                    m.d.sync += self.done.eq(0)
                     m.next = "ACTIVATIONS"
                     with m.If(self.abort):
                         m.next = "SETTLE"
@@ -157,6 +157,8 @@ class Sequencer(wiring.Component):
             self.reading.eq(~(self.all_requested & self.read_idle)),
             self.loaded.eq(self.start | self.settled | self.fetched),
         ]
+        with m.If(self.start):
+            m.d.sync += self.descriptor_addr.eq(0)
         with m.If(self.ended):
             m.d.sync += self.done.eq(1)
         return m

@@ -107,9 +107,9 @@ class Supervisor(wiring.Component):
         expired = self._watch(m, distrusted & ~silent)
         errors, failed_addr = self._collect(m)
         aborted = Signal(_LEAST - 1)  # whether `abort` was 1 in each of the cycles before
-        silence = Signal(range(self._settle_cycles + 1))
+        silence = Signal(range(self._settle_cycles + 1))  # up to a power of two, whose bit says that it is reached
         m.d.comb += [
-            silent.eq(silence == self._settle_cycles),
+            silent.eq(silence[-1]),
             self.forget.eq(distrusted & silent & ~self.offering & aborted[-1]),
             self.failed.eq(self.status.as_value().any()),
             self.given_up.eq(expired | silent),
@@ -148,11 +148,10 @@ class Supervisor(wiring.Component):
     def _collect(self, m: Module) -> tuple[data.View, Signal]:
         """The errors of a run and what they are about, a cycle after their strobes, because these come from all over
         the device."""
-        strobes, errors = Signal.like(self.status), Signal.like(self.status)
-        failed_addr = Signal.like(self.error_addr, reset_less=True)
-        m.d.sync += [strobes[name].eq(self.busy & getattr(self, name)) for name in _STROBED]
+        errors, failed_addr = Signal.like(self.status), Signal.like(self.error_addr, reset_less=True)
         # During an abort, what is found is about what went before. Software also aborts a run that waits for its end.
-        m.d.comb += [errors[name].eq(strobes[name] & (1 if name == "aborted" else ~self.abort)) for name in _STROBED]
+        m.d.sync += [errors[name].eq(getattr(self, name) & self.busy & (1 if name == "aborted" else ~self.abort))
+                     for name in _STROBED]
         address = Mux(self.reading, self.read_addr, self.write_addr)
         in_descriptor = Cat(getattr(self, name) for name in ("bad_descriptor", *FINDINGS)).any()
         for error, about in ((self.write_error, self.write_addr), (self.protocol_error, self.protocol_addr),
