@@ -17,7 +17,7 @@ REGISTERS, RAM = 0x1000_0000, 0x4000_0000
 @cocotb.test()
 async def a_product_over_the_bus(dut: Any) -> None:
     """The first matrix of the bench's chain, with its addresses moved into the SoC's RAM."""
-    table = json.loads((PACKAGE / "registers" / "seedlm4_32.json").read_text())["registers"]
+    table = json.loads(next((PACKAGE / "registers").glob("*.json")).read_text())["registers"]
     chain = json.loads((PACKAGE / "bench" / "operands" / "chain.json").read_text())
     registers = {each["name"]: each for each in table}
     moved = RAM - int(chain["memory"]["base"], 16)
@@ -38,7 +38,8 @@ async def a_product_over_the_bus(dut: Any) -> None:
         await host.write(int(address, 16) + moved, (PACKAGE / "bench" / "operands" / name).read_bytes())
     words = {**matrix["words"], "NEXT": 0, "NEXT_HI": 0}
     for name in ("ACTIVATION_ADDR", "WEIGHT_ADDR", "RESULT_ADDR"):
-        words[name] += moved
+        address = words[name] + (words[f"{name}_HI"] << 32) + moved
+        words |= {name: address % (1 << 32), f"{name}_HI": address >> 32}
     for name, value in {**words, "IRQ_ENABLE": 1, "CONTROL": 1}.items():
         if name != "FORMAT":
             await host.write_dword(REGISTERS + registers[name]["offset"], value)
