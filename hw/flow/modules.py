@@ -93,9 +93,10 @@ def _name_unpacked(signals: Iterable[Signal]) -> None:
     """Give signals made as ``a, b = Signal(), Signal()`` their names, which Amaranth does not find."""
     lines: dict[tuple[str, int], dict[int, Signal]] = {}
     for signal in signals:
-        if signal.name in ("$signal", "$like"):
-            lines.setdefault(signal.src_loc, {})[signal.duid] = signal
+        lines.setdefault(signal.src_loc, {})[signal.duid] = signal
     for (file, line), found in lines.items():
+        if all(signal.name not in ("$signal", "$like") for signal in found.values()):
+            continue
         with suppress(SyntaxError, AttributeError):
             statement = ast.parse(linecache.getline(file, line).strip()).body[0]
             targets, values = statement.targets[0].elts, statement.value.elts  # type: ignore[attr-defined]
