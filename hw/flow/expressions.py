@@ -149,6 +149,10 @@ class Expressions(ABC):
             return Expression(f"$signed({found.text})", found.width, found.width, signed=True)
         return found
 
+    def index(self, value: Value) -> Expression:
+        """A value as an index, which is a number without a sign."""
+        return self._operand(value, bits(value), exact=True)
+
     def label(self, value: Value, constant: Value) -> Expression | None:
         """A constant that is compared with a value or assigned to it, by its name; None if it has none."""
         part = value[0] if len(value) == 1 else ""
@@ -256,8 +260,7 @@ class Expressions(ABC):
         if len(base) == 1 and isinstance(base[0], Slice) and ((1 << bits(offset)) - 1) * stride + width <= bits(a):
             named = self._named(base) if base[0].wire.startswith("$") else self.slice(base[0])
             if re.fullmatch(r"\w+", named.text):
-                where = self.alone(offset)
-                text = where.text if stride == 1 else f"{where.inside(12)} * {stride}"
+                text = self.index(offset).text if stride == 1 else f"{self._operand(offset, 32).inside(12)} * {stride}"
                 return Expression(f"{named.text}[{text}{f' +: {width}' if width > 1 else ''}]", width, width)
         if cell.number("A_SIGNED"):
             raise ValueError("a signed value is indexed beyond its end")

@@ -146,7 +146,7 @@ class ModuleWriter(Expressions):
         elif found := self.operation(wire):
             text = found
         elif cell and cell.kind == "$memrd_v2" and not cell.number("CLK_ENABLE"):
-            text = f"{_memory(cell)}[{self.alone(cell.ports['ADDR']).text}]"
+            text = f"{_memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
         elif body := self.netlist.processes.get(wire):
             self._always(body)
             return
@@ -244,7 +244,7 @@ class ModuleWriter(Expressions):
 
     def _memory_port(self, cell: Cell) -> list[str]:
         """Writing of a memory, or reading with a clock."""
-        word = f"{_memory(cell)}[{self.alone(cell.ports['ADDR']).text}]"
+        word = f"{_memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
         if cell.kind == "$memrd_v2":
             if "1" in cell.parameters["TRANSPARENCY_MASK"].partition("'")[2]:
                 raise ValueError("reads of memories that see a write of the same cycle are not supported")
