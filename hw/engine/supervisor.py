@@ -10,15 +10,16 @@ An error of :data:`~hw.registers.register_map.ERRORS` raises ``abort``, which ha
 be mistaken for one of that run. It also lasts at least :data:`_LEAST` cycles, so that it outlasts what the datapath,
 whose reset comes a cycle later, still sends.
 
-After a reset nobody knows what memory still has to answer, and after an error of the protocol nobody can tell. Then
-``abort`` lasts until the bus has been silent for the engine's ``settle_cycles``, and what the DMAs took to be
-outstanding is forgotten. A reset therefore begins with an abort.
+After a reset nobody knows what memory still has to answer, and after an error of the protocol nobody can tell, whether
+there is a run or not. Then ``abort`` lasts until the bus has been silent for the engine's ``settle_cycles``, and what
+the DMAs took to be outstanding is forgotten. A reset therefore begins with an abort.
 
 The watchdog counts the cycles of a run in which nothing is transferred on the bus. When it reaches the limit, the run
 fails with a timeout. It does not count while silence is what the supervisor waits for.
 
-A failed run is not held up for ever by a memory that owes answers: after ``settle_cycles`` of silence, or once the
-watchdog has expired, ``given_up`` lets the run end, while ``abort`` goes on.
+A failed run is not held up for ever by a memory that owes answers, or that never stops answering: after
+``settle_cycles`` of silence, once the watchdog has expired, or :data:`_PATIENCE` times ``settle_cycles`` after it has
+failed, ``given_up`` lets the run end, while ``abort`` goes on.
 
 Latency: ``abort`` rises two cycles after the strobe of an error.
 """
@@ -34,6 +35,8 @@ __all__ = ["FINDINGS", "Supervisor"]
 
 _LEAST = 4
 """Cycles of ``abort``: two in which the datapath's reset comes and goes, and two to spare."""
+_PATIENCE = 16
+"""For how many times the cycles of silence a failed run waits for a memory that answers on and on: a power of two."""
 _STROBED = tuple(name for name in ERRORS if name != "timeout")
 """Errors that others find."""
 FINDINGS = ("bad_address", "bad_size", "bad_activations", "bad_weights")
@@ -55,7 +58,7 @@ class Supervisor(wiring.Component):
         A run is under way.
     read_error, write_error, ... : In(1)
         For each of :data:`~hw.registers.register_map.ERRORS` but the timeout, a strobe: the error of this name has
-        happened.
+        happened. Only ``protocol_error`` counts without a run.
     read_addr, write_addr : In(addr_bits)
         Byte addresses of the oldest outstanding bursts.
     vector_addr, protocol_addr : In(addr_bits)
@@ -105,27 +108,30 @@ class Supervisor(wiring.Component):
         m = Module()
         distrusted, silent = Signal(init=1), Signal()  # `distrusted`: what is outstanding on the bus is not known
         expired = self._watch(m, distrusted & ~silent)
-        errors, failed_addr = self._collect(m)
+        errors, broken, failed_addr = self._collect(m)
         aborted = Signal(_LEAST - 1)  # whether `abort` was 1 in each of the cycles before
         silence = Signal(range(self._settle_cycles + 1))  # up to a power of two, whose bit says that it is reached
+        patience = Signal(range(_PATIENCE * self._settle_cycles + 1))  # its top bit is set once it is at an end
         m.d.comb += [
             silent.eq(silence[-1]),
             self.forget.eq(distrusted & silent & ~self.offering & aborted[-1]),
             self.failed.eq(self.status.as_value().any()),
-            self.given_up.eq(expired | silent),
+            self.given_up.eq(expired | silent | patience[-1]),
         ]
         m.d.sync += [
             silence.eq(Mux(self.progress | ~self.abort, 0, silence + ~silent)),
             aborted.eq(Mux(self.abort, Cat(self.abort, aborted), 0)),
+            patience.eq(Mux(self.failed, patience + ~patience[-1], 0)),
         ]
         with m.If(Mux(distrusted, self.forget, aborted[-1] & self.quiet)):
             m.d.sync += [self.abort.eq(0), distrusted.eq(0)]
+        with m.If(broken):
+            m.d.sync += [self.abort.eq(1), distrusted.eq(1)]
         with m.If(self.start):
-            m.d.sync += [self.status.eq(0), self.error_addr.eq(0)]
+            # A run does not wait for an abort that begins with it, so it fails.
+            m.d.sync += [self.status.eq(0), self.status.protocol_error.eq(errors.protocol_error), self.error_addr.eq(0)]
         with m.Elif(self.busy & ~self.failed & (expired | errors.as_value().any())):
             m.d.sync += [self.abort.eq(1), self.status.eq(errors), self.error_addr.eq(failed_addr)]
-            with m.If(errors.protocol_error):
-                m.d.sync += distrusted.eq(1)
         with m.If(self.busy & expired & ~self.start):
             m.d.sync += self.status.timeout.eq(1)
         return m
@@ -145,12 +151,15 @@ class Supervisor(wiring.Component):
             m.d.sync += idle_cycles.eq(idle_cycles + 1)
         return expired
 
-    def _collect(self, m: Module) -> tuple[data.View, Signal]:
-        """The errors of a run and what they are about, a cycle after their strobes, because these come from all over
-        the device."""
-        errors, failed_addr = Signal.like(self.status), Signal.like(self.error_addr, reset_less=True)
+    def _collect(self, m: Module) -> tuple[data.View, Signal, Signal]:
+        """The errors of a run, whether the protocol was broken, in a run or not, and what the errors are about, a cycle
+        after their strobes, because these come from all over the device."""
+        strobes, errors = Signal.like(self.status), Signal.like(self.status)
+        failed_addr = Signal.like(self.error_addr, reset_less=True)
         # During an abort, what is found is about what went before. Software also aborts a run that waits for its end.
-        m.d.sync += [errors[name].eq(getattr(self, name) & self.busy & (1 if name == "aborted" else ~self.abort))
+        counts = dict.fromkeys(_STROBED, self.busy & ~self.abort) | {"aborted": self.busy, "protocol_error": 1}
+        m.d.sync += [strobes[name].eq(getattr(self, name) & counts[name]) for name in _STROBED]
+        m.d.comb += [errors[name].eq(strobes[name] & (~self.abort if name == "protocol_error" else 1))
                      for name in _STROBED]
         address = Mux(self.reading, self.read_addr, self.write_addr)
         in_descriptor = Cat(getattr(self, name) for name in ("bad_descriptor", *FINDINGS)).any()
@@ -159,4 +168,4 @@ class Supervisor(wiring.Component):
                              (self.bad_address, self.checked_addr)):
             address = Mux(error, about, address)
         m.d.sync += failed_addr.eq(address)
-        return errors, failed_addr
+        return errors, strobes.protocol_error, failed_addr

@@ -51,6 +51,8 @@ class Behaviour:
     last : dict of int to callable
         Which beats a read burst is answered by, by its number since the content was loaded: from the number of beats
         that were requested, RLAST of each beat that is sent. All others are answered as AXI demands.
+    babbling : set of str
+        Channels, of "r" and "b", that always offer something, whether it was asked for or not.
     early : str
         "" for responses to writes at their time, "aw" for such that come before the data, as soon as the address is
         accepted, and "w" for such that come before the address, as soon as the last beat is accepted.
@@ -63,6 +65,7 @@ class Behaviour:
     resp: dict[int, Resp] = field(default_factory=dict)
     last: dict[int, Callable[[int], list[bool]]] = field(default_factory=dict)
     early: str = ""
+    babbling: set[str] = field(default_factory=set)
 
 
 class HostileMemory:
@@ -305,6 +308,8 @@ class HostileMemory:
         for channel, waiting in (("r", self._r_waiting), ("b", self._b_waiting)):
             if channel not in free:
                 continue
+            if not waiting and channel in self.behaviour.babbling:
+                self._babble(channel)
             offered = bool(waiting) and waiting[0][0] <= self.cycle and self._may(channel)
             if offered and channel == "r":
                 _, data, resp, last = self._r_waiting.popleft()
@@ -313,6 +318,12 @@ class HostileMemory:
             elif offered:
                 self._bresp.value = self._b_waiting.popleft()[1].value
             self._drive(channel, offered)
+
+    def _babble(self, channel: str) -> None:
+        if channel == "r":
+            self.ask_r(random.getrandbits(self._config.bus_bits), last=random.random() < 0.5)
+        else:
+            self.ask_b()
 
     def _permit(self) -> None:
         """Be ready for requests and data, in the order that is wanted."""

@@ -92,6 +92,23 @@ async def rlast_in_the_wrong_place_ends_the_run(dut: Any, kind: str) -> None:
 
 
 @cocotb.test()
+@cocotb.parametrize(kind=list(WRONG_LASTS))
+async def rlast_in_the_wrong_place_during_an_abort_does_no_harm(dut: Any, kind: str) -> None:
+    """A beat has a bad response, and RLAST is wrong in that burst or the one behind it."""
+    bench, chain = await open_bench(dut)
+    await bench.check_exact(chain)
+    bursts = list(bench.memory.reads)
+    for number, (address, _) in sample(list(enumerate(bursts)), arguments()[2]):
+        lasts = {number + behind: WRONG_LASTS[kind] for behind in random.choice(((0,), (1,), (0, 1, 2)))}
+        await bench.begin_run(chain, Behaviour(resp={address: random.choice(ERRORS)}, last=lasts,
+                                               pause=random.choice((0.0, 0.3))))
+        assert await bench.ended() <= {"read_error", "protocol_error"}
+        bench.check_no_harm()
+        await bench.drained()
+        await bench.check_exact(chain)
+
+
+@cocotb.test()
 async def answers_that_nobody_asked_for_do_no_harm(dut: Any) -> None:
     """Before a run, in it, and at its end, when no answer is outstanding; and when one is, a beat without RLAST."""
     bench, chain = await open_bench(dut)
@@ -128,5 +145,29 @@ async def responses_before_their_time_do_no_harm(dut: Any, early: str) -> None:
         await bench.begin_run(chain, Behaviour(early=early, pause=pause, order="aw" if early == "aw" else "w"))
         assert await _check_exact_or_failed(bench) in (set(), {"protocol_error"})
         bench.memory.behaviour = Behaviour()
+        await bench.drained()
+        await bench.check_exact(chain)
+
+
+@cocotb.test()
+@cocotb.parametrize(channel=["r", "b"])
+async def a_memory_that_never_stops_answering_is_got_rid_of(dut: Any, channel: str) -> None:
+    """Runs end by themselves or are aborted, also those that wait for a silence that does not come."""
+    bench, chain = await open_bench(dut)
+    for at in (-60, -1, 20, 60, 90):
+        await bench.begin_run(chain, Behaviour(babbling={channel} if at < 0 else set()))
+        if at >= 0:
+            await cycles(dut, at)
+            bench.memory.behaviour.babbling = {channel}
+        for _ in range(2):
+            await cycles(dut, 1000)
+            if not dut.irq.value:
+                await bench.abort()
+            await bench.ended(1000)
+            bench.check_no_harm()
+            await bench.launch(chain.descriptors[0])
+        await bench.abort()
+        await bench.ended(1000)
+        bench.memory.behaviour.babbling = set()
         await bench.drained()
         await bench.check_exact(chain)

@@ -13,10 +13,10 @@ from sim.tools.run import arguments
 
 STROBES = tuple(name for name in ERRORS if name != "timeout")
 ADDRESSES = {"read_addr": 0x1000, "write_addr": 0x2000, "vector_addr": 0x1040, "protocol_addr": 0x3040,
-             "descriptor_addr": 0x10C0, "checked_addr": 0xFEDC_BA98_7654_3210}
+             "descriptor_addr": 0x10C0, "checked_addr": 0xFEDC_3210}
 ABOUT = {"read_error": "read_addr", "write_error": "write_addr", "not_finite": "vector_addr",
-         "bad_descriptor": "descriptor_addr", "protocol_error": "protocol_addr", "aborted": "read_addr",
-         **dict.fromkeys(("bad_address", "bad_size", "bad_activations", "bad_weights"), "checked_addr")}
+         "protocol_error": "protocol_addr", "aborted": "read_addr", "bad_address": "checked_addr",
+         **dict.fromkeys(("bad_descriptor", "bad_size", "bad_activations", "bad_weights"), "descriptor_addr")}
 LEAST = 4
 """Cycles that an abort lasts at least."""
 
@@ -79,6 +79,8 @@ async def errors_abort_until_the_bus_is_quiet(dut: Any, cause: str) -> None:
     for name in ADDRESSES:
         getattr(dut, name).value = 0x7000
     for later in STROBES:  # the first is what counts
+        if later == "protocol_error":
+            continue  # that has to be waited for longer
         await _strobe(dut, later)
         await cycles(dut, 3)
         assert _status(dut) == {cause}
@@ -122,11 +124,12 @@ async def errors_of_one_cycle_are_all_reported(dut: Any) -> None:
 async def errors_outside_a_run_are_none(dut: Any) -> None:
     await _run(dut)
     dut.busy.value = 0
-    for cause in STROBES:
+    for cause in sorted(STROBES, key="protocol_error".__eq__):
         await _strobe(dut, cause)
         await cycles(dut, 2)
         assert _status(dut) == set()
         assert not dut.failed.value
+        assert dut.abort.value == (cause == "protocol_error")
 
 
 @cocotb.test()
@@ -149,7 +152,6 @@ async def _check_silence(dut: Any, silence: int) -> None:
             forgotten.append(1)
 
     cocotb.start_soon(watch())
-    dut.quiet.value = 0
     for _ in range(5):
         await cycles(dut, random.randrange(silence - 4))
         await _strobe(dut, "progress")
@@ -192,6 +194,72 @@ async def after_an_error_of_the_protocol_the_bus_has_to_be_silent(dut: Any) -> N
     await _strobe(dut, "read_error")
     await RisingEdge(dut.abort)
     assert await _lasts(dut) <= LEAST
+
+
+@cocotb.test()
+async def without_a_run_the_protocol_is_watched_too(dut: Any) -> None:
+    await _run(dut)
+    silence = arguments()[0].settle_cycles
+    dut.busy.value = 0
+    await _strobe(dut, "protocol_error")
+    await RisingEdge(dut.abort)
+    assert _status(dut) == set()
+    await _check_silence(dut, silence)
+
+
+@cocotb.test()
+@cocotb.parametrize(before=[-1, 0, 1])
+async def a_run_that_starts_when_the_protocol_is_broken_fails_or_waits(dut: Any, before: int) -> None:
+    """The strobe comes so many cycles before that of the start. The sequencer looks at ``abort`` in the cycle of the
+    start: if it is 1, it waits."""
+    await _run(dut)
+    dut.busy.value = 0
+    await cycles(dut, 2)
+    for cycle in range(3):
+        dut.protocol_error.value = cycle == 1
+        dut.start.value = cycle == 1 + before
+        dut.busy.value = cycle > 1 + before
+        await RisingEdge(dut.clk)
+        assert not (dut.start.value and dut.abort.value)
+    dut.start.value = dut.protocol_error.value = 0
+    dut.busy.value = 1
+    await cycles(dut, 3)
+    assert dut.abort.value
+    assert _status(dut) == {"protocol_error"}
+
+
+@cocotb.test()
+async def an_error_of_the_protocol_in_an_abort_is_not_forgotten(dut: Any) -> None:
+    await _run(dut)
+    silence = arguments()[0].settle_cycles
+    await _strobe(dut, "read_error")
+    await cycles(dut, 10)
+    await _strobe(dut, "protocol_error")
+    await cycles(dut, 2)
+    assert _status(dut) == {"read_error"}
+    dut.quiet.value = 1
+    await _strobe(dut, "progress")
+    await _check_silence(dut, silence)
+
+
+@cocotb.test()
+async def a_failed_run_is_not_held_up_by_answers_without_an_end(dut: Any) -> None:
+    await _run(dut)
+    patience = 16 * arguments()[0].settle_cycles
+    dut.progress.value = 1
+    await cycles(dut, patience + 100)
+    await _strobe(dut, "aborted")
+    await RisingEdge(dut.abort)
+    await cycles(dut, patience - 2)
+    assert not dut.given_up.value
+    await cycles(dut, 5)
+    assert dut.given_up.value
+    assert dut.abort.value
+    dut.busy.value = 0
+    await _strobe(dut, "start")
+    dut.busy.value = 1
+    await cycles(dut, 5)
+    assert not dut.given_up.value, "the next run waits as long"
 
 
 @cocotb.test()
