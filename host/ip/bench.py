@@ -10,6 +10,7 @@ import numpy as np
 
 from golden.product import product
 from host.device.arena import Operand, Placed, place
+from host.errors import UserError
 from host.ip.core import Core
 from host.ip.operands import factor_exponent
 from host.ip.template import render
@@ -72,8 +73,11 @@ def operands(core: Core) -> dict[str, str | bytes]:
     exponent = factor_exponent(config)
     images = [weight_image(matrix, config) for matrix in weights]
     inputs = [activation_image(x, config) if own else b"" for x, own in zip(vectors, read, strict=True)]
-    loaded, _ = place(config, [Operand(*shape, len(vector), len(image), exponent) for shape, vector, image
+    loaded, size = place(config, [Operand(*shape, len(vector), len(image), exponent) for shape, vector, image
                                in zip(shapes, inputs, images, strict=True)], _base(config))
+    if _base(config) + size > 1 << config.addr_bits:
+        raise UserError(f"the bench of the package needs {size} bytes of memory, more than {config.addr_bits}-bit "
+                        f"addresses reach: use at least {(size - 1).bit_length()} bits")
     found: dict[str, str | bytes] = {}
     matrices = []
     for i, placed in enumerate(loaded.matrices):

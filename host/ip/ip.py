@@ -32,8 +32,6 @@ def contents(core: Core) -> dict[str, bytes]:
     ------
     UserError
         When the engine's addresses do not suffice for the bench.
-    hw.flow.yosys.YosysError
-        When Yosys refuses the design.
     """
     own_bench = bench.files(core)  # first, because it is soon told whether the core can have one
     files = {**own_bench, **fusesoc.files(core, own_bench)}
@@ -49,8 +47,6 @@ def write_package(core: Core, out: Path) -> None:
     ------
     UserError
         When the folder holds something else or cannot be written, and as :func:`contents`.
-    hw.flow.yosys.YosysError
-        As :func:`contents`.
     """
     require_ours(out)
     about = {"core": core.vlnv, "engine": asdict(core.config)}

@@ -13,7 +13,7 @@ __all__ = ["files"]
 _ABOUT = """\
 {core.name}: an engine that multiplies matrices in memory by vectors in memory, version {core.version}.
 Weights: {config.name}. Memory bus: {config.bus_bits} bits, addresses of {config.addr_bits} bits.
-Written by `make ip` of seedlm-fpga. SPDX-License-Identifier: Apache-2.0"""
+Written by `make ip` of seedlm-fpga."""
 """What the file begins with."""
 
 
@@ -22,8 +22,8 @@ def files(core: Core) -> dict[str, str]:
 
     Raises
     ------
-    hw.flow.yosys.YosysError
-        When Yosys refuses the design.
+    ValueError
+        As :func:`hw.flow.verilog.emit`.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{core.name}.sv"

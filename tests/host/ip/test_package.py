@@ -49,7 +49,7 @@ def test_nothing_names_this_machine_or_what_is_only_here(written: Path) -> None:
         if path.is_file() and path.suffix != ".bin":
             text = path.read_text()
             assert str(ROOT) not in text
-            assert "{{" not in text
+            assert not re.search(r"{{ |{%", text)
 
 
 def test_two_packages_of_one_core_are_equal(core: Core) -> None:
@@ -58,12 +58,12 @@ def test_two_packages_of_one_core_are_equal(core: Core) -> None:
 
 def test_the_verilog_has_the_pins_that_the_other_files_name(core: Core, written: Path) -> None:
     text = (written / "rtl" / "seedlm4_32.sv").read_text()
-    top = text[text.index("\nmodule seedlm4_32("):]
-    top = top[:top.index("endmodule")]
+    top = text[text.index("\nmodule seedlm4_32 ("):]
+    top = top[:top.index(");")]
     for port in ports(core):
         kind = "output" if port.output else "input"
         bits = rf"\[{port.bits - 1}:0\] " if port.bits > 1 else ""
-        assert re.search(rf"\b{kind} (?:wire |logic )?{bits}{port.name}\b", top), port
+        assert re.search(rf"\b{kind} wire {bits}{port.name}\b", top), port
     for interface in ("m_axi", "s_axil"):
         assert {channel for channel, _, _ in channels(core, interface)} == {"ar", "r", "aw", "w", "b"}
 
@@ -91,7 +91,7 @@ def test_the_bench_lies_where_the_addresses_end(core: Core, addr_bits: int) -> N
 
 
 def test_addresses_that_do_not_suffice_for_the_bench(core: Core) -> None:
-    with pytest.raises(UserError, match="beyond the 13-bit addresses"):
+    with pytest.raises(UserError, match="more than 13-bit addresses reach: use at least 16 bits"):
         bench.files(replace(core, config=replace(core.config, addr_bits=13)))
 
 
