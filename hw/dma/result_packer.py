@@ -52,13 +52,11 @@ class ResultPacker(wiring.Component):
         with m.If(self.i.ready):
             m.d.sync += beat.data.word_select(slot, 8 * RESULT_BYTES).eq(self.i.payload.result)
         with m.If(self.o.valid & self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+            m.d.sync += [self.o.valid.eq(0), beat.slots.eq(0)]
         with m.If(self.i.valid & self.i.ready):
-            with m.If(slot == 0):
-                m.d.sync += beat.slots.eq(1)
             m.d.sync += [beat.slots.bit_select(slot, 1).eq(1), slot.eq(slot + 1)]
             with m.If(self.i.payload.last | (slot == slots - 1)):
                 m.d.sync += [self.o.valid.eq(1), slot.eq(0)]
         with m.If(self.clear):
-            m.d.sync += [self.o.valid.eq(0), slot.eq(0)]
+            m.d.sync += [self.o.valid.eq(0), slot.eq(0), beat.slots.eq(0)]
         return m
