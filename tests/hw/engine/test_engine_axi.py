@@ -52,7 +52,9 @@ SMALLEST = _tiny(SEEDLM4, 32)
         (LEAN3, 0.5), (LEAN4, 0.1), (GROUPS, 0.1), (HALVES, 0.1), (DEEP, 0.2))),
     *((config, bench, share, "verilator") for config, share in ((LEAN3, 1), (DEEP, 0.3))
       for bench in ("silence", "memory", "registers")),
-    *((SMALLEST, bench, 0.04, "icarus") for bench in ("resets", "words", "aborts", "silence", "memory", "registers")),
+    *((config, "events", 0.5, "verilator") for config in (LEAN4, LEAN3, GROUPS, HALVES, DEEP)),
+    *((SMALLEST, bench, 0.04, "icarus") for bench in ("resets", "words", "aborts", "silence", "memory", "registers",
+                                              "events")),
 ], ids=_ids)
 def test_nothing_ends_in_a_silent_wrong_result(config: EngineConfig, bench: str, share: float, simulator: str) -> None:
     base = TOP if config.addr_bits == 64 else 0
