@@ -160,12 +160,13 @@ def test_the_command_refuses_in_one_sentence(arguments: tuple[str, ...], message
 def test_the_command_writes_a_package(tmp_path: Path) -> None:
     out = tmp_path / "mine"
     options = ("--format", "4,2,3,2", "--bus", "32", "--addr-bits", "20", "--max-rows", "64", "--max-cols", "64",
-               "--fast", "--dsp", "--name", "tiny_core", "--out", str(out))
+               "--fast", "--dsp", "--cache", "15", "--prot", "2", "--name", "tiny_core", "--out", str(out))
     done = host("ip", *options)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"{out}: seedlm-fpga:ip:tiny_core:")
     engine = json.loads((out / "manifest.json").read_text())["engine"]
     assert (engine["addr_bits"], engine["max_rows"], engine["max_cols"]) == (20, 64, 64)
+    assert (engine["cache"], engine["prot"], engine["qos"]) == (15, 2, 0)
     assert (engine["narrow_products"], engine["pipelining"]["apart"]) == ("dsp", True)
     (out / "README.md").write_text("mine")
     assert host("ip", *options).returncode == 2
