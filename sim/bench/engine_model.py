@@ -109,11 +109,16 @@ def _wrong(config: EngineConfig, words: Mapping[str, int], blocks_before: int, p
         wrong["bad_activations"] = {place}
     if words["WEIGHT_BEATS"] != weights:
         wrong["bad_weights"] = {place}
-    bad = {address for name, address, size, align in _regions(config, words)
-           if size and (address % align or address + size > 1 << config.addr_bits)}
+    bad = {address % (1 << config.addr_bits) for name, address, size, align in _regions(config, words)
+           if _misplaced(config, address, size, align)}
     if bad:
         wrong["bad_address"] = bad
     return wrong
+
+
+def _misplaced(config: EngineConfig, address: int, size: int, align: int) -> bool:
+    """Whether a region that a matrix has does not lie where it may."""
+    return size > 0 and (address % align > 0 or address + size > 1 << config.addr_bits)
 
 
 def expect(config: EngineConfig, words: Mapping[str, int], memory: SparseMemory) -> Outcome:
@@ -121,13 +126,14 @@ def expect(config: EngineConfig, words: Mapping[str, int], memory: SparseMemory)
     outcome, place, blocks, vector = Outcome(), 0, 0, b""
     for _ in range(_LONGEST):
         outcome.causes = _wrong(config, words, blocks, place)
-        found = {name: (address, size) for name, address, size, _ in _regions(config, words) if size}
+        found = {name: (address, size) for name, address, size, align in _regions(config, words)
+                 if size and not _misplaced(config, address, size, align)}
+        if not {"bad_descriptor", "bad_size", "bad_activations"} & outcome.causes.keys():
+            # A region that is right may be read before another one, or the number of its beats, is found to be wrong.
+            outcome.reads += [found[name] for name in ("ACTIVATION", "NEXT", "WEIGHT")
+                              if name in found and not (name == "WEIGHT" and "bad_weights" in outcome.causes)]
         if outcome.causes:
-            # Everything else may be read until the beats of the weights are found to be wrong.
-            outcome.reads += [found[name] for name in ("ACTIVATION", "NEXT") if
-                              name in found and outcome.causes.keys() == {"bad_weights"}]
             return outcome
-        outcome.reads += [found[name] for name in ("ACTIVATION", "NEXT", "WEIGHT") if name in found]
         outcome.writes.append((found["RESULT"][0], 4 * words["ROWS"]))
         blocks = words["BLOCKS"]
         if "ACTIVATION" in found:
