@@ -17,7 +17,7 @@ from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4
 from golden.tree import ROOT
 from host.device.driver import Driver
 from hw.config import EngineConfig
-from hw.registers.register_map import ID, OFFSETS
+from hw.registers.register_map import ID, OFFSETS, START, Status
 from sim.device.cocotb_device import SimDevice, open_device
 from sim.device.native_device import NativeDevice
 from sim.device.random_operands import finite_halves, random_weights
@@ -88,6 +88,31 @@ def test_registers(device):
     with pytest.raises(SimulationError, match="register 0x0: SLVERR"):
         device.write_register(OFFSETS["ID"], 1)
     assert device.read_register(OFFSETS["ID"]) == ID
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_only_an_interrupt_that_is_enabled_ends_a_wait(simulator):
+    config, rng = small(FP16, 32), np.random.default_rng(1)
+    with open_device(config, "ideal", 1 << 20, simulator) as device:
+        def register(name, value=None):
+            return (device.read_register(OFFSETS[name]) if value is None else
+                    device.write_register(OFFSETS[name], value))
+
+        assert (register("IRQ_ENABLE"), register("IRQ_PENDING")) == (0, 0)
+        driver = Driver(device, config)
+        driver.run(driver.load((random_weights(FP16, 8, 64, rng), finite_halves(rng, 64))))
+        assert (register("IRQ_ENABLE"), register("IRQ_PENDING")) == (1, 0)
+        register("IRQ_ENABLE", 0)
+        register("CONTROL", START)
+        with pytest.raises(SimulationError, match=f"register {OFFSETS['ROWS']:#x}: SLVERR"):
+            register("ROWS", 1)  # during a run
+        assert not device.wait(1000)
+        assert (register("ROWS"), register("IRQ_PENDING")) == (8, 1)
+        assert Status.from_bits(register("STATUS")).done
+        register("IRQ_ENABLE", 1)
+        assert device.wait(1)
+        register("IRQ_PENDING", 1)
+        assert not device.wait(10)
 
 
 def test_a_wait_for_an_interrupt_that_does_not_come(device):
