@@ -150,7 +150,7 @@ class Expressions(ABC):
         return found
 
     def index(self, value: Value) -> Expression:
-        """A value as an index, which is a number without a sign."""
+        """A value as an index or as what cases are compared with: a number without a sign."""
         return self._operand(value, bits(value), exact=True)
 
     def label(self, value: Value, constant: Value) -> Expression | None:
@@ -311,7 +311,7 @@ class Expressions(ABC):
         if all(len(patterns) == 1 and "-" not in patterns[0] for patterns, _ in cases):
             for patterns, inner in cases:
                 label = self.label(switch.test, patterns) or literal(patterns[0])
-                yield Expression(f"{self.alone(switch.test).inside(9)} == {label.text}", 1, 1, True, 8), inner
+                yield Expression(f"{self.index(switch.test).inside(9)} == {label.text}", 1, 1, True, 8), inner
 
     def _arms(self, body: Body) -> list[tuple[list[Expression], Value]]:
         """What a process assigns, each under conditions; nothing if that is not the first whose conditions are true."""

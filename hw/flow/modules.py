@@ -177,7 +177,11 @@ class _Splitter:
         known, driven = SignalDict((signal, None) for _, signal, _ in ports), self._driven(fragment)
         for signal in info.used_signals:
             if signal in above and signal not in known:
-                ports.append((signal.name, signal, PortDirection.Output if signal in driven else PortDirection.Input))
+                name, number = signal.name, 1
+                while any(name == other for other, _, _ in ports):
+                    number += 1
+                    name = f"{signal.name}_{number}"
+                ports.append((name, signal, PortDirection.Output if signal in driven else PortDirection.Input))
         return ports
 
     def _opaque(self, fragment: Fragment, names: SignalDict) -> Fragment:

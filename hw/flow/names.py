@@ -5,7 +5,7 @@ import re
 from hw.flow.expression import literal
 from hw.flow.rtlil import Module
 
-__all__ = ["Names", "identifier", "vector"]
+__all__ = ["Names", "identifier", "port_names", "vector"]
 
 _KEYWORDS = frozenset(re.findall(r"\w+", """always always_comb always_ff always_latch and assert assign assume automatic
     before begin bind bins binsof bit break buf bufif0 bufif1 byte case casex casez cell chandle checker class clocking
@@ -37,6 +37,21 @@ def vector(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
+def port_names(module: Module, top: bool = False) -> dict[str, str]:
+    """Names of a module's ports in Verilog, by their names in RTLIL without the backslash.
+
+    Those of the ``top`` stay as they are: one that is no name in Verilog, such as ``byte``, gets a backslash.
+    """
+    names: dict[str, str] = {}
+    for name in (name[1:] for name, wire in module.wires.items() if wire.port):
+        plain, number = identifier(name), 1
+        while plain in names.values():
+            number += 1
+            plain = f"{identifier(name)}_{number}"
+        names[name] = plain if plain == name or not top else f"\\{name} "
+    return names
+
+
 class Names:
     """The names within a module.
 
@@ -46,7 +61,7 @@ class Names:
     ----------
     module : Module
     top : bool
-        Whether the ports keep their names. One that is no name in Verilog, such as ``byte``, then gets a backslash.
+        As of :func:`port_names`.
 
     Attributes
     ----------
@@ -58,8 +73,7 @@ class Names:
 
     def __init__(self, module: Module, top: bool) -> None:
         self._module = module
-        self._wires = {name: f"{name} " if top and identifier(name) != name[1:] else identifier(name)
-                       for name, wire in module.wires.items() if wire.port}
+        self._wires = {f"\\{port}": name for port, name in port_names(module, top).items()}
         self._given = set(self._wires.values())
         self._signals = {identifier(name) for name in module.wires if name.startswith("\\")}
         self.root = ""

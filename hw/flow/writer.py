@@ -16,7 +16,7 @@ from itertools import groupby
 
 from hw.flow.expression import literal
 from hw.flow.expressions import Expressions
-from hw.flow.names import Names, identifier, vector
+from hw.flow.names import Names, identifier, port_names, vector
 from hw.flow.netlist import Netlist
 from hw.flow.rtlil import Assign, Body, Cell, Module, Slice, Switch, Value, bits, cut, join, sole
 from hw.flow.simplify import assigned
@@ -80,7 +80,7 @@ class ModuleWriter(Expressions):
     def __init__(self, module: Module, modules: Mapping[str, Module], titles: Mapping[str, str],
                  orders: Mapping[str, Sequence[str]]) -> None:
         super().__init__(Netlist(module, modules), Names(module, module.name == next(iter(modules))))
-        self._module, self._titles, self._orders = module, titles, orders
+        self._module, self._modules, self._titles, self._orders = module, modules, titles, orders
         self._variables: set[str] = set()
         self._declarations: list[str] = []
 
@@ -133,7 +133,7 @@ class ModuleWriter(Expressions):
         if not lines:
             return []
         word = "casez" if wild else "case"
-        return [f"{word} ({self.alone(switch.test).text})", *(f"  {line}" for line in lines),
+        return [f"{word} ({self.index(switch.test).text})", *(f"  {line}" for line in lines),
                 *([] if complete else ["  default: ;"]), "endcase"]
 
     # Combinational logic.
@@ -204,15 +204,15 @@ class ModuleWriter(Expressions):
     def _instance(self, cell: Cell) -> list[str]:
         """An instance of a module; outputs that nothing uses stay open."""
         name, order = self.names.unused(identifier(cell.name)), self._orders.get(cell.kind[1:], ())
-        texts = []
+        other = self._modules.get(cell.kind[1:])
+        known, texts = port_names(other) if other else {}, []
         for port in sorted(cell.ports, key=lambda port: order.index(port) if port in order else -1):
             value = cell.ports[port]
             self.names.root = f"{name}_{identifier(port)}"
             driven = self.netlist.drives(cell, port)
             wire = sole(value).wire if driven else ""
             opened = driven and not self.netlist.count[wire] and not self._module.wires[wire].port
-            name_in = identifier(port) if cell.kind[1:] in self._titles else port
-            texts.append(f"  .{name_in}({'' if opened else self.alone(value).text})")
+            texts.append(f"  .{known.get(port, port)}({'' if opened else self.alone(value).text})")
         head = self._titles.get(cell.kind[1:], cell.kind[1:])
         values = [f".{key}({value if value[0] == chr(34) else value.replace(chr(39), chr(39) + 'b')})"
                   for key, value in cell.parameters.items()]

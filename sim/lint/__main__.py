@@ -24,12 +24,18 @@ from sim.dram.presets import preset
 from sim.tools.errors import ToolError
 from sim.tools.toolchain import environment, require
 
-__all__ = ["main"]
+__all__ = ["ACCEPTED", "main"]
 
 _CELLS = Path(__file__).with_name("ecp5_cells.v")
 """Interfaces of the cells that boards instantiate."""
-# Amaranth and Yosys always emit unused bits, initial values beside processes and constants of other widths.
-_ACCEPTED = ("DECLFILENAME", "UNUSEDSIGNAL", "PROCASSINIT", "WIDTHEXPAND", "WIDTHTRUNC")
+ACCEPTED = {
+    "DECLFILENAME": "One file holds all modules of a design.",
+    "UNUSEDSIGNAL": "A module has all ports of its component and all bits of a stream, whether or not it uses them.",
+    "PINCONNECTEMPTY": "Outputs that a design does not need stay open.",
+    "PROCASSINIT": "Registers have a value from the start, as FPGAs give them one, beside that of a reset.",
+    "WIDTHEXPAND": "Operands are extended to the width of the sum, as Verilog defines it.",
+}
+"""Warnings of Verilator that are accepted, each with the reason."""
 
 
 def _emit_top(board: Board, path: Path) -> None:
@@ -63,7 +69,7 @@ def main() -> None:
             path = Path(folder) / "top.sv"
             written(path)
             for files in [[path, file] for file in needed] or [[path]]:
-                command = ["verilator", "--lint-only", "-Wall", *(f"-Wno-{rule}" for rule in _ACCEPTED),
+                command = ["verilator", "--lint-only", "-Wall", *(f"-Wno-{rule}" for rule in ACCEPTED),
                            "--top-module", "top", *map(str, files)]
                 done = subprocess.run(command, env={**os.environ, **environment(BUILD / "tools")}, capture_output=True,
                                       text=True, check=False)
