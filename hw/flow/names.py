@@ -67,6 +67,8 @@ class Names:
     ----------
     root : str
         Name of the signal that is being written.
+    memories : dict of str to str
+        Names of memories, by their names in RTLIL.
     constants : dict of (str, str) to str
         Declarations of the constants that were asked for.
     """
@@ -78,6 +80,7 @@ class Names:
         self._signals = {identifier(name) for name in module.wires if name.startswith("\\")}
         self.root = ""
         self.constants: dict[tuple[str, str], str] = {}
+        self.memories = {memory: self.unused(identifier(memory)) for memory in module.memories}
 
     def unused(self, name: str, signal: bool = False) -> str:
         """``name``, or ``name_2``, ... if something else is called so. A signal may have the name of a signal."""

@@ -57,11 +57,6 @@ def _marks(attributes: Mapping[str, str]) -> str:
     return f"(* {', '.join(found)} *) " if found else ""
 
 
-def _memory(cell: Cell) -> str:
-    """Name of the memory that a cell is a port of."""
-    return identifier(cell.parameters["MEMID"].strip('"'))
-
-
 class ModuleWriter(Expressions):
     """Text of one module.
 
@@ -146,18 +141,19 @@ class ModuleWriter(Expressions):
         elif found := self.operation(wire):
             text = found
         elif cell and cell.kind == "$memrd_v2" and not cell.number("CLK_ENABLE"):
-            text = f"{_memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
+            text = f"{self._memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
         elif body := self.netlist.processes.get(wire):
             self._always(body)
             return
         else:
             self._declare(wire, name)
             return
-        if not about.port and wire not in self.early:
+        marks = _marks(about.attributes)
+        if not about.port and not marks and wire not in self.early:
             self.lines.append(f"wire {vector(about.width)}{name} = {text};")
             return
-        if not about.port:
-            self._declarations.append(f"wire {vector(about.width)}{name};")
+        # Icarus 11 knows no attributes of wires that are declared with what drives them.
+        self._declarations += [] if about.port else [f"{marks}wire {vector(about.width)}{name};"]
         self.lines.append(f"assign {name} = {text};")
 
     def _always(self, body: Body) -> None:
@@ -165,8 +161,8 @@ class ModuleWriter(Expressions):
         wires = list(dict.fromkeys(left.wire for left in assigned(body)))
         self._variables.update(wires)
         self.done.update(wires)
-        self._declarations += [f"logic {vector(self._module.wires[wire].width)}{self.names.wire(wire)};"
-                               for wire in wires if not self._module.wires[wire].port]
+        self._declarations += [f"{_marks(about.attributes)}logic {vector(about.width)}{self.names.wire(wire)};"
+                               for wire in wires if not (about := self._module.wires[wire]).port]
         self.combinational = True
         self.lines += ["", *_block("always_comb", self._statements(body, "=")), ""]
         self.combinational = False
@@ -239,12 +235,16 @@ class ModuleWriter(Expressions):
             lines += ["", *_block(f"always_ff @({edge} {self.need(clock)})", text)]
         return lines
 
+    def _memory(self, cell: Cell) -> str:
+        """Name of the memory that a cell is a port of."""
+        return self.names.memories[cell.parameters["MEMID"].strip('"').replace("\\\\", "\\")]
+
     def _enabled(self, enable: Value, statement: str) -> str:
         return statement if enable == ("1",) else f"if ({self.alone(enable).text}) {statement}"
 
     def _memory_port(self, cell: Cell) -> list[str]:
         """Writing of a memory, or reading with a clock."""
-        word = f"{_memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
+        word = f"{self._memory(cell)}[{self.index(cell.ports['ADDR']).text}]"
         if cell.kind == "$memrd_v2":
             if "1" in cell.parameters["TRANSPARENCY_MASK"].partition("'")[2]:
                 raise ValueError("reads of memories that see a write of the same cycle are not supported")
@@ -265,12 +265,12 @@ class ModuleWriter(Expressions):
         for cell in self._module.cells:
             if cell.kind not in ("$meminit_v2", "$memwr_v2", "$memrd_v2"):
                 continue
-            self.names.root = _memory(cell)
+            self.names.root = self._memory(cell)
             if cell.kind == "$meminit_v2":
                 data, width = cell.ports["DATA"], cell.number("WIDTH")
                 words = [cut(data, low, width)[0] for low in range(0, bits(data), width)]
                 if any("1" in word for word in words):
-                    lines += ["", "initial begin", *(f"  {_memory(cell)}[{number}] = {literal(str(word)).text};"
+                    lines += ["", "initial begin", *(f"  {self._memory(cell)}[{number}] = {literal(str(word)).text};"
                                                      for number, word in enumerate(words)), "end"]
             elif cell.number("CLK_ENABLE"):
                 text = self._memory_port(cell)
@@ -316,7 +316,7 @@ class ModuleWriter(Expressions):
                          f"{vector(wires[port].width)}{self.names.wire(port)}{self._initial(port)},")
         heads[-1] = heads[-1].removesuffix(",")
         declarations = [*(text for _, text in sorted(self.names.constants.items())),
-                        *(f"{_marks(memory.attributes)}logic {vector(memory.width)}{identifier(name)} "
+                        *(f"{_marks(memory.attributes)}logic {vector(memory.width)}{self.names.memories[name]} "
                           f"[0:{memory.depth - 1}];" for name, memory in self._module.memories.items()),
                         *self._declarations]
         body = [*declarations, "", *self.lines, *others]

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Cat, Const, Instance, Module, Mux, ResetInserter, Signal, Value, signed, unsigned
+from amaranth.hdl import Assert, Cat, Const, Instance, Module, Mux, ResetInserter, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -256,6 +256,46 @@ def test_what_the_engine_has_not(tmp_path: Path) -> None:
     assert re.findall(r"table_\[\d\] = (.*);", text) == ["8'd1", "8'd2", "8'd3", "8'd0"]
     assert "FOREIGN #(.WIDTH(8), .NAME(\"x\")) foreign (" in text
     assert "assign green = colour == COLOUR_GREEN;" in text
+
+
+class Stored(wiring.Component):
+    """A memory that is written byte by byte and read with a clock, and registers of all kinds."""
+
+    i: In(16)
+    at: In(2)
+    write: In(2)
+    read: In(1)
+    o: Out(16)
+    count: Out(4, init=3)
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.words = words = Memory(shape=16, depth=4, init=[])
+        write, read = words.write_port(granularity=8), words.read_port()
+        kept = Signal(4, reset_less=True, attrs={"keep": 1})
+        m.d.comb += [write.addr.eq(self.at), write.data.eq(self.i), write.en.eq(self.write), read.addr.eq(self.at),
+                     read.en.eq(self.read), self.o.eq(read.data)]
+        m.d.sync += [kept.eq(self.i[:4]), Assert(self.count != 9)]
+        with m.FSM():
+            with m.State("LOW"):
+                m.d.sync += self.count[:2].eq(kept)
+                with m.If(self.read):
+                    m.next = "HIGH"
+            with m.State("HIGH"), m.If(self.write.any()):
+                m.d.sync += self.count.eq(self.count + kept)
+                m.next = "LOW"
+        return m
+
+
+def test_memories_and_registers_are_proven(tmp_path: Path) -> None:
+    Modules(Stored(), tmp_path).prove("top")
+    emit(Stored(), tmp_path / "top.sv")
+    text = (tmp_path / "top.sv").read_text()
+    assert '(* keep = "true" *) logic [3:0] kept = 4\'d0;' in text
+    assert "logic fsm_state = STATE_LOW;" in text
+    assert "output logic [3:0] count = 4'd3" in text
+    assert "if (write[1]) words[at][15:8] <= i[15:8];" in text
+    assert "`ifndef SYNTHESIS\n  always @(posedge clk) assert (count != 4'd9);\n  `endif" in text
 
 
 class Twice(wiring.Component):
