@@ -23,6 +23,7 @@ def registers() -> None:
 
 def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
     """Write the engine as SystemVerilog, with flat AXI pins, into build/rtl."""
+    from hw.engine.interfaces import port_attributes
     from hw.engine.pins import EnginePins
     from hw.flow.verilog import emit
 
@@ -30,7 +31,11 @@ def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = 
     folder = report_folder("rtl")
     for config in configs:
         path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
-        emit(EnginePins(config), path, "seedlm_engine")
+        engine = EnginePins(config)
+        emit(engine, path, "seedlm_engine", port_attributes(engine),
+             "An engine that multiplies matrices in memory by vectors in memory.\n"
+             f"Weights: {config.name}. Memory bus: {bus} bits. Activations: {act_bits} bits.\n"
+             "Written by `make verilog`.")
         print(path)
 
 

@@ -298,6 +298,20 @@ class ModuleWriter(Expressions):
         return lines + [f"assign {self._target(sole(one.left))} = {self.value(one.right).text};"
                         for one in self._module.connections if sole(one.left).wire not in self.netlist.aliases]
 
+    def _head(self, port: str, attributes: Mapping[str, str]) -> list[str]:
+        """The declaration of a port, below its attributes and behind the fields of its structure."""
+        wires, about = self._module.wires, self._module.wires[port]
+        fields = [(name[len(port) + 1:].strip("]"), wires[name].width) for name in wires
+                  if re.fullmatch(re.escape(port) + r"[.[]\w+\]?", name)]
+        lines = []
+        if fields and sum(width for _, width in fields) == about.width:
+            text = ", ".join(f"{name}{vector(width).strip()}" for name, width in reversed(fields))
+            lines += textwrap.wrap(f"{{{text}}}", _WIDTH - 5, initial_indent="// ", subsequent_indent="//   ")
+        if attributes:
+            lines.append("(* " + ", ".join(f'{key} = "{value}"' for key, value in attributes.items()) + " *)")
+        kind = "logic" if port in self._variables else "wire"
+        return [*lines, f"{about.port} {kind} {vector(about.width)}{self.names.wire(port)}{self._initial(port)},"]
+
     def text(self, attributes: Mapping[str, Mapping[str, str]]) -> str:
         """The module. ``attributes`` are those of its ports: by port, an attribute's text by its name."""
         wires, order = self._module.wires, self._orders.get(self._module.name, ())
@@ -308,12 +322,7 @@ class ModuleWriter(Expressions):
                 self.need(port)
         others = [line for cell in self._module.cells if not cell.kind.startswith("$") for line in self._instance(cell)]
         others += [*self._connections(), *self._registers(), *self._memories(), *self._checks()]
-        heads = []
-        for port in ports:
-            texts = attributes.get(port[1:], {})
-            heads += ["(* " + ", ".join(f'{key} = "{value}"' for key, value in texts.items()) + " *)"] if texts else []
-            heads.append(f"{wires[port].port} {'logic' if port in self._variables else 'wire'} "
-                         f"{vector(wires[port].width)}{self.names.wire(port)}{self._initial(port)},")
+        heads = [line for port in ports for line in self._head(port, attributes.get(port[1:], {}))]
         heads[-1] = heads[-1].removesuffix(",")
         declarations = [*(text for _, text in sorted(self.names.constants.items())),
                         *(f"{_marks(memory.attributes)}logic {vector(memory.width)}{self.names.memories[name]} "
