@@ -7,6 +7,7 @@ from host.ip.core import DISTRIBUTION, Core
 from host.ip.litex import class_name
 from host.ip.ports import ports
 from host.ip.template import render
+from sim.lint.accepted import ACCEPTED
 
 __all__ = ["files"]
 
@@ -22,5 +23,5 @@ def files(core: Core) -> dict[str, str]:
     return {
         "README.md": render("readme.md.j2", core=core, ports=ports(core), class_name=class_name(core)),
         "LICENSE": _licence(),
-        "lint/waivers.vlt": render("waivers.vlt.j2"),
+        "lint/waivers.vlt": render("waivers.vlt.j2", accepted=ACCEPTED),
     }

@@ -21,21 +21,14 @@ from hw.flow.verilog import emit, write
 from sim.device.system import System
 from sim.dram.memory import MAPPED_RAM, RAM
 from sim.dram.presets import preset
+from sim.lint.accepted import ACCEPTED
 from sim.tools.errors import ToolError
 from sim.tools.toolchain import environment, require
 
-__all__ = ["ACCEPTED", "main"]
+__all__ = ["main"]
 
 _CELLS = Path(__file__).with_name("ecp5_cells.v")
 """Interfaces of the cells that boards instantiate."""
-ACCEPTED = {
-    "DECLFILENAME": "One file holds all modules of a design.",
-    "UNUSEDSIGNAL": "A module has all ports of its component and all bits of a stream, whether or not it uses them.",
-    "PINCONNECTEMPTY": "Outputs that a design does not need stay open.",
-    "PROCASSINIT": "Registers have a value from the start, as FPGAs give them one, beside that of a reset.",
-    "WIDTHEXPAND": "Operands are extended to the width of the sum, as Verilog defines it.",
-}
-"""Warnings of Verilator that are accepted, each with the reason."""
 
 
 def _emit_top(board: Board, path: Path) -> None:

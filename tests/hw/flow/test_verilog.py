@@ -22,7 +22,7 @@ from hw.engine.pins import EnginePins
 from hw.flow import yosys
 from hw.flow.modules import hierarchy, unique
 from hw.flow.verilog import emit, write
-from sim.lint.__main__ import ACCEPTED
+from sim.lint.accepted import ACCEPTED
 from sim.tools.toolchain import environment
 from tests.hw.flow.equivalence import Modules, prove_combinational
 
