@@ -17,15 +17,12 @@ from sim.bench.sparse_memory import SparseMemory
 from sim.bench.streams import PERIOD_NS, cycles, start
 from sim.tools.run import arguments
 
-__all__ = ["ENDS", "LIMIT", "WATCHDOG", "Chain", "EngineBench", "open_bench", "sample", "shapes"]
+__all__ = ["LIMIT", "WATCHDOG", "Chain", "EngineBench", "open_bench", "sample", "shapes"]
 
 WATCHDOG = 600
 """Silent cycles after which runs end here; none of these chains computes for so long without a transfer."""
 LIMIT = 20_000
 """Cycles within which every run ends."""
-ENDS = 60
-"""Cycles within which a run ends that is aborted while memory is silent: those that the engine waits for a silent bus,
-and some."""
 _PAGE = 4096
 
 T = TypeVar("T")
@@ -162,6 +159,8 @@ class EngineBench:
         self.dut, self.config, self.base = dut, config, base
         self.memory, self.registers = HostileMemory(dut, config), RegisterPins(dut)
         self.outcome = Outcome()
+        # Cycles within which an aborted run ends while memory is silent, and while it never stops answering.
+        self.ends, self.ends_at_last = 2 * config.latency + 30, 32 * config.latency + 200
 
     def chain(self, wanted: Sequence[tuple[int, int, bool]] | None = None, beside: Chain | None = None) -> Chain:
         """A chain of these matrices, or of :func:`shapes`, whose regions cross a page; behind another one, if it is to

@@ -7,7 +7,7 @@ import cocotb
 
 from hw.parts.axi import Resp
 from hw.registers.register_map import ABORT, OFFSETS, START
-from sim.bench.engine_bench import ENDS, open_bench, sample
+from sim.bench.engine_bench import open_bench, sample
 from sim.bench.engine_model import descriptor, expect
 from sim.bench.hostile_memory import Behaviour
 from sim.bench.sparse_memory import SparseMemory
@@ -74,6 +74,6 @@ async def a_start_while_busy_is_refused_and_an_abort_of_a_start_is_not(dut: Any)
     await cycles(dut, 60)
     assert await bench.registers.write_at(OFFSETS["CONTROL"], START) == Resp.SLVERR
     await bench.abort()
-    assert await bench.ended(ENDS) == {"aborted"}
+    assert await bench.ended(bench.ends) == {"aborted"}
     bench.memory.behaviour.silent = set()
     await bench.check_exact(chain)

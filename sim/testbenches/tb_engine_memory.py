@@ -163,11 +163,11 @@ async def a_memory_that_never_stops_answering_is_got_rid_of(dut: Any, channel: s
             await cycles(dut, 1000)
             if not dut.irq.value:
                 await bench.abort()
-            await bench.ended(1000)
+            await bench.ended(bench.ends_at_last)
             bench.check_no_harm()
             await bench.launch(chain.descriptors[0])
         await bench.abort()
-        await bench.ended(1000)
+        await bench.ended(bench.ends_at_last)
         bench.memory.behaviour.babbling = set()
         await bench.drained()
         await bench.check_exact(chain)

@@ -7,7 +7,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from sim.bench.engine_bench import ENDS, LIMIT, Chain, EngineBench, open_bench, sample
+from sim.bench.engine_bench import LIMIT, Chain, EngineBench, open_bench, sample
 from sim.bench.hostile_memory import CHANNELS, Behaviour
 from sim.bench.streams import cycles
 from sim.tools.run import arguments
@@ -30,7 +30,7 @@ async def _end_in_silence(bench: EngineBench, chain: Chain, channel: str, moment
         await cycles(bench.dut, 200)
         if not bench.dut.irq.value:
             await bench.abort()
-        errors = await bench.ended(ENDS)
+        errors = await bench.ended(bench.ends)
     bench.check_no_harm()
     assert errors in (set(), {"timeout" if watchdog else "aborted"}), errors
     return bool(errors)
@@ -45,7 +45,7 @@ async def _check_that_starts_wait(bench: EngineBench, chain: Chain) -> None:
     assert not status.busy or await bench.registers.read("CYCLES") == 0, "no cycles are counted before a run begins"
     assert (status.busy, status.settling) == (not watchdog, 1)
     await bench.abort()
-    assert await bench.ended(ENDS) == {"timeout" if watchdog else "aborted"}
+    assert await bench.ended(bench.ends) == {"timeout" if watchdog else "aborted"}
 
 
 @cocotb.test()
@@ -106,6 +106,7 @@ async def a_run_that_waits_begins_when_memory_wakes_up(dut: Any, channel: str) -
 @cocotb.test()
 async def the_watchdog_counts_cycles_without_a_transfer(dut: Any) -> None:
     bench, chain = await open_bench(dut)
+    await bench.check_exact(chain)  # the bus is silent for long after a reset
     await bench.begin_run(chain)
     bench.memory.clear_gap()
     await RisingEdge(dut.irq)
