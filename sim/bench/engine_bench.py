@@ -216,6 +216,7 @@ class EngineBench:
         errors = {name for name in ERRORS if status[name]}
         if errors:
             self.memory.end_writes()
+        assert errors or not status.settling, "all answers of an exact run have come"
         return errors
 
     async def error_addr(self) -> int:

@@ -1,5 +1,6 @@
 """A master of the engine's registers, on the flat pins of AXI4-Lite."""
 
+import random
 from typing import Any
 
 from cocotb.triggers import RisingEdge
@@ -9,9 +10,13 @@ from hw.registers.register_map import OFFSETS
 
 __all__ = ["RegisterPins"]
 
+_LATE = 0.05
+"""Share of writes whose address or data come late, and of those whose response is not accepted at once."""
+
 
 class RegisterPins:
-    """Reads and writes registers through ``s_axil_*``, one access at a time.
+    """Reads and writes registers through ``s_axil_*``, one access at a time. Some addresses of writes come before their
+    data or behind them, and some responses are accepted late.
 
     Parameters
     ----------
@@ -30,19 +35,22 @@ class RegisterPins:
         """Write the bytes of ``value`` that ``strobes`` choose to the register at ``offset``; returns the response."""
         pins = self._pins
         pins["awaddr"].value, pins["wdata"].value, pins["wstrb"].value = offset, value, strobes
-        pending = ["aw", "w"]
-        for channel in pending:
-            pins[f"{channel}valid"].value = 1
-        pins["bready"].value = 1
-        answered = False
-        while pending or not answered:
+        # Cycles until each channel does its part; the response is waited for from the acceptance of both others on.
+        wait = {"aw": 0, "w": 0, "b": random.choice((0, 3)) if random.random() < _LATE else 0}
+        if random.random() < _LATE:
+            wait[random.choice(("aw", "w"))] = random.randint(1, 4)
+        pending = ["aw", "w", "b"]
+        while pending:
+            for channel in pending if pending == ["b"] else pending[:-1]:
+                offered = wait[channel] == 0
+                pins["bready" if channel == "b" else f"{channel}valid"].value = int(offered)
+                wait[channel] -= not offered
             await self._edge
-            if not pending:
-                answered = bool(pins["bvalid"].value)
-            for channel in [channel for channel in pending if pins[f"{channel}ready"].value]:
-                pins[f"{channel}valid"].value = 0
-                pending.remove(channel)
-        pins["bready"].value = 0
+            for channel in [*pending]:
+                mine, theirs = ("ready", "valid") if channel == "b" else ("valid", "ready")
+                if pins[f"{channel}{mine}"].value and pins[f"{channel}{theirs}"].value:
+                    pins[f"{channel}{mine}"].value = 0
+                    pending.remove(channel)
         return Resp(int(pins["bresp"].value))
 
     async def read_at(self, offset: int) -> tuple[int, Resp]:

@@ -60,6 +60,8 @@ async def accesses_in_a_run_disturb_nothing(dut: Any) -> None:
     choices = [register for register in REGISTERS if register.access in ("rw", "ro")]
     for pause in (0.0, 0.5, 0.8):
         await bench.begin_run(chain, Behaviour(pause=pause))
+        for name in ("ROWS", "RESULT_ADDR", "NEXT"):  # as soon as it can be
+            assert await bench.registers.write_at(OFFSETS[name], random.getrandbits(32)) == Resp.SLVERR
         while not dut.irq.value:
             assert (await bench.registers.read_at(random.choice(choices).offset))[1] == Resp.OKAY
             if not dut.irq.value:
