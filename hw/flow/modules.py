@@ -97,7 +97,7 @@ def _name_unpacked(signals: Iterable[Signal]) -> None:
     for (file, line), found in lines.items():
         if all(signal.name not in ("$signal", "$like") for signal in found.values()):
             continue
-        with suppress(SyntaxError, AttributeError):
+        with suppress(SyntaxError, AttributeError, IndexError, ValueError):  # another kind of statement
             statement = ast.parse(linecache.getline(file, line).strip()).body[0]
             targets, values = statement.targets[0].elts, statement.value.elts  # type: ignore[attr-defined]
             names = [target.id for target, value in zip(targets, values, strict=True)
