@@ -115,7 +115,6 @@ class Supervisor(wiring.Component):
         m.d.comb += [
             silent.eq(silence[-1]),
             self.forget.eq(distrusted & silent & ~self.offering & aborted[-1]),
-            self.failed.eq(self.status.as_value().any()),
             self.given_up.eq(expired | silent | patience[-1]),
         ]
         m.d.sync += [
@@ -129,9 +128,10 @@ class Supervisor(wiring.Component):
             m.d.sync += [self.abort.eq(1), distrusted.eq(1)]
         with m.If(self.start):
             # A run does not wait for an abort that begins with it, so it fails.
-            m.d.sync += [self.status.eq(0), self.status.protocol_error.eq(errors.protocol_error), self.error_addr.eq(0)]
+            m.d.sync += [self.status.eq(0), self.status.protocol_error.eq(errors.protocol_error), self.error_addr.eq(0),
+                         self.failed.eq(errors.protocol_error)]
         with m.Elif(self.busy & ~self.failed & (expired | errors.as_value().any())):
-            m.d.sync += [self.abort.eq(1), self.status.eq(errors), self.error_addr.eq(failed_addr)]
+            m.d.sync += [self.abort.eq(1), self.failed.eq(1), self.status.eq(errors), self.error_addr.eq(failed_addr)]
         with m.If(self.busy & expired & ~self.start):
             m.d.sync += self.status.timeout.eq(1)
         return m
