@@ -63,9 +63,9 @@ class Checker(wiring.Component):
     excess : In(bits)
         For each of :data:`~hw.registers.register_map.ADDRESSES`, whether it has bits beyond ``addr_bits``.
     start : In(1)
-        Strobe: a run starts, and has no vector yet.
+        The next matrix to begin is the first of a run, so that there is no vector yet.
     load : In(1)
-        Strobe: a descriptor is in the registers from the next cycle on. What has been found is forgotten.
+        A descriptor may be in the registers from the next cycle on. What has been found is forgotten.
     begin : In(1)
         Strobe: the matrix in the registers is begun, so that the next one may share its vector.
     checked : Out(1)

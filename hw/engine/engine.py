@@ -101,7 +101,7 @@ class Engine(wiring.Component):
         m.submodules.read_dma = read_dma = ReadDma(config)
         m.submodules.write_dma = write_dma = WriteDma(config)
         # A run begins with a clean datapath, whatever was before.
-        stage = partial(self._stage, m, supervisor.abort | sequencer.start)
+        stage = partial(self._stage, m, supervisor.abort | ~sequencer.busy)
         descriptor = stage("descriptor", DescriptorReader(config, identity(config)))
         bases = stage("bases", StreamQueue(config.addr_bits, IN_FLIGHT))
         activations, results = self._datapath(m, stage, read_dma.weights)
@@ -196,7 +196,7 @@ class Engine(wiring.Component):
         m.d.comb += [
             *(getattr(checker, name.lower()).eq(getattr(registers, name.lower())) for name in DESCRIPTOR_REGISTERS),
             checker.excess.eq(registers.excess),
-            checker.start.eq(sequencer.start),
+            checker.start.eq(~sequencer.busy),
             checker.load.eq(sequencer.loaded),
             checker.begin.eq(sequencer.begin),
             sequencer.checked.eq(checker.checked),

@@ -73,7 +73,7 @@ class Sequencer(wiring.Component):
     checked, refused : In(1)
         The checker has looked at the descriptor in the registers, and has found something wrong.
     loaded : Out(1)
-        Strobe: a descriptor is in the registers from the next cycle on.
+        A descriptor may be in the registers from the next cycle on.
     begin : Out(1)
         Strobe: the matrix in the registers is begun.
     descriptor_addr : Out(addr_bits)
@@ -155,7 +155,8 @@ class Sequencer(wiring.Component):
             self.counting.eq(self.busy & ~fsm.ongoing("SETTLE")),
             self.all_requested.eq(fsm.ongoing("FINISH")),
             self.reading.eq(~(self.all_requested & self.read_idle)),
-            self.loaded.eq(self.start | self.settled | self.fetched),
+            # Of the strobes that begin a run none leads to the checker, which is far away: the states before will do.
+            self.loaded.eq(~self.counting | self.fetched),
         ]
         with m.If(self.start):
             m.d.sync += self.descriptor_addr.eq(0)
