@@ -69,7 +69,8 @@ def _made_from(fragment: Fragment) -> Elaboratable | None:
 
 
 def _members(component: Elaboratable | None) -> Iterator[_Port]:
-    """Ports in a component's signature; none if it is no component."""
+    """Ports in a component's signature; none if it is no component. The ready of a stream that is always ready is a
+    constant."""
     if isinstance(component, wiring.Component):
         for path, member, value in component.signature.flatten(component):
             direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
@@ -173,7 +174,7 @@ class _Splitter:
             prefix = "" if len(domains) == 1 else f"{domain.name}_"
             ports += [(f"{prefix}{name}", signal, PortDirection.Input)
                       for name, signal in (("clk", domain.clk), ("rst", domain.rst)) if signal is not None]
-        ports += _members(_made_from(fragment))
+        ports += [port for port in _members(_made_from(fragment)) if isinstance(port[1], Signal)]
         known, driven = SignalDict((signal, None) for _, signal, _ in ports), self._driven(fragment)
         for signal in info.used_signals:
             if signal in above and signal not in known:
@@ -198,7 +199,8 @@ class _Splitter:
                 ports = self._ports(below)
                 self.convert(below, ports)
                 for port, signal, _ in _members(_made_from(below)):
-                    names.setdefault(signal, f"{name}_{port}")
+                    if isinstance(signal, Signal):
+                        names.setdefault(signal, f"{name}_{port}")
                 below = Instance(".".join(path), *((way.value[0], port, signal) for port, signal, way in ports))
             elif isinstance(below, MemoryInstance) and not any(below._data._init._raw):
                 below = _without_contents(below)
@@ -208,7 +210,7 @@ class _Splitter:
     def convert(self, fragment: Fragment, ports: Sequence[_Port]) -> None:
         """Convert a fragment with the ports given, and all those below it."""
         info = self._design.fragments[fragment]
-        names = SignalDict((signal, name) for name, signal, _ in ports)
+        names = SignalDict((signal, name) for name, signal, _ in ports if isinstance(signal, Signal))
         opaque = self._opaque(fragment, names)
         name = ".".join(info.name)
         _show_states(info.used_signals)

@@ -189,8 +189,9 @@ class ModuleWriter(Expressions):
         if len(value) == 1:
             part, label = value[0], self.label((Slice(wire, 0, bits(value)),), value)
             return (label or (literal(part) if isinstance(part, str) else self.slice(part, plain=True))).text
+        # A field that is all of the signal, beside others without bits, would be called by the signal's own name.
         fields = [right for name, right in self.netlist.aliases.items()
-                  if re.fullmatch(re.escape(wire) + r"[.[]\w+\]?", name)]
+                  if re.fullmatch(re.escape(wire) + r"[.[]\w+\]?", name) and right and right != value]
         if join(part for right in fields for part in right) == value:
             return f"{{{', '.join(self.alone(right).text for right in reversed(fields))}}}"
         return self.joined(value)
