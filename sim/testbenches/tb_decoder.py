@@ -43,7 +43,8 @@ class Link:
 
     async def _registers(self) -> None:
         while True:
-            await RisingEdge(self._access.valid)
+            await RisingEdge(self._dut.clk)
+            await self._rises(self._access.valid)  # at an edge of the clock: between two, it may glitch
             await cycles(self._dut, random.randrange(4))
             self._access.ready.value, self._dut.refused.value = 1, self.refuse
             await RisingEdge(self._dut.clk)
@@ -53,7 +54,8 @@ class Link:
 
     async def _memory(self) -> None:
         while True:
-            await RisingEdge(self._transfer.valid)
+            await RisingEdge(self._dut.clk)
+            await self._rises(self._transfer.valid)  # at an edge of the clock: between two, it may glitch
             await cycles(self._dut, random.randrange(4))
             self._transfer.ready.value = 1
             await RisingEdge(self._dut.clk)
