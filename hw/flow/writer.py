@@ -306,8 +306,10 @@ class ModuleWriter(Expressions):
                   if re.fullmatch(re.escape(port) + r"[.[]\w+\]?", name)]
         lines = []
         if fields and sum(width for _, width in fields) == about.width:
-            text = ", ".join(f"{name}{vector(width).strip()}" for name, width in reversed(fields))
-            lines += textwrap.wrap(f"{{{text}}}", _WIDTH - 5, initial_indent="// ", subsequent_indent="//   ")
+            text = f"{{{', '.join(f'{name}{vector(width).strip()}' for name, width in reversed(fields))}}}"
+            if all(name.isdigit() for name, _ in fields):
+                text = f"{len(fields)} elements of {fields[0][1]} bits, the first one lowest"
+            lines += textwrap.wrap(text, _WIDTH - 5, initial_indent="// ", subsequent_indent="//   ")
         if attributes:
             lines.append("(* " + ", ".join(f'{key} = "{value}"' for key, value in attributes.items()) + " *)")
         kind = "logic" if port in self._variables else "wire"
