@@ -40,6 +40,8 @@ class Behaviour:
     ----------
     pause : float
         Probability with which a channel does nothing in a cycle.
+    longest : int
+        Cycles of such a pause at most.
     silent : set of str
         Channels that do nothing at all; what they offer already stays.
     latency : int
@@ -59,6 +61,7 @@ class Behaviour:
     """
 
     pause: float = 0.0
+    longest: int = 1000
     silent: set[str] = field(default_factory=set)
     latency: int = 6
     order: str = "any"
@@ -105,6 +108,7 @@ class HostileMemory:
         # `_held`: what is offered and not accepted. `_driven`: the memory's part of each channel's handshake.
         self._held: dict[str, tuple[int, ...]] = {}
         self._driven = dict.fromkeys(CHANNELS, True)
+        self._paused = dict.fromkeys(CHANNELS, 0)
         self._was_reset, self.cycle = False, 0
         self.behaviour = Behaviour()
         self._forget()
@@ -177,7 +181,9 @@ class HostileMemory:
     def _may(self, channel: str) -> bool:
         """Whether a channel does something in the next cycle."""
         behaviour = self.behaviour
-        return channel not in behaviour.silent and (not behaviour.pause or random.random() >= behaviour.pause)
+        paused = random.random() < behaviour.pause and self._paused[channel] < behaviour.longest
+        self._paused[channel] = self._paused[channel] + 1 if paused else 0
+        return not paused and channel not in behaviour.silent
 
     async def _run(self) -> None:
         edge, reset = RisingEdge(self._dut.clk), self._dut.rst

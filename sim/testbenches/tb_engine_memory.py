@@ -122,7 +122,7 @@ async def answers_that_nobody_asked_for_do_no_harm(dut: Any) -> None:
             await bench.launch(chain.descriptors[0])
             await cycles(dut, max(at, 0))
             among_others = bench.memory.owes
-            if at >= 0:
+            if at >= 0 and (channel == "r" or not among_others):
                 _ask(bench, channel)
             # A beat among others is taken for what was asked for, until RLAST is missing.
             assert await _check_exact_or_failed(bench) in (set(), {"protocol_error"}) or among_others
@@ -133,8 +133,23 @@ async def answers_that_nobody_asked_for_do_no_harm(dut: Any) -> None:
 def _ask(bench: EngineBench, channel: str) -> None:
     if channel == "r":
         bench.memory.ask_r(random.getrandbits(bench.config.bus_bits), last=not bench.memory.owes)
-    elif not bench.memory.owes:
+    else:
         bench.memory.ask_b()
+
+
+@cocotb.test()
+async def answers_before_their_request_is_accepted_are_reported(dut: Any) -> None:
+    bench, chain = await open_bench(dut)
+    for channel, silent in (("r", "ar"), ("b", "aw"), ("b", "w")):
+        await bench.check_exact(chain)
+        await bench.begin_run(chain, Behaviour(silent={silent}))
+        await cycles(dut, 200)
+        _ask(bench, channel)
+        assert await bench.ended() == {"protocol_error"}
+        assert await bench.error_addr() == 0
+        bench.memory.behaviour.silent = set()
+        await bench.drained()
+        await bench.check_exact(chain)
 
 
 @cocotb.test()

@@ -18,7 +18,7 @@ BEHIND = 8
 
 def _behaviour() -> Behaviour:
     """A memory that keeps to AXI. Its pauses are shorter than what the engine takes for silence."""
-    return Behaviour(pause=random.choice((0.0, 0.0, 0.3)), latency=random.choice((1, 6, 12)),
+    return Behaviour(pause=random.choice((0.0, 0.3, 0.85)), longest=12, latency=random.choice((1, 6, 12)),
                      order=random.choice(("any", "aw", "w", "random")))
 
 
@@ -46,4 +46,9 @@ async def a_reset_in_any_cycle_leaves_nothing_behind(dut: Any) -> None:
             if random.random() < 0.5:
                 await cycles(dut, random.randrange(1, 60))
                 await _check_idle(bench)
-            await bench.check_exact(new)
+                await bench.check_exact(new)
+            else:
+                # As soon as it can be, while the memory that goes on is still as slow as before.
+                bench.load(new.memory, new.expect())
+                await bench.launch({name: value for name, value in new.descriptors[0].items() if value})
+                await bench.check_ended_exact()
