@@ -140,7 +140,7 @@ def _ask(bench: EngineBench, channel: str) -> None:
 @cocotb.test()
 async def answers_before_their_request_is_accepted_are_reported(dut: Any) -> None:
     bench, chain = await open_bench(dut)
-    for channel, silent in (("r", "ar"), ("b", "aw"), ("b", "w")):
+    for channel, silent in (("r", "ar"), ("r", "b"), ("b", "aw"), ("b", "w")):
         await bench.check_exact(chain)
         await bench.begin_run(chain, Behaviour(silent={silent}))
         await cycles(dut, 200)
