@@ -25,12 +25,15 @@ __all__ = ["ModuleWriter"]
 
 _WIDTH = 100
 """Columns of a line."""
+_FIXED_BLANK = "\N{NO-BREAK SPACE}"
+"""A blank at which no line may end, until lines are of their width."""
 
 
 def _wrapped(line: str) -> list[str]:
     """A line of code as lines of at most :data:`_WIDTH` columns, which end at a blank."""
     indent = " " * (len(line) - len(line.lstrip()) + 4)
-    return textwrap.wrap(line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(line, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return [part.replace(_FIXED_BLANK, " ") for part in lines] or [""]
 
 
 def _block(head: str, body: Sequence[str], before: Sequence[str] = (), chained: bool = False) -> list[str]:
@@ -55,6 +58,15 @@ def _marks(attributes: Mapping[str, str]) -> str:
     found = [f'{name} = "true"' if text == "1" else f"{name} = {text}" for name, text in attributes.items()
              if name != "init" and not name.startswith("enum_")]
     return f"(* {', '.join(found)} *) " if found else ""
+
+
+def _otherwise(check: Cell) -> str:
+    """What an assertion does when it fails: its message, without the end of line that simulators add, is an error's."""
+    if check.number("ARGS_WIDTH"):
+        raise ValueError("messages of assertions that show values are not supported")
+    message = check.parameters["FORMAT"].strip('"').removesuffix("\\n")
+    message = message.replace("{{", "{").replace("}}", "}").replace("%", "%%").replace(" ", _FIXED_BLANK)
+    return f' else $error("{message}")' if message else ""
 
 
 class ModuleWriter(Expressions):
@@ -284,7 +296,8 @@ class ModuleWriter(Expressions):
         for cell in self._module.cells:
             if cell.kind == "$check":
                 self.names.root = "assertion"
-                text = self._enabled(cell.ports["EN"], f"assert ({self.alone(cell.ports['A']).text});")
+                text = f"assert ({self.alone(cell.ports['A']).text}){_otherwise(cell)};"
+                text = self._enabled(cell.ports["EN"], text)
                 lines.append(f"always @(posedge {self.alone(cell.ports['TRG']).text}) {text}")
         return ["", "`ifndef SYNTHESIS", *lines, "`endif"] if lines else []
 

@@ -275,7 +275,8 @@ class Stored(wiring.Component):
         kept = Signal(4, reset_less=True, attrs={"keep": 1})
         m.d.comb += [write.addr.eq(self.at), write.data.eq(self.i), write.en.eq(self.write), read.addr.eq(self.at),
                      read.en.eq(self.read), self.o.eq(read.data)]
-        m.d.sync += [kept.eq(self.i[:4]), Assert(self.count != 9)]
+        m.d.sync += [kept.eq(self.i[:4]), Assert(self.count != 9),
+                     Assert(self.count != 8, 'the "count" is 8\n')]
         with m.FSM():
             with m.State("LOW"):
                 m.d.sync += self.count[:2].eq(kept)
@@ -295,7 +296,8 @@ def test_memories_and_registers_are_proven(tmp_path: Path) -> None:
     assert "logic fsm_state = STATE_LOW;" in text
     assert "output logic [3:0] count = 4'd3" in text
     assert "if (write[1]) words[at][15:8] <= i[15:8];" in text
-    assert "`ifndef SYNTHESIS\n  always @(posedge clk) assert (count != 4'd9);\n  `endif" in text
+    assert "`ifndef SYNTHESIS\n  always @(posedge clk) assert (count != 4'd9);\n  always @(posedge clk) assert (" \
+        'count != 4\'d8) else $error("the \\"count\\" is 8");\n  `endif' in text
 
 
 class Twice(wiring.Component):
