@@ -3,13 +3,21 @@
 from collections.abc import Mapping
 from typing import TypeVar
 
+from host.printable import printable
+
 __all__ = ["CheckError", "TargetError", "UserError", "choose"]
 
 _T = TypeVar("_T")
 
 
 class UserError(Exception):
-    """Something the user can mend: one clear sentence that names the thing and the cure."""
+    """Something the user can mend: one clear sentence that names the thing and the cure.
+
+    The sentence may hold names from outside; it is made :func:`~host.printable.printable`.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(printable(sentence))
 
 
 class CheckError(RuntimeError):

@@ -11,11 +11,12 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TaskProgressColumn,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from host.printable import printable
 
 __all__ = ["Update", "block_progress", "no_progress", "resumed_progress", "stage_progress", "work_progress"]
 
@@ -25,6 +26,13 @@ Update = Callable[[str, float, float], None]
 
 def no_progress(what: str, done: float, total: float) -> None:
     """Show nothing; an :data:`Update`."""
+
+
+class _What(ProgressColumn):
+    """What is at hand. It may be a name from outside, whose brackets are no markup."""
+
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.description))
 
 
 class _Rate(ProgressColumn):
@@ -50,13 +58,13 @@ def _resumed(bar: Progress) -> Iterator[Update]:
 
 def block_progress() -> AbstractContextManager[Update]:
     """Show a bar for blocks, which stays when they are done; it yields what to call."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+    columns = (_What(), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
     return _resumed(Progress(*columns, speed_estimate_period=60))
 
 
 def resumed_progress() -> AbstractContextManager[Update]:
     """Show a bar for work that takes up to days and goes on where it was; it yields what to call."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+    columns = (_What(), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
                TimeRemainingColumn())
     return _resumed(Progress(*columns, transient=True, speed_estimate_period=3600))
 
@@ -64,7 +72,7 @@ def resumed_progress() -> AbstractContextManager[Update]:
 @contextmanager
 def work_progress() -> Iterator[Update]:
     """Show a bar for anything that is counted, gone when it is done; it yields what to call."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (_What(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
@@ -73,7 +81,7 @@ def work_progress() -> Iterator[Update]:
 @contextmanager
 def stage_progress(what: str) -> Iterator[Callable[[str], None]]:
     """Show a line for a tool that reports its stage but not how much is left; it yields what to call."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), _What(), TimeElapsedColumn())
     with Progress(*columns, transient=True) as line:
         task = line.add_task(what)
         yield lambda stage: line.update(task, description=f"{what}: {stage}")

@@ -1,6 +1,5 @@
 """Weights of safetensors files: a single file, or a Hugging Face folder of one file or several."""
 
-import json
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import safetensors
 
 from host.checkpoint.shards import Content, copied, tensors_of
 from host.errors import UserError
+from host.json_reader import read_json
 
 __all__ = ["SafetensorsFiles"]
 
@@ -66,14 +66,11 @@ class SafetensorsFiles:
     @staticmethod
     def _sharded(index: Path) -> tuple[dict[str, Any], list[Path]]:
         """Open the shards that an index names. Returns the open file of every tensor, and the paths of all files."""
-        try:
-            shard_of = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            names = sorted(set(shard_of.values()))
-            if any(Path(name).name != name for name in names):
-                raise ValueError("a shard outside the folder")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{index} is not a safetensors index ({type(error).__name__}: {error}): "
-                            "download it again") from error
+        weight_map = read_json(index, "download it again")["weight_map"]
+        shard_of = weight_map.texts()
+        names = sorted(set(shard_of.values()))
+        if strange := next((name for name in names if Path(name).name != name or "\0" in name), None):
+            weight_map.refuse(f"names {strange}, which is no file of the folder")
         shards = {}
         for name in names:
             if not (index.parent / name).is_file():
@@ -95,15 +92,7 @@ class SafetensorsFiles:
             When it cannot be read.
         """
         path = self.path / "config.json"
-        if not path.exists():
-            return {}
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(found, dict):
-                raise ValueError("not an object")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} cannot be read ({error}): download it again") from error
-        return found
+        return read_json(path, "download it again").object() if path.exists() else {}
 
     def raw(self, name: str) -> Content:
         """Return a tensor of any type, to be copied as it is stored."""

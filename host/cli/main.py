@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from host.cli import board, ip, model, quality, report, simulate, sweep, synth
 from host.errors import UserError
+from host.printable import printable_lines
 
 __all__ = ["main"]
 
@@ -66,13 +67,13 @@ def main() -> None:
     try:
         sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
     except TyperException as error:
-        print(f"error: {error.format_message()}", file=sys.stderr)
+        print(f"error: {printable_lines(error.format_message())}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if _is_one(error, _REFUSED):
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {printable_lines(str(error))}", file=sys.stderr)
             sys.exit(2)
         if _is_one(error, _FAILED):
-            print(f"failed: {error}", file=sys.stderr)
+            print(f"failed: {printable_lines(str(error))}", file=sys.stderr)
             sys.exit(1)
         raise

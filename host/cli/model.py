@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat
+from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect"]
 
@@ -16,7 +17,7 @@ _NAMED = 3  # tensors named in a message
 def _some(names: tuple[str, ...]) -> str:
     """Return the first names of many, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    return ", ".join(map(printable, names[:_NAMED])) + more
 
 
 def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder.")],
@@ -58,8 +59,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     if plan.left_out:
         print(f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}")
     kept = sum(len(shard.copies) for shard in plan.shards)
-    print(f"{out}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, {plan.output_bytes:,} bytes"
-          + ("" if done.fresh else "; it was complete already"))
+    print(f"{printable(out)}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, "
+          f"{plan.output_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))
 
 
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
@@ -73,7 +74,7 @@ def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.
 
     with block_progress() as progress:
         decompress_model(folder, out, dtype.upper() or None, progress)
-    print(f"{out}: decompressed")
+    print(f"{printable(out)}: decompressed")
 
 
 def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],

@@ -136,8 +136,8 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
         When there is no such format.
     """
     fmt = options.fmt
-    method = (checkpoint.config().get("quantization_config") or {}).get("quant_method")
-    if method:
+    if quantized := checkpoint.config().get("quantization_config"):
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
         raise UserError(f"{checkpoint.path} is quantised already ({method}): give the original checkpoint")
     _try_encoder(options, weighting)
     contents, left_out = _contents(checkpoint, options)

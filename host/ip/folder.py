@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from host.errors import UserError
+from host.json_reader import read_json
 
 __all__ = ["MANIFEST", "replace_folder", "require_ours"]
 
@@ -24,9 +25,8 @@ def _digest(content: bytes) -> str:
 def _listed(folder: Path) -> dict[str, str] | None:
     """Return the digests of a package's files by path; None when the folder is no package."""
     try:
-        listed = json.loads((folder / MANIFEST).read_text())["files"]
-        return {str(path): str(digest) for path, digest in listed.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return read_json(folder / MANIFEST, "give another OUT")["files"].texts()
+    except UserError:
         return None
 
 

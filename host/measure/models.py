@@ -4,15 +4,13 @@ Presets are models of the Llama family; the shape of any other one is read from 
 checkpoint.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.errors import UserError
+from host.json_reader import read_json
 
 __all__ = ["INPUTS", "MATRICES", "PRESETS", "ModelShape", "find_model"]
 
@@ -21,6 +19,8 @@ MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "dow
 INPUTS = {"k_proj": "q_proj", "v_proj": "q_proj", "up_proj": "gate_proj"}
 """By matrix that shares its input vector with another one, which runs before it: the name of that one."""
 _HALF_BYTES = 2
+_MOST = 1 << 24
+"""Greatest dimension that a file may give: a hundred times the largest vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -96,34 +96,22 @@ PRESETS = {model.name: model for model in (
 """By name, small to large. Sizes alone: a layer's cycles do not depend on the weights."""
 
 
-def _from_config(settings: Mapping[str, Any], name: str, source: str) -> ModelShape:
-    """Return a shape from the settings of a ``config.json``, where kv heads and the width of a head may be missing."""
+def _from_file(path: Path) -> ModelShape:
+    """Return the shape in a ``config.json``, where kv heads and the width of a head may be missing.
+
+    The model is named after the folder, or after a file of another name.
+    """
+    settings = read_json(path, "give the config.json of a Llama model as on Hugging Face")
+
     def number(key: str, default: int | None = None) -> int:
-        value = settings.get(key)
-        value = default if value is None else value
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"{source} is not the config.json of a Llama model: {key} must be a positive integer, not "
-                            f"{value!r}")
-        return value
+        value = settings[key] if default is None else settings.get(key)
+        return default or 0 if value is None else value.whole(1, _MOST)
 
     hidden, heads = number("hidden_size"), number("num_attention_heads")
-    return ModelShape(name, hidden, number("intermediate_size"), number("num_hidden_layers"), heads,
+    return ModelShape(path.parent.name if path.name == "config.json" else path.stem, hidden,
+                      number("intermediate_size"), number("num_hidden_layers"), heads,
                       number("num_key_value_heads", heads), number("head_dim", max(hidden // heads, 1)),
-                      number("vocab_size"), source)
-
-
-def _from_file(path: Path) -> ModelShape:
-    """Return the shape in a ``config.json``; it is named after the folder, or after a file of another name."""
-    try:
-        settings = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read the shape file {path} ({error.strerror}): give a config.json as on Hugging Face"
-                        ) from None
-    except ValueError as error:
-        raise UserError(f"the shape file {path} is not JSON ({error}): give a config.json as on Hugging Face") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"the shape file {path} holds no JSON object: give a config.json as on Hugging Face")
-    return _from_config(settings, path.parent.name if path.name == "config.json" else path.stem, str(path))
+                      number("vocab_size"), str(path))
 
 
 def _from_checkpoint(checkpoint: Checkpoint) -> ModelShape:

@@ -1,6 +1,5 @@
 """A product on a device: it is loaded, verified, run, and compared with golden and with a run of another bitstream."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from host.device.device import DeviceError
 from host.device.driver import Driver, check_shape, mean
 from host.device.identity import found_engine
 from host.device.names import HardwareDevice
-from host.errors import UserError
+from host.json_reader import read_json
 from host.measure.layer import SIGMA, Matrix, prepared
 from host.progress import Update
 from host.tables.board import BoardRow
@@ -31,11 +30,11 @@ def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
     """
     if not path.exists():
         return None
-    try:
-        row, = json.loads(path.read_text())["results"]
-        return row["cycles"] if (row["rows"], row["cols"]) == (rows, cols) else None
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is no report of `host run`: remove it, or name another with --baseline") from None
+    results = read_json(path, "give a report of `host run` with --baseline, or remove it")["results"]
+    if len(found := results.elements()) != 1:
+        results.refuse(f"has {len(found)} rows in place of one")
+    row, = found
+    return row["cycles"].whole(1) if (row["rows"].whole(), row["cols"].whole()) == (rows, cols) else None
 
 
 def run(device: HardwareDevice, fmt: WeightFormat | None, rows: int, cols: int, runs: int, update: Update) -> BoardRow:

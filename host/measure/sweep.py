@@ -10,12 +10,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from golden.spec import ACT_BITS
-from host.device.driver import check_shape
+from host.device.driver import Counters, check_shape
+from host.errors import UserError
+from host.json_reader import read_json
 from host.measure.models import ModelShape
 from host.measure.sweep_point import Point, Result, predicted
 from host.measure.sweep_workers import Runner, sources
@@ -95,16 +97,26 @@ def _kept(point: Point, folder: Path) -> Path:
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
+def _result(path: Path) -> Result | None:
+    """Return the result that is kept in a file; None when there is none, or it is damaged: it is then made again."""
+    try:
+        kept = read_json(path, "remove it")
+        return {**{field.name: kept[field.name].whole(0) for field in fields(Counters)},
+                "bit_exact": kept["bit_exact"].truth()}
+    except UserError:
+        return None
+
+
 def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Update) -> Iterator[tuple[Point, Result]]:
     """Yield points and their results, those first that were kept."""
     done, total = 0.0, sum(point.seconds for point in points)
     missing = []
     for point in points:
-        try:
-            yield point, json.loads(_kept(point, folder).read_text())
-            done += point.seconds
-        except (OSError, ValueError):
+        if (kept := _result(_kept(point, folder))) is None:
             missing.append(point)
+            continue
+        yield point, kept
+        done += point.seconds
     update(f"{len(missing)} points to run" if missing else "all points are known", done, total)
     # Large ones first, so that the processes end at about the same time.
     for point, result in runner(sorted(missing, key=lambda point: -point.seconds)):

@@ -55,8 +55,10 @@ def byte_limit(name: str) -> float:
 
 def new_figure(width: float, height: float) -> "Figure":
     """Return an empty figure of a size in inches."""
+    from matplotlib import rcParams
     from matplotlib.figure import Figure  # takes half a second, and most commands draw nothing
 
+    rcParams["text.parse_math"] = False  # a dollar sign in the name of a model or a tensor is no formula
     return Figure(figsize=(width, height), layout="constrained")
 
 

@@ -1,12 +1,11 @@
 """The reports that commands left below ``build/``, read back. Their rows stay records, as JSON has them: they may be of
 another version of this program."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from host.errors import UserError
+from host.json_reader import read_json
 
 __all__ = ["Report", "read"]
 
@@ -38,22 +37,9 @@ class Report:
 
 def _parse(name: str, path: Path) -> Report:
     """Return the report in a file; UserError when it cannot be read or is none."""
-    def unusable(why: object) -> UserError:
-        return UserError(f"{path} is not a report ({why}): delete it, and make it again")
-
-    try:
-        content: Any = json.loads(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): make it readable, or delete it") from None
-    except ValueError as error:  # no JSON, or no text
-        raise unusable(error) from None
-    parts = {"environment": dict, "configuration": dict, "results": list}
-    for key, form in parts.items():
-        if not (isinstance(content, dict) and isinstance(content.get(key), form)):
-            raise unusable(f"no {key}")
-    if not all(isinstance(row, dict) for row in content["results"]):
-        raise unusable("results are not rows")
-    return Report(name, path, *(content[key] for key in parts))
+    content = read_json(path, "delete it, and make it again")
+    rows = [row.object() for row in content["results"].elements()]
+    return Report(name, path, content["environment"].object(), content["configuration"].object(), rows)
 
 
 def read(build: Path) -> list[Report]:

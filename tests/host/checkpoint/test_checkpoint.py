@@ -186,8 +186,8 @@ def remove_index(folder: Path) -> None:
     (remove_shard, "shard model-00002-of-00002.safetensors named by .* is missing: download it"),
     (cut_shard, "model-00002-of-00002.safetensors is not a complete safetensors file .*download it again"),
     (rename_in_index, r"tensor model.layers.0.mlp.upper.weight is not in .*download both again"),
-    (cut_index, "index.json is not a safetensors index .*download it again"),
-    (empty_index, "index.json is not a safetensors index .*download it again"),
+    (cut_index, r"cannot use .*index.json \(.*\): download it again"),
+    (empty_index, r"index.json \(it must be an object, not a list\): download it again"),
     (remove_index, "holds 2 .safetensors files but no model.safetensors.index.json: give")])
 def test_damaged_folders(damage: Callable[[Path], None], message: str, tmp_path: Path) -> None:
     folder = write_sharded(tmp_path / "sharded")

@@ -136,16 +136,17 @@ def test_no_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
 
 @pytest.mark.parametrize(("content", "why"), [
     (b'{"environment": {}, ', "Expecting property name"), (b"\xff\xfe", "codec can't decode"),
-    (b"[]", "no environment"), (b'{"environment": {}, "configuration": {}}', "no results"),
-    (b'{"environment": {}, "configuration": [], "results": []}', "no configuration"),
-    (b'{"environment": {}, "configuration": {}, "results": [1]}', "results are not rows")])
+    (b"[]", "it must be an object, not a list"),
+    (b'{"environment": {}, "configuration": {}}', "field results is missing"),
+    (b'{"environment": {}, "configuration": [], "results": []}', "configuration must be an object"),
+    (b'{"environment": {}, "configuration": {}, "results": [1]}', "field results[0] must be an object, not 1")])
 def test_a_broken_report(content: bytes, why: str, reports: Path, monkeypatch: pytest.MonkeyPatch,
                          capsys: pytest.CaptureFixture[str]) -> None:
     path = reports / "pnr" / "fp16-512" / "report.json"
     path.write_bytes(content)
     assert run(monkeypatch, reports) == 2
     message = capsys.readouterr().err
-    assert message.startswith(f"error: {path} is not a report (")
+    assert message.startswith(f"error: cannot use {path} (")
     assert why in message
     assert message.endswith("): delete it, and make it again\n")
     assert message.count("\n") == 1
