@@ -9,7 +9,6 @@ import ctypes
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from math import frexp
 from typing import Literal
 
@@ -38,31 +37,36 @@ def exponent_bias_for(greatest: float) -> int:
     return max(frexp(greatest)[1] - EXP_MAX, _BIAS_MIN) if greatest else 0
 
 
-@contextmanager
-def _segment(kernel: ctypes.CDLL, fmt: BlockFormat, seed: int, mode: Mode,
-             channels: np.ndarray) -> Iterator[ctypes.c_void_p]:
+class _Tables:
     """The kernel's tables for the segment of the LFSR cycle that starts at ``seed``, and for the channel weights of a
-    block (float64, (c,), at most 1). The tables are freed on exit.
+    block (float64, (c,), at most 1).
+
+    The kernel frees the tables when nobody holds this object any more. A thread that searches holds it until its search
+    has ended, so that tables are never freed under a thread, whatever exception ends the program's work.
 
     Raises
     ------
     MemoryError
     """
-    segment = ctypes.c_void_p(kernel.segment_new(ctypes.c_uint32(seed), channels.ctypes))
-    if not segment:
-        raise MemoryError("encoder tables")
-    try:
+
+    def __init__(self, kernel: ctypes.CDLL, fmt: BlockFormat, seed: int, mode: Mode, channels: np.ndarray) -> None:
+        self._kernel = kernel
+        # ctypes passes this attribute to the kernel, and holds the object meanwhile.
+        self._as_parameter_ = ctypes.c_void_p(kernel.segment_new(ctypes.c_uint32(seed), channels.ctypes))
+        if not self._as_parameter_:
+            raise MemoryError("encoder tables")
         if mode == "paper":
             # Where columns of U are nearly dependent, rounding shows how the pseudo-inverse was computed. The kernel
             # takes NumPy's for these seeds, as golden does for all, so that both round alike.
-            bad = np.empty(kernel.segment_bad_count(segment), dtype=np.uint32)
-            kernel.segment_bad_seeds(segment, bad.ctypes)
+            bad = np.empty(kernel.segment_bad_count(self), dtype=np.uint32)
+            kernel.segment_bad_seeds(self, bad.ctypes)
             pinv = np.ascontiguousarray(np.linalg.pinv(channels[:, None] * u_matrix(bad, fmt)))
-            if not kernel.segment_set_pinv(segment, pinv.ctypes):
+            if not kernel.segment_set_pinv(self, pinv.ctypes):
                 raise MemoryError("encoder tables")
-        yield segment
-    finally:
-        kernel.segment_free(segment)
+
+    def __del__(self) -> None:
+        if tables := getattr(self, "_as_parameter_", None):
+            self._kernel.segment_free(tables)
 
 
 def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) -> np.ndarray:
@@ -141,25 +145,25 @@ class _Search:
             return
         seed = 1
         for _ in range(self.segments):
-            with _segment(self.kernel, self.fmt, seed, self.mode, self.channels[0]) as segment:
-                yield from pool.map(lambda start, at=segment: self._improve(at, slice(start, start + _CHUNK), 0),
-                                    range(0, len(self.blocks), _CHUNK))
-                seed = self.kernel.segment_next(segment)
+            tables = _Tables(self.kernel, self.fmt, seed, self.mode, self.channels[0])
+            yield from pool.map(lambda start, tables=tables: self._improve(tables, slice(start, start + _CHUNK), 0),
+                                range(0, len(self.blocks), _CHUNK))
+            seed = self.kernel.segment_next(tables)
 
     def _search_column(self, column: int) -> int:
         """Search all seeds for the blocks of one block column."""
         seed, part = 1, slice(column * self.sharing, (column + 1) * self.sharing)
         for _ in range(self.segments):
-            with _segment(self.kernel, self.fmt, seed, self.mode, self.channels[column]) as segment:
-                self._improve(segment, part, column)
-                seed = self.kernel.segment_next(segment)
+            tables = _Tables(self.kernel, self.fmt, seed, self.mode, self.channels[column])
+            self._improve(tables, part, column)
+            seed = self.kernel.segment_next(tables)
         return self.segments * self.sharing
 
-    def _improve(self, segment: ctypes.c_void_p, part: slice, channels: int) -> int:
+    def _improve(self, tables: _Tables, part: slice, channels: int) -> int:
         """Improve on the best codes of some blocks with the seeds of a segment; return the number of blocks."""
         # The kernel minimises the plain squared error of what it is given, so the channels' weights go in here.
         scaled = np.ldexp(self.blocks[part] * self.channels[channels], -self.bias)
-        self.kernel.segment_search(segment, scaled.ctypes, ctypes.c_long(len(scaled)), int(self.mode == "exact"),
+        self.kernel.segment_search(tables, scaled.ctypes, ctypes.c_long(len(scaled)), int(self.mode == "exact"),
                                    self.errors[part].ctypes, self.seeds[part].ctypes, self.exponents[part].ctypes,
                                    self.codes[part].ctypes)
         return len(scaled)
