@@ -1,6 +1,15 @@
 """``python -m host``."""
 
-from host.cli.main import main
-
+# Processes that this program starts import this file under another name, and need nothing of it.
 if __name__ == "__main__":
-    main()
+    from host.interruption import completed, guard, watch
+
+    guard()  # before the imports, which take most of a short command's time
+
+    from host.cli.main import main
+
+    watch()
+    try:
+        main()
+    finally:
+        completed()

@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 
 from host.cli import board, ip, model, quality, report, simulate, sweep, synth
 from host.errors import UserError
+from host.interruption import leave_if_interrupted
 from host.printable import printable_lines
 
 __all__ = ["main"]
@@ -70,6 +71,7 @@ def main() -> None:
         print(f"error: {printable_lines(error.format_message())}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
+        leave_if_interrupted()  # a process that the same key press ended may have made this one fail
         if _is_one(error, _REFUSED):
             print(f"error: {printable_lines(str(error))}", file=sys.stderr)
             sys.exit(2)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat
+from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
 from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect"]
@@ -31,24 +31,28 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              weighting: Annotated[Path | None, typer.Option(
                  help="Folder of NAME.npy: how much an error in each column of tensor NAME counts.")] = None,
              device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
-             workers: Annotated[int, typer.Option(min=0, help="Processes of a Dask cluster on this machine.")] = 0,
-             scheduler: Scheduler = "",
+             workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that share the work; 0 for "
+                                                  "one that uses all processors.")] = 0,
+             scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
              slice_weights: Annotated[int, typer.Option(help="Weights in a slice, the unit of work: a slice that is "
                                                              "finished survives an interruption.")] = 1 << 20,
              shard_bytes: Annotated[int, typer.Option(help="Size in bytes at which a shard is closed.")] = 1 << 30
              ) -> None:
     """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
-    from host.compress.cluster import cluster_runner, connected
+    from host.compress.cluster import Tls, cluster_runner, connected, process_runner
     from host.compress.compress import compress as compress_model
     from host.compress.plan import Options
     from host.compress.slices import Runner, run_here
     from host.progress import block_progress
+    from host.workers import Workers
 
     options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
     with ExitStack() as stack:
         runner: Runner = run_here
-        if scheduler or workers > 1:
-            runner = cluster_runner(stack.enter_context(connected(scheduler, workers)))
+        if scheduler:
+            runner = cluster_runner(stack.enter_context(connected(scheduler, Tls(tls_ca_file, tls_cert, tls_key))))
+        elif workers > 1:
+            runner = process_runner(stack.enter_context(Workers(workers)))
         progress = stack.enter_context(block_progress())
         done = compress_model(model, out, options, check=check, weighting=weighting, runner=runner,
                               progress=progress)

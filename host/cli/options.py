@@ -4,6 +4,7 @@ A type here stands for one option: its name, where that is not the parameter's, 
 needs for its check is imported when the check is made, so that ``--help`` loads neither Amaranth nor a simulator.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ALL_FORMATS", "ALL_MATRICES", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
            "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows",
-           "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "board_format", "engines", "names"]
+           "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey", "board_format",
+           "engines", "names"]
 
 ALL_FORMATS = " ".join(FORMATS)
 """Every format that has a name, as :data:`Formats` is given."""
@@ -49,7 +51,12 @@ Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out;
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
 Cols = Annotated[int, typer.Option(min=1, help="Columns of the matrix.")]
 PlacerSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer; other seeds reach other clocks.")]
-Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:port, whose workers work.")]
+Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:port, whose workers work; "
+                                             "tls://host:port with TLS.")]
+TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the authority that vouches for scheduler and workers, "
+                                                 "in PEM format.")]
+TlsCert = Annotated[Path | None, typer.Option(help="Certificate of this process for TLS with the scheduler.")]
+TlsKey = Annotated[Path | None, typer.Option(help="Private key of that certificate.")]
 
 
 def names(what: str, text: str, example: str) -> tuple[str, ...]:

@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from golden.spec import ACT_BITS
-from host.cli.options import ALL_FORMATS, ActBits, Bus, Formats, Layer, Scheduler, engines, names
+from host.cli.options import (
+    ALL_FORMATS,
+    ActBits,
+    Bus,
+    Formats,
+    Layer,
+    Scheduler,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    engines,
+    names,
+)
 from host.errors import CheckError, choose
 from host.folders import report_folder
 from sim.dram.presets import preset
@@ -42,8 +54,10 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
           context: Annotated[int, typer.Option(min=0, help="Tokens whose keys and values a token reads.")] = 2048,
           layer: Layer = 0, act_bits: ActBits = ACT_BITS,
           workers: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0 for one on every core.")] = 0,
-          scheduler: Scheduler = "") -> None:
+          scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None
+          ) -> None:
     """Sweep over layers of whole models: cycles, speed-up and tokens a second, in RTL or by the cycle model."""
+    from host.compress.cluster import Tls
     from host.measure.models import PRESETS, find_model
     from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
     from host.measure.sweep_workers import cluster, processes
@@ -63,7 +77,8 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     (folder / "points").mkdir(exist_ok=True)
     points = points_of(plan)
     in_rtl = points if exact else affordable(points, seconds * cores)
-    runners = cluster(scheduler) if scheduler else processes(min(cores, max(len(in_rtl), 1)))
+    runners = (cluster(scheduler, Tls(tls_ca_file, tls_cert, tls_key)) if scheduler
+               else processes(min(cores, max(len(in_rtl), 1))))
     with runners as runner, resumed_progress() as progress:
         rows = run_sweep(plan, in_rtl, folder / "points", runner, progress)
     settings = {

@@ -1,24 +1,65 @@
-"""The slices of a compression on a Dask cluster: processes of this machine, or workers of many.
+"""Runners of a compression's slices beside this process: other processes of this machine, or the workers of a Dask
+cluster.
 
 Weights travel with each task and the packed stream comes back, so workers need this package but none of the files.
-When a worker dies, the scheduler gives its slices to another.
+When a worker dies, its slices are given to another. What a cluster is trusted with is said in docs/security.md.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from host.compress.plan import Slice
 from host.compress.slices import Encoded, Runner, Work, encode_slice
 from host.errors import UserError
+from host.workers import WorkerDied, Workers
 
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["cluster_runner", "connected", "encode_alone"]
+__all__ = ["Tls", "cluster_runner", "connected", "encode_alone", "process_runner"]
 
-_TIMEOUT = 10  # seconds to wait for a scheduler
+_TIMEOUT = 10  # seconds to wait for a scheduler, also for one that has gone
 _AHEAD = 2  # slices for each thread that are read ahead, so that no thread waits; each takes a few megabytes
+_MEMORY = "give them more memory, or make smaller slices with --slice-weights"
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files for TLS between this process and a Dask cluster, as PEM: the certificate of the authority that both trust,
+    and this process's own certificate and key. All are given, or none."""
+
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+
+    def given(self, scheduler: str) -> bool:
+        """Whether there are files.
+
+        Raises
+        ------
+        UserError
+            When one is missing or cannot be read, or the scheduler's address is not for TLS.
+        """
+        files = {"--tls-ca-file": self.ca, "--tls-cert": self.cert, "--tls-key": self.key}
+        absent = [option for option, path in files.items() if path is None]
+        if len(absent) == len(files):
+            return False
+        if absent:
+            raise UserError(f"TLS needs all of {', '.join(files)}: give {' and '.join(absent)} too")
+        for option, path in files.items():
+            try:
+                path and path.read_bytes()
+            except OSError as error:
+                raise UserError(f"cannot read {path} of {option} ({error.strerror}): name a file in PEM format"
+                                ) from None
+        if not scheduler.startswith("tls://"):
+            raise UserError(f"the scheduler {scheduler!r} is not one with TLS: give an address that begins with tls://,"
+                            " or leave the --tls options out")
+        return True
 
 
 def encode_alone(work: Work) -> Encoded:
@@ -27,29 +68,34 @@ def encode_alone(work: Work) -> Encoded:
 
 
 @contextmanager
-def connected(scheduler: str = "", workers: int = 0) -> "Iterator[Client]":
-    """Connect to the scheduler at this address, or to ``workers`` new processes of this machine.
+def connected(scheduler: str, tls: Tls) -> "Iterator[Client]":
+    """Connect to the Dask scheduler at this address.
+
+    Without TLS a warning on stderr says what that means.
 
     Raises
     ------
     UserError
-        When Dask is not installed or the scheduler does not answer.
+        When Dask is not installed, the files for TLS are unusable, or the scheduler does not answer.
     """
     try:
-        from distributed import Client, LocalCluster
+        from distributed import Client, Security
     except ImportError:
-        raise UserError("several processes need Dask: pip install 'seedlm-fpga[cluster]'") from None
-    if scheduler:
-        try:
-            client = Client(scheduler, timeout=_TIMEOUT)
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot reach the Dask scheduler {scheduler} ({type(error).__name__}): start dask "
-                            "scheduler and dask worker, and give the address that it prints") from error
-        with client:
-            yield client
-        return
-    with (LocalCluster(n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
-          Client(cluster) as client):
+        raise UserError("a scheduler needs Dask: pip install 'seedlm-fpga[cluster]'") from None
+    secured = tls.given(scheduler)
+    if not secured:
+        print(f"warning: the connection to {scheduler} is neither encrypted nor authenticated: whoever reaches the "
+              "scheduler's or a worker's port can run programs there; use a network that you trust alone, or TLS "
+              "(--tls-ca-file, --tls-cert, --tls-key; see docs/security.md)", file=sys.stderr, flush=True)
+    security = Security(tls_ca_file=str(tls.ca), tls_client_cert=str(tls.cert), tls_client_key=str(tls.key),
+                        require_encryption=True) if secured else None
+    try:
+        client = Client(scheduler, timeout=_TIMEOUT, security=security)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot reach the Dask scheduler {scheduler} ({type(error).__name__}): start dask scheduler "
+                        "and dask worker, and give the address that it prints"
+                        + (", with TLS files of the same authority" if secured else "")) from error
+    with client:
         yield client
 
 
@@ -78,10 +124,24 @@ def cluster_runner(client: "Client") -> Runner:
                 encoded = future.result()
             except KilledWorker as error:
                 raise UserError(f"the workers of the cluster die on {slices[future.key].tensor}: see their logs, and "
-                                "give them more memory") from error
+                                f"{_MEMORY}") from error
             except ModuleNotFoundError as error:
                 raise UserError(f"a worker of the cluster lacks a package ({error}): install this one there") from error
             yield slices.pop(future.key), encoded
             submit()
+
+    return run
+
+
+def process_runner(workers: Workers) -> Runner:
+    """Return a runner that encodes slices on processes of this machine."""
+    def run(work: Iterable[tuple[Slice, Work]], partial: Callable[[Slice, float], None]) -> Iterator[
+            tuple[Slice, Encoded]]:
+        for part, outcome in workers.run(encode_alone, work):
+            try:
+                yield part, outcome.result()
+            except WorkerDied as error:
+                raise UserError(f"the processes that encode {part.tensor} are killed: give fewer --workers, or "
+                                "make smaller slices with --slice-weights, if memory is short") from error
 
     return run

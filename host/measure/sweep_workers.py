@@ -1,22 +1,17 @@
 """Runners of a sweep's points: processes of this machine, or the workers of a Dask cluster."""
 
 import hashlib
-import multiprocessing
-import os
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache, partial
-from threading import Thread
 from typing import Any
 
 from golden.tree import source_digest
-from host.compress.cluster import connected
+from host.compress.cluster import Tls, connected
 from host.device.device import DeviceError
 from host.errors import UserError
 from host.measure.sweep_point import Point, Result, measured
+from host.workers import WorkerDied, Workers
 from hw.config import ConfigError
 from sim.tools.errors import SimulationError, ToolError
 from sim.tools.toolchain import python_versions
@@ -34,7 +29,7 @@ def sources() -> str:
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def _run(point: Point, wanted: str) -> Result:
+def _run(wanted: str, point: Point) -> Result:
     """Run a point on a worker whose sources must have the digest ``wanted``; what goes wrong is its ``error``."""
     if sources() != wanted:
         return {"error": "the worker's sources are not those that the sweep began with: install the same there, or run "
@@ -45,66 +40,43 @@ def _run(point: Point, wanted: str) -> Result:
         return {"error": str(error) or type(error).__name__}
 
 
-def _finished(futures: dict[Any, Point], completed: Iterator[Any]) -> Iterator[tuple[Point, Result]]:
-    """Yield points and their results as their futures are completed; a worker that dies is an ``error`` too."""
-    for future in completed:
-        try:
-            yield futures[future], future.result()
-        except Exception as error:  # not the point's, which _run catches
-            died = isinstance(error, BrokenProcessPool)
-            yield futures[future], {"error": "a process of the sweep was killed, perhaps for its memory: run again to "
-                                             "go on" if died else f"the worker failed: {error}"}
-
-
-def _prepare() -> None:
-    """Prepare a process of the sweep to end with the process that started it, however that one ends.
-
-    Ctrl-C reaches all processes of a terminal; only the first one answers it, so that the report is in order.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def follow() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent
-        parent.join()
-        os._exit(1)
-
-    Thread(target=follow, daemon=True).start()
+def _result(future: Any) -> Result:
+    """Return the result of a future that is done; a worker that died is an ``error`` too."""
+    try:
+        return future.result()
+    except WorkerDied:
+        return {"error": "the processes that ran it were killed, perhaps for their memory: run again to go on, or give "
+                         "fewer --workers"}
+    except Exception as error:  # not the point's, which _run catches
+        return {"error": f"the worker failed: {error or type(error).__name__}"}
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Runner]:
     """Provide a runner with ``count`` processes of this machine, which end with the context."""
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), initializer=_prepare)
+    with Workers(count) as workers:
+        def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
+            for point, future in workers.run(partial(_run, sources()), ((point, point) for point in points)):
+                yield point, _result(future)
 
-    def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
-        futures: dict[Future[Result], Point] = {pool.submit(_run, point, sources()): point for point in points}
-        yield from _finished(futures, as_completed(futures))
-
-    try:
         yield run
-    except BaseException:
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 @contextmanager
-def cluster(scheduler: str) -> Iterator[Runner]:
+def cluster(scheduler: str, tls: Tls) -> Iterator[Runner]:
     """Provide a runner on the workers of the Dask scheduler at this address.
 
     Raises
     ------
     UserError
-        When Dask is not installed or the scheduler does not answer.
+        As :func:`host.compress.cluster.connected`.
     """
-    with connected(scheduler) as client:
+    with connected(scheduler, tls) as client:
         from distributed import as_completed as completed
 
         def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
-            futures = {client.submit(partial(_run, point), sources(), pure=False): point for point in points}
-            yield from _finished(futures, completed(futures))
+            futures = {client.submit(_run, sources(), point, pure=False): point for point in points}
+            for future in completed(futures):
+                yield futures[future], _result(future)
 
         yield run

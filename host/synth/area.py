@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from host.errors import choose
+from host.errors import UserError, choose
 from host.progress import Update
 from host.tables.area import AreaRow
+from host.workers import WorkerDied, Workers
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS
 from hw.engine.engine import Engine
@@ -64,8 +65,15 @@ def by_block(modules: dict[str, Area]) -> dict[str, Area]:
     return {block: area for block, area in sums.items() if area != Area()}
 
 
-def _synthesise(name: str, apart: str, folder: Path) -> Synthesis:
-    """Synthesise a configuration, in a process of its own; modules that match ``apart`` are kept apart."""
+def _synthesise(folder: Path, job: tuple[str, str]) -> Synthesis:
+    """Synthesise a configuration, in a process of its own.
+
+    Parameters
+    ----------
+    job : (str, str)
+        Name of the configuration, and a pattern of the modules that are kept apart.
+    """
+    name, apart = job
     configuration = CONFIGURATIONS[name]
     return synthesise(Engine(configuration.engine), configuration.target.family, folder, apart)
 
@@ -82,19 +90,20 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
     ------
     hw.flow.yosys.YosysError
         When a synthesis fails.
+    UserError
+        When the processes that synthesise are killed.
     """
     jobs = [(name, apart) for name in names for apart in ("|".join(BLOCKS.values()), "")]
     results: dict[tuple[str, str], Synthesis] = {}
     update("synthesis", 0, len(jobs))
-    with ProcessPoolExecutor(_AT_ONCE) as pool:
-        pending = {pool.submit(_synthesise, *job, folder): job for job in jobs}
-        try:
-            for done in as_completed(pending):
-                results[pending[done]] = done.result()
-                update(f"synthesis of {pending[done][0]}", len(results), len(jobs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    with Workers(_AT_ONCE) as workers:
+        for job, outcome in workers.run(partial(_synthesise, folder), ((job, job) for job in jobs)):
+            try:
+                results[job] = outcome.result()
+            except WorkerDied:
+                raise UserError(f"the processes that synthesise {job[0]} are killed: make room in memory, and give the "
+                                "same command again") from None
+            update(f"synthesis of {job[0]}", len(results), len(jobs))
     for (name, apart), synthesis in ((job, results[job]) for job in jobs):
         config = CONFIGURATIONS[name].engine
         for block, area in (by_block(synthesis.modules) if apart else {"total": synthesis.total}).items():

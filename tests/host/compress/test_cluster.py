@@ -1,21 +1,26 @@
-"""Compression by a real cluster of worker processes, one of which dies."""
+"""Compression by other processes: of this machine, and of a real Dask cluster, some of which die."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from distributed import LocalCluster, Security
 from safetensors.numpy import save_file
 
 from host.cli.main import main
-from host.compress.cluster import cluster_runner, connected
+from host.compress.cluster import Tls, cluster_runner, connected, process_runner
 from host.compress.compress import compress
 from host.compress.plan import Options, Slice
-from host.compress.slices import Encoded, Work
+from host.compress.slices import Encoded, Runner, Work
 from host.errors import UserError
+from host.workers import Workers
 
 OPTIONS = Options("8,3,14", slice_weights=1)  # slices of one group, of some tenths of a second
 
@@ -27,35 +32,62 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "m.safetensors"
 
 
-def test_a_killed_worker_costs_only_its_slice(model: Path, tmp_path: Path) -> None:
+def killing(inner: Runner, process: Callable[[], int]) -> Runner:
+    """A runner that kills a process once some slices are there."""
+    def runner(work: Iterable[tuple[Slice, Work]], partial: Callable[[Slice, float], None]) -> Iterator[
+            tuple[Slice, Encoded]]:
+        for n, done in enumerate(inner(work, partial)):
+            if n == 2:
+                os.kill(process(), signal.SIGKILL)
+            yield done
+
+    return runner
+
+
+def same(one: Path, other: Path) -> bool:
+    return all((one / path.name).read_bytes() == path.read_bytes() for path in other.iterdir())
+
+
+def test_a_killed_process_costs_only_its_slices(model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
-    killed: list[int] = []
-    with connected(workers=2) as client:
+    with Workers(2) as workers:
+        inner = process_runner(workers)
+        compress(model, tmp_path / "out", OPTIONS, runner=killing(inner, lambda: workers.pids[0]))
+    assert same(tmp_path / "out", tmp_path / "whole")
+
+
+def dead(work: Work) -> Encoded:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def test_processes_that_are_killed_again_and_again(model: Path, tmp_path: Path,
+                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("host.compress.cluster.encode_alone", dead)
+    with (Workers(1) as workers,
+          pytest.raises(UserError, match=r"the processes that encode up_proj.weight are killed: give fewer --workers")):
+        compress(model, tmp_path / "out", OPTIONS, runner=process_runner(workers))
+
+
+def test_a_killed_worker_of_a_cluster_costs_only_its_slices(model: Path, tmp_path: Path) -> None:
+    compress(model, tmp_path / "whole", OPTIONS)
+    with (LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local,
+          connected(local.scheduler_address, Tls()) as client):
         client.wait_for_workers(2)
         processes = client.run(os.getpid)
         assert len(set(processes.values())) == 2
         assert os.getpid() not in processes.values()
-        inner = cluster_runner(client)
-
-        def runner(work: Iterable[tuple[Slice, Work]], partial: Callable[[Slice, float], None]) -> Iterator[
-                tuple[Slice, Encoded]]:
-            for n, done in enumerate(inner(work, partial)):
-                if n == 2:
-                    killed.append(next(iter(processes.values())))
-                    os.kill(killed[0], signal.SIGKILL)
-                yield done
-
-        compress(model, tmp_path / "out", OPTIONS, runner=runner)
-        assert killed[0] not in client.run(os.getpid).values()
-    for name in ("model.safetensors", "config.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        killed = next(iter(processes.values()))
+        compress(model, tmp_path / "out", OPTIONS, runner=killing(cluster_runner(client), lambda: killed))
+        assert killed not in client.run(os.getpid).values()
+    assert same(tmp_path / "out", tmp_path / "whole")
 
 
-def test_an_error_in_a_worker_reaches_the_user(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with connected(workers=1) as client:
-        client.run(lambda: os.environ.update(CC="no-such-cc", SEEDLM_CACHE=str(tmp_path / "empty")))
-        with pytest.raises(UserError, match="no C compiler 'no-such-cc' found"):
-            compress(model, tmp_path / "out", OPTIONS, runner=cluster_runner(client))
+def test_an_error_in_a_process_reaches_the_user(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-cc")
+    monkeypatch.setenv("SEEDLM_CACHE", str(tmp_path / "empty"))
+    with Workers(1) as workers, pytest.raises(UserError, match="no C compiler 'no-such-cc' found"):
+        compress(model, tmp_path / "out", OPTIONS, runner=process_runner(workers))
 
 
 def test_a_scheduler_that_does_not_answer(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
@@ -73,5 +105,51 @@ def test_a_scheduler_that_does_not_answer(model: Path, tmp_path: Path, monkeypat
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(UserError, match=r"pip install 'seedlm-fpga\[cluster\]'"), connected(workers=2):
+    with (pytest.raises(UserError, match=r"pip install 'seedlm-fpga\[cluster\]'"),
+          connected("tcp://127.0.0.1:9", Tls())):
+        pass
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """An authority's certificate, and a certificate with its key that it vouches for."""
+    if not shutil.which("openssl"):
+        pytest.skip("certificates are made by openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    for command in (
+            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=authority",
+            "req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=localhost",
+            "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2"):
+        subprocess.run(["openssl", *command.split()], cwd=folder, check=True, capture_output=True)
+    return Tls(folder / "ca.pem", folder / "own.pem", folder / "own.key")
+
+
+def test_a_cluster_with_tls(tls: Tls, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                            capsys: pytest.CaptureFixture[str]) -> None:
+    compress(model, tmp_path / "whole", OPTIONS)
+    monkeypatch.setattr("host.compress.cluster._TIMEOUT", 2)
+    security = Security(tls_ca_file=str(tls.ca), tls_client_cert=str(tls.cert), tls_client_key=str(tls.key),
+                        tls_scheduler_cert=str(tls.cert), tls_scheduler_key=str(tls.key),
+                        tls_worker_cert=str(tls.cert), tls_worker_key=str(tls.key), require_encryption=True)
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, security=security,
+                      protocol="tls") as local:
+        address = local.scheduler_address
+        with connected(address, tls) as client:
+            compress(model, tmp_path / "out", OPTIONS, runner=cluster_runner(client))
+        assert capsys.readouterr().err == ""
+        # Who brings no certificate does not get in.
+        with (pytest.raises(UserError, match="cannot reach the Dask scheduler"),
+              connected(address.replace("tls", "tcp"), Tls())):
+            pass
+    assert "is neither encrypted nor authenticated" in capsys.readouterr().err
+    assert same(tmp_path / "out", tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("given", "address", "message"), [
+    ({"cert": None}, "tls://x:1", "TLS needs all of --tls-ca-file, --tls-cert, --tls-key: give --tls-cert too"),
+    ({"key": Path("none.pem")}, "tls://x:1", r"cannot read none.pem of --tls-key \(No such file or directory\): name"),
+    ({}, "tcp://x:1", "the scheduler 'tcp://x:1' is not one with TLS: give an address that begins with tls://"),
+])
+def test_unusable_files_for_tls(given: dict[str, Path | None], address: str, message: str, tls: Tls) -> None:
+    with pytest.raises(UserError, match=message), connected(address, replace(tls, **given)):  # type: ignore[arg-type]
         pass

@@ -19,6 +19,7 @@ from golden.spec import FP16, SEEDLM4
 from golden.tree import ROOT
 from host import folders
 from host.cli.main import main
+from host.compress.cluster import Tls
 from host.measure import sweep_point, sweep_workers
 from host.measure.models import PRESETS, ModelShape
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
@@ -206,7 +207,7 @@ from host.measure.models import ModelShape
 from host.measure.sweep_point import Point
 from host.measure.sweep_workers import processes
 with processes(1) as runner:
-    list(runner([{FAILING!r}]))
+    next(iter(runner([{FAILING!r}])))
     print(multiprocessing.active_children()[0].pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -219,7 +220,7 @@ with processes(1) as runner:
 
 def test_workers_of_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     with (LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as local,
-          cluster(local.scheduler_address) as runner):
+          cluster(local.scheduler_address, Tls()) as runner):
         ((point, result),) = runner([FAILING])
         assert (point, "unknown memory 'ddr9'" in result["error"]) == (FAILING, True)
         # A worker with other sources is not asked: its results would be kept under the wrong name.
