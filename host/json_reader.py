@@ -13,15 +13,15 @@ import json
 import math
 import os
 import re
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 from host.errors import UserError
+from host.regular_file import open_regular
 
-__all__ = ["BASE_BYTES", "DEEPEST", "Json", "open_regular", "parse_json", "read_json"]
+__all__ = ["BASE_BYTES", "DEEPEST", "Json", "parse_json", "read_json"]
 
 BASE_BYTES = 48 << 20
 """Bytes of memory that a document may cost, beside twice the size of its file."""
@@ -34,32 +34,6 @@ _SHOWN = 40  # characters of a value that a message shows
 _WHOLE_MAX = 2**63 - 1
 _WIDE = re.compile(b"[\xf0-\xff]")  # first bytes of characters beyond 16 bits
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-
-
-def open_regular(path: Path, cure: str) -> BinaryIO:
-    """Open a regular file for reading.
-
-    Parameters
-    ----------
-    cure : str
-        What the user can do when it cannot be opened; it ends the message.
-
-    Raises
-    ------
-    UserError
-        When it cannot be opened, or is a folder, a device, a socket or a pipe, which could make a reader wait for ever.
-    """
-    try:
-        # Without O_NONBLOCK, the opening of a pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise UserError(f"cannot read {path} ({getattr(error, 'strerror', None) or error}): {cure}") from error
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        os.close(descriptor)
-        raise UserError(f"cannot read {path} ({'a folder' if stat.S_ISDIR(mode) else 'a device, a socket or a pipe'}, "
-                        f"not a file): {cure}")
-    return open(descriptor, "rb")
 
 
 def _kind(value: Any) -> str:

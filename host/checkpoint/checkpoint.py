@@ -5,6 +5,7 @@ tensors are dequantised. Only headers are read before a tensor is asked for.
 """
 
 import importlib.util
+import os
 import re
 from difflib import get_close_matches
 from os import PathLike
@@ -15,10 +16,12 @@ import numpy as np
 
 from host.checkpoint.container import CompressedFiles, is_compressed, open_compressed
 from host.checkpoint.gguf_file import GgufFile
+from host.checkpoint.own_files import require_own_files
 from host.checkpoint.safetensors_file import SafetensorsFiles
 from host.checkpoint.shards import Content
 from host.errors import UserError
 from host.packing.image import StoredMatrix
+from host.regular_file import open_regular
 
 __all__ = ["Checkpoint", "default_model", "open_checkpoint", "packaged_model"]
 
@@ -170,14 +173,11 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
         When it does not exist, is of another kind, or is incomplete.
     """
     path = Path(path)
-    try:
-        if path.is_dir():
-            return Checkpoint(open_compressed(path) if is_compressed(path) else SafetensorsFiles(path))
-        with path.open("rb") as file:
-            magic = file.read(4)
-    except OSError as error:
-        raise UserError(f"cannot read model {path} ({error.strerror}): give a GGUF file, a .safetensors file or a "
-                        "Hugging Face folder") from error
+    if os.path.isdir(path):
+        require_own_files(path)
+        return Checkpoint(open_compressed(path) if is_compressed(path) else SafetensorsFiles(path))
+    with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:
+        magic = file.read(4)
     if magic == b"GGUF" or path.suffix.lower() == ".gguf":
         return Checkpoint(GgufFile(path))
     if path.suffix.lower() == ".safetensors":

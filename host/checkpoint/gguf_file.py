@@ -5,14 +5,16 @@ import re
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import gguf
 import ml_dtypes
 import numpy as np
 
+from host.checkpoint.gguf_header import CURE, GgufTensor, read_header
 from host.checkpoint.shards import Content
 from host.errors import UserError
+from host.regular_file import read_range
 
 __all__ = ["GgufFile", "canonical"]
 
@@ -31,24 +33,12 @@ _CONFIG = {
     "head_dim": "attention.key_length", "max_position_embeddings": "context_length",
     "rms_norm_eps": "attention.layer_norm_rms_epsilon", "rope_theta": "rope.freq_base",
 }
+_FRACTIONS = ("rms_norm_eps", "rope_theta")
+"""Settings that need not be whole."""
+_PLAIN: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
 _KEPT = {"F16": ("F16", np.float16), "BF16": ("BF16", ml_dtypes.bfloat16)}
 _PIECE = 1 << 22  # elements copied at a time
 _TENSOR = re.compile(r"(?:blk\.(?P<layer>\d+)\.)?(?P<part>\w+)\.(?P<kind>weight|bias)")
-
-
-class _Reader(gguf.GGUFReader):
-    """The library's reader with another access to the file's bytes.
-
-    The library accepts a short read at the end of a file; here that is an error. Its access through ``np.memmap`` also
-    takes seconds for a large vocabulary.
-    """
-
-    def _get(self, offset: int, dtype: Any, count: int = 1,
-             override_order: Literal["I", "S", "<"] | None = None) -> np.ndarray:
-        kind = np.dtype(dtype).newbyteorder(override_order or self.byte_order)
-        if offset + kind.itemsize * int(count) > len(self.data):
-            raise ValueError("the file ends too early")
-        return np.frombuffer(self.data, kind, int(count), offset)
 
 
 def canonical(name: str) -> str:
@@ -68,44 +58,68 @@ class GgufFile:
     Raises
     ------
     UserError
-        When the file is not a complete GGUF file, or one part of several.
+        When the file is not a complete GGUF file, is one part of several, or two of its tensors have one canonical
+        name.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
         self.files = [self.path]
-        try:
-            reader = _Reader(self.path)
-            found = {key: reader.get_field(key) for key in _KEYS}
-            self._metadata = {key: field.contents() if field else None for key, field in found.items()}
-            prefix = f"{self._metadata['general.architecture']}."
-            self._settings = {key.removeprefix(prefix): field.contents() for key, field in reader.fields.items()
-                              if key.startswith(prefix)}
-            self._tensors = {canonical(tensor.name): tensor for tensor in reader.tensors}
-        except Exception as error:  # whatever NumPy makes of random bytes
-            reason = "" if isinstance(error, MemoryError) else f" ({error})"
-            raise UserError(f"{self.path} is not a complete GGUF file{reason}: download it again") from error
-        if self._metadata["split.count"] not in (None, 0, 1):
+        header = read_header(self.path, (*_KEYS, *(f"ARCHITECTURE.{key}" for key in _CONFIG.values())))
+        self._values = header.values
+        if self._values.get("split.count") not in (None, 0, 1):
             raise UserError(f"{self.path} is one part of a split GGUF: join the parts with llama-gguf-split --merge")
-        self.tensors = {name: (tuple(int(n) for n in reversed(tensor.shape)), tensor.tensor_type.name)
-                        for name, tensor in self._tensors.items()}
+        self._architecture = self._values.get("general.architecture")
+        if not isinstance(self._architecture, str):
+            raise UserError(f"{self.path} does not say in general.architecture which model it is: {CURE}")
+        self._tensors: dict[str, GgufTensor] = {}
+        for name, tensor in header.tensors.items():
+            if canonical(name) in self._tensors:
+                raise UserError(f"{self.path} has two tensors that are both {canonical(name)}, one of them called "
+                                f"{name}: {CURE}")
+            self._tensors[canonical(name)] = tensor
+        self.tensors = {name: (tensor.shape, tensor.kind.name) for name, tensor in self._tensors.items()}
 
-    def _row_order(self, name: str) -> np.ndarray | None:
-        """Return for each row of the Hugging Face tensor its place in the file, or None where the order is the same.
+    def _setting(self, key: str) -> Any:
+        """Return a setting of the architecture, which is None where there is none."""
+        return self._values.get(f"{self._architecture}.{key}")
+
+    def _stored_rows(self, name: str, rows: range) -> np.ndarray | None:
+        """Return the places in the file of rows of the Hugging Face tensor, or None where the order is the same.
 
         llama.cpp's converter interleaves the two halves of every head in q and k of the ``llama`` architecture, because
         its rotary embedding takes neighbours where Hugging Face's takes halves.
         """
-        match, rows = _HEADS.fullmatch(name), self.tensors[name][0][0]
-        if match is None or self._metadata["general.architecture"] != "llama":
+        match, shape = _HEADS.fullmatch(name), self._tensors[name].shape
+        if match is None or self._architecture != "llama" or not shape:
             return None
-        heads = self._settings.get("attention.head_count")
+        heads = self._setting("attention.head_count")
         if match["part"] == "k":
-            heads = self._settings.get("attention.head_count_kv") or heads
-        if not isinstance(heads, int) or heads <= 0 or rows % (2 * heads):
-            raise UserError(f"tensor {name} in {self.path} has {rows} rows, which do not make {heads} heads: "
+            heads = self._setting("attention.head_count_kv") or heads
+        if type(heads) is not int or heads <= 0 or shape[0] % (2 * heads):
+            raise UserError(f"tensor {name} in {self.path} has {shape[0]} rows, which do not make {heads} heads: "
                             "the file is corrupt, download it again")
-        return np.arange(rows).reshape(heads, -1, 2).swapaxes(1, 2).ravel()
+        width = shape[0] // heads
+        head, place = np.divmod(np.asarray(rows), max(width, 1))
+        half, pair = np.divmod(place, max(width // 2, 1))
+        return head * width + 2 * pair + half
+
+    def _floats(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Return rows of a tensor, in the file's order, dequantised: float32. Of one dimension, a row is an element."""
+        tensor = self._tensors[name]
+        if not tensor.size:
+            return np.zeros((stop - start, *tensor.shape[1:]), np.float32)
+        # A vector is read as a matrix of one row, as its blocks have several elements.
+        vector = len(tensor.shape) < 2
+        shape, first, last = ((1, *tensor.shape), 0, 1) if vector else (tensor.shape, start, stop)
+        row = tensor.size // shape[0]
+        content = read_range(self.path, tensor.start + first * row, (last - first) * row, CURE)
+        if plain := _PLAIN.get(tensor.kind.name):
+            values = np.frombuffer(content, plain).astype(np.float32)
+        else:
+            blocks = np.frombuffer(content, np.uint8).reshape((last - first) * math.prod(shape[1:-1]), -1)
+            values = gguf.dequantize(blocks, tensor.kind)
+        return values.reshape(-1)[start:stop] if vector else values.reshape(stop - start, *shape[1:])
 
     def read(self, name: str, rows: slice) -> np.ndarray:
         """Read rows of a tensor, dequantised: float32.
@@ -113,33 +127,55 @@ class GgufFile:
         Raises
         ------
         UserError
-            When the tensor holds integers, or is quantised in a way that the library does not know.
+            When the tensor holds integers, or is quantised in a way that the library does not know, or the file can no
+            longer be read.
         """
         tensor = self._tensors[name]
-        kind = tensor.tensor_type.name
-        order = self._row_order(name)
-        data = tensor.data[rows if order is None else order[rows]]
-        if kind in ("F64", "F32", "F16"):
-            return data.astype(np.float32)
+        wanted = range(*rows.indices(tensor.shape[0] if tensor.shape else 1))
+        if not wanted:
+            return np.zeros((0, *tensor.shape[1:]), np.float32)
+        stored = self._stored_rows(name, wanted)
+        places = np.asarray(wanted) if stored is None else stored
+        start, stop = int(places.min()), int(places.max()) + 1
         try:
-            return gguf.dequantize(data, tensor.tensor_type)
+            values = self._floats(name, start, stop)
         except NotImplementedError as error:
-            raise UserError(f"tensor {name} in {self.path} is stored as {kind}, which cannot be turned into floats: "
-                            "convert the file with llama-quantize to F16 or Q8_0") from error
+            raise UserError(f"tensor {name} in {self.path} is stored as {tensor.kind.name}, which cannot be turned "
+                            "into floats: convert the file with llama-quantize to F16 or Q8_0") from error
+        return values[places - start].reshape(len(wanted), *tensor.shape[1:]) if tensor.shape else values.reshape(())
+
+    def _number(self, key: str, whole: bool) -> Any:
+        """Return a setting that has to be a number or, for each layer, one; None where there is none.
+
+        Raises
+        ------
+        UserError
+            When it is something else.
+        """
+        value = self._values.get(key)
+        for each in value if isinstance(value, list) else [] if value is None else [value]:
+            if type(each) is not int and (whole or type(each) is not float or not math.isfinite(each)):
+                raise UserError(f"{key} in {self.path} must be a {'whole' if whole else 'finite'} number, not "
+                                f"{each!r}: {CURE}")
+        return value
 
     def config(self) -> dict[str, Any]:
-        """Make the settings of a Hugging Face ``config.json`` from the file's metadata."""
-        architecture = self._metadata["general.architecture"]
-        config: dict[str, Any] = {"architectures": ["LlamaForCausalLM"]} if architecture == "llama" else {}
-        config |= {"model_type": architecture, "hidden_act": "silu"}
-        config |= {key: self._settings[ours] for key, ours in _CONFIG.items() if ours in self._settings}
-        if "model.embed_tokens.weight" in self.tensors:
-            config["vocab_size"] = self.tensors["model.embed_tokens.weight"][0][0]
+        """Make the settings of a Hugging Face ``config.json`` from the file's metadata.
+
+        Raises
+        ------
+        UserError
+            When one of them has not the type that it must have.
+        """
+        config: dict[str, Any] = {"architectures": ["LlamaForCausalLM"]} if self._architecture == "llama" else {}
+        config |= {"model_type": self._architecture, "hidden_act": "silu"}
+        found = {key: self._number(f"{self._architecture}.{ours}", key not in _FRACTIONS)
+                 for key, ours in _CONFIG.items()}
+        if (embedding := self.tensors.get("model.embed_tokens.weight")) and embedding[0]:
+            found["vocab_size"] = embedding[0][0]
             config["tie_word_embeddings"] = "lm_head.weight" not in self.tensors
-        for key in ("bos_token_id", "eos_token_id"):
-            if (value := self._metadata[f"tokenizer.ggml.{key}"]) is not None:
-                config[key] = value
-        return config
+        found |= {key: self._number(f"tokenizer.ggml.{key}", True) for key in ("bos_token_id", "eos_token_id")}
+        return config | {key: value for key, value in found.items() if value is not None}
 
     def raw(self, name: str) -> Content:
         """Return a tensor to be copied: in its own type, or in F32 when safetensors does not have that type.
@@ -148,10 +184,11 @@ class GgufFile:
         """
         shape, kind = self.tensors[name]
         stored, dtype = _KEPT.get(kind, ("F32", np.float32))
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         step = max(_PIECE // max(math.prod(shape[1:]), 1), 1)
 
         def pieces() -> Iterator[bytes]:
-            for start in range(0, shape[0], step):
+            for start in range(0, (shape[0] if shape else 1) if size else 0, step):
                 yield self.read(name, slice(start, start + step)).astype(dtype).tobytes()
 
-        return Content(name, stored, shape, math.prod(shape) * np.dtype(dtype).itemsize, pieces)
+        return Content(name, stored, shape, size, pieces)

@@ -1,7 +1,6 @@
 """JSON from outside: what is refused, in one sentence each, and what it may cost."""
 
 import json
-import os
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from host.errors import UserError
-from host.json_reader import BASE_BYTES, DEEPEST, Json, open_regular, parse_json, read_json
+from host.json_reader import BASE_BYTES, DEEPEST, Json, parse_json, read_json
 
 CURE = "make it again"
 
@@ -72,16 +71,6 @@ def test_what_is_no_json(content: bytes, reason: str) -> None:
 def test_nested_as_deeply_as_may_be() -> None:
     assert parse_json(b"[" * DEEPEST + b"]" * DEEPEST, "x.json", CURE).elements()
     assert parse_json(b'"\\ud83d\\ude00"', "x.json", CURE).text() == "\U0001f600"
-
-
-def test_what_is_no_file(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "a folder, not a file"),
-                         (tmp_path / "pipe", "a device, a socket or a pipe, not a file"),
-                         (Path("/dev/zero"), "a device, a socket or a pipe, not a file"),
-                         (tmp_path / ("x" * 300), "File name too long"), (Path("a\0b"), "embedded null byte")):
-        with pytest.raises(UserError, match=rf"^cannot read [^\0]* \({reason}\): make it again$"):
-            open_regular(path, CURE)
 
 
 def test_a_file_larger_than_any_is_not_read(tmp_path: Path) -> None:

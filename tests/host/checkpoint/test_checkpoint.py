@@ -197,7 +197,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, tmp_path:
 
 
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"cannot read model .*nowhere .No such file.*: give a GGUF file"):
+    with pytest.raises(UserError, match=r"cannot read .*nowhere .No such file.*: give a GGUF file"):
         open_checkpoint(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"holds no .safetensors file: give a GGUF file"):
         open_checkpoint(tmp_path)
