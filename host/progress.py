@@ -1,7 +1,8 @@
 """Progress of long work on the terminal: how much is done, how fast, and what time is left."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
+from functools import partial
 
 from rich.progress import (
     BarColumn,
@@ -18,7 +19,7 @@ from rich.text import Text
 
 from host.printable import printable
 
-__all__ = ["Update", "block_progress", "no_progress", "resumed_progress", "stage_progress", "work_progress"]
+__all__ = ["Update", "model_progress", "no_progress", "resumed_progress", "stage_progress", "work_progress"]
 
 Update = Callable[[str, float, float], None]
 """Called with what is at hand, how much is done, and how much there is, in any unit."""
@@ -36,16 +37,40 @@ class _What(ProgressColumn):
 
 
 class _Rate(ProgressColumn):
-    """Blocks a second over the last while."""
+    """Blocks a second over the last while, or megabytes a second where a task's field says that it counts bytes."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f} blocks/s" if task.speed else "- blocks/s")
+        unit, size = ("MB", 1e6) if task.fields.get("bytes") else ("blocks", 1)
+        return Text(f"{task.speed / size:,.0f} {unit}/s" if task.speed else f"- {unit}/s")
 
 
 @contextmanager
-def _resumed(bar: Progress) -> Iterator[Update]:
-    """Show a bar whose rate leaves out what is done already at the first call, by an earlier run."""
-    with bar:
+def model_progress() -> Iterator[tuple[Update, Update]]:
+    """Show a bar for work on a model; it yields what to call for blocks, and what to call for bytes that are read.
+
+    Either may be called at any time: the bar begins anew whenever another amount is counted.
+    """
+    columns = (_What(), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, speed_estimate_period=60) as bar:
+        task = bar.add_task("", total=None, bytes=False)
+
+        def update(reading: bool, what: str, done: float, total: float) -> None:
+            shown = bar.tasks[0]
+            if (shown.total, shown.fields["bytes"]) != (total, reading):
+                bar.reset(task, total=total, completed=round(done), bytes=reading)
+            bar.update(task, description=f"read {what}" if reading else what, completed=done)
+
+        yield partial(update, False), partial(update, True)
+
+
+@contextmanager
+def resumed_progress() -> Iterator[Update]:
+    """Show a bar for work that takes up to days and goes on where it was; it yields what to call.
+
+    Its rate leaves out what is done already at the first call, by an earlier run.
+    """
+    columns = (_What(), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, speed_estimate_period=3600) as bar:
         task = bar.add_task("", total=None)
 
         def update(what: str, done: float, total: float) -> None:
@@ -54,19 +79,6 @@ def _resumed(bar: Progress) -> Iterator[Update]:
             bar.update(task, description=what, completed=done)
 
         yield update
-
-
-def block_progress() -> AbstractContextManager[Update]:
-    """Show a bar for blocks, which stays when they are done; it yields what to call."""
-    columns = (_What(), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
-    return _resumed(Progress(*columns, speed_estimate_period=60))
-
-
-def resumed_progress() -> AbstractContextManager[Update]:
-    """Show a bar for work that takes up to days and goes on where it was; it yields what to call."""
-    columns = (_What(), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-               TimeRemainingColumn())
-    return _resumed(Progress(*columns, transient=True, speed_estimate_period=3600))
 
 
 @contextmanager

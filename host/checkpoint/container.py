@@ -1,19 +1,19 @@
-"""The format of a compressed model: a Hugging Face folder whose shards hold packed streams beside ordinary tensors.
+"""A compressed model: a Hugging Face folder whose shards hold packed streams beside ordinary tensors.
 
-``config.json`` is the model's own, with a ``quantization_config``: ``quant_method`` "seedlm", ``version`` 1, ``format``
-(``c,p,k[,coef_bits]`` or its name), ``mode``, ``exponent_bias`` ("auto" or "off"), ``bus_bits`` and ``lanes`` of the
-order of the streams, and ``job``, a digest of all that the result depends on.
+The folder holds ``config.json`` and all other small files of the model, shards, and a manifest
+(:mod:`host.checkpoint.manifest`), which says what the tensors mean and what the digest of every file is. In
+``config.json``, ``quantization_config`` repeats the manifest's settings: ``quant_method`` "seedlm", ``version`` 2,
+``format`` (``c,p,k[,coef_bits]`` or its name), ``mode``, ``exponent_bias`` ("auto" or "off"), ``bus_bits`` and
+``lanes`` of the order of the streams, and ``job``, a digest of all that the result depends on.
 
 A shard is a safetensors file. A compressed tensor ``NAME`` is stored as the tensor ``NAME.seedlm``: U8, one dimension,
-exactly the weight image for the default bus (:mod:`host.packing.stream`), at a multiple of 64 bytes in the file. What
-it means is JSON under the same name in the shard's metadata: ``format``, ``shape`` (rows and columns of weights),
-``exponent_bias``, ``dtype`` (before compression), ``error`` (relative, Frobenius norm) and ``sha256`` (of the stream).
-Every other tensor is as it was.
+exactly the weight image for the default bus (:mod:`host.packing.stream`), at a multiple of 64 bytes in the file. Every
+other tensor is as it was. Nothing is taken from a shard's metadata, which other tools rewrite.
+
+Every file and every tensor is compared with its digest before it is used. Opening a folder compares the manifest with
+its own digest and the headers of the shards with the manifest.
 """
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,71 +21,35 @@ from typing import Any
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.spec import BlockFormat, FormatError, parse_seedlm
-from host.checkpoint.safetensors_file import SafetensorsFiles
-from host.checkpoint.shards import Content, Located, tensors_of
+from host.checkpoint.digests import digests
+from host.checkpoint.integrity import examine, unlike
+from host.checkpoint.manifest import MANIFEST, SUFFIX, VERSION, Manifest, read_manifest
+from host.checkpoint.shards import FLOATS, Content, Located, copied, tensors_of
 from host.errors import UserError
+from host.json_reader import read_json
 from host.packing import decode
 from host.packing.image import StoredMatrix
-from host.packing.stream import group_bytes, lanes, stream_bytes, unpack_rows
+from host.packing.stream import group_bytes, lanes, unpack_rows
 
-__all__ = ["METHOD", "SUFFIX", "VERSION", "CompressedFiles", "CompressedTensor", "is_compressed",
-           "open_compressed"]
+__all__ = ["METHOD", "CompressedFiles", "is_compressed", "open_compressed"]
 
-SUFFIX = ".seedlm"
-"""What the name of a compressed tensor has behind it in the shard."""
 METHOD = "seedlm"
 """The ``quant_method`` of a compressed folder."""
-VERSION = 1
-"""Version of the format, which :func:`open_compressed` compares."""
 
 
-@dataclass(frozen=True)
-class CompressedTensor:
-    """What is known of a compressed tensor without reading its stream; the module describes the fields."""
-
-    format: str
-    shape: tuple[int, int]
-    exponent_bias: int
-    dtype: str
-    error: float
-    sha256: str
-
-    @property
-    def fmt(self) -> BlockFormat:
-        """The block format."""
-        return parse_seedlm(self.format)
-
-    @cached_property
-    def stream_bytes(self) -> int:
-        """Size of the stream in bytes."""
-        return stream_bytes(self.fmt, self.shape)
-
-    @property
-    def bits_per_weight(self) -> float:
-        """Stored bits for one weight, including what pads rows and columns."""
-        return 8 * self.stream_bytes / (self.shape[0] * self.shape[1])
-
-    def to_json(self) -> str:
-        """Return the text that the shard's metadata holds."""
-        return json.dumps(asdict(self), sort_keys=True)
-
-    @classmethod
-    def from_json(cls, text: str) -> "CompressedTensor":
-        """Read the text of :meth:`to_json`. ValueError, TypeError or KeyError when it is something else."""
-        tensor = cls(**json.loads(text))
-        rows, cols = tensor.shape
-        if tensor.stream_bytes <= 0 or not all(isinstance(n, int) and n > 0 for n in (rows, cols)):
-            raise ValueError("an impossible shape")
-        return cls(**{**asdict(tensor), "shape": (rows, cols)})
+def _declared(folder: Path) -> dict[str, Any]:
+    """Return the ``quantization_config`` of a folder whose config says that this program compressed it, or nothing."""
+    try:
+        config = read_json(folder / "config.json", "download it again").get("quantization_config")
+        settings = config.object() if config else {}
+    except UserError:
+        return {}
+    return settings if settings.get("quant_method") == METHOD else {}
 
 
 def is_compressed(folder: Path) -> bool:
-    """Whether a folder says that it holds a model in this format."""
-    try:
-        return json.loads((folder / "config.json").read_bytes())["quantization_config"]["quant_method"] == METHOD
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+    """Whether a folder holds a model in this format, in any version, damaged or not."""
+    return (folder / MANIFEST).is_file() or bool(_declared(folder))
 
 
 class CompressedFiles:
@@ -93,6 +57,8 @@ class CompressedFiles:
 
     Members
     -------
+    manifest : Manifest
+        What the folder says of itself.
     tensors : dict
         Shape and storage type of every tensor, by its original name. Of a compressed tensor the type is its format.
     compressed : dict
@@ -103,69 +69,103 @@ class CompressedFiles:
     Raises
     ------
     UserError
-        When a shard is missing, incomplete or does not hold what its metadata says.
+        When the manifest is damaged, or a shard is missing or does not hold what the manifest says.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._plain = SafetensorsFiles(path)
-        self.files = self._plain.files
-        self.compressed: dict[str, CompressedTensor] = {}
-        self._streams: dict[str, Located] = {}
-        for file in self.files:
-            held, metadata = tensors_of(file)
-            for key, place in held.items():
-                if not key.endswith(SUFFIX):
-                    continue
-                name = key.removesuffix(SUFFIX)
-                try:
-                    tensor = CompressedTensor.from_json(metadata[key])
-                except (ValueError, TypeError, KeyError) as error:
-                    raise UserError(f"{file} does not say how {name} is compressed ({type(error).__name__}): compress "
-                                    "the model again") from error
-                if place.dtype != "U8" or place.size != tensor.stream_bytes:
-                    raise UserError(f"{name} in {file} has {place.size} bytes of {place.dtype} where its shape and "
-                                    f"format need {tensor.stream_bytes} of U8: compress the model again")
-                self.compressed[name], self._streams[name] = tensor, place
-        self.tensors: dict[str, tuple[tuple[int, ...], str]] = {
-            name.removesuffix(SUFFIX): entry for name, entry in self._plain.tensors.items()}
-        for name, tensor in self.compressed.items():
-            self.tensors[name] = (tensor.shape, tensor.format)
+        self.manifest: Manifest = read_manifest(path)
+        self.compressed = self.manifest.tensors
+        self.files = [path / name for name in self.manifest.shards]
+        self.tensors: dict[str, tuple[tuple[int, ...], str]] = {}
+        self._places: dict[str, Located] = {}
+        self._checked: set[str] = set()
+        for name, entry in self.manifest.shards.items():
+            if not (path / name).is_file():
+                raise UserError(f"shard {name}, which {path / MANIFEST} lists, is missing: copy or download it into "
+                                "the same folder")
+            held = tensors_of(path / name)
+            if fault := unlike(held, entry):
+                raise UserError(f"{path / name} is damaged ({fault}): copy or download it again, or compress the model "
+                                "again")
+            self._places |= held
+            for stored in entry.tensors:
+                original = stored.removesuffix(SUFFIX)
+                tensor = self.compressed.get(original)
+                self.tensors[original] = ((tensor.shape, tensor.format) if tensor else
+                                          (held[stored].shape, held[stored].dtype))
 
     def held(self, file: Path) -> list[str]:
         """Return the original names of the tensors in one of the files."""
-        return [key.removesuffix(SUFFIX) for key in tensors_of(file)[0]]
+        return [stored.removesuffix(SUFFIX) for stored in self.manifest.shards[file.name].tensors]
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The ``quantization_config`` of ``config.json``."""
-        return self.config()["quantization_config"]
+    def check(self, names: list[str]) -> list[str]:
+        """Compare files and shards of these names with the manifest, and return a sentence for every shard that
+        another tool has written without changing a tensor.
 
-    def config(self) -> dict[str, Any]:
-        """Return the content of ``config.json``."""
-        return self._plain.config()
+        Raises
+        ------
+        UserError
+            When one is missing, changed or damaged.
+        """
+        found = examine(self.path, self.manifest, names)
+        found.refuse(self.path)
+        for name in names:
+            if name in self.manifest.shards:
+                self._checked.update(self.manifest.shards[name].tensors)
+        return found.notices(self.path)
 
-    def raw(self, name: str) -> Content:
-        """Return a tensor that was not compressed, as it is stored."""
-        return self._plain.raw(name)
+    def _stored_name(self, name: str) -> str:
+        """Return the name of a tensor in its shard."""
+        return name + SUFFIX if name in self.compressed else name
 
-    def stream(self, name: str) -> np.ndarray:
-        """Map the stream of a compressed tensor from its file: uint8, 1-D, read-only."""
-        place = self._streams[name]
-        return np.memmap(place.path, np.uint8, "r", place.start, (place.size,))
-
-    def verify(self, name: str) -> None:
-        """Compare a stream with its digest.
+    def _place(self, name: str) -> Located:
+        """Return where a tensor is stored, after a comparison of its bytes with their digest.
 
         Raises
         ------
         UserError
             When they differ.
         """
-        found = hashlib.sha256(self.stream(name).data).hexdigest()
-        if found != self.compressed[name].sha256:
-            raise UserError(f"the stream of {name} in {self._streams[name].path} has digest {found[:12]}, not "
-                            f"{self.compressed[name].sha256[:12]}: the file is damaged, compress or download it again")
+        stored = self._stored_name(name)
+        place = self._places[stored]
+        if stored not in self._checked:
+            [found], wanted = digests([place.range]), self.sha256(name)
+            if found != wanted:
+                raise UserError(f"tensor {name} in {place.path} has digest {found[:12]}, not {wanted[:12]}: the file "
+                                "is damaged, copy or download it again, or compress the model again")
+            self._checked.add(stored)
+        return place
+
+    def sha256(self, name: str) -> str:
+        """Return the digest that the bytes of a tensor must have, in hexadecimal digits."""
+        stored = self._stored_name(name)
+        return self.manifest.shards[self.manifest.shard_of[stored]].tensors[stored].sha256
+
+    @cached_property
+    def _config(self) -> dict[str, Any]:
+        self.check(["config.json"])
+        return read_json(self.path / "config.json", "copy or download it again").object()
+
+    def config(self) -> dict[str, Any]:
+        """Return the content of ``config.json``. UserError when it is not the file that the manifest describes."""
+        return self._config
+
+    def raw(self, name: str) -> Content:
+        """Return a tensor that was not compressed, as it is stored. Its pieces raise UserError when it is damaged."""
+        place = self._places[self._stored_name(name)]
+        return Content(name, place.dtype, place.shape, place.size, lambda: copied(self._place(name)))
+
+    def stream(self, name: str) -> np.ndarray:
+        """Map the stream of a compressed tensor from its file: uint8, 1-D, read-only.
+
+        Raises
+        ------
+        UserError
+            When it does not have its digest.
+        """
+        place = self._place(name)
+        return np.memmap(place.path, np.uint8, "r", place.start, (place.size,))
 
     def matrix(self, name: str, rows: slice = slice(None)) -> CompressedMatrix:
         """Return a compressed tensor, or some of its rows, in golden's form.
@@ -173,7 +173,7 @@ class CompressedFiles:
         Raises
         ------
         UserError
-            When the stream holds what no encoder writes.
+            When the stream does not have its digest, or holds what no encoder writes.
         """
         tensor, side = self.compressed[name], lanes(self.compressed[name].fmt)
         start, stop, _ = rows.indices(tensor.shape[0])
@@ -183,25 +183,36 @@ class CompressedFiles:
         try:
             whole = unpack_rows(content, tensor.fmt, (stop - first, tensor.shape[1]), tensor.exponent_bias)
         except ValueError as error:
-            raise UserError(f"the stream of {name} in {self._streams[name].path} is damaged ({error}): compress or "
-                            "download it again") from error
+            raise UserError(f"the stream of {name} in {self._places[name + SUFFIX].path} is damaged ({error}): "
+                            "compress the model again") from error
         skip = start - first
         return CompressedMatrix(tensor.fmt, (stop - start, tensor.shape[1]), whole.seeds[skip:],
                                 whole.exponents[skip:], whole.coefs[skip:], tensor.exponent_bias)
 
     def stored(self, name: str, rows: slice) -> StoredMatrix:
-        """As :meth:`matrix`, after a comparison with the digest, and with the stream when all rows are asked for."""
-        self.verify(name)
+        """As :meth:`matrix`, with the stream when all rows are asked for."""
         matrix, tensor = self.matrix(name, rows), self.compressed[name]
         return StoredMatrix(matrix.fmt, matrix.shape, matrix.seeds, matrix.exponents, matrix.coefs,
                             matrix.exponent_bias, self.stream(name) if matrix.shape == tensor.shape else None,
                             tensor.error)
 
     def read(self, name: str, rows: slice) -> np.ndarray:
-        """Read rows of a tensor, which are decompressed if need be: float32."""
+        """Read rows of a tensor, which are decompressed if need be: float32.
+
+        Raises
+        ------
+        UserError
+            When the tensor is damaged, or holds anything but floats of 16 bits or more.
+        """
         if name in self.compressed:
             return decode.weights(self.matrix(name, rows)).astype(np.float32)
-        return self._plain.read(name, rows)
+        place = self._place(name)
+        if place.dtype not in FLOATS:
+            raise UserError(f"tensor {name} in {self.path} is stored as {place.dtype}, integers or quantised already: "
+                            "choose a tensor of floats")
+        held = np.memmap(place.path, np.uint8, "r", place.start, (place.size,)) if place.size else np.zeros(0, np.uint8)
+        values = held.view(FLOATS[place.dtype]).reshape(place.shape)
+        return np.asarray(values[rows] if place.shape else values).astype(np.float32)
 
 
 def open_compressed(path: Path) -> CompressedFiles:
@@ -210,16 +221,15 @@ def open_compressed(path: Path) -> CompressedFiles:
     Raises
     ------
     UserError
-        When it is no such folder, is damaged, or was written by a later version.
+        When it is no such folder, is damaged, or was written by another version.
     """
-    if not is_compressed(path):
+    if (path / MANIFEST).is_file():
+        return CompressedFiles(path)
+    version = _declared(path).get("version")
+    if version is None:
         raise UserError(f"{path} holds no model compressed by this program: make one with host compress")
-    files = CompressedFiles(path)
-    try:
-        version = files.settings["version"]
-        parse_seedlm(files.settings["format"])
-    except (KeyError, TypeError, FormatError) as error:
-        raise UserError(f"the quantization_config of {path} is damaged ({error}): compress the model again") from error
     if version != VERSION:
-        raise UserError(f"{path} is of version {version}, and this program reads version {VERSION}: update it")
-    return files
+        raise UserError(f"{path} is of version {version}, in which not every byte has a digest, and this program reads "
+                        f"version {VERSION}: compress the model again")
+    raise UserError(f"{path / MANIFEST} is missing: copy or download the whole folder again, or compress the model "
+                    "again")

@@ -10,7 +10,7 @@ import safetensors
 
 from host.checkpoint.shards import Content, copied, tensors_of
 from host.errors import UserError
-from host.json_reader import read_json
+from host.json_reader import open_regular, read_json
 
 __all__ = ["SafetensorsFiles"]
 
@@ -20,6 +20,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 def _open(path: Path) -> Any:
     """Open a file whose tensors are read when they are asked for. The library checks its header and its length."""
+    open_regular(path, "make it readable or download it again").close()  # a file that cannot be read is not incomplete
     try:
         return safetensors.safe_open(path, framework="numpy")
     except (OSError, safetensors.SafetensorError) as error:
@@ -60,7 +61,7 @@ class SafetensorsFiles:
                 raise UserError(f"folder {self.path} holds {what}: give a GGUF file, a .safetensors file or a complete "
                                 "Hugging Face folder")
             self._files, self.files = dict.fromkeys((file := _open(found[0])).keys(), file), found
-        self._located = {name: place for path in self.files for name, place in tensors_of(path)[0].items()}
+        self._located = {name: place for path in self.files for name, place in tensors_of(path).items()}
         self.tensors = {name: _stored(file, name) for name, file in self._files.items()}
 
     @staticmethod

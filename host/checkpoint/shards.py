@@ -4,20 +4,33 @@ In files that are written here the data begin on a page, and tensors whose size 
 So every tensor is aligned in a mapped file.
 """
 
+import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import ml_dtypes
+import numpy as np
+
+from host.checkpoint.digests import Range
+from host.checkpoint.durable import durable
+from host.checkpoint.manifest import ShardEntry, TensorEntry
 from host.errors import UserError
+from host.json_reader import open_regular, parse_json
 
-__all__ = ["Content", "Located", "copied", "durable", "storing", "sync_folder", "tensors_of", "write_file",
-           "write_shard"]
+__all__ = ["FLOATS", "Content", "Located", "copied", "tensors_of", "write_shard"]
 
+FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
+"""Types of weights, by their names in safetensors."""
+
+_ITEM_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
+               "U64": 8, "I64": 8, "F64": 8}
 _PAGE = 4096
 _PIECE = 1 << 24  # bytes copied at a time
+_CURE = "make or download it again"
 
 
 @dataclass(frozen=True)
@@ -29,6 +42,11 @@ class Located:
     shape: tuple[int, ...]
     start: int
     size: int
+
+    @property
+    def range(self) -> Range:
+        """The bytes of the tensor."""
+        return Range(self.path, self.start, self.size)
 
 
 @dataclass(frozen=True)
@@ -43,28 +61,54 @@ class Content:
     pieces: Callable[[], Iterator[bytes]]
 
 
-def tensors_of(path: Path) -> tuple[dict[str, Located], dict[str, str]]:
-    """Read the header of a file: its tensors by name, and its metadata.
+def _located(path: Path, size: int, length: int, content: bytes) -> dict[str, Located]:
+    """Return the tensors of a header of ``length`` bytes; ``size`` is that of the file.
 
     Raises
     ------
     UserError
-        When it is no complete safetensors file.
+        When the header is not JSON, or a field is missing or of another type.
+    ValueError
+        When the file is not as long as the header says.
     """
-    try:
-        with path.open("rb") as file:
+    header = parse_json(content, f"the header of {path}", _CURE, size)
+    found = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        offsets = entry["data_offsets"].wholes(0, size)
+        if len(offsets) != 2 or offsets[0] > offsets[1]:
+            entry["data_offsets"].refuse("must be a first byte and the byte behind the last")
+        place = Located(path, entry["dtype"].text(), tuple(entry["shape"].wholes(0)), 8 + length + offsets[0],
+                        offsets[1] - offsets[0])
+        if place.size != math.prod(place.shape) * _ITEM_BYTES.get(place.dtype, 0) and place.dtype in _ITEM_BYTES:
+            entry["data_offsets"].refuse(f"must span {place.dtype} of shape {list(place.shape)}")
+        found[name] = place
+    ends = [place.start + place.size for place in found.values()]
+    if size != 8 + length + sum(place.size for place in found.values()) or max(ends, default=size) != size:
+        raise ValueError("its length is not what its header says")
+    return found
+
+
+def tensors_of(path: Path) -> dict[str, Located]:
+    """Read the header of a file, and return its tensors by name.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, or is no complete safetensors file.
+    """
+    with open_regular(path, "make it readable or download it again") as file:
+        try:
+            size = os.fstat(file.fileno()).st_size
             length = int.from_bytes(file.read(8), "little")
-            if length > path.stat().st_size:
+            if length > size - 8:
                 raise ValueError("its header is cut short")
-            header = json.loads(file.read(length))
-        metadata = header.pop("__metadata__", {})
-        found = {name: Located(path, entry["dtype"], tuple(entry["shape"]), 8 + length + entry["data_offsets"][0],
-                               entry["data_offsets"][1] - entry["data_offsets"][0]) for name, entry in header.items()}
-        if path.stat().st_size != 8 + length + sum(tensor.size for tensor in found.values()):
-            raise ValueError("its length is not what its header says")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UserError(f"{path} is not a complete safetensors file ({error}): make or download it again") from error
-    return found, metadata
+            return _located(path, size, length, file.read(length))
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}): {_CURE}") from error
+        except ValueError as error:
+            raise UserError(f"{path} is not a complete safetensors file ({error}): {_CURE}") from error
 
 
 def copied(tensor: Located) -> Iterator[bytes]:
@@ -89,59 +133,6 @@ def copied(tensor: Located) -> Iterator[bytes]:
         raise UserError(f"cannot read {tensor.path} ({error.strerror}): download it again") from error
 
 
-@contextmanager
-def storing(folder: Path) -> Iterator[None]:
-    """Turn a failure to write within the block, such as a full disk, into a UserError that names ``folder``."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): make room or mend it, then give the same "
-                        "command again, which goes on where this one stopped") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def durable(path: Path, part: Path, pieces: Iterator[bytes]) -> None:
-    """Write a file so that, after a crash at any moment, it is complete or not there.
-
-    Parameters
-    ----------
-    part : Path
-        Name of the file until it is complete; in the same file system as ``path``.
-    pieces : iterator of bytes
-        The content.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written; ``part`` is removed then.
-    """
-    try:
-        with part.open("wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            # The content must be on the disk before the name, or a crash could leave the name without the content.
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except OSError:
-        part.unlink(missing_ok=True)  # on a full disk, the space is wanted for what is finished
-        raise
-
-
-def write_file(path: Path, part: Path, content: str) -> None:
-    """Write a text as :func:`durable` does."""
-    durable(path, part, iter([content.encode()]))
-
-
 def _alignment(tensor: Content) -> int:
     """Return the greatest power of two, up to the 64 bytes of a bus word, that divides the tensor's size.
 
@@ -152,10 +143,28 @@ def _alignment(tensor: Content) -> int:
     return min(size & -size, 64)
 
 
-def write_shard(path: Path, part: Path, tensors: list[Content], metadata: dict[str, str]) -> None:
-    """Write a safetensors file as :func:`durable` does, with text under keys as its metadata."""
+def _counted(pieces: Iterator[bytes], hashed: "hashlib._Hash") -> Iterator[bytes]:
+    """Yield pieces unchanged, and add them to a digest."""
+    for piece in pieces:
+        hashed.update(piece)
+        yield piece
+
+
+def write_shard(path: Path, part: Path, tensors: list[Content]) -> ShardEntry:
+    """Write a safetensors file with :func:`host.checkpoint.durable.durable`, and return the digests of what it holds.
+
+    Parameters
+    ----------
+    part : Path
+        Name of the file until it is complete.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written.
+    """
     ordered = sorted(tensors, key=lambda tensor: -_alignment(tensor))
-    header: dict[str, object] = {"__metadata__": metadata}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     start = 0
     for tensor in ordered:
         header[tensor.name] = {"dtype": tensor.dtype, "shape": tensor.shape,
@@ -163,10 +172,13 @@ def write_shard(path: Path, part: Path, tensors: list[Content], metadata: dict[s
         start += tensor.size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _PAGE)
+    hashed = {tensor.name: hashlib.sha256() for tensor in ordered}
 
     def pieces() -> Iterator[bytes]:
         yield len(text).to_bytes(8, "little") + text
         for tensor in ordered:
-            yield from tensor.pieces()
+            yield from _counted(tensor.pieces(), hashed[tensor.name])
 
-    durable(path, part, pieces())
+    digest = durable(path, part, pieces())
+    return ShardEntry(digest, {tensor.name: TensorEntry(tensor.dtype, tensor.shape, hashed[tensor.name].hexdigest())
+                               for tensor in ordered})

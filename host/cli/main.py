@@ -22,7 +22,8 @@ __all__ = ["main"]
 _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
     (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
-    (model.decompress, ()), (model.inspect, ()), (quality.bench_encode, ()), (simulate.bench_sim, ("sim",)),
+    (model.decompress, ()), (model.inspect, ()), (model.seal, ()), (quality.bench_encode, ()),
+    (simulate.bench_sim, ("sim",)),
     (quality.quality, ("plots",)), (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
     (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
     (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),

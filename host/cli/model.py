@@ -1,5 +1,7 @@
-"""Commands on whole models: compress, decompress, inspect."""
+"""Commands on whole models: compress, decompress, inspect, seal."""
 
+import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +11,7 @@ import typer
 from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
 from host.printable import printable
 
-__all__ = ["compress", "decompress", "inspect"]
+__all__ = ["compress", "decompress", "inspect", "seal"]
 
 _NAMED = 3  # tensors named in a message
 
@@ -18,6 +20,12 @@ def _some(names: tuple[str, ...]) -> str:
     """Return the first names of many, and how many more there are."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(map(printable, names[:_NAMED])) + more
+
+
+def _note(sentences: Iterable[str]) -> None:
+    """Print what is unusual, but no fault, to the standard error."""
+    for sentence in sentences:
+        print(f"note: {printable(sentence)}", file=sys.stderr)
 
 
 def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder.")],
@@ -43,7 +51,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     from host.compress.compress import compress as compress_model
     from host.compress.plan import Options
     from host.compress.slices import Runner, run_here
-    from host.progress import block_progress
+    from host.progress import model_progress
     from host.workers import Workers
 
     options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
@@ -53,9 +61,10 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
             runner = cluster_runner(stack.enter_context(connected(scheduler, Tls(tls_ca_file, tls_cert, tls_key))))
         elif workers > 1:
             runner = process_runner(stack.enter_context(Workers(workers)))
-        progress = stack.enter_context(block_progress())
+        progress, reading = stack.enter_context(model_progress())
         done = compress_model(model, out, options, check=check, weighting=weighting, runner=runner,
-                              progress=progress)
+                              progress=progress, reading=reading)
+    _note(done.notices)
     plan = done.plan
     if plan.padded:
         print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
@@ -68,24 +77,39 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
 
 
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
-               out: Annotated[Path, typer.Argument(help="Folder to be made.")],
+               out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
                dtype: Annotated[str, typer.Option(help="Type of the weights: f32, f16 or bf16; by default "
                                                   "the type before compression.")] = "",
                ) -> None:
-    """Write a compressed model as plain safetensors."""
+    """Write a compressed model as plain safetensors. After an interruption, the same command continues where it was."""
     from host.compress.decompress import decompress as decompress_model
-    from host.progress import block_progress
+    from host.progress import model_progress
 
-    with block_progress() as progress:
-        decompress_model(folder, out, dtype.upper() or None, progress)
+    with model_progress() as (progress, reading):
+        notices = decompress_model(folder, out, dtype.upper() or None, progress, reading)
+    _note(notices)
     print(f"{printable(out)}: decompressed")
 
 
 def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
-            verify: Annotated[bool, typer.Option(help="Compare every stream with its digest.")] = True) -> None:
-    """List the compressed tensors of a folder and verify them."""
+            verify: Annotated[bool, typer.Option(help="Compare every file with its digest.")] = True) -> None:
+    """List the compressed tensors of a folder and verify all of its files."""
     from host.compress.verify import inspect as inspect_model
+    from host.progress import work_progress
     from host.tables.tables import show
 
-    rows = inspect_model(folder, verify)
+    with work_progress() as reading:
+        rows, notices = inspect_model(folder, verify, reading)
     show(str(folder), rows[0].columns(), rows, lambda row: row is rows[-2])
+    _note(notices)
+
+
+def seal(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]) -> None:
+    """Accept changes to config.json and other small files of a compressed folder; its tensors must be as they were."""
+    from host.compress.verify import seal as seal_model
+    from host.progress import work_progress
+
+    with work_progress() as reading:
+        changed = seal_model(folder, reading)
+    print(f"{printable(folder)}: sealed, "
+          + (f"with changes in {_some(tuple(changed))}" if changed else "nothing had changed"))

@@ -1,34 +1,34 @@
 """Compress a checkpoint into a folder of packed streams (:mod:`host.checkpoint.container`), slice by slice.
 
 Memory holds a few slices, never a tensor. Slices are encoded in any order, by this process or by a cluster. A shard is
-written when its last slice is there, and ``config.json`` last of all. The result is byte for byte the same however
-often the work was interrupted.
+written when its last slice is there, and the manifest last of all. The result is byte for byte the same however often
+the work was interrupted. In a folder that was finished before, what is missing and shards that are damaged are made
+anew.
 """
 
-import hashlib
 import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
-from host.checkpoint.container import SUFFIX, CompressedTensor
-from host.checkpoint.shards import Content, durable, storing, write_file, write_shard
-from host.compress.journal import Journal
-from host.compress.plan import Options, Plan, Shard, Slice, Target
+from host.checkpoint.digests import FileDigest
+from host.checkpoint.durable import contents, durable, storing
+from host.checkpoint.integrity import Findings, examine
+from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
+from host.checkpoint.shards import Content, write_shard
+from host.compress.journal import PARTS, Finished, Job, Journal, require_room
+from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target, encoder_digest
 from host.compress.planner import make_plan
-from host.compress.slices import Encoded, Runner, Work, run_here
+from host.compress.slices import Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
+from host.packing.stream import stream_bytes
+from host.progress import Update, no_progress
 
 __all__ = ["Summary", "compress"]
-
-_INDEX = "model.safetensors.index.json"
-_EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")  # files copied along: tokenizer and the like
-_NOT_EXTRA = ("config.json", _INDEX)  # files that the compression writes itself
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of the tensor at hand, the number of blocks done, which may be an estimate, and that of all."""
@@ -37,26 +37,119 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Summary:
     """What a compression did: its plan, and whether it wrote anything. ``fresh`` is false when the folder was complete
-    already."""
+    already. ``notices`` are sentences about what was found in a folder that was finished before."""
 
     plan: Plan
     fresh: bool
+    notices: tuple[str, ...]
+
+
+class _Result:
+    """What a finished run of the same plan has left in the output folder.
+
+    Members
+    -------
+    found : Findings
+        What is not as the manifest says. No file that is no shard is changed: that would be a UserError.
+    shards : dict
+        The shards that are as they should be, by name.
+
+    Raises
+    ------
+    UserError
+        When the manifest is damaged or belongs to another job, a file has changed that is no shard, or a shard is
+        damaged that this version of the encoder did not write.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, reading: Update) -> None:
+        manifest = read_manifest(folder)
+        if manifest.settings.get("job") != plan.job:
+            raise UserError(f"output folder {folder} holds another compressed model: give a new or empty folder, or "
+                            "remove it first")
+        self.found = examine(folder, manifest, reading=reading)
+        Findings(changed=self.found.changed).refuse(folder)
+        bad = [*self.found.missing, *self.found.damaged]
+        lost = next((name for name in bad if name in manifest.shards), None)
+        if lost and manifest.program != encoder_digest():
+            raise UserError(f"{folder / lost} is damaged or missing, and another version of the encoder wrote it: "
+                            f"copy it again, or remove {folder} and compress the model again")
+        self.files = {name: digest for name, digest in manifest.files.items() if name not in bad}
+        self.shards = {name: Finished(
+            ShardEntry(self.found.rewritten.get(name, shard.digest), shard.tensors),
+            {original: tensor for original, tensor in manifest.tensors.items() if original + SUFFIX in shard.tensors})
+            for name, shard in manifest.shards.items() if name not in bad}
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing or damaged."""
+        return not self.found.missing and not self.found.damaged
+
+    def notices(self, folder: Path) -> list[str]:
+        """Return a sentence for every shard that another tool has written, or that is made anew."""
+        return [*self.found.notices(folder), *(f"{folder / name} is damaged ({fault}): it is made anew"
+                                               for name, fault in self.found.damaged.items())]
+
+
+def _result(folder: Path, plan: Plan, reading: Update) -> _Result | None:
+    """Return what a finished run has left, or None when no run was finished; errors as :class:`_Result`."""
+    return _Result(folder, plan, reading) if (folder / MANIFEST).is_file() else None
+
+
+class _Assembly:
+    """A compressed tensor that is put together from its slices while its bytes are written, so that memory holds only
+    one of them. The sums of its errors are complete when all pieces were taken."""
+
+    def __init__(self, journal: Journal, target: Target, plan: Plan) -> None:
+        self._journal, self._target, self._options = journal, target, plan.options
+        self._error, self._norm, self._bias = 0.0, 0.0, 0
+        self._size = stream_bytes(plan.options.fmt, target.shape)
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the stream, slice by slice, and the zeros at its end."""
+        left = self._size
+        for part in self._target.slices:
+            encoded = self._journal.load(part)
+            if encoded is None:
+                raise UserError(f"slice {part.name} in {self._journal.parts} is gone or damaged: give the same command "
+                                "again, which makes it anew")
+            self._error, self._norm = self._error + encoded.error, self._norm + encoded.norm
+            self._bias, left = encoded.exponent_bias, left - len(encoded.stream)
+            yield encoded.stream
+        yield bytes(left)
+
+    @property
+    def content(self) -> Content:
+        """The tensor as it is written."""
+        return Content(self._target.name + SUFFIX, "U8", (self._size,), self._size, self.pieces)
+
+    @property
+    def tensor(self) -> CompressedTensor:
+        """What the tensor means."""
+        # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
+        relative = float(f"{(self._error / self._norm) ** 0.5 if self._norm else 0.0:.6g}")
+        return CompressedTensor(self._options.fmt.name, self._target.shape, self._bias, self._target.dtype, relative)
 
 
 class _Compression:
     """One run of :func:`compress`.
 
-    ``missing`` holds for each shard the slices that are neither in the journal nor, with their shard, in the output
-    folder. ``done`` and ``total`` count blocks.
+    ``finished`` holds the shards that are written, and ``kept`` the digests of other files that are. ``missing`` holds
+    for each shard the slices that are neither in the journal nor, with their shard, in the output folder. ``done`` and
+    ``total`` count blocks.
     """
 
-    def __init__(self, checkpoint: Checkpoint, plan: Plan, journal: Journal, check: bool) -> None:
+    def __init__(self, checkpoint: Checkpoint, plan: Plan, journal: Journal, result: _Result | None, check: bool,
+                 reading: Update) -> None:
         self.checkpoint, self.plan, self.journal, self.check = checkpoint, plan, journal, check
+        self.finished = dict(result.shards) if result else {}
+        self.kept = dict(result.files) if result else {}
+        self.finished |= journal.finished([shard.file for shard in plan.shards if shard.file not in self.finished],
+                                          reading)
         self.missing: dict[str, set[Slice]] = {}
         self.total = sum(target.blocks(plan.options.fmt, part) for target in plan.targets for part in target.slices)
         self.done = 0
         for shard in plan.shards:
-            written = (journal.folder / shard.file).exists()
+            written = shard.file in self.finished
             self.missing[shard.file] = set()
             for target in shard.targets:
                 for part in target.slices:
@@ -64,6 +157,8 @@ class _Compression:
                         self.done += target.blocks(plan.options.fmt, part)
                     else:
                         self.missing[shard.file].add(part)
+                if written:  # the last run may have ended before it could remove them
+                    journal.forget(target.slices)
 
     def work(self) -> Iterator[tuple[Slice, Work]]:
         """Yield what is left to encode. Weights are read as they are asked for."""
@@ -89,84 +184,50 @@ class _Compression:
 
     def write(self, shard: Shard) -> None:
         """Write a shard whose slices are all in the journal, and remove them from there."""
-        contents = [self.checkpoint.raw(name) for name in shard.copies]
-        metadata = {"format": "pt"}
-        for target in shard.targets:
-            content, tensor = self._assembled(target)
-            contents.append(content)
-            metadata[content.name] = tensor.to_json()
-        with storing(self.journal.folder):
-            write_shard(self.journal.folder / shard.file, self.journal.parts / shard.file, contents, metadata)
-        self.journal.forget(tuple(part for target in shard.targets for part in target.slices))
+        folder, assemblies = self.journal.folder, [_Assembly(self.journal, target, self.plan)
+                                                   for target in shard.targets]
+        tensors = [*map(self.checkpoint.raw, shard.copies), *(assembly.content for assembly in assemblies)]
+        with storing(folder):
+            entry = write_shard(folder / shard.file, self.journal.part(shard.file), tensors)
+        finished = Finished(entry, {target.name: assembly.tensor
+                                    for target, assembly in zip(shard.targets, assemblies, strict=True)})
+        self.journal.finish(shard.file, finished, tuple(part for target in shard.targets for part in target.slices))
+        self.finished[shard.file] = finished
 
-    def _assembled(self, target: Target) -> tuple[Content, CompressedTensor]:
-        """Put a compressed tensor together from its slices.
-
-        Slices are read twice: for the digest and the sums, which stand before the tensor in the file, and then for
-        their bytes. So memory holds only one of them.
-        """
-        def load(part: Slice) -> Encoded:
-            encoded = self.journal.load(part)
-            if encoded is None:
-                raise UserError(f"slice {part.name} has gone from {self.journal.parts}: give the same command again")
-            return encoded
-
-        digest, error, norm, bias, size = hashlib.sha256(), 0.0, 0.0, 0, 0
-        for part in target.slices:
-            encoded = load(part)
-            digest.update(encoded.stream)
-            error, norm, size = error + encoded.error, norm + encoded.norm, size + len(encoded.stream)
-            bias = encoded.exponent_bias
-        # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
-        relative = float(f"{(error / norm) ** 0.5 if norm else 0.0:.6g}")
-        tensor = CompressedTensor(self.plan.options.fmt.name, target.shape, bias, target.dtype, relative, "")
-        padding = bytes(tensor.stream_bytes - size)
-        digest.update(padding)
-        tensor = CompressedTensor(tensor.format, tensor.shape, bias, tensor.dtype, relative, digest.hexdigest())
-
-        def pieces() -> Iterator[bytes]:
-            for part in target.slices:
-                yield load(part).stream
-            yield padding
-
-        return Content(target.name + SUFFIX, "U8", (tensor.stream_bytes,), tensor.stream_bytes, pieces), tensor
+    def _side_files(self) -> Iterator[tuple[str, Iterable[bytes]]]:
+        """Yield names and contents of what makes a Hugging Face folder of the shards: the index, the tokenizer's files,
+        and the config."""
+        if len(self.plan.shards) > 1:
+            held = {name: shard.file for shard in self.plan.shards
+                    for name in (*(target.name + SUFFIX for target in shard.targets), *shard.copies)}
+            index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
+            yield INDEX, [_text(index)]
+        yield from ((path.name, contents(path)) for path in self.plan.extras)
+        yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
 
     def finish(self) -> None:
-        """Write what makes a Hugging Face folder of the shards: the index, the tokenizer's files, and the config."""
-        folder, parts = self.journal.folder, self.journal.parts
+        """Write the files that are no shards, and the manifest, which makes the folder complete, last of all."""
+        folder = self.journal.folder
+        files: dict[str, FileDigest] = dict(self.kept)
         with storing(folder):
-            if len(self.plan.shards) > 1:
-                held = {name: shard.file for shard in self.plan.shards
-                        for name in (*(target.name + SUFFIX for target in shard.targets), *shard.copies)}
-                index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
-                write_file(folder / _INDEX, parts / _INDEX, json.dumps(index, indent=1) + "\n")
-            if self.checkpoint.path.is_dir():
-                extras = {path for glob in _EXTRAS for path in self.checkpoint.path.glob(glob) if path.is_file()}
-                for path in sorted(path for path in extras if path.name not in _NOT_EXTRA):
-                    durable(folder / path.name, parts / path.name, iter([path.read_bytes()]))
-            config = self.checkpoint.config() | {"quantization_config": self.plan.settings}
-            write_file(folder / "config.json", parts / "config.json", json.dumps(config, indent=1) + "\n")
+            for name, pieces in self._side_files():
+                if name not in files:
+                    files[name] = durable(folder / name, self.journal.part(name), pieces)
+            shards = {shard.file: self.finished[shard.file] for shard in self.plan.shards}
+            tensors = {name: tensor for shard in shards.values() for name, tensor in shard.tensors.items()}
+            Manifest(self.plan.settings, self.journal.job.program, files,
+                     {name: shard.entry for name, shard in shards.items()}, tensors).write(
+                         folder, self.journal.part(MANIFEST))
 
 
-def _require_room(plan: Plan, folder: Path) -> None:
-    """Refuse a compression that does not fit the disk: its result, and the slices of the largest shard beside it.
-
-    Raises
-    ------
-    UserError
-    """
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
-    need = plan.output_bytes + min(plan.options.shard_bytes, plan.output_bytes) - kept
-    free = shutil.disk_usage(there).free
-    if need > free:
-        raise UserError(f"{folder} needs {need / 1e9:.1f} GB, and its disk has {free / 1e9:.1f} GB left: make room, or "
-                        "write to another disk")
+def _text(value: dict[str, object]) -> bytes:
+    """Return a JSON file's content."""
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,
              weighting: Path | None = None, runner: Runner = run_here,
-             progress: Progress = lambda tensor, done, total: None) -> Summary:
+             progress: Progress = lambda tensor, done, total: None, reading: Update = no_progress) -> Summary:
     """Compress ``model`` into the folder ``out``, or go on with what an interrupted call has left there.
 
     Parameters
@@ -184,6 +245,8 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         What encodes slices. Default: this process.
     progress : callable
         See :data:`Progress`.
+    reading : Update
+        As for :func:`host.checkpoint.digests.digests`, while the model's bytes and those of finished shards are read.
 
     Raises
     ------
@@ -193,20 +256,22 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         When a check fails.
     """
     checkpoint = open_checkpoint(model)
-    plan = make_plan(checkpoint, options, weighting)
-    _require_room(plan, out)
-    journal = Journal(out, plan)
-    if journal.finished:
-        return Summary(plan, False)
+    plan = make_plan(checkpoint, options, weighting, reading)
+    result = _result(out, plan, reading)
+    if result and result.complete and not (out / PARTS).exists():
+        return Summary(plan, False, tuple(result.notices(out)))
+    require_room(out, plan.output_bytes, min(plan.options.shard_bytes, plan.output_bytes))
+    journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
     complete = False
     try:
-        run = _Compression(checkpoint, plan, journal, check)
+        result = _result(out, plan, reading)  # another run may have ended before this one had the lock
+        run = _Compression(checkpoint, plan, journal, result, check, reading)
         blocks = {part: target.blocks(options.fmt, part) for target in plan.targets for part in target.slices}
         shard_of = {part: shard for shard in plan.shards for target in shard.targets for part in target.slices}
         # An earlier run may have ended between the last slice of a shard and the shard, or the shard may hold only
         # tensors that are copied: no slice will be finished that would have it written.
         for shard in plan.shards:
-            if not run.missing[shard.file] and not (out / shard.file).exists():
+            if not run.missing[shard.file] and shard.file not in run.finished:
                 run.write(shard)
         progress("", run.done, run.total)
         for part, encoded in runner(run.work(), lambda part, fraction: progress(
@@ -218,8 +283,9 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
             run.missing[shard.file].remove(part)
             if not run.missing[shard.file]:
                 run.write(shard)
-        run.finish()
+        if not (result and result.complete):
+            run.finish()
         complete = True
     finally:
         journal.close(complete)
-    return Summary(plan, True)
+    return Summary(plan, not (result and result.complete), tuple(result.notices(out)) if result else ())

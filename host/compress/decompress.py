@@ -1,109 +1,153 @@
-"""Decompression: a compressed folder is turned back into a plain Hugging Face folder."""
+"""Decompression: a compressed folder is turned back into a plain Hugging Face folder, shard by shard.
 
+The work is kept in a journal (:mod:`host.compress.journal`), so that the same call goes on where an interrupted one
+stopped. Every shard is compared with its digest just before it is turned back.
+"""
+
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import ml_dtypes
 import numpy as np
 
-from host.checkpoint.container import CompressedFiles, CompressedTensor, open_compressed
-from host.checkpoint.shards import Content, durable, storing, write_file, write_shard
+from golden.tree import source_digest
+from host.checkpoint.container import CompressedFiles, open_compressed
+from host.checkpoint.durable import contents, durable, storing
+from host.checkpoint.shards import FLOATS, Content, write_shard
+from host.compress.journal import Finished, Job, Journal, require_room
+from host.compress.plan import INDEX
 from host.errors import UserError
 from host.packing import decode
 from host.packing.stream import lanes
+from host.progress import Update, no_progress
 
-__all__ = ["DTYPES", "decompress"]
-
-DTYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
-"""Types that weights can be written in, by their names in safetensors."""
+__all__ = ["decompress"]
 
 _PIECE = 1 << 21  # weights decoded at a time
-_INDEX = "model.safetensors.index.json"
 
 
-def _content(files: CompressedFiles, name: str, tensor: CompressedTensor, kind: str,
-             progress: Callable[[str, int], None]) -> Content:
-    """Return a tensor as it will be written: decoded some groups of rows at a time, in the type ``kind``."""
-    side, (rows, cols) = lanes(tensor.fmt), tensor.shape
-    step = max(_PIECE // (cols * side), 1) * side
+class _Decompression:
+    """One run of :func:`decompress`.
 
-    def pieces() -> Iterator[bytes]:
-        for start in range(0, rows, step):
-            matrix = files.matrix(name, slice(start, start + step))
-            with np.errstate(over="ignore"):
-                values = decode.weights(matrix).astype(DTYPES[kind])
-            if not np.isfinite(values).all():
-                raise UserError(f"{name} has weights beyond the range of {kind}: decompress with --dtype f32")
-            progress(name, matrix.seeds.size)
-            yield values.tobytes()
-
-    return Content(name, kind, tensor.shape, math.prod(tensor.shape) * np.dtype(DTYPES[kind]).itemsize, pieces)
-
-
-def _finish(files: CompressedFiles, folder: Path, out: Path, shard_of: dict[str, str]) -> None:
-    """Write what makes a Hugging Face folder of the shards: the index, the other files of ``folder``, and the config.
-
-    The config comes last, so that a folder with one is complete.
+    ``dtype`` is the type of all weights, or None for the one that each tensor had. ``done`` and ``total`` count blocks.
     """
-    with storing(out):
-        if len(files.files) > 1:
-            index = json.dumps({"metadata": {}, "weight_map": shard_of}, indent=1)
-            write_file(out / _INDEX, out / f"{_INDEX}.part", index + "\n")
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and path.suffix != ".safetensors" and path.name not in ("config.json", _INDEX):
-                durable(out / path.name, out / f"{path.name}.part", iter([path.read_bytes()]))
-        config = {key: value for key, value in files.config().items() if key != "quantization_config"}
-        write_file(out / "config.json", out / "config.json.part", json.dumps(config, indent=1) + "\n")
+
+    def __init__(self, files: CompressedFiles, dtype: str | None, progress: Callable[[str, int, int], None]) -> None:
+        self.files, self.dtype, self._progress = files, dtype, progress
+        self.total = sum(map(self._blocks, files.compressed))
+        self.done = 0
+
+    def _blocks(self, name: str) -> int:
+        """Return the number of blocks of a compressed tensor."""
+        tensor = self.files.compressed[name]
+        return tensor.shape[0] * -(-tensor.shape[1] // tensor.fmt.c)
+
+    def count(self, name: str, blocks: int) -> None:
+        """Say that blocks of a tensor are done."""
+        self.done += blocks
+        self._progress(name, self.done, self.total)
+
+    def skip(self, file: Path) -> None:
+        """Count the blocks of a shard that an earlier run has written."""
+        self.done += sum(self._blocks(name) for name in self.files.held(file) if name in self.files.compressed)
+
+    def contents(self, file: Path) -> list[Content]:
+        """Return the tensors of a shard as they will be written."""
+        return [self._content(name) if name in self.files.compressed else self.files.raw(name)
+                for name in self.files.held(file)]
+
+    def _content(self, name: str) -> Content:
+        """Return a compressed tensor as it will be written: decoded some groups of rows at a time."""
+        tensor = self.files.compressed[name]
+        kind = self.dtype or (tensor.dtype if tensor.dtype in FLOATS else "F32")
+        side, (rows, cols) = lanes(tensor.fmt), tensor.shape
+        step = max(_PIECE // (cols * side), 1) * side
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(0, rows, step):
+                matrix = self.files.matrix(name, slice(start, start + step))
+                with np.errstate(over="ignore"):
+                    values = decode.weights(matrix).astype(FLOATS[kind])
+                if not np.isfinite(values).all():
+                    raise UserError(f"{name} has weights beyond the range of {kind}: decompress with --dtype f32 into "
+                                    "a new folder")
+                yield values.tobytes()
+                self.count(name, matrix.seeds.size)
+
+        return Content(name, kind, tensor.shape, math.prod(tensor.shape) * np.dtype(FLOATS[kind]).itemsize, pieces)
+
+    def job(self) -> Job:
+        """Return what the result depends on: the manifest, the type of the weights, and the decoder."""
+        known = hashlib.sha256(f"{self.dtype}\n{self.files.manifest.text()}".encode()).hexdigest()
+        return Job(known, source_digest("host.packing.decode", "host.packing.stream"))
+
+    def finish(self, journal: Journal) -> None:
+        """Write what makes a Hugging Face folder of the shards: the index, the other files, and the config."""
+        out, files = journal.folder, self.files
+        with storing(out):
+            if len(files.files) > 1:
+                shard_of = {name: file.name for file in files.files for name in files.held(file)}
+                index = json.dumps({"metadata": {}, "weight_map": shard_of}, indent=1)
+                durable(out / INDEX, journal.part(INDEX), [f"{index}\n".encode()])
+            for name in files.manifest.files:
+                if name not in ("config.json", INDEX):
+                    durable(out / name, journal.part(name), contents(files.path / name))
+            config = {key: value for key, value in files.config().items() if key != "quantization_config"}
+            durable(out / "config.json", journal.part("config.json"), [f"{json.dumps(config, indent=1)}\n".encode()])
 
 
 def decompress(folder: Path, out: Path, dtype: str | None = None,
-               progress: Callable[[str, int, int], None] = lambda tensor, done, total: None) -> None:
-    """Write the weights that a compressed folder stands for as plain safetensors.
+               progress: Callable[[str, int, int], None] = lambda tensor, done, total: None,
+               reading: Update = no_progress) -> list[str]:
+    """Write the weights that a compressed folder stands for as plain safetensors, or go on with what an interrupted
+    call has left.
 
     Parameters
     ----------
     out : Path
-        A folder that does not exist or is empty.
+        A folder that does not exist, is empty, or holds an unfinished run of the same folder and type.
     dtype : str, optional
-        A key of :data:`DTYPES`. Default: the type that each tensor had before compression, or F32 where that is none
-        of these.
+        A key of :data:`host.checkpoint.shards.FLOATS`. Default: the type that each tensor had before compression, or
+        F32 where that is none of these.
     progress : callable
         Called with the name of the tensor at hand, the number of blocks done and that of all blocks.
+    reading : Update
+        As for :func:`host.checkpoint.digests.digests`, while finished shards of an earlier call are read.
+
+    Returns
+    -------
+    list of str
+        A sentence for every shard that another tool has written since the compression.
 
     Raises
     ------
     UserError
-        When a stream is damaged, ``out`` holds something or cannot be written, or a weight is beyond ``dtype``.
+        When the folder is damaged, ``out`` holds something else or cannot be written, or a weight is beyond ``dtype``.
     """
     files = open_compressed(folder)
-    if dtype not in (None, *DTYPES):
-        raise UserError(f"no type {dtype}: choose one of {', '.join(DTYPES).lower()}")
-    with storing(out):
-        out.mkdir(parents=True, exist_ok=True)
-        if any(out.iterdir()):
-            raise UserError(f"output folder {out} is not empty: give a new one, or remove it first")
-    total = sum(tensor.shape[0] * -(-tensor.shape[1] // tensor.fmt.c) for tensor in files.compressed.values())
-    done = 0
-
-    def count(name: str, blocks: int) -> None:
-        nonlocal done
-        done += blocks
-        progress(name, done, total)
-
-    shard_of: dict[str, str] = {}
-    for path in files.files:
-        contents = []
-        for name in files.held(path):
-            shard_of[name] = path.name
-            if name in files.compressed:
-                files.verify(name)
-                tensor = files.compressed[name]
-                kind = dtype or (tensor.dtype if tensor.dtype in DTYPES else "F32")
-                contents.append(_content(files, name, tensor, kind, count))
-            else:
-                contents.append(files.raw(name))
-        with storing(out):
-            write_shard(out / path.name, out / f"{path.name}.part", contents, {"format": "pt"})
-    _finish(files, folder, out, shard_of)
+    if dtype not in (None, *FLOATS):
+        raise UserError(f"no type {dtype}: choose one of {', '.join(FLOATS).lower()}")
+    notices = files.check(list(files.manifest.files))
+    run = _Decompression(files, dtype, progress)
+    require_room(out, sum(content.size for file in files.files for content in run.contents(file)))
+    journal, complete = Journal(out, run.job()), False
+    try:
+        finished = journal.finished([file.name for file in files.files], reading)
+        for file in files.files:
+            if file.name in finished:
+                run.skip(file)
+        progress("", run.done, run.total)
+        for file in files.files:
+            if file.name in finished:
+                continue
+            notices += files.check([file.name])
+            with storing(out):
+                entry = write_shard(out / file.name, journal.part(file.name), run.contents(file))
+            journal.finish(file.name, Finished(entry))
+        run.finish(journal)
+        complete = True
+    finally:
+        journal.close(complete)
+    return notices

@@ -1,47 +1,132 @@
-"""The journal of a compression: finished slices, kept in ``.parts`` of the output folder until their shard is written.
+"""The journal of a compression or decompression: what is finished, kept in ``.parts`` of the output folder.
 
-Every slice is one file, which appears whole or not at all, even when the machine loses power. A run that ends in any
-way therefore loses at most the slices that it was working on. ``job.json`` says what the slices belong to, and is
-locked while a run is alive.
+``.parts/job`` says what the work is. A finished slice is one file there until its shard is written, and every finished
+shard has a record there, with its digest, until the whole folder is finished. Each of these files begins with the
+digest of what follows, and says which work it belongs to. What does not have its digest was damaged and is made anew.
 
-The order of writes makes every interruption harmless. A slice is stored before it counts as done. Slices are removed
-only after their shard is on the disk, so they are never missing from both. ``config.json`` is written when everything
-else is there, and the journal is removed last of all. So an output folder with a ``job.json`` is unfinished, whatever
-else it holds, and one with a ``config.json`` and no ``job.json`` is finished.
+Every file appears whole or not at all, even when the machine loses power. A run that ends in any way therefore loses at
+most what it was working on. The order of writes makes every interruption harmless. A slice is stored before it counts
+as done. A shard is stored before its record, and its slices are removed after that, so that none is missing from both.
+The file that makes an output folder complete is written when everything else is there, and the journal is removed last
+of all.
+
+A lock on ``.parts/lock`` keeps two runs from working in one folder. The kernel gives it up however a process ends.
 """
 
 import fcntl
+import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, NoReturn
 
-from host.checkpoint.container import is_compressed
-from host.checkpoint.shards import durable, storing, sync_folder, write_file
-from host.compress.plan import Plan, Slice, encoder_digest
+from host.checkpoint.digests import digests, whole
+from host.checkpoint.durable import durable, storing, sync_folder
+from host.checkpoint.manifest import CompressedTensor, ShardEntry, compressed_tensor, shard_entry
+from host.compress.plan import Slice
 from host.compress.slices import Encoded
 from host.errors import UserError
+from host.json_reader import Json, parse_json
+from host.progress import Update, no_progress
 
-__all__ = ["PARTS", "Journal"]
+__all__ = ["PARTS", "Finished", "Job", "Journal", "require_room"]
 
 PARTS = ".parts"
 """Name of the journal inside the output folder."""
+_JOB, _LOCK, _RECORD = "job", "lock", ".shard"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a journal belongs to.
+
+    Members
+    -------
+    work : str
+        Digest of all that the result depends on, except the program.
+    program : str
+        Digest of the program that does the work. The two are told apart for the sake of the message.
+    """
+
+    work: str
+    program: str
+
+    def head(self, **more: object) -> bytes:
+        """Return a line of JSON with the job and other fields."""
+        return json.dumps({"work": self.work, "program": self.program, **more}).encode() + b"\n"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished shard: its digests, and what the compressed tensors in it mean, by their original names."""
+
+    entry: ShardEntry
+    tensors: dict[str, CompressedTensor] = field(default_factory=dict)
+
+
+def require_room(folder: Path, output: int, beside: int = 0) -> None:
+    """Refuse work whose result does not fit the disk.
+
+    Parameters
+    ----------
+    output : int
+        Bytes of the result.
+    beside : int
+        Bytes that are needed beside it while the work is going on.
+
+    Raises
+    ------
+    UserError
+    """
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    kept = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) if folder.exists() else 0
+    need, free = output + beside - kept, shutil.disk_usage(there).free
+    if need > free:
+        raise UserError(f"{folder} needs {need / 1e9:.1f} GB, and its disk has {free / 1e9:.1f} GB left: make room, or "
+                        "write to another disk")
+
+
+def _sealed(content: bytes) -> bytes:
+    """Return the content of a file of the journal: a line with the digest of what follows it."""
+    return hashlib.sha256(content).hexdigest().encode() + b"\n" + content
+
+
+def _opened(path: Path) -> tuple[Json, bytes]:
+    """Return the line of JSON of a file of the journal, and all that follows it.
+
+    Raises
+    ------
+    UserError
+        When the file is damaged or cannot be read.
+    """
+    try:
+        digest, _, content = path.read_bytes().partition(b"\n")
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): make it readable") from error
+    if digest != hashlib.sha256(content).hexdigest().encode():
+        raise UserError(f"{path} does not have the digest that it gives: remove it")
+    line, _, rest = content.partition(b"\n")
+    return parse_json(line, path, "remove it"), rest
 
 
 class Journal:
-    """The journal of ``plan`` in ``folder``, begun or continued.
+    """The journal of a job in ``folder``, begun or continued. It is locked until :meth:`close`.
 
     Parameters
     ----------
     folder : Path
-        The output folder: one that does not exist, is empty, or holds an unfinished or finished run of the same plan.
+        The output folder: one that does not exist, is empty, or holds an unfinished run of the same job.
+    begun : callable
+        Returns whether a folder without a journal holds a result of this job, so that a journal may be added.
 
     Members
     -------
     folder, parts : Path
         The output folder and, inside it, the folder of the journal.
-    finished : bool
-        Whether the output folder held the whole result already. Then there is no journal, and nothing is locked.
 
     Raises
     ------
@@ -49,63 +134,102 @@ class Journal:
         When the folder holds anything else, cannot be written, or another run is at work in it.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
-        self.folder, self.parts = folder, folder / PARTS
-        self._lock: IO[str] | None = None
-        self.finished = False
-        # A slice depends on the plan and on the encoder's program. The two are told apart for the sake of the message.
-        job = {"job": plan.job, "encoder": encoder_digest()}
+    def __init__(self, folder: Path, job: Job, begun: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.parts, self.job, self._begun = folder, folder / PARTS, job, begun
         with storing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            entries = [entry.name for entry in folder.iterdir()]
-        held = self.parts / "job.json"
-        if held.exists():
-            self._require_same(held, job)
-        elif set(entries) - {PARTS}:
-            config = json.loads((folder / "config.json").read_bytes()) if is_compressed(folder) else {}
-            if config.get("quantization_config", {}).get("job") != plan.job:
-                what = "another compressed model" if config else "something else"
-                raise UserError(f"output folder {folder} holds {what}: give a new or empty folder, or remove it first")
-            self.finished = True
-            return
-        else:
-            # An empty journal was left by a run that ended before it could write job.json: it holds no slices.
-            with storing(folder):
-                self.parts.mkdir(exist_ok=True)
-                write_file(held, self.parts / "job.part", json.dumps(job))
-        with storing(folder):
-            # The kernel gives up this lock however the process ends, so a crash leaves no stale lock behind.
-            self._lock = held.open("r")
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"another run is writing to {folder}: wait for it, or stop it") from None
+            self._lock = self._locked()
+        try:
+            self._require_own()
+        except BaseException:
+            self._remove_empty()
+            self._lock.close()
+            raise
 
-    def _require_same(self, held: Path, job: dict[str, str]) -> None:
-        """Refuse a journal that belongs to another job or to another version of the encoder.
+    def _refuse(self) -> NoReturn:
+        raise UserError(f"output folder {self.folder} holds something else: give a new or empty folder, or remove it "
+                        "first")
+
+    def _locked(self) -> BinaryIO:
+        """Make the folder of the journal, and lock it.
+
+        Another run may be complete and remove the journal after this one has opened the lock. Then the lock is that of
+        a file without a name, and this run begins again.
+        """
+        path = self.parts / _LOCK
+        while True:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.parts.exists() and any(self.folder.iterdir()) and not self._begun():
+                self._refuse()
+            try:
+                self.parts.mkdir(exist_ok=True)
+                lock = path.open("ab")
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                    sync_folder(self.folder)
+                    sync_folder(self.folder.absolute().parent)
+                    return lock
+            except BlockingIOError:
+                lock.close()
+                raise UserError(f"another run is writing to {self.folder}: wait for it, or stop it") from None
+            except FileNotFoundError:
+                pass
+            lock.close()
+
+    def _require_own(self) -> None:
+        """Refuse a journal that belongs to another job or another program, and write ``job`` where it is missing.
+
+        Where ``job`` is damaged or missing, the other files of the journal tell whose it is. A folder that holds
+        anything but an empty journal, and no ``job`` at all, is not this program's.
 
         Raises
         ------
         UserError
         """
+        path, known = self.parts / _JOB, False
+        for file in (path, *sorted(self.parts.iterdir())):
+            try:
+                head, _ = _opened(file)
+                work, program = head["work"].text(), head["program"].text()
+            except UserError:
+                continue
+            if work != self.job.work:
+                raise UserError(f"output folder {self.folder} holds an unfinished run with another model or other "
+                                "options: give the same ones to go on with it, or remove it to begin anew")
+            if program != self.job.program:
+                raise UserError(f"output folder {self.folder} holds an unfinished run of another version of the "
+                                "program: remove it to begin anew")
+            known = True
+            if file == path:
+                return
+        others = [entry for entry in self.folder.iterdir() if entry.name != PARTS]
+        if others and not (known or path.exists() or self._begun()):
+            self._refuse()
+        with storing(self.folder):
+            durable(path, self.part(_JOB), [_sealed(self.job.head())])
+
+    def part(self, name: str) -> Path:
+        """Return the name of a file, of the journal or of the output folder, until it is complete."""
+        return self.parts / f"{name}.part"
+
+    def _head(self, name: str) -> tuple[Json, bytes] | None:
+        """Return the line of JSON of a file of this journal and what follows it, or None when there is no such file or
+        it is damaged."""
         try:
-            found = json.loads(held.read_bytes())
-            same_job, same_encoder = found["job"] == job["job"], found["encoder"] == job["encoder"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{held} is damaged ({type(error).__name__}): remove {self.folder} and begin "
-                            "anew") from error
-        if not same_job:
-            raise UserError(f"output folder {self.folder} holds an unfinished run with another model or other options: "
-                            "give the same ones to go on with it, or remove it to begin anew")
-        if not same_encoder:
-            raise UserError(f"output folder {self.folder} holds an unfinished run of another version of the encoder: "
-                            "remove it to begin anew")
+            head, rest = _opened(self.parts / name)
+            own = (head["work"].text(), head["program"].text(), head["name"].text())
+        except UserError:
+            return None
+        return (head, rest) if own == (self.job.work, self.job.program, name) else None
 
     def load(self, part: Slice) -> Encoded | None:
         """Return a finished slice, or None when it is not there or is damaged: it is then encoded again."""
+        found = self._head(part.name)
         try:
-            return Encoded.from_bytes((self.parts / part.name).read_bytes())
-        except (OSError, ValueError, KeyError, TypeError):
+            return Encoded.from_fields(*found) if found else None
+        except UserError:
             return None
 
     def has(self, part: Slice) -> bool:
@@ -120,8 +244,42 @@ class Journal:
         UserError
             When the disk is full or the folder cannot be written.
         """
+        content = self.job.head(name=part.name, **encoded.fields()) + encoded.stream
         with storing(self.folder):
-            durable(self.parts / part.name, self.parts / f"{part.name}.part", iter([encoded.to_bytes()]))
+            durable(self.parts / part.name, self.part(part.name), [_sealed(content)])
+
+    def finished(self, names: Iterable[str], reading: Update = no_progress) -> dict[str, Finished]:
+        """Return the records of those of the shards that are finished and are as they were written.
+
+        Parameters
+        ----------
+        names : iterable of str
+            File names of shards.
+        reading : Update
+            As for :func:`host.checkpoint.digests.digests`.
+
+        Raises
+        ------
+        UserError
+            When a shard cannot be read.
+        """
+        records = {}
+        for name in names:
+            found = self._head(name + _RECORD)
+            if found and (self.folder / name).is_file():
+                tensors = {tensor: compressed_tensor(fields) for tensor, fields in found[0]["tensors"].items()}
+                records[name] = Finished(shard_entry(found[0]["shard"]), tensors)
+        hashed = digests([whole(self.folder / name) for name in records], reading)
+        return {name: record for (name, record), sha256 in zip(records.items(), hashed, strict=True)
+                if record.entry.digest.sha256 == sha256}
+
+    def finish(self, name: str, finished: Finished, parts: tuple[Slice, ...] = ()) -> None:
+        """Record that a shard is finished, and remove its slices. UserError when the folder cannot be written."""
+        head = self.job.head(name=name + _RECORD, shard=finished.entry.fields(),
+                             tensors={name: asdict(tensor) for name, tensor in finished.tensors.items()})
+        with storing(self.folder):
+            durable(self.parts / (name + _RECORD), self.part(name), [_sealed(head)])
+            self.forget(parts)
 
     def forget(self, parts: tuple[Slice, ...]) -> None:
         """Remove slices whose shard is written. UserError when the folder cannot be written."""
@@ -129,12 +287,24 @@ class Journal:
             for part in parts:
                 (self.parts / part.name).unlink(missing_ok=True)
 
+    def _remove_empty(self) -> None:
+        """Remove the lock and the folder of the journal, where it holds nothing else."""
+        if [file.name for file in self.parts.iterdir()] == [_LOCK]:
+            (self.parts / _LOCK).unlink()
+            with suppress(OSError):  # another run has just opened a lock there, and takes over
+                self.parts.rmdir()
+
     def close(self, done: bool) -> None:
         """Release the lock, and remove the journal when everything is done."""
-        if done and self.parts.exists():
-            with storing(self.folder):
-                shutil.rmtree(self.parts)
-                sync_folder(self.folder)
-        if self._lock:
+        try:
+            if done:
+                with storing(self.folder):
+                    sync_folder(self.folder)
+                    # What says whose journal this is goes last, so that a rest of it can still be told.
+                    files = [file for file in self.parts.iterdir() if file.name != _LOCK]
+                    for file in sorted(files, key=lambda file: file.name == _JOB):
+                        file.unlink()
+                    self._remove_empty()
+                    sync_folder(self.folder)
+        finally:
             self._lock.close()
-            self._lock = None

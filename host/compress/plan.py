@@ -11,12 +11,15 @@ import numpy as np
 from golden.layout import StreamLayout
 from golden.spec import BlockFormat, parse_seedlm
 from golden.tree import source_digest
-from host.checkpoint.container import METHOD, VERSION
+from host.checkpoint.container import METHOD
+from host.checkpoint.manifest import VERSION
 from host.encoder.encoder import Mode
 from host.errors import UserError
 
-__all__ = ["LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest"]
+__all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest"]
 
+INDEX = "model.safetensors.index.json"
+"""Name of the file that says which shard holds a tensor, where there are several."""
 LINEAR_LAYERS = ("*_proj.weight",)
 """Glob patterns that match the linear layers of Llama-like models."""
 
@@ -116,6 +119,7 @@ class Plan:
     ``output_bytes`` is the size of all tensors of the result. ``fingerprint`` is a digest that tells the checkpoint
     from others. ``padded`` names the tensors whose number of columns is no multiple of ``c``. ``left_out`` names the
     tensors that match the patterns but are no matrices. ``weighting`` is the folder of channel weights, if any.
+    ``extras`` are the files of the model that are copied along.
     """
 
     options: Options
@@ -125,6 +129,7 @@ class Plan:
     padded: tuple[str, ...]
     left_out: tuple[str, ...]
     weighting: Path | None
+    extras: tuple[Path, ...]
 
     @property
     def targets(self) -> list[Target]:

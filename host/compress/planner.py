@@ -1,6 +1,5 @@
-"""Plans a compression. Only headers and a few samples of the checkpoint are read."""
+"""Plans a compression. All bytes of the checkpoint are read once, for a digest that tells it from others."""
 
-import hashlib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -8,32 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint
-from host.checkpoint.container import SUFFIX
-from host.compress.plan import Options, Plan, Shard, Slice, Target
+from host.checkpoint.digests import content_digest
+from host.checkpoint.manifest import MANIFEST, SUFFIX
+from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target
 from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
 from host.packing.stream import lanes, stream_bytes
+from host.progress import Update, no_progress
 
 __all__ = ["make_plan"]
 
-_SAMPLES, _SAMPLE_BYTES = 64, 4096  # pieces of each file that go into the fingerprint of a checkpoint, and their size
+_EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")
+"""Files of a model's folder that are copied along: those of the tokenizer and the like."""
+_NOT_EXTRA = ("config.json", INDEX, MANIFEST)  # files that the compression writes itself
 
 
-def _fingerprint(files: list[Path]) -> str:
-    """Return a digest of the files' names, sizes and samples from all over them.
-
-    This tells one checkpoint from another without reading hundreds of gigabytes.
-    """
-    digest = hashlib.sha256()
-    for path in files:
-        size = path.stat().st_size
-        digest.update(f"{path.name} {size}\n".encode())
-        with path.open("rb") as file:
-            for i in range(_SAMPLES):
-                file.seek(size * i // _SAMPLES)
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()
+def _extras(model: Path) -> tuple[Path, ...]:
+    """Return the files that are copied along with a model; none when it is a single file."""
+    found = {path for glob in _EXTRAS for path in model.glob(glob) if path.is_file()} if model.is_dir() else set()
+    return tuple(sorted(path for path in found if path.name not in _NOT_EXTRA))
 
 
 def _slices(options: Options, number: int, name: str, shape: tuple[int, int]) -> tuple[Slice, ...]:
@@ -119,13 +112,16 @@ def _weighting_files(weighting: Path | None, targets: list[Target]) -> list[Path
     return found
 
 
-def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None = None) -> Plan:
+def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None = None,
+              reading: Update = no_progress) -> Plan:
     """Plan the compression of a checkpoint.
 
     Parameters
     ----------
     weighting : Path, optional
         A folder of ``NAME.npy``, which are channel weights of tensors.
+    reading : Update
+        As for :func:`host.checkpoint.digests.digests`, while the bytes of the model are read for its fingerprint.
 
     Raises
     ------
@@ -148,7 +144,11 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     shards = tuple(Shard(file, tuple(targets), tuple(copies))
                    for file, (targets, copies) in zip(names, groups, strict=True))
     targets = [target for shard in shards for target in shard.targets]
-    # Channel weights change the result, so a run with others must not go on with this one's slices.
-    fingerprint = _fingerprint([*checkpoint.files, *_weighting_files(weighting, targets)])
+    # Everything that the result depends on: a run with other bytes must not go on with this one's slices.
+    extras = _extras(checkpoint.path)
+    config = checkpoint.path / "config.json"
+    fingerprint = content_digest([*checkpoint.files, *([config] if config.is_file() else []), *extras,
+                                  *_weighting_files(weighting, targets)], reading)
     padded = tuple(target.name for target in targets if target.shape[1] % fmt.c)
-    return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting)
+    return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
+                extras)

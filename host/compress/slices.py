@@ -1,6 +1,5 @@
 """One slice of a compression: rows go in, and their part of the packed stream comes out, on this or any machine."""
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -11,6 +10,7 @@ from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import CheckError
+from host.json_reader import Json
 from host.packing import decode
 from host.packing.stream import pack_rows, unpack_rows
 
@@ -61,19 +61,14 @@ class Encoded:
     norm: float
     exponent_bias: int
 
-    def to_bytes(self) -> bytes:
-        """Return the content of the slice's file: one line of JSON, then the stream."""
-        head = {key: value for key, value in asdict(self).items() if key != "stream"} | {"bytes": len(self.stream)}
-        return json.dumps(head).encode() + b"\n" + self.stream
+    def fields(self) -> dict[str, object]:
+        """Return what the slice's file says beside the stream; :meth:`from_fields` reads it."""
+        return {key: value for key, value in asdict(self).items() if key != "stream"}
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> "Encoded":
-        """Read the content of a slice's file. ValueError, KeyError or TypeError when it is something else."""
-        line, _, stream = content.partition(b"\n")
-        head = json.loads(line)
-        if head.pop("bytes") != len(stream):
-            raise ValueError("a slice of another length than it says")
-        return cls(stream, **head)
+    def from_fields(cls, fields: Json, stream: bytes) -> "Encoded":
+        """Return a slice of what its file holds. UserError when a field is missing or of another type."""
+        return cls(stream, fields["error"].number(), fields["norm"].number(), fields["exponent_bias"].whole())
 
 
 def encode_slice(work: Work, threads: int | None = None,

@@ -1,32 +1,91 @@
-"""What a compressed folder holds, and whether it is whole."""
+"""What a compressed folder holds, whether it is whole, and the seal of its files after a wanted change."""
 
 from math import prod
 from pathlib import Path
 
-from host.checkpoint.container import open_compressed
+from host.checkpoint.container import CompressedFiles, open_compressed
+from host.checkpoint.digests import FileDigest, digests, whole
+from host.checkpoint.durable import storing
+from host.checkpoint.integrity import examine
+from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
+from host.json_reader import read_json
+from host.progress import Update, no_progress
 from host.tables.tensor import TensorRow
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "seal"]
 
 
-def inspect(folder: Path, verify: bool = True) -> list[TensorRow]:
-    """Return a row for each compressed tensor, and one for all of them.
+def _unlisted(files: CompressedFiles) -> list[str]:
+    """Return the names of the files of a folder that its manifest does not list."""
+    known = {MANIFEST, *files.manifest.files, *files.manifest.shards}
+    return sorted(path.name for path in files.path.iterdir() if path.is_file() and path.name not in known)
+
+
+def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) -> tuple[list[TensorRow], list[str]]:
+    """Return a row for each compressed tensor, and one for all of them; and sentences about what is unusual.
+
+    Parameters
+    ----------
+    verify : bool
+        Whether to compare every file with its digest. The manifest, config.json and the headers of shards always are.
+    reading : Update
+        As for :func:`host.checkpoint.digests.digests`.
 
     Raises
     ------
     UserError
         When the folder holds no compressed model, is damaged, or, with ``verify``, a digest does not match.
     """
-    files = open_compressed(folder)
-    rows = []
-    for name, tensor in files.compressed.items():
-        if verify:
-            files.verify(name)
-        rows.append(TensorRow(tensor=name, format=tensor.format, rows=tensor.shape[0], cols=tensor.shape[1],
-                              bits_per_weight=tensor.bits_per_weight, relative_error=tensor.error,
-                              exponent_bias=tensor.exponent_bias, sha256=tensor.sha256, verified=verify or None))
+    files, notices = open_compressed(folder), []
+    files.config()
+    if verify:
+        found = examine(folder, files.manifest, reading=reading)
+        found.refuse(folder)
+        notices = found.notices(folder)
+        notices += [f"{folder / name} is not listed in {MANIFEST}: it was not checked, and is not used" for name
+                    in _unlisted(files)]
+    rows = [TensorRow(tensor=name, format=tensor.format, rows=tensor.shape[0], cols=tensor.shape[1],
+                      bits_per_weight=tensor.bits_per_weight, relative_error=tensor.error,
+                      exponent_bias=tensor.exponent_bias, sha256=files.sha256(name), verified=verify or None)
+            for name, tensor in files.compressed.items()]
     weights = sum(prod(tensor.shape) for tensor in files.compressed.values())
     stored = sum(tensor.stream_bytes for tensor in files.compressed.values())
     return [*rows, TensorRow(tensor=f"{len(rows)} compressed, {len(files.tensors) - len(rows)} as they were",
-                             format=files.settings["format"], bits_per_weight=8 * stored / weights,
-                             verified=verify or None)]
+                             format=files.manifest.settings["format"], bits_per_weight=8 * stored / weights,
+                             verified=verify or None)], notices
+
+
+def seal(folder: Path, reading: Update = no_progress) -> list[str]:
+    """Take the files of a compressed folder that are no shards as they are now into its manifest.
+
+    New files are added and missing ones are dropped. Shards that another tool has rewritten are taken as they are, too,
+    if their tensors are those of the manifest.
+
+    Returns
+    -------
+    list of str
+        The names of the files and shards whose entries have changed.
+
+    Raises
+    ------
+    UserError
+        When the manifest or a shard is damaged, ``config.json`` is missing or no object of JSON, or the folder cannot
+        be written.
+    """
+    manifest = open_compressed(folder).manifest
+    found = examine(folder, manifest, manifest.shards, reading)
+    found.refuse(folder)
+    read_json(folder / "config.json", "mend it, then seal the folder").object()
+    ranges = [whole(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name not in manifest.shards
+              and path.name != MANIFEST and path.suffix not in (".safetensors", ".part")]
+    files = {part.path.name: FileDigest(part.size, sha256) for part, sha256
+             in zip(ranges, digests(ranges, reading), strict=True)}
+    shards = {name: ShardEntry(found.rewritten.get(name, shard.digest), shard.tensors)
+              for name, shard in manifest.shards.items()}
+    changed = sorted(found.rewritten) + sorted(name for name in files | manifest.files
+                                               if files.get(name) != manifest.files.get(name))
+    if changed:
+        with storing(folder):
+            Manifest(manifest.settings, manifest.program, files, shards, manifest.tensors).write(
+                folder, folder / f"{MANIFEST}.part")
+    return changed

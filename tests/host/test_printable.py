@@ -45,11 +45,14 @@ def test_tables_and_progress_show_names_as_they_are(name: str, capsys: pytest.Ca
     written = io.StringIO()
     terminal = Console(file=written, force_terminal=True, width=400, no_color=True)
     monkeypatch.setattr(progress, "Progress", partial(progress.Progress, console=terminal))
-    for bar in (progress.block_progress, progress.work_progress, progress.resumed_progress):
+    for bar in (progress.work_progress, progress.resumed_progress):
         written.truncate(0)
         with bar() as update:
             update(name, 1, 2)
         assert printable(name)[:100] in written.getvalue()
+    with progress.model_progress() as (blocks, reading):
+        blocks(name, 1, 2)
+        reading(name, 1, 2)
     with progress.stage_progress(name) as stage:
         stage(name)
 

@@ -1,0 +1,82 @@
+"""Files that are written so that a crash or a full disk at any moment leaves a complete file or none."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from host.checkpoint.digests import FileDigest
+from host.errors import UserError
+
+__all__ = ["contents", "durable", "storing", "sync_folder"]
+
+_PIECE = 1 << 24  # bytes copied at a time
+
+
+@contextmanager
+def storing(folder: Path) -> Iterator[None]:
+    """Turn a failure to write within the block, such as a full disk, into a UserError that names ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): make room or mend it, then give the same "
+                        "command again, which goes on where this one stopped") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a crash of the machine."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file, some at a time.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, so that a block under :func:`storing` does not blame the folder that is written to.
+    """
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
+
+
+def durable(path: Path, part: Path, pieces: Iterable[bytes]) -> FileDigest:
+    """Write a file so that, after a crash at any moment, it is complete or not there, and return its digest.
+
+    Parameters
+    ----------
+    part : Path
+        Name of the file until it is complete; in the same file system as ``path``.
+    pieces : iterable of bytes
+        The content.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written; ``part`` is removed then, and after any other exception.
+    """
+    hashed, size = hashlib.sha256(), 0
+    try:
+        with part.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                hashed.update(piece)
+                size += len(piece)
+            # The content must be on the disk before the name, or a crash could leave the name without the content.
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)  # on a full disk, the space is wanted for what is finished
+        raise
+    return FileDigest(size, hashed.hexdigest())

@@ -1,0 +1,243 @@
+"""The manifest of a compressed folder, ``seedlm.json``: what its tensors mean, and a digest of every byte.
+
+It is a JSON object with these fields:
+
+- ``version``: 2.
+- ``settings``: how the model was compressed, which is also the ``quantization_config`` of ``config.json``.
+- ``program``: a digest of the encoder's sources.
+- ``files``: every file of the folder that is no shard. Each name is mapped to ``bytes`` and ``sha256``.
+- ``shards``: every safetensors file. Each name is mapped to ``bytes``, ``sha256`` and ``tensors``, where the name of
+  every tensor in the file is mapped to ``dtype``, ``shape`` and ``sha256`` of its bytes.
+- ``tensors``: what compressed tensors mean. Each original name is mapped to ``format``, ``shape`` (rows and columns of
+  weights), ``exponent_bias``, ``dtype`` (before compression) and ``error`` (relative, Frobenius norm).
+- ``sha256``: the digest of the text of all other fields.
+
+The file is exactly the text that :meth:`Manifest.text` makes of these fields, so no bit of it can change unnoticed.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from golden.layout import StreamLayout
+from golden.spec import BlockFormat, FormatError, parse_seedlm
+from host.checkpoint.digests import FileDigest
+from host.checkpoint.durable import contents, durable
+from host.errors import UserError
+from host.json_reader import Json, parse_json
+from host.packing.stream import stream_bytes
+
+__all__ = ["MANIFEST", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry", "TensorEntry",
+           "compressed_tensor", "read_manifest", "shard_entry"]
+
+MANIFEST = "seedlm.json"
+"""Name of the manifest in the folder."""
+SUFFIX = ".seedlm"
+"""What the name of a compressed tensor has behind it in the shard."""
+VERSION = 2
+"""Version of the format of the folder."""
+
+_BIASES = (-2000, 2000)  # beyond the exponents of float64, so no encoder needs more
+_CURE = "copy or download the whole folder again, or remove it and compress the model again"
+_RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file or shard can have
+
+
+@dataclass(frozen=True)
+class TensorEntry:
+    """A tensor as a shard holds it: its safetensors type, its shape, and the SHA-256 of its bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """A shard: the digest of the whole file, and the tensors in it by name."""
+
+    digest: FileDigest
+    tensors: dict[str, TensorEntry]
+
+    def fields(self) -> dict[str, Any]:
+        """Return what JSON says of it; :func:`shard_entry` reads it."""
+        return asdict(self.digest) | {"tensors": {name: asdict(tensor) for name, tensor in self.tensors.items()}}
+
+
+@dataclass(frozen=True)
+class CompressedTensor:
+    """What a compressed tensor means; the module describes the fields.
+
+    Raises
+    ------
+    FormatError
+        When there is no such format.
+    """
+
+    format: str
+    shape: tuple[int, int]
+    exponent_bias: int
+    dtype: str
+    error: float
+
+    @cached_property
+    def fmt(self) -> BlockFormat:
+        """The block format."""
+        return parse_seedlm(self.format)
+
+    @cached_property
+    def stream_bytes(self) -> int:
+        """Size of the stream in bytes."""
+        return stream_bytes(self.fmt, self.shape)
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for one weight, including what pads rows and columns."""
+        return 8 * self.stream_bytes / (self.shape[0] * self.shape[1])
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The manifest of a folder; the module describes the fields.
+
+    Members
+    -------
+    shard_of : dict
+        The name of the shard that holds a tensor, by the tensor's name in the shard.
+    """
+
+    settings: dict[str, Any]
+    program: str
+    files: dict[str, FileDigest]
+    shards: dict[str, ShardEntry]
+    tensors: dict[str, CompressedTensor]
+
+    @cached_property
+    def shard_of(self) -> dict[str, str]:
+        return {tensor: name for name, shard in self.shards.items() for tensor in shard.tensors}
+
+    def text(self) -> str:
+        """Return the text of the file, in which the last field is the digest of all others."""
+        return _sealed({
+            "version": VERSION, "settings": self.settings, "program": self.program,
+            "files": {name: asdict(digest) for name, digest in sorted(self.files.items())},
+            "shards": {name: shard.fields() for name, shard in self.shards.items()},
+            "tensors": {name: asdict(tensor) for name, tensor in self.tensors.items()}})
+
+    def write(self, folder: Path, part: Path) -> None:
+        """Write the manifest of a folder, with :func:`host.checkpoint.durable.durable`.
+
+        Parameters
+        ----------
+        part : Path
+            Name of the file until it is complete.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        durable(folder / MANIFEST, part, [self.text().encode()])
+
+
+def _sealed(fields: dict[str, Any]) -> str:
+    """Return the text of a manifest with these fields and their digest."""
+    digest = hashlib.sha256(json.dumps(fields, indent=1).encode()).hexdigest()
+    return json.dumps(fields | {"sha256": digest}, indent=1) + "\n"
+
+
+def _digest_text(value: Json) -> str:
+    """Return a SHA-256 in hexadecimal digits."""
+    text = value.text()
+    if len(text) != 64 or set(text) - set("0123456789abcdef"):
+        value.refuse("must be a SHA-256 in 64 hexadecimal digits")
+    return text
+
+
+def _file_digest(value: Json) -> FileDigest:
+    """Return the digest of a file."""
+    return FileDigest(value["bytes"].whole(0), _digest_text(value["sha256"]))
+
+
+def shard_entry(value: Json) -> ShardEntry:
+    """Return what JSON says of a shard. UserError when a field is missing or of another type."""
+    tensors = {name: TensorEntry(entry["dtype"].text(), tuple(entry["shape"].wholes(0)), _digest_text(entry["sha256"]))
+               for name, entry in value["tensors"].items()}
+    return ShardEntry(_file_digest(value), tensors)
+
+
+def _format(value: Json) -> str:
+    """Return the name of a block format that exists."""
+    try:
+        parse_seedlm(value.text())
+    except FormatError as error:
+        value.refuse(f"is not as it should be: {error}")
+    return value.text()
+
+
+def compressed_tensor(value: Json) -> CompressedTensor:
+    """Return what JSON says of a compressed tensor. UserError when a field is missing or of another type."""
+    shape = value["shape"].wholes(1)
+    if len(shape) != 2:
+        value["shape"].refuse("must be the rows and the columns of a matrix")
+    return CompressedTensor(_format(value["format"]), (shape[0], shape[1]), value["exponent_bias"].whole(*_BIASES),
+                            value["dtype"].text(), value["error"].number())
+
+
+def _named(value: Json, read: Callable[[Json], Any]) -> dict[str, Any]:
+    """Read the entries of an object whose keys are names of files in the folder itself."""
+    found = {}
+    for name, entry in value.items():
+        if name in _RESERVED or "/" in name or "\0" in name:
+            entry.refuse("has a name that is none of a file in the folder")
+        found[name] = read(entry)
+    return found
+
+
+def _require_agreement(manifest: Manifest, whole: Json) -> None:
+    """Refuse a manifest whose parts contradict each other, or that describes streams of another order."""
+    if len(manifest.shard_of) != sum(len(shard.tensors) for shard in manifest.shards.values()):
+        whole["shards"].refuse("has one tensor in two shards")
+    if both := manifest.files.keys() & manifest.shards.keys():
+        whole["files"].refuse(f"names {min(both)}, which is a shard")
+    if "config.json" not in manifest.files:
+        whole["files"].refuse("must list config.json")
+    held = {name: manifest.shards[shard].tensors[name] for name, shard in manifest.shard_of.items()}
+    if {name + SUFFIX for name in manifest.tensors} != {name for name in held if name.endswith(SUFFIX)}:
+        whole["tensors"].refuse("has other tensors than the shards")
+    for name, tensor in manifest.tensors.items():
+        stored = held[name + SUFFIX]
+        if (stored.dtype, stored.shape) != ("U8", (tensor.stream_bytes,)):
+            whole["tensors"][name].refuse(f"needs {tensor.stream_bytes} bytes for its shape and format, and its stream "
+                                          f"has {math.prod(stored.shape)} of {stored.dtype}")
+    layout = StreamLayout(parse_seedlm(_format(whole["settings"]["format"])))
+    for field, wanted in (("bus_bits", layout.bus_bits), ("lanes", layout.lanes)):
+        if whole["settings"][field].whole() != wanted:
+            whole["settings"][field].refuse(f"must be {wanted}, the order of streams that this program reads")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a folder.
+
+    Raises
+    ------
+    UserError
+        When it cannot be read, is damaged, or is of another version.
+    """
+    path = folder / MANIFEST
+    content = b"".join(contents(path))
+    whole = parse_json(content, path, _CURE)
+    if content != _sealed({key: value for key, value in whole.object().items() if key != "sha256"}).encode():
+        raise UserError(f"{path} does not have the digest that it gives: {_CURE}")
+    version = whole["version"].whole()
+    if version != VERSION:
+        raise UserError(f"{folder} is of version {version}, and this program reads version {VERSION}: update it")
+    manifest = Manifest(whole["settings"].object(), whole["program"].text(), _named(whole["files"], _file_digest),
+                        _named(whole["shards"], shard_entry),
+                        {name: compressed_tensor(entry) for name, entry in whole["tensors"].items()})
+    _require_agreement(manifest, whole)
+    return manifest
