@@ -13,9 +13,10 @@ import typer
 from typer.exceptions import TyperException
 
 from host.cli import board, ip, model, quality, report, simulate, sweep, synth
+from host.cli.output import say, usable_output
 from host.errors import UserError
 from host.interruption import leave_if_interrupted
-from host.printable import printable_lines
+from host.printable import printable, printable_lines
 
 __all__ = ["main"]
 
@@ -67,16 +68,26 @@ def _is_one(error: Exception, kinds: tuple[tuple[str, str], ...]) -> bool:
 def main() -> None:
     """Run the command line; ends the process."""
     try:
-        sys.exit(app(sys.argv[1:] or ["--help"], standalone_mode=False))
+        with usable_output():
+            status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        sys.exit(status)
     except TyperException as error:
-        print(f"error: {printable_lines(error.format_message())}", file=sys.stderr)
+        say(f"error: {printable_lines(error.format_message())}")
         sys.exit(2)
     except Exception as error:
         leave_if_interrupted()  # a process that the same key press ended may have made this one fail
         if _is_one(error, _REFUSED):
-            print(f"error: {printable_lines(str(error))}", file=sys.stderr)
+            say(f"error: {printable_lines(str(error))}")
             sys.exit(2)
         if _is_one(error, _FAILED):
-            print(f"failed: {printable_lines(str(error))}", file=sys.stderr)
+            say(f"failed: {printable_lines(str(error))}")
             sys.exit(1)
+        if isinstance(error, OSError):  # what no command has a better sentence for: a name too long, a broken disk
+            file = f"cannot use {printable(error.filename)}" if error.filename else "the system refuses"
+            say(f"error: {file} ({error.strerror or printable(error)}): mend it, or give another file or folder")
+            sys.exit(2)
+        if isinstance(error, MemoryError):
+            say(f"error: not enough memory ({printable(error) or 'none is left'}): give something smaller, or use "
+                "another machine")
+            sys.exit(2)
         raise

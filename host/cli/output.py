@@ -1,0 +1,82 @@
+"""The standard output of a command, which may be closed, full, or a pipe that nobody reads any more."""
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from host.errors import UserError
+
+__all__ = ["say", "usable_output"]
+
+
+def say(sentence: str) -> None:
+    """Print a sentence to the standard error output, if there is one."""
+    try:
+        if sys.stderr:
+            print(sentence, file=sys.stderr, flush=True)
+    except OSError:
+        pass  # there is nowhere left to say it; the exit status does
+
+
+class _Output(io.FileIO):
+    """The standard output, whose failures are those of the user's and not of a file that a command works on."""
+
+    def write(self, content: Any) -> int | None:  # type: ignore[override]
+        """Write some of the bytes. UserError when that fails; what is written after that is lost without a word."""
+        try:
+            return super().write(content)
+        except OSError as error:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())  # Python tries again at its end, and would print a traceback
+            os.close(null)
+            raise UserError(f"cannot write to the standard output ({error.strerror}): send it to a file that has room, "
+                            "or to a program that reads all of it") from error
+
+
+def _require_open() -> None:
+    """Refuse to start without a standard output.
+
+    Whatever file is opened first would take the place of a descriptor that is closed, and what tools print would end
+    in it. The null device takes that place.
+
+    Raises
+    ------
+    UserError
+        When the standard output is closed.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the least descriptor that is free, which is this one
+    if sys.stdout is None:
+        raise UserError("the standard output is closed: send it to a file or to /dev/null")
+
+
+@contextmanager
+def usable_output() -> Iterator[None]:
+    """Run a command within the block. Characters that the encoding of the standard output lacks are printed as escapes.
+
+    Raises
+    ------
+    UserError
+        When the standard output is closed or cannot be written, at the latest when the block ends.
+    """
+    _require_open()
+    before = sys.stdout
+    if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):  # a test looks at what is printed
+        yield
+        return
+    before.flush()
+    raw = _Output(before.fileno(), "wb", closefd=False)
+    output = io.TextIOWrapper(io.BufferedWriter(raw), before.encoding, "backslashreplace",
+                              line_buffering=before.line_buffering)
+    sys.stdout = output
+    try:
+        yield
+        output.flush()
+    finally:
+        sys.stdout = before
