@@ -141,8 +141,10 @@ class Journal:
         try:
             self._require_own()
         except BaseException:
-            self._remove_empty()
-            self._lock.close()
+            try:
+                self._remove_empty()
+            finally:
+                self._lock.close()
             raise
 
     def _refuse(self) -> NoReturn:
@@ -289,22 +291,28 @@ class Journal:
 
     def _remove_empty(self) -> None:
         """Remove the lock and the folder of the journal, where it holds nothing else."""
-        if [file.name for file in self.parts.iterdir()] == [_LOCK]:
-            (self.parts / _LOCK).unlink()
-            with suppress(OSError):  # another run has just opened a lock there, and takes over
+        with suppress(OSError):  # what cannot be removed does no harm; or another run has just opened a lock there
+            if [file.name for file in self.parts.iterdir()] == [_LOCK]:
+                (self.parts / _LOCK).unlink()
                 self.parts.rmdir()
+                sync_folder(self.folder)
 
     def close(self, done: bool) -> None:
-        """Release the lock, and remove the journal when everything is done."""
+        """Release the lock, and remove the journal when everything is done.
+
+        Raises
+        ------
+        UserError
+            When it cannot be removed. Then ``job`` is still there, and the same command can be given again.
+        """
         try:
             if done:
                 with storing(self.folder):
                     sync_folder(self.folder)
-                    # What says whose journal this is goes last, so that a rest of it can still be told.
                     files = [file for file in self.parts.iterdir() if file.name != _LOCK]
+                    # What says whose journal this is goes last, so that a rest of it can still be told.
                     for file in sorted(files, key=lambda file: file.name == _JOB):
                         file.unlink()
-                    self._remove_empty()
-                    sync_folder(self.folder)
+                self._remove_empty()
         finally:
             self._lock.close()
