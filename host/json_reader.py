@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from host.errors import UserError
 from host.regular_file import open_regular
 
-__all__ = ["BASE_BYTES", "DEEPEST", "Json", "parse_json", "read_json"]
+__all__ = ["BASE_BYTES", "DEEPEST", "Json", "parse_json", "read_json", "read_text"]
 
 BASE_BYTES = 48 << 20
 """Bytes of memory that a document may cost, beside twice the size of its file."""
@@ -240,6 +240,25 @@ def parse_json(content: bytes, source: object, cure: str, size: int | None = Non
     return Json(value, str(source), cure)
 
 
+def read_text(path: Path, cure: str) -> bytes:
+    """Return the bytes of a file that :func:`parse_json` might take; ``cure`` as there.
+
+    Raises
+    ------
+    UserError
+        When the file cannot be read, or is beyond the limit of what may be parsed.
+    """
+    with open_regular(path, cure) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            _require_within(2 * size, size, size)
+            return file.read(size + 1)
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}): {cure}") from error
+        except ValueError as error:
+            raise UserError(f"cannot use {path} ({error}): {cure}") from error
+
+
 def read_json(path: Path, cure: str) -> Json:
     """Read a file; ``cure`` as for :func:`parse_json`.
 
@@ -248,13 +267,4 @@ def read_json(path: Path, cure: str) -> Json:
     UserError
         When the file cannot be read, is not JSON, or is beyond a limit of this module.
     """
-    with open_regular(path, cure) as file:
-        size = os.fstat(file.fileno()).st_size
-        try:
-            _require_within(2 * size, size, size)
-            content = file.read(size + 1)
-        except OSError as error:
-            raise UserError(f"cannot read {path} ({error.strerror}): {cure}") from error
-        except ValueError as error:
-            raise UserError(f"cannot use {path} ({error}): {cure}") from error
-    return parse_json(content, path, cure, size)
+    return parse_json(read_text(path, cure), path, cure)

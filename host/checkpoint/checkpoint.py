@@ -174,8 +174,10 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     """
     path = Path(path)
     if os.path.isdir(path):
+        if is_compressed(path):
+            return Checkpoint(open_compressed(path))
         require_own_files(path)
-        return Checkpoint(open_compressed(path) if is_compressed(path) else SafetensorsFiles(path))
+        return Checkpoint(SafetensorsFiles(path))
     with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:
         magic = file.read(4)
     if magic == b"GGUF" or path.suffix.lower() == ".gguf":

@@ -24,7 +24,8 @@ from golden.block import CompressedMatrix
 from host.checkpoint.digests import digests
 from host.checkpoint.integrity import examine, unlike
 from host.checkpoint.manifest import MANIFEST, SUFFIX, VERSION, Manifest, read_manifest
-from host.checkpoint.shards import FLOATS, Content, Located, copied, tensors_of
+from host.checkpoint.own_files import require_own_files
+from host.checkpoint.shards import FLOATS, Content, Located, copied, floats, tensors_of
 from host.errors import UserError
 from host.json_reader import read_json
 from host.packing import decode
@@ -210,9 +211,7 @@ class CompressedFiles:
         if place.dtype not in FLOATS:
             raise UserError(f"tensor {name} in {self.path} is stored as {place.dtype}, integers or quantised already: "
                             "choose a tensor of floats")
-        held = np.memmap(place.path, np.uint8, "r", place.start, (place.size,)) if place.size else np.zeros(0, np.uint8)
-        values = held.view(FLOATS[place.dtype]).reshape(place.shape)
-        return np.asarray(values[rows] if place.shape else values).astype(np.float32)
+        return floats(place, rows)
 
 
 def open_compressed(path: Path) -> CompressedFiles:
@@ -223,6 +222,7 @@ def open_compressed(path: Path) -> CompressedFiles:
     UserError
         When it is no such folder, is damaged, or was written by another version.
     """
+    require_own_files(path)
     if (path / MANIFEST).is_file():
         return CompressedFiles(path)
     version = _declared(path).get("version")

@@ -27,9 +27,9 @@ from typing import Any
 from golden.layout import StreamLayout
 from golden.spec import BlockFormat, FormatError, parse_seedlm
 from host.checkpoint.digests import FileDigest
-from host.checkpoint.durable import contents, durable
+from host.checkpoint.durable import durable
 from host.errors import UserError
-from host.json_reader import Json, parse_json
+from host.json_reader import Json, parse_json, read_text
 from host.packing.stream import stream_bytes
 
 __all__ = ["MANIFEST", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry", "TensorEntry",
@@ -229,7 +229,7 @@ def read_manifest(folder: Path) -> Manifest:
         When it cannot be read, is damaged, or is of another version.
     """
     path = folder / MANIFEST
-    content = b"".join(contents(path))
+    content = read_text(path, _CURE)
     whole = parse_json(content, path, _CURE)
     if content != _sealed({key: value for key, value in whole.object().items() if key != "sha256"}).encode():
         raise UserError(f"{path} does not have the digest that it gives: {_CURE}")

@@ -19,21 +19,26 @@ from host.checkpoint.digests import Range
 from host.checkpoint.durable import durable
 from host.checkpoint.manifest import ShardEntry, TensorEntry
 from host.errors import UserError
-from host.json_reader import open_regular, parse_json
+from host.json_reader import Json, parse_json
+from host.regular_file import open_regular, read_range
 
-__all__ = ["FLOATS", "Content", "Located", "copied", "tensors_of", "write_shard"]
+__all__ = ["FLOATS", "Content", "Located", "copied", "floats", "tensors_of", "write_shard"]
 
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 """Types of weights, by their names in safetensors."""
 
-_ITEM_BYTES = {"BOOL": 1, "U8": 1, "I8": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
-               "U64": 8, "I64": 8, "F64": 8}
+_ITEM_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8,
+              "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32,
+              "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64}
+"""Bits of an element, by type: ``Dtype`` in safetensors/src/tensor.rs of https://github.com/huggingface/safetensors."""
+_DIMS = 64  # more than NumPy's, and few enough for their product to be cheap
+_LONGEST = 1 << 40  # of a dimension: NumPy fails far beyond it, even where another dimension is zero
 _PAGE = 4096
 _PIECE = 1 << 24  # bytes copied at a time
 _CURE = "make or download it again"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Located:
     """Where a tensor is stored: its file, safetensors type, shape, first byte in the file, and size in bytes."""
 
@@ -49,7 +54,7 @@ class Located:
         return Range(self.path, self.start, self.size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Content:
     """A tensor to be written: its name, safetensors type, shape and size in bytes. ``pieces()`` yields its bytes, which
     may be more than memory holds."""
@@ -61,31 +66,50 @@ class Content:
     pieces: Callable[[], Iterator[bytes]]
 
 
+def _place(path: Path, entry: Json, start: int) -> Located:
+    """Return what a header says of one tensor.
+
+    Parameters
+    ----------
+    start : int
+        Where the data begin in the file.
+
+    Raises
+    ------
+    UserError
+        When a field is missing, of another type, or contradicts the others.
+    """
+    offsets, dtype, shape = entry["data_offsets"].wholes(0), entry["dtype"].text(), entry["shape"].wholes(0)
+    if len(offsets) != 2 or offsets[0] > offsets[1]:
+        entry["data_offsets"].refuse("must be a first byte and the byte behind the last")
+    if len(shape) > _DIMS or max(shape, default=0) > _LONGEST:
+        entry["shape"].refuse(f"must be at most {_DIMS} numbers up to {_LONGEST}")
+    bits = _ITEM_BITS.get(dtype)
+    if bits is None:
+        entry["dtype"].refuse(f"must be a type of safetensors, not {dtype}")
+    if 8 * (offsets[1] - offsets[0]) != math.prod(shape) * bits:
+        entry["data_offsets"].refuse(f"must span {dtype} of shape {shape}")
+    return Located(path, dtype, tuple(shape), start + offsets[0], offsets[1] - offsets[0])
+
+
 def _located(path: Path, size: int, length: int, content: bytes) -> dict[str, Located]:
     """Return the tensors of a header of ``length`` bytes; ``size`` is that of the file.
 
     Raises
     ------
     UserError
-        When the header is not JSON, or a field is missing or of another type.
+        When the header is not JSON, or a field is missing, of another type, or contradicts others.
     ValueError
-        When the file is not as long as the header says.
+        When the tensors are not one behind the other up to the end of the file.
     """
     header = parse_json(content, f"the header of {path}", _CURE, size)
-    found = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        offsets = entry["data_offsets"].wholes(0, size)
-        if len(offsets) != 2 or offsets[0] > offsets[1]:
-            entry["data_offsets"].refuse("must be a first byte and the byte behind the last")
-        place = Located(path, entry["dtype"].text(), tuple(entry["shape"].wholes(0)), 8 + length + offsets[0],
-                        offsets[1] - offsets[0])
-        if place.size != math.prod(place.shape) * _ITEM_BYTES.get(place.dtype, 0) and place.dtype in _ITEM_BYTES:
-            entry["data_offsets"].refuse(f"must span {place.dtype} of shape {list(place.shape)}")
-        found[name] = place
-    ends = [place.start + place.size for place in found.values()]
-    if size != 8 + length + sum(place.size for place in found.values()) or max(ends, default=size) != size:
+    found = {name: _place(path, entry, 8 + length) for name, entry in header.items() if name != "__metadata__"}
+    end = 8 + length
+    for start, taken, name in sorted((place.start, place.size, name) for name, place in found.items()):
+        if start != end:
+            raise ValueError(f"tensor {name} does not begin where the one before it ends")
+        end += taken
+    if end != size:
         raise ValueError("its length is not what its header says")
     return found
 
@@ -119,18 +143,26 @@ def copied(tensor: Located) -> Iterator[bytes]:
     UserError
         When the file can no longer be read.
     """
-    left = tensor.size
-    try:
-        with tensor.path.open("rb") as file:
-            file.seek(tensor.start)
-            while left:
-                piece = file.read(min(left, _PIECE))
-                if not piece:
-                    raise OSError(None, "it has become shorter")
-                left -= len(piece)
-                yield piece
-    except OSError as error:
-        raise UserError(f"cannot read {tensor.path} ({error.strerror}): download it again") from error
+    for start in range(0, tensor.size, _PIECE):
+        yield read_range(tensor.path, tensor.start + start, min(tensor.size - start, _PIECE), _CURE)
+
+
+def floats(tensor: Located, rows: slice) -> np.ndarray:
+    """Return a tensor whose type is one of :data:`FLOATS`, or rows of it, which a scalar does not have: float32.
+
+    Raises
+    ------
+    UserError
+        When the file can no longer be read.
+    """
+    places = range(*rows.indices(tensor.shape[0])) if tensor.shape else range(1)
+    shape = (len(places), *tensor.shape[1:])
+    if not math.prod(shape):
+        return np.zeros(shape, np.float32)
+    start, row = min(places), tensor.size // (tensor.shape[0] if tensor.shape else 1)
+    content = read_range(tensor.path, tensor.start + start * row, (max(places) + 1 - start) * row, _CURE)
+    values = np.frombuffer(content, FLOATS[tensor.dtype]).reshape(-1, *tensor.shape[1:])[::abs(places.step)]
+    return values[::-1 if places.step < 0 else 1].astype(np.float32).reshape(shape if tensor.shape else ())
 
 
 def _alignment(tensor: Content) -> int:
