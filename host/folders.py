@@ -1,11 +1,14 @@
-"""The folder that each command leaves its results in."""
+"""The folder that each command leaves its results in, and files that are whole at any moment."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryFile
+from threading import get_ident
 
 from golden.tree import BUILD
 from host.errors import UserError
 
-__all__ = ["report_folder"]
+__all__ = ["report_folder", "write_whole"]
 
 
 def report_folder(name: str) -> Path:
@@ -19,9 +22,25 @@ def report_folder(name: str) -> Path:
     folder = BUILD / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        with TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to "
                         "another folder") from None
     return folder
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is whole at any moment, also when several commands write it at once: the last one counts.
+
+    Raises
+    ------
+    OSError
+        When it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}.part")
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

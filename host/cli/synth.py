@@ -1,11 +1,13 @@
 """Commands that make hardware of the engine: Verilog, area, place and route; and its register map."""
 
+import os
 from dataclasses import asdict, replace
 from time import monotonic
 from typing import Annotated
 
 import typer
 
+from golden.products import put
 from golden.spec import ACT_BITS
 from host.cli.options import ALL_FORMATS, ActBits, Bus, Formats, PlacerSeed, engines
 from host.errors import TargetError
@@ -31,11 +33,12 @@ def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = 
     folder = report_folder("rtl")
     for config in configs:
         path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
-        engine = EnginePins(config)
-        emit(engine, path, "seedlm_engine", port_attributes(engine),
+        part, engine = path.with_name(f".{path.name}.{os.getpid()}.part"), EnginePins(config)
+        emit(engine, part, "seedlm_engine", port_attributes(engine),
              "An engine that multiplies matrices in memory by vectors in memory.\n"
              f"Weights: {config.name}. Memory bus: {bus} bits. Activations: {act_bits} bits.\n"
              "Written by `make verilog`.")
+        put(part, path)
         print(path)
 
 

@@ -1,13 +1,13 @@
 """Compressed matrices, kept between runs in ``build/compressed`` under a digest of all that they depend on."""
 
 import hashlib
-import os
-import zipfile
+import io
 from collections.abc import Callable
 
 import numpy as np
 
 from golden.block import CompressedMatrix
+from golden.products import file_product
 from golden.spec import BlockFormat
 from golden.tree import source_digest
 from host.encoder.encoder import encode
@@ -39,16 +39,13 @@ def compressed(weights: np.ndarray, fmt: BlockFormat,
     UserError
         As :func:`host.encoder.encoder.encode`, and when the cache's folder cannot be written.
     """
-    path = report_folder("compressed") / f"{_digest(weights, fmt)}.npz"
-    try:
-        with np.load(path) as kept:
-            return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
-                                    int(kept["exponent_bias"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # the file is not there, or a crash cut it short: the matrix is computed again
-    matrix = encode(weights, fmt, progress=progress)
-    part = path.with_suffix(f".{os.getpid()}.npz")  # another process may make the same matrix
-    np.savez(part, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,
-             exponent_bias=matrix.exponent_bias)
-    part.replace(path)
-    return matrix
+    def make() -> bytes:
+        matrix, archive = encode(weights, fmt, progress=progress), io.BytesIO()
+        np.savez(archive, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,
+                 exponent_bias=matrix.exponent_bias)
+        return archive.getvalue()
+
+    content = file_product(report_folder("compressed") / f"{_digest(weights, fmt)}.npz", make)
+    with np.load(io.BytesIO(content)) as kept:
+        return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
+                                int(kept["exponent_bias"]))

@@ -1,8 +1,7 @@
 """Builds the C kernel of the encoder for a block format, once, and loads it.
 
 The name of the library carries a digest of everything that it depends on (sources, format, compiler, processor), so a
-stale library is never loaded. A library appears in the cache by an atomic rename, so several processes may build it at
-the same time.
+stale library is never loaded. It is a product of :mod:`golden.products`: a damaged one is built once more.
 """
 
 import ctypes
@@ -15,6 +14,7 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from golden.products import file_product
 from golden.spec import BlockFormat
 from golden.tree import BUILD, source_digest
 from host.errors import UserError
@@ -86,14 +86,22 @@ def build(name: str, source: str, defines: dict[str, object]) -> ctypes.CDLL:
     compiler, folder = _compiler(), cache_folder()
     options = [*_FLAGS, *(f"-D{key}={value}" for key, value in defines.items())]
     library = folder / f"{name}-{_digest(compiler, options)}.so"
+
+    def compile_() -> bytes:
+        with tempfile.TemporaryDirectory(prefix="seedlm-") as scratch:
+            fresh = Path(scratch) / library.name
+            _run([compiler, *options, "-o", str(fresh), str(Path(__file__).with_name(source)), "-lm"])
+            return fresh.read_bytes()
+
     try:
-        if not library.exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as scratch:
-                fresh = Path(scratch) / library.name
-                _run([compiler, *options, "-o", str(fresh), str(Path(__file__).with_name(source)), "-lm"])
-                fresh.replace(library)
-        return ctypes.CDLL(str(library))
+        folder.mkdir(parents=True, exist_ok=True)
+        file_product(library, compile_)
+        try:
+            return ctypes.CDLL(str(library))
+        except OSError:  # it is as it was made, and yet does not load, as after a change of the C library
+            library.unlink(missing_ok=True)
+            file_product(library, compile_)
+            return ctypes.CDLL(str(library))
     except OSError as error:
         raise UserError(f"cannot keep the encoder's kernel in {folder} ({error.strerror or error}): make the folder "
                         "writable, or name another in the environment variable SEEDLM_CACHE") from error

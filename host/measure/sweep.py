@@ -7,17 +7,19 @@ token reads all layers, lm_head, and the keys and values of its context, these a
 
 import csv
 import hashlib
+import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from golden.products import read_sealed, write_sealed
 from golden.spec import ACT_BITS
 from host.device.driver import Counters, check_shape
 from host.errors import UserError
-from host.json_reader import read_json
+from host.folders import write_whole
+from host.json_reader import parse_json
 from host.measure.models import ModelShape
 from host.measure.sweep_point import Point, Result, predicted
 from host.measure.sweep_workers import Runner, sources
@@ -99,8 +101,11 @@ def _kept(point: Point, folder: Path) -> Path:
 
 def _result(path: Path) -> Result | None:
     """Return the result that is kept in a file; None when there is none, or it is damaged: it is then made again."""
+    content = read_sealed(path)
+    if content is None:
+        return None
     try:
-        kept = read_json(path, "remove it")
+        kept = parse_json(content, path, "remove it")
         return {**{field.name: kept[field.name].whole(0) for field in fields(Counters)},
                 "bit_exact": kept["bit_exact"].truth()}
     except UserError:
@@ -123,10 +128,7 @@ def _in_rtl(points: Sequence[Point], folder: Path, runner: Runner, update: Updat
         done += point.seconds
         update(f"{point.model.name} {point.matrix} {point.format} {point.memory}", done, total)
         if "error" not in result:
-            path = _kept(point, folder)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps(result))
-            part.replace(path)
+            write_sealed(_kept(point, folder), json.dumps(result).encode())
         yield point, result
 
 
@@ -247,10 +249,11 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
 def write_csv(rows: Sequence[SweepRow], path: Path) -> None:
     """Write the rows as a table for spreadsheets."""
     records = [row.record() for row in rows]
-    with path.open("w", newline="") as file:
-        table = csv.DictWriter(file, list(dict.fromkeys(key for record in records for key in record)))
-        table.writeheader()
-        table.writerows(records)
+    text = io.StringIO()
+    table = csv.DictWriter(text, list(dict.fromkeys(key for record in records for key in record)), lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
+    write_whole(path, text.getvalue())
 
 
 def failures(rows: Sequence[SweepRow]) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from host.errors import UserError
+from host.folders import write_whole
 from host.report.environment import environment
 from host.report.html import Section, page, section
 from host.report.kinds import KINDS, Kind, kind_of
@@ -43,7 +44,6 @@ def write_page(build: Path, folder: Path) -> Path:
             rows = [row for found in own for row in found.rows]
             kind = known.get(name) or kind_of(name, rows, own[0].environment.get("command", ""))
             sections.append(_section(kind, own))
-    path, part = folder / "index.html", folder / "index.html.part"
-    part.write_text(page(environment(), sections, [kind for kind in KINDS if not by_kind[kind.name]]))
-    part.replace(path)
+    path = folder / "index.html"
+    write_whole(path, page(environment(), sections, [kind for kind in KINDS if not by_kind[kind.name]]))
     return path

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from host.errors import CheckError
+from host.folders import write_whole
 from host.plots.style import save
 from host.report.environment import environment
 from host.tables.row import Row
@@ -35,15 +36,14 @@ def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], t
         That of ``report.json``.
     """
     for chart in (*folder.glob("*.svg"), *folder.glob("*.png")):
-        chart.unlink()
+        chart.unlink(missing_ok=True)  # as another command may have done
     records = [row.record() for row in rows]
     if table is None:
         table = markdown(rows[0].columns() if rows else (), records)
-    (folder / "report.md").write_text(table)
-    path, part = folder / "report.json", folder / "report.json.part"
-    part.write_text(json.dumps({"environment": environment(), "configuration": configuration, "results": records},
-                               indent=1) + "\n")
-    part.replace(path)  # a report is whole or not there
+    write_whole(folder / "report.md", table)
+    path = folder / "report.json"
+    write_whole(path, json.dumps({"environment": environment(), "configuration": configuration, "results": records},
+                                 indent=1) + "\n")
     return path
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from amaranth.back import rtlil
+
 from host.errors import UserError, choose
 from host.progress import Update
 from host.tables.area import AreaRow
@@ -33,6 +35,8 @@ CONTROL = "control"
 PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,
                     luts_per_weight=67_000 / 128, source="published")
 """arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle."""
+_APART = ("|".join(BLOCKS.values()), "")
+"""Patterns of the modules that are kept apart: those of the blocks, and none."""
 _AT_ONCE = 2
 """Syntheses that run at once; each takes a core and half a gigabyte."""
 
@@ -65,17 +69,25 @@ def by_block(modules: dict[str, Area]) -> dict[str, Area]:
     return {block: area for block, area in sums.items() if area != Area()}
 
 
-def _synthesise(folder: Path, job: tuple[str, str]) -> Synthesis:
-    """Synthesise a configuration, in a process of its own.
+def _synthesise(folder: Path, job: tuple[str, str, str]) -> Synthesis:
+    """Synthesise a design, in a process of its own.
 
     Parameters
     ----------
-    job : (str, str)
-        Name of the configuration, and a pattern of the modules that are kept apart.
+    job : (str, str, str)
+        The design as RTLIL, the family, and a pattern of the modules that are kept apart.
     """
-    name, apart = job
-    configuration = CONFIGURATIONS[name]
-    return synthesise(Engine(configuration.engine), configuration.target.family, folder, apart)
+    design, family, apart = job
+    return synthesise(design, family, folder, apart)
+
+
+def _jobs(names: list[str]) -> Iterator[tuple[tuple[str, str], tuple[str, str, str]]]:
+    """Yield the name of each configuration with each pattern of modules to keep apart, and the job that this is."""
+    for name in names:
+        configuration = CONFIGURATIONS[name]
+        design = rtlil.convert(Engine(configuration.engine), name=TOP, emit_src=False)
+        for apart in _APART:
+            yield (name, apart), (design, configuration.target.family, apart)
 
 
 def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
@@ -93,18 +105,18 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
     UserError
         When the processes that synthesise are killed.
     """
-    jobs = [(name, apart) for name in names for apart in ("|".join(BLOCKS.values()), "")]
+    keys = [(name, apart) for name in names for apart in _APART]
     results: dict[tuple[str, str], Synthesis] = {}
-    update("synthesis", 0, len(jobs))
+    update("synthesis", 0, len(keys))
     with Workers(_AT_ONCE) as workers:
-        for job, outcome in workers.run(partial(_synthesise, folder), ((job, job) for job in jobs)):
+        for key, outcome in workers.run(partial(_synthesise, folder), _jobs(names)):
             try:
-                results[job] = outcome.result()
+                results[key] = outcome.result()
             except WorkerDied:
-                raise UserError(f"the processes that synthesise {job[0]} are killed: make room in memory, and give the "
+                raise UserError(f"the processes that synthesise {key[0]} are killed: make room in memory, and give the "
                                 "same command again") from None
-            update(f"synthesis of {job[0]}", len(results), len(jobs))
-    for (name, apart), synthesis in ((job, results[job]) for job in jobs):
+            update(f"synthesis of {key[0]}", len(results), len(keys))
+    for (name, apart), synthesis in ((key, results[key]) for key in keys):
         config = CONFIGURATIONS[name].engine
         for block, area in (by_block(synthesis.modules) if apart else {"total": synthesis.total}).items():
             yield AreaRow(engine=name, bus_bits=config.bus_bits, block=block, **asdict(area),

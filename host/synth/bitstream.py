@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from golden.products import put
 from golden.spec import WeightFormat
 from host.errors import UserError, choose
-from host.synth.place_and_route import outcome, tool
+from host.synth.place_and_route import alone, outcome, tool
 from host.tables.placed import BitstreamRow
 from hw.boards import BOARDS
 from hw.boards.board import Board
@@ -67,10 +68,11 @@ def bitstream(board: Board, name: str, fmt: WeightFormat, seed: int, build: Path
     update("synthesis")
     synthesis = synthesise(files[f"{TOP}.il"], "ecp5", build / "synthesis")
     folder = build / board.name / name
-    folder.mkdir(parents=True, exist_ok=True)
-    report = nextpnr.run(place, synthesis.netlist, board.target, seed, folder, update, files[f"{TOP}.lpf"])
-    update("packing the bitstream")
-    made = ecppack.pack(pack, folder, f"{name}.bit")
-    path = made.replace(build / board.name / made.name)
+    with alone(folder):
+        report = nextpnr.run(place, synthesis.netlist, board.target, seed, folder, update, files[f"{TOP}.lpf"])
+        update("packing the bitstream")
+        made = ecppack.pack(pack, folder, f"{name}.bit")
+        path = build / board.name / made.name
+        put(made, path)
     return BitstreamRow(board=board.name, format=name, bitstream=path.name,
                         **outcome(report, synthesis, board.target, seed))

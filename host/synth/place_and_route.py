@@ -1,10 +1,12 @@
 """Place and route of a named configuration, and what of the outcome goes into a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from golden.products import locked
 from host.errors import UserError, choose
 from host.tables.placed import PlacedRow, PnrRow
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
@@ -13,7 +15,7 @@ from hw.flow import nextpnr
 from hw.flow.pnr_harness import Harness
 from hw.flow.synthesis import Synthesis, synthesise
 
-__all__ = ["chosen", "critical_path", "outcome", "place", "tool"]
+__all__ = ["alone", "chosen", "critical_path", "outcome", "place", "tool"]
 
 
 def chosen(name: str) -> tuple[Configuration, Ecp5]:
@@ -44,6 +46,24 @@ def tool() -> list[str]:
     return command
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is created, in which tools leave files of fixed names: a second command waits.
+
+    Raises
+    ------
+    UserError
+        When the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock", f"another command works in {folder}: this one waits until it has ended"):
+            yield
+    except OSError as error:
+        raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, make room, or set "
+                        "SEEDLM_BUILD to another folder") from None
+
+
 def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> PnrRow:
     """Synthesise the engine in its harness, place and route it.
 
@@ -64,8 +84,8 @@ def place(name: str, seed: int, build: Path, update: Callable[[str], None]) -> P
     update("synthesis")
     synthesis = synthesise(Harness(Engine(configuration.engine)), "ecp5", build / "synthesis")
     folder = build / "pnr" / name / f"seed-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    report = nextpnr.run(command, synthesis.netlist, target, seed, folder, update)
+    with alone(folder):
+        report = nextpnr.run(command, synthesis.netlist, target, seed, folder, update)
     return PnrRow(config=name, **outcome(report, synthesis, target, seed))
 
 

@@ -12,16 +12,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Container, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
+from golden.products import FolderProduct
 from hw.flow import hard_registers, yosys
 from hw.flow.modules import unique
 
@@ -141,18 +139,11 @@ def _finish(folder: Path, family: str) -> None:
 
 
 def _run(design: str, commands: Sequence[str], family: str, result: Path) -> None:
-    """Run Yosys on a design; the folder ``result`` appears once it is complete."""
-    result.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(mkdtemp(prefix=f"{result.name}.", dir=result.parent))
-    try:
-        (part / "design.il").write_text(design)
-        printed = yosys.run([f"read_rtlil {part}/design.il", *commands, f"write_json {part}/netlist.json"])
-        (part / "yosys.log").write_text(printed)
-        _finish(part, family)
-        with suppress(OSError):  # another process may have put it there
-            part.rename(result)
-    finally:
-        rmtree(part, ignore_errors=True)
+    """Run Yosys on a design, in the folder ``result``."""
+    (result / "design.il").write_text(design)
+    printed = yosys.run([f"read_rtlil {result}/design.il", *commands, f"write_json {result}/netlist.json"])
+    (result / "yosys.log").write_text(printed)
+    _finish(result, family)
 
 
 def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: str = "") -> Synthesis:
@@ -193,8 +184,7 @@ def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: 
     parts = (design, *commands, importlib.metadata.version("pyosys"),
              Path(hard_registers.__file__).read_text() if family == "ecp5" else "")
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    if not result.exists():
-        _run(design, commands, family, result)
+    FolderProduct(result, ("netlist.json", "cells.json")).provide(lambda: _run(design, commands, family, result))
     cells = json.loads((result / "cells.json").read_text())
     areas = {name: _area(cells[place], family, cells) for name, place in {TOP: TOP, **kept}.items()}
     return Synthesis(areas, result / "netlist.json")

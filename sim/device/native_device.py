@@ -7,11 +7,13 @@ memory spans all addresses of the engine, where these are not too many, so that 
 """
 
 import os
+import select
 import signal
 import subprocess
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 
 from hw.config import EngineConfig
@@ -19,7 +21,7 @@ from hw.parts.axi import Resp
 from sim.device.system import System
 from sim.dram.memory import MAPPED_RAM
 from sim.dram.presets import preset
-from sim.tools.build import build
+from sim.tools.build import Build, build
 from sim.tools.errors import SimulationError, require_within, unwritable
 
 __all__ = ["NativeDevice"]
@@ -30,6 +32,16 @@ _MAX_MEMORY = 1 << 36
 model. A program cannot map all of a wide address space, nor can a file be so large."""
 _LAST_LINES = 12
 """Lines of the program's log that the message of its end quotes."""
+_LINE_BYTES = 80
+"""Bytes that a line of the program has at most."""
+_ANSWER_SECONDS = 60.0
+"""Seconds in which the program answers a command that lets hardly any cycle pass, on a machine with much else to do."""
+_SLOWEST_HZ = 500
+"""Cycles a second below which a program is taken for hung. The largest designs make some ten thousands."""
+_LONGEST_SECONDS = 30 * 86_400.0
+"""Seconds that any command may take."""
+_ENDING_SECONDS = 5.0
+"""Seconds in which a program ends that has closed its output."""
 
 
 class NativeDevice:
@@ -71,39 +83,101 @@ class NativeDevice:
         self.config, self.dram, self.memory_base = config, preset(memory), memory_base
         self.memory_bytes = memory_bytes or min((1 << config.addr_bits) - memory_base, _MAX_MEMORY)
         self.waves: None = None
-        program = build(System, config, self.dram, self.memory_bytes, memory_base, simulator="verilator",
-                        sources=(MAPPED_RAM,), fast=True, harness=_HARNESS).directory / "top"
-        self._folder = program.parent
+        built = self._build()
         try:
-            self._memory = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  closed by close()
+            self._start(built.directory)
+        except SimulationError:
+            if built.product is None:
+                raise
+            # It is as it was built, and yet does not start, as after a change of the machine's libraries.
+            self._log.unlink(missing_ok=True)
+            built.product.discard()
+            self._start(self._build().directory)
+
+    def _build(self) -> Build:
+        """The program's build, which is made first if need be."""
+        return build(System, self.config, self.dram, self.memory_bytes, self.memory_base, simulator="verilator",
+                     sources=(MAPPED_RAM,), fast=True, harness=_HARNESS)
+
+    def _start(self, folder: Path) -> None:
+        """Start the program; SimulationError when it does not answer."""
+        self._folder = folder
+        try:
+            self._memory = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  closed by close()
             self._memory.truncate(self.memory_bytes)
-            log, name = tempfile.mkstemp(dir=self._folder, prefix="run-", suffix=".log")
+            log, name = tempfile.mkstemp(dir=folder, prefix="run-", suffix=".log")
         except OSError as error:
-            raise unwritable(self._folder, error) from None
+            raise unwritable(folder, error) from None
         self._file, self._log, self._failed = self._memory.fileno(), Path(name), False
+        self._waiting, self._received = False, b""
         with open(log, "wb") as stream:
-            self._process = subprocess.Popen(
-                [program, str(self._file), str(self.memory_bytes)], pass_fds=(self._file,), text=True, bufsize=1,
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream)
+            try:
+                self._process = subprocess.Popen(
+                    [folder / "top", str(self._file), str(self.memory_bytes)], pass_fds=(self._file,), bufsize=0,
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stream)
+            except OSError as error:
+                self._memory.close()
+                raise SimulationError(f"the simulator {folder / 'top'} does not start ({error.strerror})") from None
+        try:
+            self._command("align", 0, 1)  # takes no time
+        except BaseException:
+            self.close()
+            raise
 
     def _died(self) -> SimulationError:
         """The error that says why no answer was received; the log stays."""
-        status, self._failed = self._process.wait(), True
-        how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        tail = self._log.read_text().splitlines()[-_LAST_LINES:]
+        try:
+            status, self._failed = self._process.wait(_ENDING_SECONDS), True
+            how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            how, self._failed = "it closed its output", True
+        tail = self._log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
         return SimulationError("\n".join([f"the simulator ended before its work was done ({how}); its last lines:",
                                           *tail, f"log: {self._log}"]))
 
-    def _command(self, *command: object) -> tuple[int, int]:
-        """Send a command to the program; returns the two numbers of its answer."""
-        assert self._process.stdin
+    def _line(self, deadline: float) -> list[str]:
+        """The words of the next line that the program prints; SimulationError unless it is there at the deadline."""
         assert self._process.stdout
+        while b"\n" not in self._received:
+            if not select.select([self._process.stdout], [], [], max(deadline - monotonic(), 0))[0]:
+                self._process.kill()
+                raise SimulationError("the simulator does not answer, and was ended: look at its load, and at whether "
+                                      "the design still answers")
+            part = os.read(self._process.stdout.fileno(), _LINE_BYTES)
+            self._received += part
+            if not part or len(self._received) > _LINE_BYTES:
+                raise self._died()
+        line, _, self._received = self._received.partition(b"\n")
+        return line.decode(errors="replace").split()
+
+    def _command(self, *command: object, cycles: int = 0) -> tuple[int, int]:
+        """Send a command to the program, which lets at most so many cycles pass; returns the two numbers of its answer.
+
+        Raises
+        ------
+        SimulationError
+            When the program has ended, does not answer in time, or an earlier command was interrupted: then its answer
+            would be taken for this one's.
+        """
+        assert self._process.stdin
+        if self._waiting:
+            self._process.kill()
+            raise SimulationError("the simulator was interrupted in the middle of a command, and was ended: open the "
+                                  "device once more")
+        self._waiting = True
         try:
-            self._process.stdin.write(" ".join(map(str, command)) + "\n")
-            response, value = self._process.stdout.readline().split()
-        except (OSError, ValueError):  # a broken pipe; its end
+            os.write(self._process.stdin.fileno(), (" ".join(map(str, command)) + "\n").encode())
+            response, value = self._line(monotonic() + min(_ANSWER_SECONDS + cycles / _SLOWEST_HZ, _LONGEST_SECONDS))
+            answer = int(response), int(value)
+        except (OSError, ValueError):  # a broken pipe; no two numbers
+            self._waiting = False
             raise self._died() from None
-        return int(response), int(value)
+        except SimulationError:
+            self._waiting = False
+            raise
+        self._waiting = False
+        return answer
 
     def _register(self, *command: object) -> int:
         """Send a command about a register; returns the value of the answer."""
@@ -149,11 +223,11 @@ class NativeDevice:
         No time passes when the memory has no refreshes.
         """
         if interval := self.dram.refresh_interval:
-            self._command("align", int(phase * interval), interval)
+            self._command("align", int(phase * interval), interval, cycles=interval)
 
     def wait(self, limit: int) -> bool:
         """Let up to ``limit`` cycles pass until the interrupt; True when there is one."""
-        return bool(self._command("wait", limit)[1])
+        return bool(self._command("wait", limit, cycles=limit)[1])
 
     def close(self) -> None:
         """End the simulation."""

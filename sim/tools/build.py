@@ -5,14 +5,12 @@ the component's parameters and on all sources that it is made of; the simulator 
 the flags.
 """
 
-import fcntl
 import hashlib
 import inspect
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +18,7 @@ from types import ModuleType
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from golden.products import FolderProduct
 from golden.tree import BUILD, PACKAGES, source_digest
 from hw.flow import verilog
 from sim.tools import mapped, toolchain
@@ -38,6 +37,8 @@ _OPTIONS = {
 }
 _OPTIMISE = {False: "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0", True: "OPT_FAST=-O1 OPT_SLOW=-O0 OPT_GLOBAL=-O1"}
 """Levels of the C++ compiler, in the names of Verilator's makefiles: for a short build, and for long runs."""
+_OBJECTS = "verilated*.o"
+"""Verilator's own library, compiled; the same for all designs."""
 _FUTURE = 4_000_000_000
 """A date later than that of every file, in seconds since 1970."""
 _LAST_LINES = 8
@@ -56,11 +57,14 @@ class Build:
         The directory that it was built in.
     waves : bool
         Whether a run of it dumps a waveform.
+    product : FolderProduct or None
+        What is in the directory, for those who find that it does not start.
     """
 
     simulator: str
     directory: Path
     waves: bool
+    product: FolderProduct | None = None
 
 
 def _digest(*parts: object) -> str:
@@ -75,17 +79,20 @@ def _sources(component: type, args: tuple, emitter: ModuleType) -> str:
     return _digest(source_digest(emitter.__name__, *own), *others)
 
 
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Hold ``directory`` for one process at a time; it is created."""
+def _provided(directory: Path, outputs: tuple[str, ...], make: Callable[[], object]) -> FolderProduct:
+    """The product in ``directory``, which ``make`` makes if need be.
+
+    Raises
+    ------
+    ToolError
+        When the directory cannot be written, and whatever ``make`` raises.
+    """
+    product = FolderProduct(directory, outputs)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = open(directory / ".lock", "w")  # noqa: SIM115  closed below
+        product.provide(make)
     except OSError as error:
         raise unwritable(directory, error) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    return product
 
 
 def _emit(component: type[wiring.Component], args: tuple, to_ecp5: bool) -> Path:
@@ -95,25 +102,17 @@ def _emit(component: type[wiring.Component], args: tuple, to_ecp5: bool) -> Path
                   *toolchain.python_versions().items())
     directory = BUILD / "verilog" / f"{component.__name__}-{key}"
     path = directory / "top.sv"
-    with _locked(directory):
-        if not path.exists():
-            part = directory / "part.sv"
-            emitter.emit(component(*args), part)
-            part.rename(path)
+    _provided(directory, (path.name,), lambda: emitter.emit(component(*args), path))
     return path
 
 
 def _copy_objects(source: Path, target: Path) -> None:
     """Copy Verilator's own compiled library (verilated*.o), so that make finds it up to date: that halves the time of a
     small build."""
-    if source.exists() and not any(target.glob("verilated*.o")):
-        target.mkdir(exist_ok=True)
-        for path in source.glob("verilated*.o"):
-            part = target / f".{path.name}.{os.getpid()}"
-            shutil.copy2(path, part)
-            # They depend on a makefile that is yet to be written: a date in the future keeps make from redoing them.
-            os.utime(part, (_FUTURE, _FUTURE))
-            part.rename(target / path.name)
+    for path in source.glob(_OBJECTS):
+        shutil.copy2(path, target / path.name)
+        # They depend on a makefile that is yet to be written: a date in the future keeps make from redoing them.
+        os.utime(target / path.name, (_FUTURE, _FUTURE))
 
 
 def _compile_native(directory: Path, sources: list[Path], log: Path) -> None:
@@ -172,12 +171,9 @@ def build(component: type[wiring.Component], *args: object, simulator: str, sour
     texts = [file.read_bytes() for file in files]
     key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions().items())
     directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"
-    with _locked(directory):
-        done = directory / ".done"
-        if not done.exists():
-            _compile(component.__name__, simulator, directory, files, fast, waves, bool(harness))
-            done.touch()
-    return Build(simulator, directory, waves)
+    product = _provided(directory, ("sim.vvp" if simulator == "icarus" else "top",), lambda: _compile(
+        component.__name__, simulator, directory, files, fast, waves, bool(harness)))
+    return Build(simulator, directory, waves, product)
 
 
 def _compile(name: str, simulator: str, directory: Path, files: list[Path], fast: bool, waves: bool,
@@ -193,7 +189,9 @@ def _compile(name: str, simulator: str, directory: Path, files: list[Path], fast
     runtime = BUILD / "simulators" / f"runtime-{_digest(kind, optimise, waves, *toolchain.versions().values())}"
     # MAKEFLAGS replaces that of a calling make, whose job server is not ours to use.
     with toolchain.in_environment(MAKEFLAGS=toolchain.make_flags(optimise), **toolchain.environment(BUILD / "tools")):
-        _copy_objects(runtime, directory)
+        shared = FolderProduct(runtime, (_OBJECTS,))
+        if shared.is_made():
+            _copy_objects(runtime, directory)
         try:
             if native:
                 _compile_native(directory, files, log)
@@ -202,4 +200,5 @@ def _compile(name: str, simulator: str, directory: Path, files: list[Path], fast
         except Exception as error:
             tail = "\n".join(log.read_text().splitlines()[-_LAST_LINES:]) if log.exists() else str(error)
             raise ToolError(f"{simulator} could not build {name}:\n{tail}\nlog: {log}") from None
-    _copy_objects(directory, runtime)
+    if any(directory.glob(_OBJECTS)):  # Icarus has none
+        shared.provide(lambda: _copy_objects(directory, runtime))

@@ -80,10 +80,12 @@ def environment(tools: Path) -> dict[str, str]:
     link = tools / "verilator"
     try:
         tools.mkdir(parents=True, exist_ok=True)
-        if not link.exists():
-            link.unlink(missing_ok=True)
-            with suppress(FileExistsError):  # another process may make it at the same time
-                link.symlink_to(root / "bin" / "verilator_bin")
+        program = root / "bin" / "verilator_bin"
+        if not (link.is_symlink() and link.readlink() == program):
+            part = link.with_name(f".{link.name}.{os.getpid()}")  # another process may make it at the same time
+            part.unlink(missing_ok=True)
+            part.symlink_to(program)
+            part.replace(link)
     except OSError as error:
         raise unwritable(tools, error) from None
     return {"PATH": f"{tools}{os.pathsep}{os.environ.get('PATH', os.defpath)}", "VERILATOR_ROOT": str(root)}

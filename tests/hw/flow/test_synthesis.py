@@ -64,7 +64,7 @@ def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path: Path,
     assert synthesise(LfsrBank(SEEDLM4), "xc7", tmp_path) == found
     with pytest.raises(AssertionError, match="run again"):
         synthesise(LfsrBank(SEEDLM4), "ecp5", tmp_path)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("*/.done"))) == 1
 
 
 def test_modules_apart(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -181,12 +182,57 @@ def test_a_failed_check_of_the_design_is_reported(tmp_path, monkeypatch):
     (tmp_path / "top").write_text("#!/bin/sh\necho '%Error: top.sv:7: Assertion failed' >&2\nexit 3\n")
     (tmp_path / "top").chmod(0o755)
     monkeypatch.setattr("sim.device.native_device.build", lambda *_, **__: Build("verilator", tmp_path, False))
-    with NativeDevice(small(SEEDLM4), MEMORY) as device, pytest.raises(SimulationError) as raised:
-        device.read_register(0)
+    with pytest.raises(SimulationError) as raised:
+        NativeDevice(small(SEEDLM4), MEMORY)
     last = "%Error: top.sv:7: Assertion failed"
     assert died(raised) == (["the simulator ended before its work was done (exit status 3); its last lines:", last],
                             last + "\n")
     assert [path.name for path in tmp_path.iterdir()] == ["top"]
+
+
+def standing_in(tmp_path, monkeypatch, *lines):
+    """A shell script in place of the simulator."""
+    (tmp_path / "top").write_text("\n".join(["#!/bin/sh", "read line", "echo 0 0", *lines, ""]))
+    (tmp_path / "top").chmod(0o755)
+    monkeypatch.setattr("sim.device.native_device.build", lambda *_, **__: Build("verilator", tmp_path, False))
+    return NativeDevice(small(SEEDLM4), MEMORY)
+
+
+@pytest.mark.parametrize(("lines", "message"), [
+    (["exec sleep 1000"], "the simulator does not answer, and was ended"),
+    (["exec yes '1 2 3'"], "the simulator ended before its work was done"),
+    (["exec tr '\\0' x < /dev/zero"], "the simulator ended before its work was done"),
+])
+def test_a_simulator_that_says_nothing_or_too_much(lines, message, tmp_path, monkeypatch):
+    monkeypatch.setattr("sim.device.native_device._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("sim.device.native_device._ENDING_SECONDS", 0.5)
+    with standing_in(tmp_path, monkeypatch, *lines) as device:
+        for _ in range(2):
+            with pytest.raises(SimulationError, match=message):
+                device.read_register(0)
+            message = "the simulator ended before its work was done"
+
+
+def test_a_command_that_was_interrupted_does_not_spoil_the_next(device):
+    """Before, the next command was given the answer of the interrupted one."""
+    signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    with pytest.raises(KeyboardInterrupt):
+        device.wait(1 << 40)
+    for _ in range(2):
+        with pytest.raises(SimulationError, match="interrupted in the middle of a command, and was ended: open the"):
+            device.read_register(OFFSETS["ID"])
+
+
+def test_a_driver_that_was_interrupted(device):
+    driver = Driver(device, device.config)
+    loaded = driver.load((random_weights(device.config.fmt, 64, 64, np.random.default_rng(0)), finite_halves(
+        np.random.default_rng(1), 64)))
+    device.wait = Mock(side_effect=KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        driver.run(loaded)
+    del device.wait
+    assert driver.run(loaded).y.shape == (64,)  # between commands the device is as good as before
 
 
 def running(pid):
