@@ -99,7 +99,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
         with work_progress() as progress:
             progress(f"{name}: build the simulator", 0, 1)
             with (BoardSimulation(fmt, simulated.part, simulated.clock_hz, divisor) as simulation,
-                  SerialDevice(open_serial(simulation.path, 60.0), progress) as device):
+                  SerialDevice(open_serial(simulation.path, 60.0), progress, 60.0) as device):
                 row = on_board.run(device, fmt, rows, cols, runs, progress)
         results.append(replace(row, speedup=results[0].cycles / row.cycles) if results else row)
     finish(folder, {"board": board, "part": simulated.part.name, "divisor": divisor, "source": "rtl"}, results,

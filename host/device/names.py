@@ -111,7 +111,8 @@ def _open_serial(path: Path, update: Update, patience: float | None = None) -> H
     """Open a board at a serial port, with ``patience`` in seconds."""
     from host.device.serial_device import PATIENCE, SerialDevice, open_serial
 
-    return SerialDevice(open_serial(str(path), patience or PATIENCE), update)
+    patience = patience or PATIENCE
+    return SerialDevice(open_serial(str(path), patience), update, patience)
 
 
 def _open_xdma(path: Path, update: Update, **options: Any) -> HardwareDevice:
@@ -153,7 +154,7 @@ class Kind:
 KINDS = {
     "serial": Kind("/dev/ttyUSB0", "A board at the end of a serial line.", _open_serial, {
         "patience": Option("patience", _positive, "a number of seconds such as 0.5",
-                           "Seconds without the rest of an answer after which a request is sent again; 1 without it."),
+                           "Seconds after which a request without a whole answer is sent again; 1 without it."),
     }),
     "xdma": Kind("/dev/xdma0", "A PCIe card with Xilinx's DMA and its driver xdma. Not yet run on hardware.",
                  _open_xdma, {

@@ -7,6 +7,7 @@ Whatever is written to memory is verified by a checksum that the board computes.
 import struct
 import zlib
 from contextlib import suppress
+from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -34,11 +35,14 @@ __all__ = ["Port", "SerialDevice", "open_serial"]
 TRIES = 6
 """Times that a request is sent before the board is given up."""
 PATIENCE = 1.0
-"""Seconds to wait for an answer, or for the rest of one, before the request is sent again. The longest frame takes much
-less."""
+"""Seconds to wait for a whole answer before the request is sent again. The longest frame takes much less."""
 SUM_WORDS = 1 << 14
 """Words of memory in one checksum."""
 _RESPONSE = struct.Struct("<BBH")
+_LEAST = 1 + _RESPONSE.size + WORD_BYTES
+"""Bytes of the shortest answer: start, header and checksum."""
+_STILL = 8
+"""Times that a board may say the same number of cycles before its clock is taken for stopped."""
 
 
 class Port(Protocol):
@@ -85,6 +89,8 @@ class SerialDevice:
     port : Port
     update : callable
         Called with what is being done, the bytes done and the bytes in all, for a progress display.
+    patience : float
+        Seconds to wait for a whole answer before the request is sent again.
 
     Members
     -------
@@ -103,28 +109,49 @@ class SerialDevice:
 
     peak_bytes = DATA_BITS // 8
 
-    def __init__(self, port: Port, update: Update = no_progress) -> None:
-        self._port, self._update, self._sequence, self.repeated = port, update, 0, 0
+    def __init__(self, port: Port, update: Update = no_progress, patience: float = PATIENCE) -> None:
+        self._port, self._update, self._patience, self._sequence, self.repeated = port, update, patience, 0, 0
+        self._strange = 0  # bytes received since the request that are no answer
         identity = self._identity()
         if identity["LINK_ID"] != LINK_ID:
             raise DeviceError(f"the board at {port.name} says {identity['LINK_ID']:#010x} where one of this design has "
                               f"{LINK_ID:#010x}: load a bitstream of this version")
         self.memory_base, self.memory_bytes, self.clock_hz = 0, identity["MEMORY_BYTES"], identity["CLOCK_HZ"]
 
-    def _receive(self) -> tuple[int, int, bytes] | None:
-        """Return sequence number, status and payload of the next frame, or None when it is incomplete or damaged."""
-        while (start := self._port.read(1)) != bytes([START_RESPONSE]):
-            if not start:
+    def _receive(self) -> tuple[int, bytes] | None:
+        """Return status and payload of the answer to the last request, or None when there is none in time.
+
+        It may lie anywhere in what is received, also behind a byte that looks like its start. There is one deadline
+        for all of it, so that a port on which something else talks without pause is given up like a silent one.
+        """
+        deadline, received = monotonic() + self._patience, bytearray()
+        starts = list[int]()  # where an answer may begin
+        while monotonic() < deadline:
+            ends = [self._end(received, start) for start in starts]
+            # No more is asked for than the first of these answers lacks: a board sends nothing after its answer.
+            part = self._port.read(min(ends, default=len(received) + _LEAST) - len(received))
+            self._strange += len(part)
+            if not part:
                 return None
-        header = self._port.read(_RESPONSE.size)
-        if len(header) < _RESPONSE.size:
-            return None
-        sequence, status, count = _RESPONSE.unpack(header)
-        rest = self._port.read(WORD_BYTES * (count + 1))
-        payload, check = rest[:-WORD_BYTES], rest[-WORD_BYTES:]
-        if len(rest) < WORD_BYTES * (count + 1) or zlib.crc32(header + payload) != int.from_bytes(check, "little"):
-            return None
-        return sequence, status, payload
+            starts += [len(received) + n for n, byte in enumerate(part) if byte == START_RESPONSE]
+            received += part
+            starts = [start for start in starts if received[start + 1:start + 2] in (b"", bytes([self._sequence]))]
+            for start in starts.copy():
+                end = self._end(received, start)
+                if end <= len(received):
+                    body, check = received[start + 1:end - WORD_BYTES], received[end - WORD_BYTES:end]
+                    if zlib.crc32(body) == int.from_bytes(check, "little"):
+                        return body[1], bytes(body[_RESPONSE.size:])
+                    starts.remove(start)
+        return None
+
+    @staticmethod
+    def _end(received: bytearray, start: int) -> int:
+        """Return where the answer that begins at ``start`` ends, at least, as far as its header is there."""
+        header = received[start + 1:start + 1 + _RESPONSE.size]
+        words = _RESPONSE.unpack(header)[2] if len(header) == _RESPONSE.size else 0
+        # An answer of more words than any request may ask for is none.
+        return start + _LEAST + WORD_BYTES * (words if words <= MAX_WORDS else 0)
 
     def _exchange(self, command: LinkCommand, words: int, address: int = 0, content: bytes = b"") -> bytes:
         """Send a request until it is answered, and return the payload of the answer.
@@ -141,7 +168,7 @@ class SerialDevice:
         DeviceError
             When the port fails, no correct answer comes, or the board refuses the request.
         """
-        self._sequence = (self._sequence + 1) % 256
+        self._sequence, self._strange = (self._sequence + 1) % 256, 0
         carried = len(content) // WORD_BYTES
         body = struct.pack("<BBHI", self._sequence, command.value, carried or words, address) + content
         frame = bytes([START_REQUEST]) + body + zlib.crc32(body).to_bytes(4, "little")
@@ -149,18 +176,21 @@ class SerialDevice:
             for attempt in range(TRIES):
                 self._port.reset_input_buffer()
                 self._port.write(frame)
-                answer = self._receive()
-                if answer and answer[0] == self._sequence:
+                if answer := self._receive():
                     self.repeated += attempt
                     return self._payload(answer, command, address, 0 if carried else words)
         except OSError as error:
             raise DeviceError(f"the serial port {self._port.name} failed: {error}") from None
+        if self._strange > _LEAST * TRIES:
+            raise DeviceError(f"no answer from {self._port.name} to {command.name} after {TRIES} tries, only "
+                              f"{self._strange} bytes of something else: is this the board's port, with nothing else "
+                              "on its line, and its bitstream of this version?")
         raise DeviceError(f"no answer from {self._port.name} to {command.name} after {TRIES} tries: is the board "
                           "plugged in, its bitstream loaded, and this its port?")
 
-    def _payload(self, answer: tuple[int, int, bytes], command: LinkCommand, address: int, words: int) -> bytes:
+    def _payload(self, answer: tuple[int, bytes], command: LinkCommand, address: int, words: int) -> bytes:
         """Return the payload of an answer. DeviceError when it is a refusal or has not the expected length."""
-        _, status, payload = answer
+        status, payload = answer
         if status != LinkStatus.DONE.value:
             raise DeviceError(f"the board refused {command.name} at address {address:#x}")
         expected = 1 if command is LinkCommand.SUM_MEMORY else words
@@ -216,7 +246,7 @@ class SerialDevice:
 
     def wait(self, limit: int) -> bool:
         """Wait for the end of a run, for at most ``limit`` cycles that the board counts; return whether it came."""
-        waited, before = 0, self._identity()["CYCLES"]
+        waited, before, still = 0, self._identity()["CYCLES"], 0
         while True:
             status: Any = Status.from_bits(self.read_register(OFFSETS["STATUS"]))
             if status.done:
@@ -224,6 +254,9 @@ class SerialDevice:
             if waited >= limit:
                 return False
             now = self._identity()["CYCLES"]
+            still = still + 1 if now == before else 0
+            if still == _STILL:
+                raise DeviceError(f"the clock of the board at {self._port.name} stands still: load its bitstream again")
             waited, before = waited + (now - before) % (1 << 32), now
 
     def close(self) -> None:

@@ -94,8 +94,8 @@ def test_legal_values_are_legal() -> None:
 
 def test_a_serial_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("host.device.serial_device.open_serial", lambda *arguments: arguments)
-    monkeypatch.setattr("host.device.serial_device.SerialDevice", lambda port, update: (port, update))
+    monkeypatch.setattr("host.device.serial_device.SerialDevice", lambda *arguments: arguments)
     assert open_device("serial:/dev/ttyUSB0,patience=0.25", no_progress) == (  # type: ignore[comparison-overlap]
-        ("/dev/ttyUSB0", 0.25), no_progress)
+        ("/dev/ttyUSB0", 0.25), no_progress, 0.25)
     assert open_device("serial:/dev/ttyUSB1", no_progress) == (  # type: ignore[comparison-overlap]
-        ("/dev/ttyUSB1", 1.0), no_progress)
+        ("/dev/ttyUSB1", 1.0), no_progress, 1.0)

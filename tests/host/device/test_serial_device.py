@@ -1,11 +1,16 @@
 """The host's end of the serial link against a board that is a dictionary and a bytearray, over a line that loses and
 spoils bytes."""
 
+import os
 import random
+import select
 import struct
+import tty
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
+from time import monotonic
 
 import pytest
 
@@ -132,6 +137,116 @@ def test_another_design() -> None:
     port.link_id = 0x12345678
     with pytest.raises(DeviceError, match="says 0x12345678 where one of this design has 0x5eedb0a1"):
         SerialDevice(port)
+
+
+def test_the_answer_to_an_earlier_request_is_none() -> None:
+    """It comes late, whole, in front of the right one."""
+    port = FakePort()
+    device = SerialDevice(port)
+    port.registers[OFFSETS["ROWS"]], port.registers[OFFSETS["BLOCKS"]] = 5, 7
+    assert device.read_register(OFFSETS["ROWS"]) == 5
+    body = struct.pack("<BBH", device._sequence, 0, 1) + (5).to_bytes(4, "little")
+    late = b"\x5a" + body + zlib.crc32(body).to_bytes(4, "little")
+    port.spoil = lambda data: late + data if data[:1] == b"\x5a" else data
+    assert device.read_register(OFFSETS["BLOCKS"]) == 7
+    assert device.repeated == 0
+
+
+def test_a_clock_that_stands_still() -> None:
+    class Still(FakePort):
+        def carry_out(self, *request: object) -> tuple[int, bytes]:
+            self.cycles = 0
+            return super().carry_out(*request)  # type: ignore[arg-type]
+
+    with pytest.raises(DeviceError, match="the clock of the board at a port stands still: load its bitstream again"):
+        SerialDevice(Still()).wait(50_000)
+
+
+class Talker(FakePort):
+    """A board on a line on which something else talks without pause, and which loses and spoils bytes.
+
+    What the other one says is random, or made to look like the beginnings of answers. A read never finds too few bytes.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.rng, self.quiet = random.Random(seed), True
+        self.faults = 0
+        super().__init__(self.fault)
+
+    def fault(self, data: bytes) -> bytes:
+        if self.quiet or self.rng.random() > 0.25:
+            return data
+        self.faults += 1
+        at = self.rng.randrange(len(data))
+        kinds = (b"", bytes([data[at] ^ 1 << self.rng.randrange(8)]), data[at:at + 1] * 2, self.noise(3), data[:at])
+        return data[:at] + self.rng.choice(kinds) + data[at + 1:]
+
+    def noise(self, size: int) -> bytes:
+        noise = bytearray(self.rng.randbytes(size))
+        if self.rng.random() < 0.5:
+            for at in range(0, size - 4, 5):
+                noise[at:at + 5] = struct.pack("<BBBH", 0x5A, self.rng.randrange(256), 0, self.rng.choice((0, 1, 1024)))
+        return bytes(noise)
+
+    def write(self, data: bytes) -> int:
+        done = super().write(data)
+        if not self.quiet:
+            self.answers = self.noise(self.rng.randrange(30)) + self.answers + self.noise(self.rng.randrange(30))
+        return done
+
+    def read(self, size: int) -> bytes:
+        if not self.quiet and len(self.answers) < size:
+            self.answers += self.noise(2 * size)
+        return super().read(size)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(10_000, marks=pytest.mark.faults)])
+def test_faults_with_a_talker_on_the_line(count: int) -> None:
+    """Everything arrives all the same, and nothing is carried out twice."""
+    port = Talker(3)
+    device = SerialDevice(port, patience=0.01)
+    port.quiet, writes = False, 0
+    while port.faults < count:
+        start = 64 * port.rng.randrange(MEMORY // 64)
+        content = port.rng.randbytes(64)
+        device.write_memory(start, content)
+        device.write_register(OFFSETS["ROWS"], start)
+        writes += 2
+        assert device.read_register(OFFSETS["ROWS"]) == start
+        assert device.read_memory(start, 64) == content
+    assert device.repeated > count // 3
+    assert len(port.written) == writes
+
+
+def test_a_port_on_which_something_else_talks_without_pause() -> None:
+    """A real terminal at whose other end there is no board: the device is given up, in a time that is bounded."""
+    master, slave = os.openpty()
+    tty.setraw(slave)
+    talking, talker = True, Talker(4)
+
+    def talk() -> None:
+        os.set_blocking(master, False)
+        while talking:
+            try:
+                os.write(master, talker.noise(512))
+            except BlockingIOError:
+                select.select([master], [master], [], 0.01)
+                if select.select([master], [], [], 0)[0]:
+                    os.read(master, 4096)
+
+    thread = Thread(target=talk)
+    thread.start()
+    start = monotonic()
+    try:
+        with pytest.raises(DeviceError, match=r"no answer from /dev/pts/\d+ to IDENTIFY after 6 tries, only \d+ bytes "
+                                              "of something else: is this the board's port, with nothing else on its"):
+            SerialDevice(open_serial(os.ttyname(slave), 0.2), patience=0.2)
+    finally:
+        talking = False
+        thread.join()
+        os.close(slave)
+        os.close(master)
+    assert monotonic() - start < 6 * 2 * 0.2 + 5
 
 
 def test_unplugged() -> None:
