@@ -47,6 +47,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              shard_bytes: Annotated[int, typer.Option(help="Size in bytes at which a shard is closed.")] = 1 << 30
              ) -> None:
     """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
+    from host.checkpoint.container import open_compressed
     from host.compress.cluster import Tls, cluster_runner, connected, process_runner
     from host.compress.compress import compress as compress_model
     from host.compress.plan import Options
@@ -71,6 +72,9 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
               f"{_some(plan.padded)}")
     if plan.left_out:
         print(f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}")
+    if lost := tuple(name for name, tensor in open_compressed(out).compressed.items() if tensor.error >= 1):
+        print(f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "
+              f"{_some(lost)}; --exclude leaves them as they are")
     kept = sum(len(shard.copies) for shard in plan.shards)
     print(f"{printable(out)}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, "
           f"{plan.output_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))

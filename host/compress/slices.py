@@ -1,5 +1,6 @@
 """One slice of a compression: rows go in, and their part of the packed stream comes out, on this or any machine."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -9,7 +10,7 @@ from golden.spec import parse_seedlm
 from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
-from host.errors import CheckError
+from host.errors import CheckError, UserError
 from host.json_reader import Json
 from host.packing import decode
 from host.packing.stream import pack_rows, unpack_rows
@@ -88,12 +89,17 @@ def encode_slice(work: Work, threads: int | None = None,
         When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
     """
     fmt, weights = parse_seedlm(work.format), work.weights
-    if work.device:
-        matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
-                              progress=progress)
-    else:
-        matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias,
-                        channel_weights=work.channel_weights, threads=threads, progress=progress)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told from its error, by whoever asks
+            if work.device:
+                matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
+                                      progress=progress)
+            else:
+                matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias,
+                                channel_weights=work.channel_weights, threads=threads, progress=progress)
+    except UserError as refusal:
+        raise UserError(f"{work.tensor} cannot be compressed: {refusal}") from refusal
     stream = pack_rows(matrix)
     if work.check:
         stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)

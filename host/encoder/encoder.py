@@ -7,9 +7,10 @@ decoder.
 
 import ctypes
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from math import frexp
+from math import frexp, ldexp
 from typing import Literal
 
 import numpy as np
@@ -20,11 +21,14 @@ from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.kernel import load
 from host.errors import UserError
 
-__all__ = ["Mode", "encode", "exponent_bias_for"]
+__all__ = ["Mode", "encode", "exponent_bias_for", "say_if_lost", "searchable"]
 
 Mode = Literal["exact", "paper"]
 
 _CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
+_BIAS_BEYOND = 1000
+_FAR_BEYOND = 1 << 20  # times the most that a block holds; errors of codes still differ by a thousand roundings there
+_BIAS_MAX = 64  # with a higher bias, results of ordinary activations would be beyond float32
 _BIAS_MIN = -64  # with a lower bias, golden.matvec's result factor would be no normal float32 for some format
 
 
@@ -34,7 +38,7 @@ def exponent_bias_for(greatest: float) -> int:
     With this bias the largest block can have a coefficient of eight times its greatest weight before the exponent
     saturates, and twelve octaves below are left for smaller blocks.
     """
-    return max(frexp(greatest)[1] - EXP_MAX, _BIAS_MIN) if greatest else 0
+    return min(max(frexp(greatest)[1] - EXP_MAX, _BIAS_MIN), _BIAS_MAX) if greatest else 0
 
 
 class _Tables:
@@ -89,16 +93,45 @@ def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) ->
     return blocks / blocks.max(axis=1, keepdims=True)
 
 
-def _greatest_magnitude(weights: np.ndarray, fmt: BlockFormat, mode: Mode) -> float:
-    """Return the greatest magnitude of the weights; UserError when they, or format and mode, cannot be searched."""
+def searchable(weights: np.ndarray, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> tuple[np.ndarray, int]:
+    """Return weights as a matrix that the search takes, and the exponent bias, which "auto" chooses.
+
+    Floats wider than those of C's ``double`` are rounded to them.
+
+    Raises
+    ------
+    UserError
+        When the weights are no matrix of floats, one is NaN or infinite, or one is beyond what a block can hold with
+        the greatest bias, or far beyond it with this one. A search for the least of errors that are all the whole
+        weight, up to the rounding of float64, would take minutes a block.
+    """
+    weights = np.asarray(weights)
     if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
-        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}")
-    if mode == "exact" and fmt.p > fmt.c:
-        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
+        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}: "
+                        "convert it with astype(np.float32)")
+    if weights.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            weights = weights.astype(np.float64)
     greatest = float(np.abs(weights).max(initial=0))
     if not np.isfinite(greatest):
         raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
-    return greatest
+    bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
+    if abs(bias) > _BIAS_BEYOND:
+        raise UserError(f"an exponent bias of {bias} is beyond the exponents of float64: let it be chosen")
+    most = ldexp(fmt.p << (fmt.coef_bits - 1), EXP_MAX + bias)  # no number of the matrix U is beyond 1
+    if greatest > most * (1 if bias >= _BIAS_MAX else _FAR_BEYOND):
+        raise UserError(f"a weight of {greatest:.3g} is far beyond {most:.3g}, the most that {fmt.name} holds with an "
+                        f"exponent bias of {bias}: "
+                        + ("leave out the tensor, or scale it" if bias >= _BIAS_MAX else "let the bias be chosen"))
+    return weights, bias
+
+
+def say_if_lost(weights: np.ndarray, matrix: CompressedMatrix) -> CompressedMatrix:
+    """Return a compressed matrix. A warning says when all of its weights are zero, though some were not before."""
+    if not matrix.coefs.any() and weights.any():
+        warnings.warn(f"all weights are zero now: the greatest, {float(np.abs(weights).max()):.3g}, is too small for "
+                      f"{matrix.fmt.name} with an exponent bias of {matrix.exponent_bias}", stacklevel=3)
+    return matrix
 
 
 class _Search:
@@ -213,11 +246,15 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
     Raises
     ------
     UserError
-        When a weight is NaN or infinite, the array is not a float matrix, ``exact`` mode is asked of a format with
-        more coefficients than weights, channel weights are unusable, or the kernel cannot be built.
+        When a weight is NaN, infinite or beyond what the format can hold with the exponent bias, the array is not a
+        float matrix, ``exact`` mode is asked of a format with more coefficients than weights, channel weights are
+        unusable, or the kernel cannot be built.
+    UserWarning
+        As a warning, when no weight is large enough for the format, so that all become zero.
     """
-    greatest = _greatest_magnitude(weights, fmt, mode)
-    bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
+    weights, bias = searchable(weights, fmt, exponent_bias)
+    if mode == "exact" and fmt.p > fmt.c:
+        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
     search = _Search(weights, fmt, mode, bias, channel_weights)
     done = 0
     pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
@@ -228,4 +265,4 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
                 progress(done, search.total)
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted search waits only for what threads are working on
-    return search.result()
+    return say_if_lost(weights, search.result())

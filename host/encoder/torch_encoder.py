@@ -16,7 +16,7 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
-from host.encoder.encoder import Mode, exponent_bias_for
+from host.encoder.encoder import Mode, say_if_lost, searchable
 from host.errors import UserError
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class _Search:
         self.exponent[of], self.codes[of] = exponent[winner].long(), codes[winner]
 
 
-def _require_encodable(weights: np.ndarray, fmt: BlockFormat, mode: Mode, device: str) -> None:
+def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
     """Refuse what :func:`encode_torch` cannot compress.
 
     Raises
@@ -181,9 +181,6 @@ def _require_encodable(weights: np.ndarray, fmt: BlockFormat, mode: Mode, device
         raise UserError("this needs PyTorch: pip install 'seedlm-fpga[torch]'") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"PyTorch finds no CUDA device for {device!r}: use the encoder for processors")
-    if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating) or not np.isfinite(weights).all():
-        raise UserError(f"only matrices of finite floats can be compressed, not {weights.dtype} of shape "
-                        f"{weights.shape}")
     if mode == "exact" and fmt.p > min(fmt.c, _GREATEST_P):
         raise UserError(f"format {fmt.name} has too many coefficients for PyTorch: choose p <= c and p <= "
                         f"{_GREATEST_P}, or use the encoder for processors")
@@ -210,10 +207,10 @@ def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
         As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there, or the format has more than
         five coefficients.
     """
-    _require_encodable(weights, fmt, mode, device)
+    _require_encodable(fmt, mode, device)
     import torch
 
-    bias = exponent_bias_for(float(np.abs(weights).max(initial=0))) if exponent_bias == "auto" else exponent_bias
+    weights, bias = searchable(weights, fmt, exponent_bias)
     rows, cols = weights.shape
     per_row = -(-cols // fmt.c)
     blocks = np.pad(weights.astype(np.float64), ((0, 0), (0, per_row * fmt.c - cols))).reshape(-1, fmt.c)
@@ -232,5 +229,5 @@ def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
         values = torch.cat([getattr(search, name) for search in searches]).cpu().numpy().astype(dtype)
         return values.reshape(rows, per_row, *values.shape[1:])
 
-    return CompressedMatrix(fmt, (rows, cols), joined("seed", np.uint32), joined("exponent", np.int8),
-                            joined("codes", np.int8), bias)
+    return say_if_lost(weights, CompressedMatrix(fmt, (rows, cols), joined("seed", np.uint32),
+                                                 joined("exponent", np.int8), joined("codes", np.int8), bias))

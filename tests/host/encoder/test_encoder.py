@@ -4,8 +4,13 @@ import itertools
 import subprocess
 import sys
 import threading
+import time
+import warnings
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -16,6 +21,7 @@ from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
 from golden.tree import ROOT
 from host.encoder.encoder import Mode, encode, exponent_bias_for
 from host.encoder.kernel import load
+from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
 
 TIE = 1e-9  # golden compares sums of another order of rounding
@@ -260,3 +266,61 @@ for channels in [None] * 6 + [np.ones(1024)] * 2:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (0, ["stopped"] * 8), done.stderr
+
+
+@pytest.mark.parametrize("made", [
+    lambda w: w.astype(np.longdouble), lambda w: w.astype(">f8"), lambda w: w.astype(">f4"), np.asfortranarray,
+    lambda w: np.repeat(w, 2, axis=1)[:, ::2], lambda w: w[::-1, ::-1].copy()[::-1, ::-1], lambda w: np.ma.array(w),
+    lambda w: w.astype(np.float16)], ids=["longdouble", "big-endian", "big-endian single", "columns first", "strided",
+                                          "reversed", "masked", "half"])
+def test_weights_of_any_layout(made: Any) -> None:
+    """They give the codes of the same numbers in an ordinary array."""
+    weights = np.random.default_rng(3).integers(-99, 99, (5, 20)) / 64
+    wanted, found = encode(weights, SEEDLM4), encode(made(weights), SEEDLM4)
+    assert np.array_equal(found.weights(), wanted.weights())
+    assert found.exponent_bias == wanted.exponent_bias
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, bool, complex, object, "S8", "datetime64[s]", ml_dtypes.bfloat16])
+def test_what_are_no_floats(kind: Any) -> None:
+    with pytest.raises(UserError, match=r"only matrices of floats .*: convert it with astype\(np\.float32\)"):
+        encode(np.ones((2, 8)).astype(kind), SEEDLM4)
+
+
+@pytest.mark.parametrize("encoder", [encode, partial(encode_torch, device="cpu")])
+@pytest.mark.parametrize(("weight", "bias", "reason"), [
+    (np.nan, "auto", "NaN or infinity"), (-np.inf, 0, "NaN or infinity"),
+    (1e14, 0, "a weight of 1e.14 is far beyond 3.07e.03, the most .*: let the bias be chosen"),
+    (1e30, "auto", "leave out the tensor, or scale it"), (np.longdouble("1e4000"), "auto", "NaN or infinity"),
+    (1.0, 1001, "an exponent bias of 1001 is beyond"), (1.0, -40, "a weight of 1 is far beyond")])
+def test_weights_beyond_the_format(encoder: Any, weight: float, bias: Any, reason: str) -> None:
+    """They are refused at once: the search would take minutes a block and find nothing that is near."""
+    if encoder is not encode:
+        pytest.importorskip("torch")
+    weights = np.full((1, 8), 0.5, np.longdouble)
+    weights[0, 3] = weight
+    with pytest.raises(UserError, match=reason):
+        encoder(weights, SEEDLM4, exponent_bias=bias)
+
+
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3])
+@pytest.mark.parametrize("mode", ["exact", "paper"])
+@pytest.mark.filterwarnings("ignore:all weights are zero now")
+def test_the_time_of_a_block_is_bounded(fmt: BlockFormat, mode: Mode) -> None:
+    """Whatever its weights are: the greatest that are not refused, one that dwarfs the others, and the least."""
+    most = float(fmt.p << (fmt.coef_bits - 1) << EXP_MAX)
+    for weights in (gaussian(4, fmt.c, most / 5 * 2**20 / 2), gaussian(4, fmt.c, most), gaussian(4, fmt.c, 1e-300),
+                    np.eye(4, fmt.c) * most + gaussian(4, fmt.c, 1e-9)):
+        start = time.process_time()
+        encode(weights, fmt, mode, exponent_bias=0)
+        assert time.process_time() - start < 4 * 2
+
+
+def test_weights_that_are_all_lost_are_told() -> None:
+    tiny = np.full((2, 8), 1e-30)
+    with pytest.warns(UserWarning, match="all weights are zero now: the greatest, 1e-30, is too small for seedlm4"):
+        assert not encode(tiny, SEEDLM4).coefs.any()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encode(np.zeros((2, 8)), SEEDLM4)
+        encode(np.full((2, 8), 1e-18), SEEDLM4)
