@@ -97,6 +97,7 @@ def digests(ranges: Sequence[Range], reading: Update = no_progress) -> list[str]
                 ended, pending = wait(pending, _SHOWN)
                 for future in ended:
                     future.result()  # raises what the thread raised
+            reading(ranges[-1].path.name, total, total)
             return [future.result() for future in futures]
         finally:
             # Threads that still read, after an exception or Ctrl-C, end at their next piece.

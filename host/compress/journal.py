@@ -160,7 +160,9 @@ class Journal:
         path = self.parts / _LOCK
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if not self.parts.exists() and any(self.folder.iterdir()) and not self._begun():
+            # In this order: another run that is at work has a journal before it has anything else, and a result before
+            # its journal is gone.
+            if any(self.folder.iterdir()) and not self.parts.exists() and not self._begun():
                 self._refuse()
             try:
                 self.parts.mkdir(exist_ok=True)
