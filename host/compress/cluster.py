@@ -5,6 +5,7 @@ Weights travel with each task and the packed stream comes back, so workers need 
 When a worker dies, its slices are given to another. What a cluster is trusted with is said in docs/security.md.
 """
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Tls", "cluster_runner", "connected", "encode_alone", "process_runner"]
 
 _TIMEOUT = 10  # seconds to wait for a scheduler, also for one that has gone
+_JOINING = 60  # seconds to wait for its first worker
 _AHEAD = 2  # slices for each thread that are read ahead, so that no thread waits; each takes a few megabytes
 _MEMORY = "give them more memory, or make smaller slices with --slice-weights"
 
@@ -76,12 +78,15 @@ def connected(scheduler: str, tls: Tls) -> "Iterator[Client]":
     Raises
     ------
     UserError
-        When Dask is not installed, the files for TLS are unusable, or the scheduler does not answer.
+        When Dask is not installed, the files for TLS are unusable, the scheduler does not answer, or it
+        has no worker.
     """
     try:
         from distributed import Client, Security
     except ImportError:
         raise UserError("a scheduler needs Dask: pip install 'seedlm-fpga[cluster]'") from None
+    # What Dask would say of a lost connection is said by an exception.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     secured = tls.given(scheduler)
     if not secured:
         print(f"warning: the connection to {scheduler} is neither encrypted nor authenticated: whoever reaches the "
@@ -96,6 +101,11 @@ def connected(scheduler: str, tls: Tls) -> "Iterator[Client]":
                         "and dask worker, and give the address that it prints"
                         + (", with TLS files of the same authority" if secured else "")) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=_JOINING)
+        except TimeoutError:
+            raise UserError(f"no worker has joined the scheduler {scheduler} for {_JOINING} seconds: start dask worker "
+                            "with this address") from None
         yield client
 
 
@@ -103,6 +113,8 @@ def cluster_runner(client: "Client") -> Runner:
     """Return a runner that encodes slices on the client's cluster."""
     def run(work: Iterable[tuple[Slice, Work]], partial: Callable[[Slice, float], None]) -> Iterator[
             tuple[Slice, Encoded]]:
+        from concurrent.futures import CancelledError
+
         from distributed import KilledWorker, as_completed
 
         def submit() -> None:
@@ -115,7 +127,6 @@ def cluster_runner(client: "Client") -> Runner:
 
         source, results = iter(work), as_completed()
         slices: dict[Any, Slice] = {}
-        client.wait_for_workers(1)
         # Slices are read when a thread will soon be free for them: memory never holds the whole model.
         for _ in range(_AHEAD * max(sum(client.nthreads().values()), 1)):
             submit()
@@ -127,6 +138,9 @@ def cluster_runner(client: "Client") -> Runner:
                                 f"{_MEMORY}") from error
             except ModuleNotFoundError as error:
                 raise UserError(f"a worker of the cluster lacks a package ({error}): install this one there") from error
+            except CancelledError as error:
+                raise UserError("the connection to the scheduler was lost: start it and its workers again, then give "
+                                "the same command again, which goes on where this one stopped") from error
             yield slices.pop(future.key), encoded
             submit()
 

@@ -1,5 +1,6 @@
 """Commands of this project in processes of their own, which are interrupted or killed, and what they leave running."""
 
+import json
 import os
 import random
 import signal
@@ -13,7 +14,15 @@ from uuid import uuid4
 
 from golden.tree import ROOT
 
-__all__ = ["START", "Command", "moments", "running_with"]
+__all__ = ["CONFIG", "SHAPES", "START", "Command", "compress", "content", "in_folder", "moments", "results",
+           "running_with", "sim"]
+
+SHAPES = {"self_attn.q_proj": (64, 64), "self_attn.k_proj": (32, 64), "self_attn.v_proj": (32, 64),
+          "self_attn.o_proj": (64, 64), "mlp.gate_proj": (96, 64), "mlp.up_proj": (96, 64), "mlp.down_proj": (64, 96)}
+"""The matrices of a small Llama's layer."""
+CONFIG = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+          "num_key_value_heads": 2, "vocab_size": 128}
+"""Its config.json, as far as a sweep needs it."""
 
 START = 0.15
 """Seconds after the start of a process in which the interpreter has set itself up. Before, a signal is Python's own."""
@@ -110,3 +119,31 @@ class Command:
             assert "Traceback" not in out, where
         assert not running_with(self.mark), where
         return early
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def results(report: Path) -> object:
+    """The rows of a report, without when and where it was made."""
+    return json.loads(report.read_text())["results"]
+
+
+def compress(model: Path, out: Path, *more: str) -> list[str]:
+    """Arguments that compress a model, slice by slice."""
+    return ["compress", str(model), str(out), "--format", "8,3,13", "--slice-weights", "1", *more]
+
+
+def sim(model: Path) -> list[str]:
+    """Arguments that run a model's first layer through a small engine."""
+    return ["sim", "--model", str(model), "--formats", "seedlm4", "--bus", "32", "--memory", "ideal"]
+
+
+def in_folder(out: Path, environment: dict[str, str]) -> dict[str, str]:
+    """The environment of a command whose build folder is ``out``, where there are the simulators of ``environment``."""
+    out.mkdir(exist_ok=True)
+    for link in Path(environment["SEEDLM_BUILD"]).iterdir():
+        if not (out / link.name).exists():
+            (out / link.name).symlink_to(link)
+    return environment | {"SEEDLM_BUILD": str(out)}

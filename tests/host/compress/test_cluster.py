@@ -14,6 +14,7 @@ import pytest
 from distributed import LocalCluster, Security
 from safetensors.numpy import save_file
 
+from golden.tree import ROOT
 from host.cli.main import main
 from host.compress.cluster import Tls, cluster_runner, connected, process_runner
 from host.compress.compress import compress
@@ -81,6 +82,44 @@ def test_a_killed_worker_of_a_cluster_costs_only_its_slices(model: Path, tmp_pat
         compress(model, tmp_path / "out", OPTIONS, runner=killing(cluster_runner(client), lambda: killed))
         assert killed not in client.run(os.getpid).values()
     assert same(tmp_path / "out", tmp_path / "whole")
+
+
+CLUSTER = """
+import time
+from distributed import LocalCluster
+
+if __name__ == "__main__":
+    cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None)
+    print(cluster.scheduler_address, flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_killed_scheduler(model: Path, tmp_path: Path) -> None:
+    compress(model, tmp_path / "whole", OPTIONS)
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    process = subprocess.Popen([sys.executable, tmp_path / "cluster.py"], stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                               start_new_session=True)
+    try:
+        assert process.stdout
+        with connected(process.stdout.readline().strip(), Tls()) as client:
+            runner = killing(cluster_runner(client), lambda: process.pid)
+            with pytest.raises(UserError, match="the connection to the scheduler was lost: start it and its workers"):
+                compress(model, tmp_path / "out", OPTIONS, runner=runner)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    compress(model, tmp_path / "out", OPTIONS)
+    assert same(tmp_path / "out", tmp_path / "whole")
+
+
+def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("host.compress.cluster._JOINING", 0.3)
+    with (LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as local,
+          pytest.raises(UserError, match=r"no worker has joined the scheduler tcp://.* for 0.3 seconds: start dask"),
+          connected(local.scheduler_address, Tls())):
+        pass
 
 
 def test_an_error_in_a_process_reaches_the_user(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
