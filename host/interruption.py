@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, NoReturn
 
-__all__ = ["GRACE", "Interrupted", "completed", "guard", "leave_if_interrupted", "watch"]
+__all__ = ["GRACE", "Interrupted", "complete", "completed", "guard", "leave_if_interrupted", "watch"]
 
 GRACE = 2.0
 """Seconds for the orderly end of a command."""
@@ -33,6 +33,8 @@ _received: list[int] = []
 """Signals that have been received."""
 _watching = False
 """Whether a thread ends the program that does not end in order; else it ends at once."""
+_complete = False
+"""Whether the command has done its work, so that signals change nothing any more."""
 _leaving = _thread.allocate_lock()
 
 
@@ -67,6 +69,8 @@ def _leave(number: int) -> "NoReturn":
 
 def _answer(number: int, frame: "FrameType | None") -> None:
     """Handle a signal. Of several, the first one counts: the watching thread handles the others."""
+    if _complete:
+        return
     _received.append(number)
     if len(_received) > 1:
         return
@@ -87,7 +91,8 @@ def _watch(descriptor: int) -> None:
     while (left := deadline - time.monotonic()) > 0:
         if select.select([descriptor], [], [], left)[0] and os.read(descriptor, 1)[0] in _SIGNALS:
             break
-    _leave(number)
+    if _received or not _complete:
+        _leave(number)
 
 
 def leave_if_interrupted() -> None:
@@ -132,6 +137,13 @@ def watch() -> None:
     threading.Thread(target=_watch, args=(reading,), daemon=True).start()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     _watching = True
+
+
+def complete() -> None:
+    """Let signals change nothing any more: what is left of the work takes no time, and afterwards the same command
+    would find nothing to go on with. Outside of a command this does nothing."""
+    global _complete
+    _complete = True
 
 
 def completed() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from golden.tree import source_digest
+from host import interruption
 from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.durable import contents, durable, storing
 from host.checkpoint.shards import FLOATS, Content, write_shard
@@ -147,6 +148,7 @@ def decompress(folder: Path, out: Path, dtype: str | None = None,
                 entry = write_shard(out / file.name, journal.part(file.name), run.contents(file))
             journal.finish(file.name, Finished(entry))
         run.finish(journal)
+        interruption.complete()  # without its journal, the result is a folder like any other
         complete = True
     finally:
         journal.close(complete)

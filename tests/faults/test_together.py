@@ -1,5 +1,5 @@
-"""Two runs of a command that are started together, into one output folder or with one build folder: each ends well or is
-refused in a sentence, and what they leave is right."""
+"""Two runs of a command that are started together, into one output folder or with one build folder: each ends well or
+is refused in a sentence, and what they leave is right."""
 
 import random
 import shutil
@@ -35,8 +35,7 @@ def gaps(count: int, longest: float) -> list[float]:
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_compress_into_one_folder(count: int, model: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    Command(compress(model, tmp_path / "whole"), environment).run()
-    seconds = Command(compress(model, tmp_path / "again"), environment).run()
+    seconds = Command(compress(model, tmp_path / "whole"), environment).run()
     out = tmp_path / "out"
     for gap in gaps(count, seconds):
         ended = together(*(Command(compress(model, out), environment) for _ in range(2)), gap)
@@ -50,9 +49,7 @@ def test_compress_into_one_folder(count: int, model: Path, environment: dict[str
 
 @pytest.mark.parametrize("count", COUNTS)
 def test_sim_with_one_build_folder(count: int, model: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    first = Command(sim(model), in_folder(tmp_path / "first", environment))
-    first.run()
-    seconds = first.run()
+    seconds = Command(sim(model), in_folder(tmp_path / "first", environment)).run()
     wanted, out = results(tmp_path / "first" / "sim" / "report.json"), tmp_path / "out"
     for gap in gaps(count, seconds):
         ended = together(*(Command(sim(model), in_folder(out, environment)) for _ in range(2)), gap)
