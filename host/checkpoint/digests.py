@@ -11,7 +11,7 @@ from threading import Event
 from host.errors import UserError
 from host.progress import Update, no_progress
 
-__all__ = ["FileDigest", "Range", "content_digest", "digests", "whole"]
+__all__ = ["FileDigest", "Range", "Stamp", "content_digest", "digests", "whole"]
 
 _PIECE = 1 << 20  # bytes read at a time
 _CHUNK = 1 << 26  # bytes of a file that one thread hashes for a content digest
@@ -27,6 +27,26 @@ class FileDigest:
 
 
 @dataclass(frozen=True)
+class Stamp:
+    """What tells without reading a file that it was written or replaced: size, time of the last change, and number of
+    the file in its file system."""
+
+    path: Path
+    size: int
+    modified_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Stamp":
+        """Return the stamp of a file. UserError when there is none."""
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
+        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@dataclass(frozen=True)
 class Range:
     """A part of a file: the first byte and the number of bytes."""
 
@@ -36,11 +56,8 @@ class Range:
 
 
 def whole(path: Path) -> Range:
-    """Return the range of all bytes of a file. UserError when it cannot be read."""
-    try:
-        return Range(path, 0, path.stat().st_size)
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
+    """Return the range of all bytes of a file. UserError when there is none."""
+    return Range(path, 0, Stamp.of(path).size)
 
 
 class _Hashing:

@@ -32,7 +32,7 @@ from host.errors import UserError
 from host.json_reader import Json, parse_json, read_text
 from host.packing.stream import stream_bytes
 
-__all__ = ["MANIFEST", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry", "TensorEntry",
+__all__ = ["BIASES", "MANIFEST", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry", "TensorEntry",
            "compressed_tensor", "read_manifest", "shard_entry"]
 
 MANIFEST = "seedlm.json"
@@ -42,7 +42,8 @@ SUFFIX = ".seedlm"
 VERSION = 2
 """Version of the format of the folder."""
 
-_BIASES = (-2000, 2000)  # beyond the exponents of float64, so no encoder needs more
+BIASES = (-2000, 2000)
+"""Least and greatest exponent bias that is believed. Both are beyond the exponents of float64."""
 _CURE = "copy or download the whole folder again, or remove it and compress the model again"
 _RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file or shard can have
 
@@ -184,7 +185,7 @@ def compressed_tensor(value: Json) -> CompressedTensor:
     shape = value["shape"].wholes(1)
     if len(shape) != 2:
         value["shape"].refuse("must be the rows and the columns of a matrix")
-    return CompressedTensor(_format(value["format"]), (shape[0], shape[1]), value["exponent_bias"].whole(*_BIASES),
+    return CompressedTensor(_format(value["format"]), (shape[0], shape[1]), value["exponent_bias"].whole(*BIASES),
                             value["dtype"].text(), value["error"].number())
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
-from host.checkpoint.digests import FileDigest
+from host.checkpoint.digests import FileDigest, Stamp
 from host.checkpoint.durable import contents, durable, storing
 from host.checkpoint.integrity import Findings, examine
 from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
@@ -108,7 +108,7 @@ class _Assembly:
         """Yield the stream, slice by slice, and the zeros at its end."""
         left = self._size
         for part in self._target.slices:
-            encoded = self._journal.load(part)
+            encoded = self._journal.load(part, self._target.slice_bytes(self._options.fmt, part))
             if encoded is None:
                 raise UserError(f"slice {part.name} in {self._journal.parts} is gone or damaged: give the same command "
                                 "again, which makes it anew")
@@ -130,6 +130,13 @@ class _Assembly:
         return CompressedTensor(self._options.fmt.name, self._target.shape, self._bias, self._target.dtype, relative)
 
 
+def _fits(finished: Finished, shard: Shard) -> bool:
+    """Whether a record is one of a shard of the plan."""
+    targets = {target.name for target in shard.targets}
+    return (finished.tensors.keys() == targets
+            and finished.entry.tensors.keys() == {name + SUFFIX for name in targets}.union(shard.copies))
+
+
 class _Compression:
     """One run of :func:`compress`.
 
@@ -143,8 +150,9 @@ class _Compression:
         self.checkpoint, self.plan, self.journal, self.check = checkpoint, plan, journal, check
         self.finished = dict(result.shards) if result else {}
         self.kept = dict(result.files) if result else {}
-        self.finished |= journal.finished([shard.file for shard in plan.shards if shard.file not in self.finished],
-                                          reading)
+        recorded = journal.finished([shard.file for shard in plan.shards if shard.file not in self.finished], reading)
+        self.finished |= {shard.file: recorded[shard.file] for shard in plan.shards
+                          if shard.file in recorded and _fits(recorded[shard.file], shard)}
         self.missing: dict[str, set[Slice]] = {}
         self.total = sum(target.blocks(plan.options.fmt, part) for target in plan.targets for part in target.slices)
         self.done = 0
@@ -153,7 +161,7 @@ class _Compression:
             self.missing[shard.file] = set()
             for target in shard.targets:
                 for part in target.slices:
-                    if written or journal.has(part):
+                    if written or journal.load(part, target.slice_bytes(plan.options.fmt, part)):
                         self.done += target.blocks(plan.options.fmt, part)
                     else:
                         self.missing[shard.file].add(part)
@@ -206,8 +214,18 @@ class _Compression:
         yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
 
     def finish(self) -> None:
-        """Write the files that are no shards, and the manifest, which makes the folder complete, last of all."""
+        """Write the files that are no shards, and the manifest, which makes the folder complete, last of all.
+
+        Raises
+        ------
+        UserError
+            When the folder cannot be written, or the model has changed since its fingerprint was taken.
+        """
         folder = self.journal.folder
+        for source in self.plan.sources:
+            if Stamp.of(source.path) != source:
+                raise UserError(f"{source.path} has changed while it was compressed: remove {folder} and give the same "
+                                "command again")
         files: dict[str, FileDigest] = dict(self.kept)
         with storing(folder):
             for name, pieces in self._side_files():

@@ -228,17 +228,14 @@ class Journal:
             return None
         return (head, rest) if own == (self.job.work, self.job.program, name) else None
 
-    def load(self, part: Slice) -> Encoded | None:
-        """Return a finished slice, or None when it is not there or is damaged: it is then encoded again."""
+    def load(self, part: Slice, size: int) -> Encoded | None:
+        """Return a finished slice whose stream has ``size`` bytes, or None when it is not there or is damaged: it is
+        then encoded again."""
         found = self._head(part.name)
         try:
-            return Encoded.from_fields(*found) if found else None
+            return Encoded.from_fields(*found) if found and len(found[1]) == size else None
         except UserError:
             return None
-
-    def has(self, part: Slice) -> bool:
-        """Whether a slice is finished."""
-        return self.load(part) is not None
 
     def store(self, part: Slice, encoded: Encoded) -> None:
         """Keep a finished slice.

@@ -12,9 +12,11 @@ from golden.layout import StreamLayout
 from golden.spec import BlockFormat, parse_seedlm
 from golden.tree import source_digest
 from host.checkpoint.container import METHOD
+from host.checkpoint.digests import Stamp
 from host.checkpoint.manifest import VERSION
 from host.encoder.encoder import Mode
 from host.errors import UserError
+from host.packing.stream import group_bytes, lanes
 
 __all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest"]
 
@@ -102,6 +104,10 @@ class Target:
         """Return the number of blocks in one of its slices."""
         return (part.stop - part.start) * -(-self.shape[1] // fmt.c)
 
+    def slice_bytes(self, fmt: BlockFormat, part: Slice) -> int:
+        """Return the bytes of the stream of one of its slices."""
+        return -(-(part.stop - part.start) // lanes(fmt)) * group_bytes(fmt, self.shape[1])
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -119,7 +125,8 @@ class Plan:
     ``output_bytes`` is the size of all tensors of the result. ``fingerprint`` is a digest that tells the checkpoint
     from others. ``padded`` names the tensors whose number of columns is no multiple of ``c``. ``left_out`` names the
     tensors that match the patterns but are no matrices. ``weighting`` is the folder of channel weights, if any.
-    ``extras`` are the files of the model that are copied along.
+    ``extras`` are the files of the model that are copied along. ``sources`` are all files that the result depends on,
+    as they were before the fingerprint was taken.
     """
 
     options: Options
@@ -130,6 +137,7 @@ class Plan:
     left_out: tuple[str, ...]
     weighting: Path | None
     extras: tuple[Path, ...]
+    sources: tuple[Stamp, ...]
 
     @property
     def targets(self) -> list[Target]:

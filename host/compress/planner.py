@@ -1,5 +1,6 @@
 """Plans a compression. All bytes of the checkpoint are read once, for a digest that tells it from others."""
 
+import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint
-from host.checkpoint.digests import content_digest
+from host.checkpoint.digests import Stamp, content_digest
 from host.checkpoint.manifest import MANIFEST, SUFFIX
 from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target
 from host.encoder.encoder import encode
@@ -147,8 +148,10 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     # Everything that the result depends on: a run with other bytes must not go on with this one's slices.
     extras = _extras(checkpoint.path)
     config = checkpoint.path / "config.json"
-    fingerprint = content_digest([*checkpoint.files, *([config] if config.is_file() else []), *extras,
-                                  *_weighting_files(weighting, targets)], reading)
+    sources = [*checkpoint.files, *([config] if os.path.isfile(config) else []), *extras,
+               *_weighting_files(weighting, targets)]
+    stamps = tuple(map(Stamp.of, sources))
+    fingerprint = content_digest(sources, reading)
     padded = tuple(target.name for target in targets if target.shape[1] % fmt.c)
     return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
-                extras)
+                extras, stamps)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from golden.spec import parse_seedlm
+from host.checkpoint.manifest import BIASES
 from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
@@ -69,7 +70,7 @@ class Encoded:
     @classmethod
     def from_fields(cls, fields: Json, stream: bytes) -> "Encoded":
         """Return a slice of what its file holds. UserError when a field is missing or of another type."""
-        return cls(stream, fields["error"].number(), fields["norm"].number(), fields["exponent_bias"].whole())
+        return cls(stream, fields["error"].number(), fields["norm"].number(), fields["exponent_bias"].whole(*BIASES))
 
 
 def encode_slice(work: Work, threads: int | None = None,

@@ -203,11 +203,12 @@ def test_headers_of_the_journal(files: int, toys: Toys) -> None:
     assert records
     for name in slices[:files]:
         target, start = name.removesuffix(".slice").split("-")
-        part = Slice(int(target), "", int(start), 0)
-        assert journal.has(part)
+        part, size = Slice(int(target), "", int(start), 0), len(whole[name]) - whole[name].index(b"\n", 65) - 1
+        assert journal.load(part, size)
+        assert not journal.load(part, size + 1)
         for at in range(8 * (whole[name].index(b"\n", 65) + 1)):
             flip(out / PARTS / name, at // 8, at % 8)
-            assert not journal.has(part)
+            assert not journal.load(part, size)
             flip(out / PARTS / name, at // 8, at % 8)
     for name in records[:files]:
         assert set(journal.finished([name])) == {name}

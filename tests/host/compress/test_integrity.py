@@ -12,6 +12,7 @@ import pytest
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from host.checkpoint import manifest
 from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import open_compressed
 from host.checkpoint.manifest import MANIFEST, SUFFIX, read_manifest
@@ -20,7 +21,7 @@ from host.cli.main import main
 from host.compress import compress as compress_module
 from host.compress.compress import compress
 from host.compress.decompress import decompress
-from host.compress.journal import PARTS
+from host.compress.journal import PARTS, _sealed
 from host.compress.verify import inspect, seal
 from host.errors import UserError
 from tests.host.compress.toy import SMALL, Stop, content, flip, folder, stopping, tensors
@@ -46,18 +47,16 @@ def shard_with(out: Path, stored: str) -> Path:
 
 def resealed(out: Path, change: Callable[[dict[str, object]], None]) -> None:
     """Change the manifest as one would who knows how it is sealed."""
-    from host.checkpoint.manifest import _sealed
-
     fields = json.loads((out / MANIFEST).read_text())
     del fields["sha256"]
     change(fields)
-    (out / MANIFEST).write_text(_sealed(fields))
+    (out / MANIFEST).write_text(manifest._sealed(fields))
 
 
 def test_every_byte_is_under_a_digest(out: Path) -> None:
-    manifest = read_manifest(out)
-    assert {*manifest.files, *manifest.shards, MANIFEST} == set(content(out))
-    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} == set(manifest.files)
+    listed = read_manifest(out)
+    assert {*listed.files, *listed.shards, MANIFEST} == set(content(out))
+    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} == set(listed.files)
     rows, notices = inspect(out)
     assert rows[-1].verified
     assert notices == []
@@ -274,6 +273,41 @@ def test_finished_shards_of_an_unfinished_run_are_made_anew(model: Path, tmp_pat
     compress(model, part, options, progress=lambda tensor, now, total: done.append(now))
     assert content(part) == content(tmp_path / "whole")
     assert done[0] < done[-1]
+
+
+@pytest.mark.parametrize("change", [lambda path: path.touch(), lambda path: flip(path, 4000)])
+def test_a_model_that_changes_under_a_run_is_noticed(change: Callable[[Path], None], model: Path,
+                                                     tmp_path: Path) -> None:
+    shard = model / "model-00001-of-00002.safetensors"
+    changed = iter([shard])
+
+    def progress(*counts: object) -> None:
+        for path in changed:
+            change(path)
+
+    with pytest.raises(UserError, match=rf"{shard.name} has changed while it was compressed: remove .*out and give"):
+        compress(model, tmp_path / "out", TWO, progress=progress)
+    assert not (tmp_path / "out" / MANIFEST).exists()
+    shutil.rmtree(tmp_path / "out")
+    compress(model, tmp_path / "out", TWO)
+
+
+def test_files_of_the_journal_that_do_not_fit_are_not_believed(model: Path, out: Path, tmp_path: Path) -> None:
+    """Somebody has written them who knows how."""
+    part = tmp_path / "part"
+    with pytest.raises(Stop):
+        compress(model, part, TWO, runner=stopping(8))
+    for number, file in enumerate(sorted((part / PARTS).iterdir())):
+        line, rest = file.read_bytes().partition(b"\n")[2].partition(b"\n")[::2]
+        if file.suffix == ".slice":
+            line, rest = [(line, rest + b"more"), (line.replace(b'_bias": -', b'_bias": 9999'), rest),
+                          (line.replace(b'"norm"', b'"form"'), rest), (line, b"")][number % 4]
+        elif file.suffix == ".shard":
+            line = line.replace(b"model.", b"muddle.")
+        if file.name != "lock":
+            file.write_bytes(_sealed(line + b"\n" + rest))
+    compress(model, part, TWO)
+    assert content(part) == content(out)
 
 
 @pytest.mark.parametrize("damage", ["flip", "remove"])
