@@ -27,7 +27,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr \
-	bitstream test-board report test faults lint registers ip verilog clean distclean
+	bitstream test-board report test fuzz faults lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -141,6 +141,9 @@ test-board: $(call extras,sim board) ## a whole board simulated, serial line to 
 test: $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.tools.setup icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
+
+fuzz: $(VENV)/.model $(call extras,sim test) ## made-up inputs of every reader: FUZZ_SECONDS=60 for each, TARGETS="gguf ..."
+	@$(BIN)/python -m tests.fuzz.campaign $(or $(FUZZ_SECONDS),60) $(TARGETS)
 
 faults: $(VENV)/.model $(call extras,sim test) ## many faults of every kind, at random moments: TESTS=path; about an hour
 	@$(BIN)/python -m pytest -m faults $(or $(TESTS),tests/faults)

@@ -180,7 +180,7 @@ class GgufFile:
     def raw(self, name: str) -> Content:
         """Return a tensor to be copied: in its own type, or in F32 when safetensors does not have that type.
 
-        Its pieces raise errors as :meth:`read` does.
+        Its pieces raise errors as :meth:`read` does, and when a number is beyond the range of F32.
         """
         shape, kind = self.tensors[name]
         stored, dtype = _KEPT.get(kind, ("F32", np.float32))
@@ -189,6 +189,12 @@ class GgufFile:
 
         def pieces() -> Iterator[bytes]:
             for start in range(0, (shape[0] if shape else 1) if size else 0, step):
-                yield self.read(name, slice(start, start + step)).astype(dtype).tobytes()
+                try:
+                    with np.errstate(over="raise", invalid="ignore"):
+                        content = self.read(name, slice(start, start + step)).astype(dtype).tobytes()
+                except FloatingPointError as error:
+                    raise UserError(f"tensor {name} in {self.path} holds numbers beyond the range of float32: mend the "
+                                    "checkpoint or leave the tensor out") from error
+                yield content
 
         return Content(name, stored, shape, size, pieces)

@@ -45,6 +45,7 @@ VERSION = 2
 BIASES = (-2000, 2000)
 """Least and greatest exponent bias that is believed. Both are beyond the exponents of float64."""
 _CURE = "copy or download the whole folder again, or remove it and compress the model again"
+_NAME_BYTES = 255  # of a file's name: NAME_MAX of Linux
 _RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file or shard can have
 
 
@@ -193,7 +194,7 @@ def _named(value: Json, read: Callable[[Json], Any]) -> dict[str, Any]:
     """Read the entries of an object whose keys are names of files in the folder itself."""
     found = {}
     for name, entry in value.items():
-        if name in _RESERVED or "/" in name or "\0" in name:
+        if name in _RESERVED or "/" in name or "\0" in name or len(name.encode()) > _NAME_BYTES:
             entry.refuse("has a name that is none of a file in the folder")
         found[name] = read(entry)
     return found

@@ -12,7 +12,7 @@ from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
 from host.device.arena import Loaded, Operand, check_room, place
 from host.device.device import Device, DeviceError
-from host.device.identity import check_engine
+from host.device.identity import check_engine, fields_of
 from host.errors import UserError
 from host.packing.image import SlicedMatrix, activation_image, image_bytes, weight_image
 from hw.config import EngineConfig
@@ -113,7 +113,7 @@ class Driver:
 
     def _status(self) -> Any:
         """Return the STATUS register, with its fields."""
-        return Status.from_bits(self._read("STATUS"))
+        return fields_of("STATUS", Status, self._read("STATUS"))
 
     def _check(self, weights: Weights | SlicedMatrix) -> None:
         """Refuse a matrix whose shape or format the engine cannot take, with UserError or DeviceError."""

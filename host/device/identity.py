@@ -7,7 +7,7 @@ from host.device.device import Device, DeviceError
 from hw.config import ConfigError, EngineConfig
 from hw.registers.register_map import ID, OFFSETS, Capability, Identity, capability, identity
 
-__all__ = ["check_engine", "found_engine"]
+__all__ = ["check_engine", "fields_of", "found_engine"]
 
 _EDITION_BITS = 16
 """Bits of the ID register that hold the edition of the register map; the design's own number is above them."""
@@ -25,9 +25,30 @@ def _check_id(device: Device) -> None:
                           f"{ours}: load a bitstream of this version, or use the version that the bitstream is from")
 
 
-def _fields(layout: Any, value: int) -> dict[str, int]:
-    """Return the fields of a register by name."""
-    view = layout.from_bits(value)
+def fields_of(register: str, layout: Any, value: int) -> Any:
+    """Return the value of a register with its fields.
+
+    Parameters
+    ----------
+    register : str
+        Name of the register, for the message.
+    layout
+        Its layout, one of those of :mod:`hw.registers.register_map`.
+
+    Raises
+    ------
+    DeviceError
+        When a bit is set that the register does not have, as in what a bus reads where nothing answers.
+    """
+    if value >> layout.size:
+        raise DeviceError(f"the register {register} reads {value:#010x}, which no engine of this version says: load "
+                          "its bitstream, and check where its registers lie")
+    return layout.from_bits(value)
+
+
+def _fields(register: str, layout: Any, value: int) -> dict[str, int]:
+    """Return the fields of a register by name. DeviceError as for :func:`fields_of`."""
+    view = fields_of(register, layout, value)
     return {name: view[name] for name in layout.members}
 
 
@@ -43,7 +64,8 @@ def check_engine(device: Device, config: EngineConfig) -> None:
     _check_id(device)
     for register, layout, wanted in (("FORMAT", Identity, identity(config)),
                                      ("CAPABILITY", Capability, capability(config))):
-        found, expected = _fields(layout, device.read_register(OFFSETS[register])), _fields(layout, wanted)
+        found, expected = (_fields(register, layout, value) for value in (
+            device.read_register(OFFSETS[register]), wanted))
         if others := [f"{name} = {value}, not {expected[name]}" for name, value in found.items()
                       if value != expected[name]]:
             raise DeviceError(f"the device holds another engine than {config.name} on a {config.bus_bits}-bit bus: its "
@@ -71,7 +93,7 @@ def found_engine(device: Device) -> EngineConfig:
     """
     _check_id(device)
     values = [device.read_register(OFFSETS[register]) for register in ("FORMAT", "CAPABILITY")]
-    of, has = (_fields(layout, value) for layout, value in zip((Identity, Capability), values, strict=True))
+    of, has = _fields("FORMAT", Identity, values[0]), _fields("CAPABILITY", Capability, values[1])
     try:
         fmt = _format(of["c"], of["p"], of["k"], of["coef_bits"])
         config = EngineConfig(fmt, 1 << of["bus_log2"], addr_bits=has["addr_bits"], max_rows=1 << has["max_rows_log2"],

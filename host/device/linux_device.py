@@ -3,9 +3,10 @@
 from contextlib import ExitStack
 from time import monotonic, sleep
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 from host.device.device import DeviceError
+from host.device.identity import fields_of
 from hw.registers.register_map import OFFSETS, Status
 
 __all__ = ["Interrupt", "LinuxDevice", "Memory", "Registers"]
@@ -106,8 +107,7 @@ class LinuxDevice:
 
     def _done(self) -> bool:
         """Whether the last run has ended."""
-        status: Any = Status.from_bits(self.read_register(OFFSETS["STATUS"]))
-        return bool(status.done)
+        return bool(fields_of("STATUS", Status, self.read_register(OFFSETS["STATUS"])).done)
 
     def wait(self, limit: int) -> bool:
         """Wait for the end of a run, for the time of ``limit`` cycles and a little more; return whether it came.

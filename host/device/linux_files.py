@@ -97,7 +97,10 @@ def number_in(path: Path) -> int:
         When the file is missing, cannot be read, or holds something else.
     """
     try:
-        return int(path.read_text(), 0)
+        number = int(path.read_text(), 0)
+        if not 0 <= number < 1 << 64:
+            raise ValueError("it is below 0 or has more than 64 bits")
+        return number
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read a number in {path} ({error}): load the device's driver, and name the "
                         "device as the driver does") from None
@@ -201,6 +204,8 @@ class _Mapped:
 
     def __init__(self, file: DeviceFile, offset: int, begin: int, size: int) -> None:
         try:
+            if begin < 0 or size <= 0 or (begin | size) % WORD_BYTES:
+                raise ValueError("these are no whole words")
             self._mapping = mmap.mmap(file.descriptor, begin + size, offset=offset)
         except (OSError, ValueError, OverflowError) as error:
             raise UserError(f"cannot map {size} bytes at {begin:#x} of {file.path} ({error}): check the device's "

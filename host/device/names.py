@@ -42,7 +42,10 @@ def _number(text: str) -> int:
     """Return a number of 0 or more, decimal or with a 0x in front; ValueError for anything else."""
     if not re.fullmatch(r"[0-9]+|0[xX][0-9a-fA-F]+", text):
         raise ValueError(text)
-    return int(text, 16) if text[:2] in ("0x", "0X") else int(text)
+    number = int(text, 16) if text[:2] in ("0x", "0X") else int(text)
+    if number >= 1 << 64:  # no address or size is as large
+        raise ValueError(text)
+    return number
 
 
 def _size(text: str) -> int:

@@ -9,11 +9,12 @@ import zlib
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Protocol
 
 import serial
 
 from host.device.device import DeviceError
+from host.device.identity import fields_of
 from host.errors import UserError
 from host.progress import Update, no_progress
 from hw.boards.board_system import BAUD
@@ -248,7 +249,7 @@ class SerialDevice:
         """Wait for the end of a run, for at most ``limit`` cycles that the board counts; return whether it came."""
         waited, before, still = 0, self._identity()["CYCLES"], 0
         while True:
-            status: Any = Status.from_bits(self.read_register(OFFSETS["STATUS"]))
+            status = fields_of("STATUS", Status, self.read_register(OFFSETS["STATUS"]))
             if status.done:
                 return True
             if waited >= limit:

@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from host.regular_file import open_regular
 from host.report.kinds import SOURCES, Kind, Part
 from host.report.reader import Report
 from host.report.tiles import Tile, exactness, tiles
@@ -92,7 +94,8 @@ def _figure(path: Path, prefix: str) -> Figure:
     page, which follow the reader's light or dark scheme.
     """
     caption = _CAPTIONS.get(_kind(path), path.stem)
-    text = path.read_text()
+    with open_regular(path, "remove it, and make the report again") as file:
+        text = file.read().decode()
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg"):], flags=re.DOTALL)
     label = Markup.escape(f"chart {path.stem}: {caption}")
     opening, _, drawing = text.partition(">")
@@ -148,6 +151,14 @@ def section(kind: Kind, reports: list[Report]) -> Section:
                    [_table(part, kind.columns, own) for part, own in parts if own], tiles(kind.name, rows), reports)
 
 
+@cache
+def _template() -> Template:
+    """Return the template of the page."""
+    jinja = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+                        lstrip_blocks=True)
+    return jinja.get_template("report.html")
+
+
 def page(environment: dict[str, Any], sections: list[Section], missing: list[Kind]) -> str:
     """Return the page as HTML.
 
@@ -158,10 +169,8 @@ def page(environment: dict[str, Any], sections: list[Section], missing: list[Kin
     missing : list of Kind
         Kinds without a report, which the page lists with their commands.
     """
-    jinja = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-                        lstrip_blocks=True)
     rows = [row for own in sections for report in own.reports for row in report.rows]
     figures = [*(tile for own in sections for tile in own.tiles), *exactness(rows)]
-    return jinja.get_template("report.html").render(
+    return _template().render(
         environment=environment, sections=sections, missing=missing, tiles=figures, sources=SOURCES,
         css=Markup((_FOLDER / "report.css").read_text()), js=Markup((_FOLDER / "report.js").read_text()))

@@ -39,7 +39,13 @@ def _parse(name: str, path: Path) -> Report:
     """Return the report in a file; UserError when it cannot be read or is none."""
     content = read_json(path, "delete it, and make it again")
     rows = [row.object() for row in content["results"].elements()]
-    return Report(name, path, content["environment"].object(), content["configuration"].object(), rows)
+    environment = content["environment"]
+    for key in ("machine", "date", "commit", "command"):
+        if said := environment.get(key):
+            said.text()
+    if versions := environment.get("versions"):
+        versions.texts()
+    return Report(name, path, environment.object(), content["configuration"].object(), rows)
 
 
 def read(build: Path) -> list[Report]:

@@ -25,7 +25,7 @@ def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
             best = max(own, key=lambda row: (row["source"] == "rtl", row.get("weights") or 0))
             model = best.get("model") or "a checkpoint"
             found.append(Tile(f"{best['speedup']:.3f} times", f"as fast as FP16: {name}, a layer of {model}, "
-                              f"{best['memory']}", best["source"]))
+                              f"{best['memory']}", str(best["source"])))
     return found
 
 
@@ -38,7 +38,7 @@ def _area(rows: list[dict[str, Any]]) -> list[Tile]:
     least = min(own, key=lambda row: row["lut"])
     paper = "".join(f"; the paper: {row['lut']:,}" for row in whole if row["source"] == "published")
     return [Tile(f"{least['lut']:,} LUTs", f"{least['engine']}, {least['bus_bits']} bits a cycle{paper}",
-                 least["source"])]
+                 str(least["source"]))]
 
 
 def _fmax(rows: list[dict[str, Any]]) -> list[Tile]:
