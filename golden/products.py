@@ -149,10 +149,13 @@ class FolderProduct:
         It is created.
     outputs : tuple of str
         Patterns of the files in it that are wanted later. Everything else in it may be lost.
+    programs : bool
+        Whether these are executed.
     """
 
     folder: Path
     outputs: tuple[str, ...]
+    programs: bool = False
 
     def _found(self) -> dict[str, str]:
         """Digests of the outputs, by name."""
@@ -164,7 +167,9 @@ class FolderProduct:
         try:
             lines = (self.folder / _DONE).read_text().splitlines()
             wanted = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-            return bool(wanted) and all(_digest(self.folder / name) == digest for name, digest in wanted.items())
+            return bool(wanted) and all(
+                _digest(self.folder / name) == digest and (not self.programs or os.access(self.folder / name, os.X_OK))
+                for name, digest in wanted.items())
         except (OSError, ValueError):
             return False
 

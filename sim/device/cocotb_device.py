@@ -8,11 +8,14 @@
 import multiprocessing
 import shutil
 import tempfile
+from contextlib import suppress
 from multiprocessing.connection import Client, Connection, wait
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from golden.processes import away_from_keys, end_trees
 from golden.tree import BUILD
 from hw.config import EngineConfig
 from sim.device.native_device import NativeDevice
@@ -29,6 +32,14 @@ _MIN_MEMORY = 1 << 20
 """Bytes of the smallest memory that is simulated."""
 _LAST_LINES = 12
 """Lines of the simulator's log that the message of its end quotes."""
+_ANSWER_SECONDS = 300.0
+"""Seconds in which the simulator starts, or answers a command that lets hardly any cycle pass."""
+_SLOWEST_HZ = 20
+"""Cycles a second below which a simulator is taken for hung. Icarus makes some hundreds of a large design."""
+_LONGEST_SECONDS = 30 * 86_400.0
+"""Seconds that any command may take."""
+_ENDING_SECONDS = 60.0
+"""Seconds in which the simulator ends that is told so, and has written its waveform."""
 
 
 class SimDevice:
@@ -82,8 +93,15 @@ class SimDevice:
         self._process = multiprocessing.get_context("spawn").Process(
             target=run, args=(built, "sim.device.serve", (address, config.bus_bytes)),
             kwargs={"directory": Path(self._scratch.name)}, daemon=True)
-        self._process.start()
-        self._connection = self._connect(address)
+        self._waiting = False
+        try:
+            with away_from_keys():
+                self._process.start()
+            self._connection = self._connect(address)
+        except BaseException:
+            self._end()
+            self._scratch.cleanup()
+            raise
 
     def _died(self) -> SimulationError:
         """The error that says why no answer was received."""
@@ -92,22 +110,63 @@ class SimDevice:
 
     def _connect(self, address: str) -> Connection:
         """Join the server; it opens its socket once the simulated reset is over."""
+        deadline = monotonic() + _ANSWER_SECONDS
         while self._process.is_alive():
             try:
                 return Client(address)
             except (FileNotFoundError, ConnectionRefusedError):
                 self._process.join(timeout=0.02)
+                if monotonic() > deadline:
+                    raise self._silent() from None
         raise self._died()
 
-    def _command(self, *command: Any) -> Any:
-        """Send a command to the server, its name and its arguments; returns the answer."""
-        self._connection.send(command)
-        if self._connection not in wait([self._connection, self._process.sentinel]):
-            raise self._died()
+    def _silent(self) -> SimulationError:
+        """The error that says that no answer came in time; the simulator is ended."""
+        self._end()
+        return SimulationError(f"{self.simulator} does not answer, and was ended: look at the machine's load, and at "
+                               "whether the design still answers")
+
+    def _end(self) -> None:
+        """End the simulator, and all that it has started."""
+        if self._process.pid is not None:
+            end_trees({self._process.pid})
+            self._process.join()
+
+    def _command(self, *command: Any, cycles: int = 0) -> Any:
+        """Send a command to the server, its name and its arguments; returns the answer.
+
+        Parameters
+        ----------
+        cycles : int
+            Cycles that the command lets pass, at most.
+
+        Raises
+        ------
+        SimulationError
+            When the simulator has ended, does not answer in time, or says that the command failed; and when an earlier
+            command was interrupted, whose answer would be taken for this one's.
+        """
+        if self._waiting:
+            self._end()
+            raise SimulationError("the simulator was interrupted in the middle of a command, and was ended: open the "
+                                  "device once more")
+        self._waiting = True
         try:
+            self._connection.send(command)
+            seconds = min(_ANSWER_SECONDS + cycles / _SLOWEST_HZ, _LONGEST_SECONDS)
+            ready = wait([self._connection, self._process.sentinel], seconds)
+            if not ready:
+                raise self._silent()
+            if self._connection not in ready:
+                raise self._died()
             okay, answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
+            self._waiting = False
             raise self._died() from None
+        except SimulationError:
+            self._waiting = False
+            raise
+        self._waiting = False
         if not okay:
             raise SimulationError(answer)
         return answer
@@ -138,17 +197,19 @@ class SimDevice:
         No time passes when the memory has no refreshes.
         """
         if interval := self.dram.refresh_interval:
-            self._command("align", int(phase * interval), interval)
+            self._command("align", int(phase * interval), interval, cycles=interval)
 
     def wait(self, limit: int) -> bool:
         """Let up to ``limit`` cycles pass until the interrupt; True when there is one."""
-        return self._command("wait", limit)
+        return self._command("wait", limit, cycles=limit)
 
     def close(self) -> None:
         """End the simulation."""
-        if self._process.is_alive():
-            self._connection.send(None)
-            self._process.join()
+        if self._process.is_alive() and not self._waiting:
+            with suppress(OSError):
+                self._connection.send(None)
+            self._process.join(_ENDING_SECONDS)
+        self._end()
         self._connection.close()
         if self.waves:
             self.waves.mkdir(parents=True, exist_ok=True)

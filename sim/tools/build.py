@@ -18,6 +18,7 @@ from types import ModuleType
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
+from golden.processes import end_trees
 from golden.products import FolderProduct
 from golden.tree import BUILD, PACKAGES, source_digest
 from hw.flow import verilog
@@ -79,19 +80,18 @@ def _sources(component: type, args: tuple, emitter: ModuleType) -> str:
     return _digest(source_digest(emitter.__name__, *own), *others)
 
 
-def _provided(directory: Path, outputs: tuple[str, ...], make: Callable[[], object]) -> FolderProduct:
-    """The product in ``directory``, which ``make`` makes if need be.
+def _provided(product: FolderProduct, make: Callable[[], object]) -> FolderProduct:
+    """The product, which ``make`` makes if need be.
 
     Raises
     ------
     ToolError
         When the directory cannot be written, and whatever ``make`` raises.
     """
-    product = FolderProduct(directory, outputs)
     try:
         product.provide(make)
     except OSError as error:
-        raise unwritable(directory, error) from None
+        raise unwritable(product.folder, error) from None
     return product
 
 
@@ -102,7 +102,7 @@ def _emit(component: type[wiring.Component], args: tuple, to_ecp5: bool) -> Path
                   *toolchain.python_versions().items())
     directory = BUILD / "verilog" / f"{component.__name__}-{key}"
     path = directory / "top.sv"
-    _provided(directory, (path.name,), lambda: emitter.emit(component(*args), path))
+    _provided(FolderProduct(directory, (path.name,)), lambda: emitter.emit(component(*args), path))
     return path
 
 
@@ -119,8 +119,15 @@ def _compile_native(directory: Path, sources: list[Path], log: Path) -> None:
     """Run Verilator, make and the compiler."""
     command = ["verilator", *_OPTIONS["native"], "-Mdir", str(directory), "-j", str(len(os.sched_getaffinity(0))),
                *map(str, sources)]
-    with open(log, "w") as output:
-        subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=True)
+    with (open(log, "w") as output,
+          subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as child):
+        try:
+            status = child.wait()
+        except BaseException:
+            end_trees({child.pid})  # make and compilers too
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def _compile_for_cocotb(simulator: str, directory: Path, sources: list[Path], log: Path, waves: bool) -> None:
@@ -171,8 +178,9 @@ def build(component: type[wiring.Component], *args: object, simulator: str, sour
     texts = [file.read_bytes() for file in files]
     key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions().items())
     directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"
-    product = _provided(directory, ("sim.vvp" if simulator == "icarus" else "top",), lambda: _compile(
-        component.__name__, simulator, directory, files, fast, waves, bool(harness)))
+    product = FolderProduct(directory, ("sim.vvp",)) if simulator == "icarus" else FolderProduct(
+        directory, ("top",), programs=True)
+    _provided(product, lambda: _compile(component.__name__, simulator, directory, files, fast, waves, bool(harness)))
     return Build(simulator, directory, waves, product)
 
 

@@ -104,6 +104,21 @@ def test_the_folder_is_somebody_elses(tmp_path: Path) -> None:
         ".done", ".lock", "build.log", "first.o", "run-1.log", "top"]
 
 
+def test_a_program_that_may_not_be_executed(tmp_path: Path) -> None:
+    product = FolderProduct(tmp_path, ("top",), programs=True)
+
+    def made() -> None:
+        make(tmp_path)
+        (tmp_path / "top").chmod(0o755)
+
+    product.provide(made)
+    assert product.is_made()
+    (tmp_path / "top").chmod(0o644)
+    assert not product.is_made()
+    product.provide(made)
+    assert product.is_made()
+
+
 def test_a_product_that_does_not_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     of_folder(tmp_path)
     product = FolderProduct(tmp_path / "product", ("top",))

@@ -220,7 +220,7 @@ def test_a_command_that_was_interrupted_does_not_spoil_the_next(device):
     with pytest.raises(KeyboardInterrupt):
         device.wait(1 << 40)
     for _ in range(2):
-        with pytest.raises(SimulationError, match="interrupted in the middle of a command, and was ended: open the"):
+        with pytest.raises(SimulationError, match="interrupted in the middle of a command, and was ended: open"):
             device.read_register(OFFSETS["ID"])
 
 
@@ -295,3 +295,18 @@ def test_a_compiler_that_fails(tmp_path, monkeypatch):
     log = Path(str(raised.value).splitlines()[-1].removeprefix("log: "))
     assert log.is_relative_to(tmp_path)
     assert "out of memory" in log.read_text()
+
+
+@pytest.mark.parametrize("simulator", ["verilator", "icarus"])
+def test_a_command_under_cocotb_that_was_interrupted(simulator):
+    with SimDevice(small(SEEDLM4), MEMORY, 1 << 20, simulator) as device:
+        pid = device._process.pid
+        before = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        with pytest.raises(KeyboardInterrupt):
+            device.wait(1 << 24)
+        signal.signal(signal.SIGALRM, before)
+        for _ in range(2):
+            with pytest.raises(SimulationError, match="interrupted in the middle of a command, and was ended: open"):
+                device.read_register(OFFSETS["ID"])
+        assert not running(pid)
