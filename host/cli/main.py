@@ -12,10 +12,10 @@ from importlib.util import find_spec
 import typer
 from typer.exceptions import TyperException
 
+from golden.interruption import leave_if_interrupted
 from host.cli import board, ip, model, quality, report, simulate, sweep, synth
 from host.cli.output import say, usable_output
 from host.errors import UserError
-from host.interruption import leave_if_interrupted
 from host.printable import printable, printable_lines
 
 __all__ = ["main"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from golden import interruption
 from golden.tree import source_digest
-from host import interruption
 from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.durable import contents, durable, storing
 from host.checkpoint.shards import FLOATS, Content, write_shard

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from golden.interruption import guard, run
 from golden.spec import FORMATS, SEEDLM4
 from golden.tree import BUILD
 from hw.boards import BOARDS
@@ -75,4 +76,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guard()
+    run(main)

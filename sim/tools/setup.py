@@ -15,6 +15,7 @@ from pathlib import Path
 
 import find_libpython
 
+from golden.interruption import guard, run
 from sim.tools.errors import ToolError
 
 __all__ = ["main"]
@@ -101,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    guard()
+    run(main)

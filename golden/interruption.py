@@ -5,6 +5,8 @@ leaves no process behind. First the work is unwound in order, by the exception :
 devices are released, temporary files removed. That may take :data:`GRACE` seconds. Then, or at a second Ctrl-C, the
 process ends at once, without exit handlers. Nothing is lost by that, because whatever is kept on the disk is complete
 or not there at any moment (:mod:`host.compress.journal`, :mod:`golden.products`).
+
+The interpreter itself answers a signal until :func:`guard` is called, which is in the first tenth of a second.
 """
 
 # Little is imported here, because until it is there a signal ends in a traceback of the interpreter.
@@ -16,10 +18,11 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
     from typing import Any, NoReturn
 
-__all__ = ["GRACE", "Interrupted", "complete", "completed", "guard", "leave_if_interrupted", "watch"]
+__all__ = ["GRACE", "Interrupted", "complete", "guard", "leave_if_interrupted", "run"]
 
 GRACE = 2.0
 """Seconds for the orderly end of a command."""
@@ -122,9 +125,8 @@ def guard() -> None:
             signal.signal(number, _answer)
 
 
-def watch() -> None:
-    """Begin the work that a signal ends in order, as far as it does so in time; to be called by the main thread, once,
-    after :func:`guard`."""
+def _watch_over() -> None:
+    """Begin the work that a signal ends in order, as far as it does so in time."""
     global _watching
     import select  # noqa: F401  imports in a thread must not meet a half-made module
     import threading
@@ -146,8 +148,15 @@ def complete() -> None:
     _complete = True
 
 
-def completed() -> None:
-    """End the work: the command has done everything, and signals change nothing any more."""
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    leave_if_interrupted()
+def run(command: "Callable[[], None]") -> None:
+    """Carry out a command, which a signal ends in order; to be called by the main thread, once, after :func:`guard`.
+
+    What the command raises, such as SystemExit, is raised here. Signals change nothing afterwards.
+    """
+    _watch_over()
+    try:
+        command()
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        leave_if_interrupted()
