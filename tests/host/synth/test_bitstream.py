@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from amaranth.lib import io
 
 from host import folders
 from host.cli.main import main
+from host.cli.options import board_format
 from host.synth import bitstream
 from hw.flow import ecppack, nextpnr
+from hw.flow.synthesis import Area, Synthesis
 
 
 class Lamp(Elaboratable):
@@ -97,3 +100,24 @@ def test_a_packer_that_fails(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
     monkeypatch.setattr(ecppack, "find", lambda: [sys.executable, "-c", "raise SystemExit('no such device')"])
     assert ended(monkeypatch) == 1
     assert "ecppack failed:\nno such device" in capsys.readouterr().err
+
+
+def test_two_commands_for_one_bitstream(build: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """The tools leave files of fixed names, so the second command waits for the first."""
+    program, script, text = reaching(100)
+    alone = ("import os, pathlib, time\nos.close(os.open('busy', os.O_CREAT | os.O_EXCL))\n" + text
+             + "\ntime.sleep(0.3)\npathlib.Path('busy').unlink()\n")  # the tool's work takes time
+    monkeypatch.setattr(nextpnr, "find", lambda: [program, script, alone])
+    # Amaranth's elaboration is not for threads.
+    monkeypatch.setattr(bitstream, "synthesise", lambda *_: synthesised)
+    board, fmt = bitstream.chosen("ulx3s_85f"), board_format("seedlm3")
+    synthesised = Synthesis({"top": Area()}, build / "netlist.json")
+    synthesised.netlist.write_text("{}")
+    plan = board.platform().build(Lamp(board, fmt), name="top", do_build=False)
+    monkeypatch.setattr(type(board.platform()), "build", lambda *_, **__: plan)
+    with ThreadPoolExecutor(3) as pool:
+        rows = list(pool.map(lambda seed: bitstream.bitstream(board, "seedlm3", fmt, seed, build, lambda stage: None),
+                             range(3)))
+    assert [row.seed for row in rows] == [0, 1, 2]
+    assert (build / "ulx3s_85f" / "seedlm3.bit").read_text() == "routed and packed"
+    assert "another command works in" in capsys.readouterr().err
