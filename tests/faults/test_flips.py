@@ -105,7 +105,7 @@ def told(out: Path) -> bool:
     return False
 
 
-@pytest.mark.parametrize(("count", "every"), [(1600, 8), pytest.param(10_000, 1, marks=MANY)])
+@pytest.mark.parametrize(("count", "every"), [(1600, 16), pytest.param(10_000, 1, marks=MANY)])
 def test_a_compressed_folder(count: int, every: int, toys: Toys) -> None:
     whole, plain, out = content(toys.compressed), content(toys.plain), copy(toys.compressed, toys.work / "out")
     assert inspect(out)[1] == []

@@ -137,7 +137,7 @@ def test_decompression(fault: str, model: Path, tmp_path: Path) -> None:
     assert complete
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["killed", "power and names", "full"])
 def test_mending_of_a_finished_folder(fault: str, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
     whole = content(tmp_path / "whole")
@@ -154,7 +154,7 @@ def test_mending_of_a_finished_folder(fault: str, model: Path, tmp_path: Path) -
         assert content(out) == whole
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ["killed", "power and names", "full"])
 def test_sealing(fault: str, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
     whole = content(tmp_path / "whole")
