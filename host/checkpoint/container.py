@@ -96,6 +96,12 @@ class CompressedFiles:
                 self.tensors[original] = ((tensor.shape, tensor.format) if tensor else
                                           (held[stored].shape, held[stored].dtype))
 
+    @property
+    def total_bytes(self) -> int:
+        """The bytes of all files that the manifest lists, and of the manifest itself."""
+        listed = (*self.manifest.files.values(), *(shard.digest for shard in self.manifest.shards.values()))
+        return sum(digest.bytes for digest in listed) + len(self.manifest.text().encode())
+
     def held(self, file: Path) -> list[str]:
         """Return the original names of the tensors in one of the files."""
         return [stored.removesuffix(SUFFIX) for stored in self.manifest.shards[file.name].tensors]

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -38,11 +39,13 @@ class Stamp:
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
-        """Return the stamp of a file. UserError when there is none."""
+        """Return the stamp of a file. UserError when there is none, or it is a folder or a pipe."""
         try:
             found = path.stat()
         except OSError as error:
             raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
+        if not stat.S_ISREG(found.st_mode):
+            raise UserError(f"cannot read {path} (a folder, a device, a socket or a pipe, not a file): remove it")
         return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
 
 

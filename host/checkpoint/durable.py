@@ -8,6 +8,7 @@ from pathlib import Path
 
 from host.checkpoint.digests import FileDigest
 from host.errors import UserError
+from host.regular_file import read_range
 
 __all__ = ["contents", "durable", "storing", "sync_folder"]
 
@@ -33,20 +34,22 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def contents(path: Path) -> Iterator[bytes]:
+def contents(path: Path, size: int) -> Iterator[bytes]:
     """Yield the bytes of a file, some at a time.
+
+    Parameters
+    ----------
+    size : int
+        What the size of the file was when the work was planned.
 
     Raises
     ------
     UserError
-        When it cannot be read, so that a block under :func:`storing` does not blame the folder that is written to.
+        When it cannot be read or has become shorter, so that a block under :func:`storing` does not blame the folder
+        that is written to. What was added to a file meanwhile is left out.
     """
-    try:
-        with path.open("rb") as file:
-            while piece := file.read(_PIECE):
-                yield piece
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
+    for start in range(0, size, _PIECE):
+        yield read_range(path, start, min(size - start, _PIECE), "make it readable or download it again")
 
 
 def durable(path: Path, part: Path, pieces: Iterable[bytes]) -> FileDigest:

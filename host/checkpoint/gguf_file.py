@@ -74,6 +74,8 @@ class GgufFile:
             raise UserError(f"{self.path} does not say in general.architecture which model it is: {CURE}")
         self._tensors: dict[str, GgufTensor] = {}
         for name, tensor in header.tensors.items():
+            if name == "__metadata__":  # in safetensors, the name of what is no tensor
+                raise UserError(f"{self.path} has a tensor called {name}, which no model has: {CURE}")
             if canonical(name) in self._tensors:
                 raise UserError(f"{self.path} has two tensors that are both {canonical(name)}, one of them called "
                                 f"{name}: {CURE}")

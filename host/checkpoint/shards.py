@@ -175,11 +175,23 @@ def _alignment(tensor: Content) -> int:
     return min(size & -size, 64)
 
 
-def _counted(pieces: Iterator[bytes], hashed: "hashlib._Hash") -> Iterator[bytes]:
-    """Yield pieces unchanged, and add them to a digest."""
-    for piece in pieces:
+def _counted(tensor: Content, hashed: "hashlib._Hash") -> Iterator[bytes]:
+    """Yield the pieces of a tensor unchanged, and add them to a digest.
+
+    Raises
+    ------
+    UserError
+        When they are more or fewer bytes than was said before, so that no file is longer than planned.
+    """
+    left = tensor.size
+    for piece in tensor.pieces():
+        left -= len(piece)
+        if left < 0:
+            break
         hashed.update(piece)
         yield piece
+    if left:
+        raise UserError(f"tensor {tensor.name} has not the {tensor.size} bytes that its file's header says: {_CURE}")
 
 
 def write_shard(path: Path, part: Path, tensors: list[Content]) -> ShardEntry:
@@ -209,7 +221,7 @@ def write_shard(path: Path, part: Path, tensors: list[Content]) -> ShardEntry:
     def pieces() -> Iterator[bytes]:
         yield len(text).to_bytes(8, "little") + text
         for tensor in ordered:
-            yield from _counted(tensor.pieces(), hashed[tensor.name])
+            yield from _counted(tensor, hashed[tensor.name])
 
     digest = durable(path, part, pieces())
     return ShardEntry(digest, {tensor.name: TensorEntry(tensor.dtype, tensor.shape, hashed[tensor.name].hexdigest())

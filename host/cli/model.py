@@ -72,12 +72,13 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
               f"{_some(plan.padded)}")
     if plan.left_out:
         print(f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}")
-    if lost := tuple(name for name, tensor in open_compressed(out).compressed.items() if tensor.error >= 1):
+    files = open_compressed(out)
+    if lost := tuple(name for name, tensor in files.compressed.items() if tensor.error >= 1):
         print(f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "
               f"{_some(lost)}; --exclude leaves them as they are")
     kept = sum(len(shard.copies) for shard in plan.shards)
     print(f"{printable(out)}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, "
-          f"{plan.output_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))
+          f"{files.total_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))
 
 
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],

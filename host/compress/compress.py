@@ -210,7 +210,7 @@ class _Compression:
                     for name in (*(target.name + SUFFIX for target in shard.targets), *shard.copies)}
             index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
             yield INDEX, [_text(index)]
-        yield from ((path.name, contents(path)) for path in self.plan.extras)
+        yield from ((stamp.path.name, contents(stamp.path, stamp.size)) for stamp in self.plan.extras)
         yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
 
     def finish(self) -> None:
@@ -278,7 +278,8 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
         return Summary(plan, False, tuple(result.notices(out)))
-    require_room(out, plan.output_bytes, min(plan.options.shard_bytes, plan.output_bytes))
+    require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras),
+                 min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
     complete = False
     try:

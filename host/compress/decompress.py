@@ -94,7 +94,8 @@ class _Decompression:
                 durable(out / INDEX, journal.part(INDEX), [f"{index}\n".encode()])
             for name in files.manifest.files:
                 if name not in ("config.json", INDEX):
-                    durable(out / name, journal.part(name), contents(files.path / name))
+                    size = files.manifest.files[name].bytes
+                    durable(out / name, journal.part(name), contents(files.path / name, size))
             config = {key: value for key, value in files.config().items() if key != "quantization_config"}
             durable(out / "config.json", journal.part("config.json"), [f"{json.dumps(config, indent=1)}\n".encode()])
 

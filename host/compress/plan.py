@@ -17,6 +17,7 @@ from host.checkpoint.manifest import VERSION
 from host.encoder.encoder import Mode
 from host.errors import UserError
 from host.packing.stream import group_bytes, lanes
+from host.regular_file import open_regular
 
 __all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest"]
 
@@ -125,8 +126,8 @@ class Plan:
     ``output_bytes`` is the size of all tensors of the result. ``fingerprint`` is a digest that tells the checkpoint
     from others. ``padded`` names the tensors whose number of columns is no multiple of ``c``. ``left_out`` names the
     tensors that match the patterns but are no matrices. ``weighting`` is the folder of channel weights, if any.
-    ``extras`` are the files of the model that are copied along. ``sources`` are all files that the result depends on,
-    as they were before the fingerprint was taken.
+    ``extras`` are the files of the model that are copied along, with their sizes. ``sources`` are all files that the
+    result depends on, as they were before the fingerprint was taken.
     """
 
     options: Options
@@ -136,7 +137,7 @@ class Plan:
     padded: tuple[str, ...]
     left_out: tuple[str, ...]
     weighting: Path | None
-    extras: tuple[Path, ...]
+    extras: tuple[Stamp, ...]
     sources: tuple[Stamp, ...]
 
     @property
@@ -173,8 +174,13 @@ class Plan:
         path = self.weighting / f"{name}.npy" if self.weighting else None
         if path is None or not path.exists():
             return None
+        open_regular(path, "save the vector with numpy.save").close()
         try:
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float64)
+            # A mapping cannot be longer than the file, whatever the header announces.
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if found.dtype.kind not in "iuf" or found.ndim != 1:
+                raise ValueError(f"it holds {found.dtype} of shape {found.shape}")
+            return found.astype(np.float64)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path} is no .npy file of numbers ({error}): save the vector with numpy.save") from error
 

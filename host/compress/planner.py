@@ -154,4 +154,4 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     fingerprint = content_digest(sources, reading)
     padded = tuple(target.name for target in targets if target.shape[1] % fmt.c)
     return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
-                extras, stamps)
+                tuple(stamp for stamp in stamps if stamp.path in extras), stamps)
