@@ -19,6 +19,7 @@ from host.checkpoint.gguf_file import GgufFile
 from host.checkpoint.own_files import require_own_files
 from host.checkpoint.safetensors_file import SafetensorsFiles
 from host.checkpoint.shards import Content
+from host.checkpoint.unfinished import require_finished
 from host.errors import UserError
 from host.packing.image import StoredMatrix
 from host.regular_file import open_regular
@@ -176,6 +177,7 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     if os.path.isdir(path):
         if is_compressed(path):
             return Checkpoint(open_compressed(path))
+        require_finished(path)
         require_own_files(path)
         return Checkpoint(SafetensorsFiles(path))
     with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:

@@ -26,6 +26,7 @@ from host.checkpoint.integrity import examine, unlike
 from host.checkpoint.manifest import MANIFEST, SUFFIX, VERSION, Manifest, read_manifest
 from host.checkpoint.own_files import require_own_files
 from host.checkpoint.shards import FLOATS, Content, Located, copied, floats, tensors_of
+from host.checkpoint.unfinished import require_finished
 from host.errors import UserError
 from host.json_reader import read_json
 from host.packing import decode
@@ -226,11 +227,12 @@ def open_compressed(path: Path) -> CompressedFiles:
     Raises
     ------
     UserError
-        When it is no such folder, is damaged, or was written by another version.
+        When it is no such folder, is unfinished or damaged, or was written by another version.
     """
     require_own_files(path)
     if (path / MANIFEST).is_file():
         return CompressedFiles(path)
+    require_finished(path)
     version = _declared(path).get("version")
     if version is None:
         raise UserError(f"{path} holds no model compressed by this program: make one with host compress")

@@ -27,17 +27,16 @@ from typing import BinaryIO, NoReturn
 from host.checkpoint.digests import digests, whole
 from host.checkpoint.durable import durable, storing, sync_folder
 from host.checkpoint.manifest import CompressedTensor, ShardEntry, compressed_tensor, shard_entry
+from host.checkpoint.unfinished import JOB, PARTS
 from host.compress.plan import Slice
 from host.compress.slices import Encoded
 from host.errors import UserError
 from host.json_reader import Json, parse_json
 from host.progress import Update, no_progress
 
-__all__ = ["PARTS", "Finished", "Job", "Journal", "require_room"]
+__all__ = ["Finished", "Job", "Journal", "require_room"]
 
-PARTS = ".parts"
-"""Name of the journal inside the output folder."""
-_JOB, _LOCK, _RECORD = "job", "lock", ".shard"
+_LOCK, _RECORD = "lock", ".shard"
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ class Journal:
         ------
         UserError
         """
-        path, known = self.parts / _JOB, False
+        path, known = self.parts / JOB, False
         for file in (path, *sorted(self.parts.iterdir())):
             try:
                 head, _ = _opened(file)
@@ -212,7 +211,7 @@ class Journal:
         if others and not (known or path.exists() or self._begun()):
             self._refuse()
         with storing(self.folder):
-            durable(path, self.part(_JOB), [_sealed(self.job.head())])
+            durable(path, self.part(JOB), [_sealed(self.job.head())])
 
     def part(self, name: str) -> Path:
         """Return the name of a file, of the journal or of the output folder, until it is complete."""
@@ -310,7 +309,7 @@ class Journal:
                     sync_folder(self.folder)
                     files = [file for file in self.parts.iterdir() if file.name != _LOCK]
                     # What says whose journal this is goes last, so that a rest of it can still be told.
-                    for file in sorted(files, key=lambda file: file.name == _JOB):
+                    for file in sorted(files, key=lambda file: file.name == JOB):
                         file.unlink()
                 self._remove_empty()
         finally:

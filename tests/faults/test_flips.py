@@ -16,9 +16,10 @@ import pytest
 from host.checkpoint.integrity import examine
 from host.checkpoint.manifest import MANIFEST, read_manifest
 from host.checkpoint.shards import tensors_of
+from host.checkpoint.unfinished import PARTS
 from host.compress.compress import compress
 from host.compress.decompress import decompress
-from host.compress.journal import PARTS, Job, Journal
+from host.compress.journal import Job, Journal
 from host.compress.plan import Slice
 from host.compress.verify import inspect
 from host.errors import UserError

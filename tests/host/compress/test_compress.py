@@ -25,12 +25,12 @@ from golden.tree import ROOT
 from host.checkpoint import durable
 from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import open_compressed
+from host.checkpoint.unfinished import PARTS
 from host.cli.main import main
 from host.compress import compress as compress_module
 from host.compress import journal as journal_module
 from host.compress.compress import compress
 from host.compress.decompress import decompress
-from host.compress.journal import PARTS
 from host.compress.plan import Options, Slice
 from host.compress.slices import Encoded, Work
 from host.encoder.encoder import encode

@@ -17,11 +17,12 @@ from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import open_compressed
 from host.checkpoint.manifest import MANIFEST, SUFFIX, read_manifest
 from host.checkpoint.shards import FLOATS
+from host.checkpoint.unfinished import PARTS
 from host.cli.main import main
 from host.compress import compress as compress_module
 from host.compress.compress import compress
 from host.compress.decompress import decompress
-from host.compress.journal import PARTS, _sealed
+from host.compress.journal import _sealed
 from host.compress.verify import inspect, seal
 from host.errors import UserError
 from tests.host.compress.toy import SMALL, Stop, content, flip, folder, stopping, tensors
@@ -371,6 +372,16 @@ def test_decompress_goes_on_where_it_was(after: int, model: Path, tmp_path: Path
     assert content(plain) == content(tmp_path / "whole")
     with pytest.raises(UserError, match=r"output folder .*plain holds something else: give a new or empty folder"):
         decompress(out, plain, "F32")
+
+
+def test_unfinished_folders_are_no_models(model: Path, out: Path, tmp_path: Path) -> None:
+    with pytest.raises(Stop):
+        compress(model, tmp_path / "part", TWO, runner=stopping(9))
+    stopped(out, tmp_path / "plain", None, 5)
+    for part in (tmp_path / "part", tmp_path / "plain"):
+        for use in (lambda part=part: open_checkpoint(part), lambda part=part: inspect(part)):
+            with pytest.raises(UserError, match="holds an unfinished compression or decompression: give the same"):
+                use()
 
 
 def test_decompress_looks_at_the_disk_before_any_work(out: Path, tmp_path: Path,
