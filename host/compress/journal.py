@@ -267,8 +267,9 @@ class Journal:
         for name in names:
             found = self._head(name + _RECORD)
             if found and (self.folder / name).is_file():
-                tensors = {tensor: compressed_tensor(fields) for tensor, fields in found[0]["tensors"].items()}
-                records[name] = Finished(shard_entry(found[0]["shard"]), tensors)
+                with suppress(UserError):  # a record that has its digest and no sense counts as none
+                    tensors = {tensor: compressed_tensor(fields) for tensor, fields in found[0]["tensors"].items()}
+                    records[name] = Finished(shard_entry(found[0]["shard"]), tensors)
         hashed = digests([whole(self.folder / name) for name in records], reading)
         return {name: record for (name, record), sha256 in zip(records.items(), hashed, strict=True)
                 if record.entry.digest.sha256 == sha256}

@@ -281,7 +281,8 @@ class Journals(Target):
                 for name in self.files:
                     if name.endswith(".slice"):
                         target, start = name.removesuffix(".slice").split("-")
-                        journal.load(Slice(int(target), "w", int(start), int(start) + 16))
+                        stream = (self.parts / name).read_bytes().split(b"\n", 2)[-1]
+                        journal.load(Slice(int(target), "w", int(start), int(start) + 16), len(stream))
                 journal.finished(self.shards)
             finally:
                 journal.close(False)
