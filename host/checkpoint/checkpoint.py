@@ -29,7 +29,7 @@ __all__ = ["Checkpoint", "default_model", "open_checkpoint", "packaged_model"]
 _LAYER_PARTS = {name: f"{group}.{name}" for group, names in
                 {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
                  "mlp": ("gate_proj", "up_proj", "down_proj")}.items() for name in names}
-_LAYER = re.compile(r"(?:.*\.)?layers\.(\d+)\.")
+_LAYER = re.compile(r"(?:.*\.)?layers\.([0-9]{1,6})\.")
 
 
 class Checkpoint:
@@ -153,10 +153,10 @@ class Checkpoint:
         UserError
             When the model has no such layer or the layer lacks one of the matrices.
         """
-        if not 0 <= layer < self.layers:
-            have = f"has layers 0 to {self.layers - 1}" if self.layers else "has no layers named as in Llama"
+        prefix = next((m[0] for name in self.names() if (m := _LAYER.match(name)) and int(m[1]) == layer), None)
+        if prefix is None:
+            have = f"has layers up to {self.layers - 1}" if self.layers else "has no layers named as in Llama"
             raise UserError(f"no layer {layer} in {self.path}, which {have}: choose another")
-        prefix = next(m[0] for name in self.names() if (m := _LAYER.match(name)) and int(m[1]) == layer)
         found = [(short, f"{prefix}{part}.weight") for short, part in _LAYER_PARTS.items()]
         for _, name in found:
             self._entry(name)

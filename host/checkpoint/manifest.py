@@ -12,7 +12,7 @@ It is a JSON object with these fields:
   weights), ``exponent_bias``, ``dtype`` (before compression) and ``error`` (relative, Frobenius norm).
 - ``sha256``: the digest of the text of all other fields.
 
-The file is exactly the text that :meth:`Manifest.text` makes of these fields, so no bit of it can change unnoticed.
+The digest is of the bytes of the file before it, closed by a line end and a bracket, so no bit can change unnoticed.
 """
 
 import hashlib
@@ -45,6 +45,7 @@ VERSION = 2
 BIASES = (-2000, 2000)
 """Least and greatest exponent bias that is believed. Both are beyond the exponents of float64."""
 _CURE = "copy or download the whole folder again, or remove it and compress the model again"
+_END = "\n}"  # of an object's text
 _NAME_BYTES = 255  # of a file's name: NAME_MAX of Linux
 _RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file or shard can have
 
@@ -148,8 +149,21 @@ class Manifest:
 
 def _sealed(fields: dict[str, Any]) -> str:
     """Return the text of a manifest with these fields and their digest."""
-    digest = hashlib.sha256(json.dumps(fields, indent=1).encode()).hexdigest()
-    return json.dumps(fields | {"sha256": digest}, indent=1) + "\n"
+    text = json.dumps(fields, indent=1)
+    return text.removesuffix(_END) + _seal(text.encode())
+
+
+def _seal(text: bytes) -> str:
+    """Return what stands in the file in place of the end of the text of all fields but the digest."""
+    return f',\n "sha256": "{hashlib.sha256(text).hexdigest()}"\n}}\n'
+
+
+def _require_seal(content: bytes, path: Path) -> None:
+    """Refuse a file that does not end with the digest of the rest. UserError."""
+    # The bytes are compared, not what they mean, as making their text again takes longer than all else.
+    rest = content[:-len(_seal(b""))]
+    if content != rest + _seal(rest + _END.encode()).encode():
+        raise UserError(f"{path} does not have the digest that it gives: {_CURE}")
 
 
 def _digest_text(value: Json) -> str:
@@ -232,9 +246,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     content = read_text(path, _CURE)
+    _require_seal(content, path)
     whole = parse_json(content, path, _CURE)
-    if content != _sealed({key: value for key, value in whole.object().items() if key != "sha256"}).encode():
-        raise UserError(f"{path} does not have the digest that it gives: {_CURE}")
     version = whole["version"].whole()
     if version != VERSION:
         raise UserError(f"{folder} is of version {version}, and this program reads version {VERSION}: update it")

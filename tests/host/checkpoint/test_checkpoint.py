@@ -213,7 +213,7 @@ def test_unknown_tensors_and_layers(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(write_safetensors(tmp_path / "m.safetensors"))
     with pytest.raises(UserError, match=f"no tensor model.layers.0.mlp.up.weight in .*did you mean {UP}"):
         checkpoint.read("model.layers.0.mlp.up.weight")
-    with pytest.raises(UserError, match=r"no layer 1 in .*has layers 0 to 0: choose another"):
+    with pytest.raises(UserError, match=r"no layer 1 in .*has layers up to 0: choose another"):
         checkpoint.layer_matrices(1)
     save_file({"weight": np.ones((2, 2), np.float32)}, tmp_path / "n.safetensors")
     with pytest.raises(UserError, match="has no layers named as in Llama"):

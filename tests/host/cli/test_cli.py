@@ -149,7 +149,7 @@ def test_a_missing_model(tmp_path: Path) -> None:
 def test_an_unknown_layer(tmp_path: Path) -> None:
     path = model(tmp_path / "model")
     assert refused(host("sim", "--model", path, "--layer", "1")) == (
-        f"no layer 1 in {path}, which has layers 0 to 0: choose another")
+        f"no layer 1 in {path}, which has layers up to 0: choose another")
 
 
 def test_a_truncated_gguf(tmp_path: Path) -> None:
