@@ -29,13 +29,12 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells without reading a file that it was written or replaced: size, time of the last change, and number of
-    the file in its file system."""
+    """What tells without reading a file that it was written: its size, and the time of its last change. The number of
+    the file is left out, because some network file systems make up another one at any time."""
 
     path: Path
     size: int
     modified_ns: int
-    inode: int
 
     @classmethod
     def of(cls, path: Path) -> "Stamp":
@@ -46,7 +45,7 @@ class Stamp:
             raise UserError(f"cannot read {path} ({error.strerror}): make it readable or download it again") from error
         if not stat.S_ISREG(found.st_mode):
             raise UserError(f"cannot read {path} (a folder, a device, a socket or a pipe, not a file): remove it")
-        return cls(path, found.st_size, found.st_mtime_ns, found.st_ino)
+        return cls(path, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(frozen=True)
