@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golden.spec import parse_format
+from host.printable import printable_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,9 +71,16 @@ def clean(axes: "Axes", grid: str = "y") -> None:
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Save a figure as SVG and as PNG, and return both paths. The same figure gives the same bytes."""
-    from matplotlib import rc_context
+    """Save a figure as SVG and as PNG, and return both paths. The same figure gives the same bytes.
 
+    Names from outside in its texts are made printable. Labels of ticks are not reached here: charts see to them.
+    """
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)
+        text.set_text(printable_lines(text.get_text()))
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(paths[0], metadata={"Date": None})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from host.measure.published import SPEEDUP
 from host.plots.roofline import sweep_roofline
 from host.plots.style import byte_limit, clean, new_figure, numbered, styles
+from host.printable import printable
 from host.tables.causes import CAUSES
 from host.tables.sweep import SweepRow
 
@@ -108,8 +109,8 @@ def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
         axes.set_ylabel("speed-up over FP16")
         axes.set_title(name, fontsize=10, loc="left")
         clean(axes)
-    panels[-1].set_xticks(list(at.values()), [_PAPER.get(name, name) for name in at], rotation=35, ha="right",
-                          rotation_mode="anchor", fontsize=8)
+    panels[-1].set_xticks(list(at.values()), [_PAPER.get(name) or printable(name) for name in at], rotation=35,
+                          ha="right", rotation_mode="anchor", fontsize=8)
     panels[-1].set_xlim(-0.6, len(at) - 0.4)
     if paper:
         panels[0].plot([], [], linestyle="", marker="*", markersize=10, color="#d55e00",
@@ -150,7 +151,8 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
         for y, end, line in zip(at, left, lines, strict=True):
             text = f" {by_key[line].cycles:,}" if relative else f" {end:.2f} %"
             axes.text(end, y, text, va="center", fontsize=6)
-    whole.set_yticks(at, [f"{model}  {name}" + ("" if by_key[model, name].source == "rtl" else " (cycle model)")
+    whole.set_yticks(at, [f"{printable(model)}  {name}"
+                          + ("" if by_key[model, name].source == "rtl" else " (cycle model)")
                           for model, name in lines], fontsize=7)
     whole.set_ylim(at[-1] + 0.8, -0.8)
     whole.set_xlabel("cycles, % of FP16's", fontsize=9)
@@ -186,7 +188,8 @@ def tokens_by_model(rows: list[SweepRow]) -> "Figure | None":
         axes.yaxis.set_major_formatter("{x:g}")
         axes.set_title(memory, fontsize=10, loc="left")
         clean(axes)
-        axes.set_xticks(range(len(models)), models, rotation=35, ha="right", rotation_mode="anchor", fontsize=8)
+        axes.set_xticks(range(len(models)), list(map(printable, models)), rotation=35, ha="right",
+                        rotation_mode="anchor", fontsize=8)
         axes.tick_params(labelbottom=True)
     for line in panels[:, 0]:
         line.set_ylabel("tokens a second")
