@@ -174,7 +174,7 @@ class Talker(FakePort):
         super().__init__(self.fault)
 
     def fault(self, data: bytes) -> bytes:
-        if self.quiet or self.rng.random() > 0.25:
+        if self.quiet or self.rng.random() > 0.04:  # six faults in a row would end in an error, as they should
             return data
         self.faults += 1
         at = self.rng.randrange(len(data))
@@ -204,7 +204,7 @@ class Talker(FakePort):
 def test_faults_with_a_talker_on_the_line(count: int) -> None:
     """Everything arrives all the same, and nothing is carried out twice."""
     port = Talker(3)
-    device = SerialDevice(port, patience=0.01)
+    device = SerialDevice(port, patience=0.02)
     port.quiet, writes = False, 0
     while port.faults < count:
         start = 64 * port.rng.randrange(MEMORY // 64)
@@ -214,7 +214,7 @@ def test_faults_with_a_talker_on_the_line(count: int) -> None:
         writes += 2
         assert device.read_register(OFFSETS["ROWS"]) == start
         assert device.read_memory(start, 64) == content
-    assert device.repeated > count // 3
+    assert device.repeated > count // 2
     assert len(port.written) == writes
 
 
