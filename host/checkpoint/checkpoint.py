@@ -84,11 +84,22 @@ class Checkpoint:
         UserError
             As :meth:`read`, and when the tensor has not two dimensions or is empty.
         """
+        self.matrix_shape(name)
+        return self.read(name, rows)
+
+    def matrix_shape(self, name: str) -> tuple[int, int]:
+        """Return the shape of a tensor that must be a matrix: (outputs, inputs).
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor, it has not two dimensions, or is empty.
+        """
         shape = self.shape(name)
         if len(shape) != 2 or 0 in shape:
             raise UserError(f"tensor {name} in {self.path} has shape {shape}, not that of a matrix: choose a tensor "
                             "with two dimensions")
-        return self.read(name, rows)
+        return shape[0], shape[1]
 
     def raw(self, name: str) -> Content:
         """Return a tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type.

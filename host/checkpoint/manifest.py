@@ -225,6 +225,8 @@ def _require_agreement(manifest: Manifest, whole: Json) -> None:
     held = {name: manifest.shards[shard].tensors[name] for name, shard in manifest.shard_of.items()}
     if {name + SUFFIX for name in manifest.tensors} != {name for name in held if name.endswith(SUFFIX)}:
         whole["tensors"].refuse("has other tensors than the shards")
+    if twice := manifest.tensors.keys() & held.keys():
+        whole["tensors"].refuse(f"has {min(twice)}, which a shard holds uncompressed too")
     for name, tensor in manifest.tensors.items():
         stored = held[name + SUFFIX]
         if (stored.dtype, stored.shape) != ("U8", (tensor.stream_bytes,)):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from host.errors import UserError
 from host.packing.stream import group_bytes, lanes
 from host.regular_file import open_regular
 
-__all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest"]
+__all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest",
+           "weighting_file"]
 
 INDEX = "model.safetensors.index.json"
 """Name of the file that says which shard holds a tensor, where there are several."""
@@ -171,8 +173,8 @@ class Plan:
         UserError
             When its file is no ``.npy`` file of numbers.
         """
-        path = self.weighting / f"{name}.npy" if self.weighting else None
-        if path is None or not path.exists():
+        path = weighting_file(self.weighting, name) if self.weighting else None
+        if path is None:
             return None
         open_regular(path, "save the vector with numpy.save").close()
         try:
@@ -183,6 +185,15 @@ class Plan:
             return found.astype(np.float64)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{path} is no .npy file of numbers ({error}): save the vector with numpy.save") from error
+
+
+def weighting_file(folder: Path, name: str) -> Path | None:
+    """Return the file of the channel weights of a tensor in a folder of them, or None when there is none.
+
+    The name of a tensor may be anything, such as a path out of the folder, which is not looked at.
+    """
+    file = f"{name}.npy"
+    return folder / file if os.path.basename(file) == file and os.path.lexists(folder / file) else None
 
 
 def encoder_digest() -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp, content_digest
 from host.checkpoint.manifest import MANIFEST, SUFFIX
-from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target
+from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target, weighting_file
 from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
@@ -105,11 +105,10 @@ def _weighting_files(weighting: Path | None, targets: list[Target]) -> list[Path
     """Return the files of channel weights that there are; UserError when the folder has none for any tensor."""
     if weighting is None:
         return []
-    possible = [weighting / f"{target.name}.npy" for target in targets]
-    found = [path for path in possible if path.exists()]
+    found = [path for target in targets if (path := weighting_file(weighting, target.name))]
     if not found:
         raise UserError(f"{weighting} holds channel weights of no tensor that is compressed: name them as in "
-                        f"{possible[0].name}")
+                        f"{targets[0].name}.npy")
     return found
 
 

@@ -119,9 +119,10 @@ def _from_checkpoint(checkpoint: Checkpoint) -> ModelShape:
 
     They do not say how wide a head is. A width of 1 gives the same matrices and the same KV cache.
     """
-    shapes = {short: checkpoint.shape(name) for short, name in checkpoint.layer_matrices(0)}
-    (q, hidden), (kv, _), (ffn, _) = (shapes[name] for name in ("q_proj", "k_proj", "gate_proj"))
-    vocab, path = checkpoint.shape(checkpoint.lm_head)[0], checkpoint.path
+    names = dict(checkpoint.layer_matrices(0))
+    (q, hidden), (kv, _), (ffn, _) = (checkpoint.matrix_shape(names[name]) for name in ("q_proj", "k_proj",
+                                                                                        "gate_proj"))
+    vocab, path = checkpoint.matrix_shape(checkpoint.lm_head)[0], checkpoint.path
     return ModelShape(path.name, hidden, ffn, checkpoint.layers, q, kv, 1, vocab, str(path), path)
 
 

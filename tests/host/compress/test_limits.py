@@ -1,5 +1,7 @@
 """A result is as large as was said, and no file of a model or of its channel weights makes it larger."""
 
+import hashlib
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -10,12 +12,16 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
+from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.durable import contents
+from host.checkpoint.manifest import MANIFEST
 from host.checkpoint.shards import Content, write_shard
 from host.cli import main as cli
 from host.compress.compress import compress
+from host.compress.decompress import decompress
+from host.compress.verify import inspect
 from host.errors import UserError
 from tests.host.compress.toy import SMALL, content, folder
 
@@ -105,3 +111,48 @@ def test_a_tensor_with_the_name_of_metadata(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(UserError, match="has a tensor called __metadata__, which no model has"):
         compress(tmp_path / "m.gguf", tmp_path / "out", SMALL)
+
+
+def test_channel_weights_are_looked_for_in_their_folder_alone(tmp_path: Path) -> None:
+    """The name of a tensor may be a path, or longer than a file's."""
+    channels, outside = tmp_path / "channels", str(tmp_path / "outside_proj.weight")
+    channels.mkdir()
+    for name in ("../outside_proj.weight", outside):
+        np.save(channels / f"{name}.npy", np.ones(3))  # which would be refused
+    names = ("../outside_proj.weight", outside, "x" * 300 + "_proj.weight", "a\0_proj.weight", "good_proj.weight")
+    save_file({name: np.ones((16, 16), np.float32) for name in names}, tmp_path / "m.safetensors")
+    np.save(channels / "good_proj.weight.npy", np.ones(16))
+    compress(tmp_path / "m.safetensors", tmp_path / "out", SMALL, weighting=channels)
+
+
+def test_a_tensor_that_is_compressed_and_plain(tmp_path: Path) -> None:
+    compress(folder(tmp_path / "model", layers=1), tmp_path / "out", SMALL)
+    path = tmp_path / "out" / MANIFEST
+    fields = json.loads(path.read_text())
+    (shard,), name = fields["shards"].values(), min(fields["tensors"])
+    shard["tensors"][name] = {"dtype": "F32", "shape": [1], "sha256": "0" * 64}
+    del fields["sha256"]
+    digest = hashlib.sha256(json.dumps(fields, indent=1).encode()).hexdigest()
+    path.write_text(json.dumps(fields | {"sha256": digest}, indent=1) + "\n")
+    with pytest.raises(UserError, match=f"field tensors has {name}, which a shard holds uncompressed too"):
+        open_checkpoint(tmp_path / "out")
+
+
+def test_tensors_that_are_scalars_or_empty_are_carried_along(tmp_path: Path) -> None:
+    shapes: dict[str, tuple[int, ...]] = {"scalar": (), "rowless_proj.weight": (0, 4), "hollow_proj.weight": (4, 0),
+                                          "none": (0,), "a_proj.weight": (8, 8)}
+    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
+    for name, shape in shapes.items():
+        writer.add_tensor(name, np.ones(shape, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, tmp_path / "m.safetensors")
+    for model in ("m.gguf", "m.safetensors"):
+        compress(tmp_path / model, tmp_path / f"{model}-out", SMALL)
+        inspect(tmp_path / f"{model}-out")
+        decompress(tmp_path / f"{model}-out", tmp_path / f"{model}-plain")
+        found = load_file(tmp_path / f"{model}-plain" / "model.safetensors")
+        assert {name: values.shape for name, values in found.items()} == shapes
+        assert found["scalar"] == 1

@@ -94,3 +94,15 @@ def test_a_checkpoint(tmp_path: Path) -> None:
     save_file(tensors, path)
     with pytest.raises(UserError, match=r"has neither lm_head\.weight nor embed_tokens\.weight"):
         find_model(str(path))
+
+
+@pytest.mark.parametrize(("name", "shape"), [("self_attn.q_proj", (16,)), ("mlp.gate_proj", ()),
+                                             ("self_attn.k_proj", (0, 4)), ("embed_tokens", ())])
+def test_a_checkpoint_whose_matrices_are_none(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    tensors = {f"model.layers.0.{part}.weight": np.zeros((4, 4), np.float32) for part in (
+        "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
+        "mlp.down_proj")} | {"model.embed_tokens.weight": np.zeros((4, 4), np.float32)}
+    wrong = next(key for key in tensors if name in key)
+    save_file({**tensors, wrong: np.zeros(shape, np.float32)}, tmp_path / "m.safetensors")
+    with pytest.raises(UserError, match="not that of a matrix"):
+        find_model(str(tmp_path / "m.safetensors"))
