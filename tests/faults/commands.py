@@ -117,7 +117,10 @@ class Command:
             assert err.startswith(f"{said}: the same command "), where
             assert err.count("\n") == 1, where
             assert "Traceback" not in out, where
-        assert not running_with(self.mark), where
+        deadline = time.monotonic() + 5  # what was killed takes a moment to be gone
+        while (left := running_with(self.mark)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not left, where
         return early
 
 
