@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz import target
 from tests.fuzz.target import CORPUS, Target, Trial
 from tests.fuzz.targets import TARGETS, memory_folder, without_waiting
 
@@ -47,7 +48,8 @@ class Broken(Target):
 
 @pytest.mark.parametrize(("data", "what"), [(b"hang", "no end within"), (b"memory", "MiB of memory for 6 bytes"),
                                             (b"line", "no sentence"), (b"error", "KeyError in test_fuzz.py")])
-def test_faults_are_found(data: bytes, what: str, tmp_path: Path) -> None:
+def test_faults_are_found(data: bytes, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "HANG", 0.2)
     trial = Trial(Broken(tmp_path))
     trial.run(b"good")
     assert not trial.findings

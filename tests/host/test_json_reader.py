@@ -81,15 +81,15 @@ def test_a_file_larger_than_any_is_not_read(tmp_path: Path) -> None:
 
 
 PATTERNS = {"lists": b"[],", "objects": b"{},", "fields": b'{"a":1},', "numbers": b"1,", "floats": b"1.5,",
-            "texts": b'"ab",', "long": b'"' + b"x" * 500 + b'",', "wide": '"\U0001f600x",'.encode(),
-            "whole": b"123456789012,", "nested": b'{"a":[{}]},'}
+            "texts": b'"ab",', "wide": '"\U0001f600x",'.encode(),
+            "nested": b'{"a":[{}]},'}
 
 
 @pytest.mark.parametrize("pattern", [*PATTERNS, "keys", "wide text"])
 def test_cost_is_bounded_by_the_size(pattern: str) -> None:
     """The greatest document of a kind that is accepted, and some that are not, stay within the limits."""
     peaks = []
-    for size in (400_000, 1_500_000, 12_000_000):
+    for size in (400_000, 3_000_000):
         if pattern == "keys":
             content = b"{" + b",".join(b'"%x":1' % number for number in range(size // 9)) + b"}"
         elif pattern == "wide text":
