@@ -3,11 +3,14 @@
 import io
 import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from host.errors import UserError
+from host.printable import printable
 
 __all__ = ["say", "usable_output"]
 
@@ -58,7 +61,8 @@ def _require_open() -> None:
 
 @contextmanager
 def usable_output() -> Iterator[None]:
-    """Run a command within the block. Characters that the encoding of the standard output lacks are printed as escapes.
+    """Run a command within the block. Characters that the encoding of the standard output lacks are printed as escapes,
+    and warnings for the user as one sentence.
 
     Raises
     ------
@@ -66,6 +70,21 @@ def usable_output() -> Iterator[None]:
         When the standard output is closed or cannot be written, at the latest when the block ends.
     """
     _require_open()
+    with warnings.catch_warnings():
+        warnings.showwarning = partial(_tell, warnings.showwarning)
+        yield from _written()
+
+
+def _tell(otherwise: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show a warning that is meant for the user as one sentence, and all others as Python does."""
+    if category is UserWarning:
+        say(f"note: {printable(message)}")
+    else:
+        otherwise(message, category, *where)
+
+
+def _written() -> Iterator[None]:
+    """Put a standard output that tells of its failures in the place of Python's while the caller goes on."""
     before = sys.stdout
     if before is not sys.__stdout__ or not isinstance(before, io.TextIOWrapper):  # a test looks at what is printed
         yield

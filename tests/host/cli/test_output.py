@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from safetensors.numpy import save_file
 
 from golden.tree import ROOT
 from host.cli import main as cli
+from host.cli.output import usable_output
 
 LONG = "x" * 300
 
@@ -32,6 +34,14 @@ def test_an_output_that_takes_nothing(shell: str, said: str) -> None:
     assert status == 2
     assert error.startswith(f"error: {said}" if said else "")
     assert error.count("\n") == bool(said)
+
+
+def test_warnings_for_the_user_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with usable_output():
+        warnings.warn("all is\nlost\x1b", stacklevel=1)
+    assert capsys.readouterr().err == "note: all is\\nlost\\x1b\n"
+    with pytest.warns(UserWarning, match="as Python does"):
+        warnings.warn("as Python does", stacklevel=1)
 
 
 def test_what_a_descriptor_that_is_closed_cannot_spoil(tmp_path: Path) -> None:
