@@ -84,10 +84,12 @@ def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) ->
     UserError
         When they are not ``cols`` finite numbers of zero or more.
     """
-    values = np.asarray(channel_weights, dtype=np.float64)
+    given = np.asarray(channel_weights)
+    with np.errstate(over="ignore"):
+        values = given.astype(np.float64) if given.dtype.kind in "iuf" else np.full(1, np.nan)
     if values.shape != (cols,) or not np.isfinite(values).all() or (values < 0).any():
         raise UserError(f"channel weights must be {cols} finite numbers of zero or more, one for each column, not "
-                        f"{channel_weights.dtype} of shape {values.shape}")
+                        f"{given.dtype} of shape {given.shape}")
     blocks = np.pad(values, (0, -cols % fmt.c), mode="edge").reshape(-1, fmt.c)
     blocks[~blocks.any(axis=1)] = 1
     return blocks / blocks.max(axis=1, keepdims=True)

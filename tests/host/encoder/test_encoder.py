@@ -324,3 +324,10 @@ def test_weights_that_are_all_lost_are_told() -> None:
         warnings.simplefilter("error")
         encode(np.zeros((2, 8)), SEEDLM4)
         encode(np.full((2, 8), 1e-18), SEEDLM4)
+
+
+@pytest.mark.parametrize("channels", [np.ones(8, complex), np.ones(8, object), np.array(["1"] * 8), np.ones(8, bool),
+                                      np.full(8, np.longdouble("1e4000")), np.ones((8, 1)), [1.0] * 7, 1.0])
+def test_channel_weights_that_are_none(channels: Any) -> None:
+    with pytest.raises(UserError, match="channel weights must be 8 finite numbers of zero or more"):
+        encode(np.ones((2, 8)), SEEDLM4, channel_weights=channels)
