@@ -143,8 +143,16 @@ def _watch_over() -> None:
 
 def complete() -> None:
     """Let signals change nothing any more: what is left of the work takes no time, and afterwards the same command
-    would find nothing to go on with. Outside of a command this does nothing."""
+    would find nothing to go on with. Outside of a command this does nothing.
+
+    Raises
+    ------
+    Interrupted
+        When a signal was received, and somebody's code has lost the exception, as functions of C may do.
+    """
     global _complete
+    if _received:
+        raise Interrupted
     _complete = True
 
 

@@ -57,6 +57,15 @@ THREADS = """
     threading.Thread(target=lambda: [time.sleep(1) for _ in range(100)]).start()
     time.sleep(100)
 """
+LOST = """
+    from golden.interruption import complete
+    try:
+        time.sleep(100)
+    except BaseException:
+        pass
+    complete()
+    print("said to be complete")
+"""
 EXIT_HANDLER = """
     import atexit
     atexit.register(lambda: time.sleep(100))
@@ -81,8 +90,8 @@ def below(pid: int) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize(("work", "out", "longest"), [
     (IN_ORDER, "in order\n", GRACE), (STUBBORN, "", 2 * GRACE), (UNRAISABLE, "", GRACE), (CONSEQUENCE, "", GRACE),
-    (THREADS, "", GRACE), (EXIT_HANDLER, "", GRACE)],
-    ids=["in order", "stubborn", "unraisable", "consequence", "threads", "exit handler"])
+    (THREADS, "", GRACE), (LOST, "", GRACE), (EXIT_HANDLER, "", GRACE)],
+    ids=["in order", "stubborn", "unraisable", "consequence", "threads", "lost", "exit handler"])
 def test_a_signal(work: str, out: str, longest: float, number: signal.Signals) -> None:
     if number != signal.SIGINT and work not in (IN_ORDER, STUBBORN):
         pytest.skip("the same as for SIGINT")
