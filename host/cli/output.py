@@ -33,7 +33,7 @@ class _Output(io.FileIO):
             return super().write(content)
         except OSError as error:
             null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())  # Python tries again at its end, and would print a traceback
+            os.dup2(null, self.fileno())  # what is written while the command unwinds would fail once more
             os.close(null)
             raise UserError(f"cannot write to the standard output ({error.strerror}): send it to a file that has room, "
                             "or to a program that reads all of it") from error

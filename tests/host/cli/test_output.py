@@ -51,6 +51,13 @@ def test_what_a_descriptor_that_is_closed_cannot_spoil(tmp_path: Path) -> None:
     assert host("inspect", str(tmp_path / "out"), PYTHONIOENCODING="ascii")[::2] == (0, "")
 
 
+def test_no_file_takes_the_place_of_an_output() -> None:
+    script = "import os; from host.cli.output import usable_output\nwith usable_output(): print(os.open(os.devnull, 0))"
+    done = subprocess.run(["bash", "-c", f"'{sys.executable}' -c '{script}' <&- 2>&-"], cwd=ROOT, timeout=60,
+                          capture_output=True, text=True, check=True)
+    assert int(done.stdout) > 2
+
+
 def ended(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The sentence of a command that refuses."""
     monkeypatch.setattr(sys, "argv", ["host", *arguments])
