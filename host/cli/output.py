@@ -21,7 +21,15 @@ def say(sentence: str) -> None:
         if sys.stderr:
             print(sentence, file=sys.stderr, flush=True)
     except OSError:
-        pass  # there is nowhere left to say it; the exit status does
+        _silence(2)  # there is nowhere left to say it; the exit status does
+
+
+def _silence(descriptor: int) -> None:
+    """Put the null device in the place of an output that takes nothing, so that what is still to be written to it while
+    the command ends does not fail once more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 class _Output(io.FileIO):
@@ -32,9 +40,7 @@ class _Output(io.FileIO):
         try:
             return super().write(content)
         except OSError as error:
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())  # what is written while the command unwinds would fail once more
-            os.close(null)
+            _silence(self.fileno())
             raise UserError(f"cannot write to the standard output ({error.strerror}): send it to a file that has room, "
                             "or to a program that reads all of it") from error
 
