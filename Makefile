@@ -35,7 +35,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 help: ## this list
 	@echo 'targets:'
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
-	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int4 seedlm4 ..."'
+	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int8 int4 int3 seedlm4 ..."'
 
 # The environment, with pip in it. A kill while it was made leaves one without pip, or with a part of it: that one is made
 # anew. What was installed by hand into a whole environment stays.

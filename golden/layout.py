@@ -52,6 +52,5 @@ class StreamLayout:
         return self.lanes * self.block_bits
 
     def blocks(self, cols: int) -> int:
-        """Block columns of a matrix of ``cols`` columns, padded to whole groups of blocks."""
-        together = self.fmt.group_blocks
-        return -(-cols // (together * self.c)) * together
+        """Block columns of a matrix of ``cols`` columns: whole blocks, and at least as many as share a scale."""
+        return max(-(-cols // self.c), self.fmt.group_blocks)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from golden import fp16, int4, matvec
+from golden import fp16, integers, matvec
 from golden.block import CompressedMatrix
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.spec import ACT_BITS, FP16, BlockFormat, GroupFormat, WeightFormat
 
 __all__ = ["Weights", "factor", "format_of", "product", "restored"]
@@ -22,7 +22,7 @@ def factor(fmt: WeightFormat, exponent_bias: int = 0, act_bits: int = ACT_BITS) 
     """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one."""
     if isinstance(fmt, BlockFormat):
         return matvec.factor(fmt, exponent_bias, act_bits)
-    return int4.factor(act_bits) if isinstance(fmt, GroupFormat) else fp16.FACTOR
+    return integers.factor(act_bits) if isinstance(fmt, GroupFormat) else fp16.FACTOR
 
 
 def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:
@@ -36,7 +36,7 @@ def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.nda
     """
     if isinstance(weights, CompressedMatrix):
         return matvec.matvec(weights, x, act_bits)
-    return int4.matvec(weights, x, act_bits) if isinstance(weights, GroupMatrix) else fp16.matvec(weights, x)
+    return integers.matvec(weights, x, act_bits) if isinstance(weights, GroupMatrix) else fp16.matvec(weights, x)
 
 
 def restored(weights: Weights) -> np.ndarray:

@@ -11,14 +11,17 @@ Its bits, least significant first, are::
 
 The seed is the LFSR register itself, so hardware loads the field without decoding it.
 
-The control beside it, int4, rounds to nearest: 16 blocks make a group of a row, with one FP16 scale, and a block is
-``c`` consecutive weights as two's complement codes and one bit of its group's scale::
+The controls beside it, int8, int4 and int3, round to nearest: 16 blocks of a row make a group, with one FP16 scale,
+and a block is ``c`` consecutive weights as two's complement codes and one bit of its group's scale::
 
     weights = w * scale
 
     w[0] [bits, two's complement] | ... | w[c-1] | bit n of the scale, in block n of the group
 
-The scale is finite and not negative. The baseline, fp16, keeps each weight as it is.
+The last group of a row takes what is left of the row, so that it has 16 to 31 blocks; the last bit of its blocks from
+16 on is 0 and means nothing. A row of fewer than 16 blocks is padded to 16 with weights of 0. The scale is finite, and
+may be negative: the codes reach farther down than up by one, and the sign decides which side of 0 that serves. The
+baseline, fp16, keeps each weight as it is.
 
 Nothing here computes: of golden, RTL may import this module and :mod:`golden.layout`, and no other.
 """
@@ -28,9 +31,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16", "FP16_EXP_BIAS", "FP16_FRACTION", "INT4",
-           "SCALE_BITS", "SEEDLM3", "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "GroupFormat", "HalfFormat",
-           "WeightFormat", "parse_format", "parse_seedlm"]
+__all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16", "FP16_EXP_BIAS", "FP16_FRACTION", "INT3",
+           "INT4", "INT8", "SCALE_BITS", "SEEDLM3", "SEEDLM4", "TAPS", "BlockFormat", "FormatError", "GroupFormat",
+           "HalfFormat", "WeightFormat", "parse_format", "parse_seedlm"]
 
 TAPS = {
     2: (0, 1), 3: (0, 1), 4: (0, 1), 5: (0, 2), 6: (0, 1), 7: (0, 1), 8: (0, 2, 3, 4), 9: (0, 4), 10: (0, 3),
@@ -50,7 +53,7 @@ FP16_FRACTION, FP16_EXP_BIAS = 10, 15
 """IEEE 754 binary16: fraction bits and exponent bias."""
 
 SCALE_BITS = 16
-"""Bits of a group's FP16 scale, and so blocks of a group."""
+"""Bits of a group's FP16 scale, and so the least number of blocks of a group."""
 
 
 class FormatError(ValueError):
@@ -160,12 +163,14 @@ class BlockFormat:
 class GroupFormat:
     """Codes of equal width, rounded to nearest, and an FP16 scale for every group of ``16 * c`` weights of a row.
 
+    The last group of a row has up to 31 blocks in place of 16.
+
     Parameters
     ----------
     c : int
         Weights in a block, 1 to 256.
     bits : int
-        Width of a code, 2 to 4.
+        Width of a code, 2 to 8.
 
     Raises
     ------
@@ -177,17 +182,21 @@ class GroupFormat:
     bits: int
 
     group_blocks: ClassVar[int] = SCALE_BITS
-    """Blocks that share a scale."""
+    """Blocks that share a scale, and so the least number of blocks of a row."""
     block_floating: ClassVar[bool] = True
     """Activations are integers under one exponent for the whole vector."""
 
     def __post_init__(self) -> None:
-        _require("group format", self, ("c", 1, 256), ("bits", 2, 4))
+        _require("group format", self, ("c", 1, 256), ("bits", 2, 8))
 
     @property
     def group(self) -> int:
-        """Weights that share a scale. A row is padded to whole groups with weights of 0."""
+        """Weights that share a scale, in every group of a row but the last."""
         return SCALE_BITS * self.c
+
+    def groups(self, cols: int) -> int:
+        """Groups of a row of ``cols`` columns."""
+        return max(-(-cols // self.c) // SCALE_BITS, 1)
 
     @property
     def code_min(self) -> int:
@@ -211,8 +220,8 @@ class GroupFormat:
 
     @property
     def name(self) -> str:
-        """``int4``, or ``int{bits},{c}`` for any other."""
-        return "int4" if self == INT4 else f"int{self.bits},{self.c}"
+        """``int8``, ``int4``, ``int3``, or ``int{bits},{c}`` for any other."""
+        return f"int{self.bits}" if self in FORMATS.values() else f"int{self.bits},{self.c}"
 
 
 @dataclass(frozen=True)
@@ -239,11 +248,16 @@ SEEDLM4 = BlockFormat(c=8, p=3, k=16)
 """4 bits a weight (paper, table 1)."""
 SEEDLM3 = BlockFormat(c=12, p=4, k=16)
 """3 bits a weight (paper, table 1)."""
+INT8 = GroupFormat(c=8, bits=8)
+"""8.125 bits a weight: groups of 128."""
 INT4 = GroupFormat(c=8, bits=4)
 """4.125 bits a weight: groups of 128."""
+INT3 = GroupFormat(c=8, bits=3)
+"""3.125 bits a weight: groups of 128."""
 FP16 = HalfFormat()
 """16 bits a weight: the baseline."""
-FORMATS: dict[str, WeightFormat] = {"fp16": FP16, "int4": INT4, "seedlm4": SEEDLM4, "seedlm3": SEEDLM3}
+FORMATS: dict[str, WeightFormat] = {"fp16": FP16, "int8": INT8, "int4": INT4, "int3": INT3, "seedlm4": SEEDLM4,
+                                    "seedlm3": SEEDLM3}
 """The named formats."""
 
 

@@ -13,6 +13,8 @@ __all__ = ["ConfigError", "EngineConfig"]
 
 _FP16_SHIFT = 30 - 1
 """Places by which the significand of the largest FP16 number is shifted up in units of the least subnormal, 2**-24."""
+_SCALE_SHIFT = FP16_FRACTION + 1 + _FP16_SHIFT
+"""Bits by which the largest FP16 number is greater than the least one."""
 _FP16_PRODUCT_BITS = 22 + 2 * _FP16_SHIFT
 """Bits of the magnitude of an FP16 product in units of 2**-48: 11 x 11 bits, shifted up for both factors."""
 
@@ -159,9 +161,9 @@ class EngineConfig(StreamLayout):
 
     @property
     def group_bits(self) -> int:
-        """Signed width of the integer dot product of the blocks that share a scale. It raises the error of
-        :attr:`numerator_bits`."""
-        return self.dot_bits + ceil_log2(self.fmt.group_blocks)
+        """Signed width of the integer dot product of the blocks that share a scale, of which there are fewer than
+        ``2 * group_blocks``. It raises the error of :attr:`numerator_bits`."""
+        return self.dot_bits + ceil_log2(min(2 * self.fmt.group_blocks - 1, self.max_blocks))
 
     @property
     def value_bits(self) -> int:
@@ -169,10 +171,12 @@ class EngineConfig(StreamLayout):
         if isinstance(self.fmt, HalfFormat):
             return _FP16_PRODUCT_BITS + 1
         if isinstance(self.fmt, GroupFormat):
-            return self.group_bits + FP16_FRACTION + 1 + _FP16_SHIFT
+            return self.group_bits + _SCALE_SHIFT
         return self.dot_bits + (1 << EXP_BITS) - 1
 
     @property
     def sum_bits(self) -> int:
         """Signed width of an accumulator: exact for every legal input of ``max_cols`` columns."""
-        return self.value_bits + ceil_log2(self.max_blocks // self.fmt.group_blocks)
+        if isinstance(self.fmt, GroupFormat):
+            return self.dot_bits + ceil_log2(self.max_blocks) + _SCALE_SHIFT
+        return self.value_bits + ceil_log2(self.max_blocks)

@@ -69,7 +69,7 @@ _WIDEST = {"fp16": 512, "int4": 512, "seedlm4": 512, "seedlm3": 256}
 
 CONFIGURATIONS = {
     "fp16": Configuration(EngineConfig(FORMATS["fp16"]), XC7),
-    "int4": Configuration(EngineConfig(FORMATS["int4"]), XC7),
+    **{name: Configuration(EngineConfig(FORMATS[name]), XC7) for name in ("int8", "int4", "int3")},
     "seedlm4-256dsp": Configuration(EngineConfig(FORMATS["seedlm4"], narrow_products="dsp"), XC7),
     "seedlm4-128dsp": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),
     "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),

@@ -60,10 +60,19 @@ def job_layout(config: EngineConfig) -> data.StructLayout:
                               "rows": range(config.max_rows + 1), "factor": 8})
 
 
+def word_ends(config: EngineConfig) -> dict[str, int]:
+    """What ends with a word of activations, as fields of its layout.
+
+    ``last`` says that the word is the last of its group of rows. Where several blocks of a row share a scale,
+    ``scale_ends`` says that the next word's blocks have another one; the last word of a group of rows has both.
+    """
+    return {"last": 1} if config.fmt.group_blocks == 1 else {"last": 1, "scale_ends": 1}
+
+
 def raw_word(config: EngineConfig) -> data.StructLayout:
-    """A word of FP16 activations: the bits ``x`` of ``c`` elements, whether the word is the ``last`` of its group of
-    rows, and ``shared``, the greatest exponent field of the vector, where subnormals count as 1."""
-    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), "last": 1, "shared": 5})
+    """A word of FP16 activations: the bits ``x`` of ``c`` elements, what ends with it (:func:`word_ends`), and
+    ``shared``, the greatest exponent field of the vector, where subnormals count as 1."""
+    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), **word_ends(config), "shared": 5})
 
 
 def matrix_layout(config: EngineConfig) -> data.StructLayout:
@@ -74,9 +83,9 @@ def matrix_layout(config: EngineConfig) -> data.StructLayout:
 
 def activation_word(config: EngineConfig) -> data.StructLayout:
     """What all lanes share of a word: ``x``, the activations, which are the bits of FP16 numbers for FP16 weights and
-    integers otherwise, and whether the word is the ``last`` of its group of rows."""
+    integers otherwise, and what ends with the word (:func:`word_ends`)."""
     x = data.ArrayLayout(signed(config.act_bits) if config.fmt.block_floating else ELEMENT_BITS, config.c)
-    return data.StructLayout({"x": x, "last": 1})
+    return data.StructLayout({"x": x, **word_ends(config)})
 
 
 def lane_word(config: EngineConfig) -> data.StructLayout:

@@ -15,20 +15,20 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["ALL_FORMATS", "ALL_MATRICES", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
+__all__ = ["ALL_MATRICES", "COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
            "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows",
            "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey", "board_format",
            "engines", "names"]
 
-ALL_FORMATS = " ".join(FORMATS)
-"""Every format that has a name, as :data:`Formats` is given."""
+COMPARED = "fp16 int4 seedlm4 seedlm3"
+"""Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
 ALL_MATRICES = ["*.weight"]
 """Matrices that measurements of quality take by default, as :data:`Include` is given."""
 EMBEDDINGS = ["*embed*", "lm_head*"]
 """Matrices that they leave out, as :data:`Exclude` is given."""
 
 _SEEDLM = "seedlm4, seedlm3 or C,P,K"
-_ANY = f"fp16, int4, {_SEEDLM}"
+_ANY = f"fp16, int8, int4, int3, {_SEEDLM}"
 
 Formats = Annotated[str, typer.Option(help=f"Formats, separated by blanks: {_ANY}.")]
 SeedlmFormats = Annotated[str, typer.Option("--formats", help=f"Formats, separated by blanks: {_SEEDLM}.")]

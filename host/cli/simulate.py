@@ -10,7 +10,7 @@ import typer
 
 from golden.spec import ACT_BITS
 from host.cli.options import (
-    ALL_FORMATS,
+    COMPARED,
     ActBits,
     Bus,
     Cols,
@@ -67,7 +67,7 @@ def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", co
 
 def sim(model: Model = "", layer: Layer = 0,
         rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
-        formats: Formats = ALL_FORMATS, memory: Memory = "ddr4-2400", bus: Bus = 512,
+        formats: Formats = COMPARED, memory: Memory = "ddr4-2400", bus: Bus = 512,
         simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
     """Run one layer of a real checkpoint, compressed, through the simulated engine, beside FP16 and int4."""
     from host.checkpoint.checkpoint import default_model
@@ -85,7 +85,7 @@ def sim(model: Model = "", layer: Layer = 0,
             {"model": name, "layer": layer, "first_rows": rows or None})
 
 
-def sim_paper(formats: Formats = ALL_FORMATS, memory: Memory = "paper", bus: Bus = 512,
+def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
               simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
     """Run the paper's three matrix sizes, Gaussian weights, on a memory like the paper's, beside its figures."""
     from host.measure import layer as measure
@@ -100,7 +100,7 @@ def sim_paper(formats: Formats = ALL_FORMATS, memory: Memory = "paper", bus: Bus
             {"sizes": _PAPER_SIZES, "sigma": measure.SIGMA})
 
 
-def roofline(formats: Formats = ALL_FORMATS,
+def roofline(formats: Formats = COMPARED,
              memories: Annotated[str, typer.Option(help="Memory presets, separated by blanks.")] = " ".join(PRESETS),
              bus: Bus = 64, simulator: Simulator = "verilator") -> None:
     """Measure what every memory delivers at most, and what each engine takes of it in steady state."""

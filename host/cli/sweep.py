@@ -8,7 +8,7 @@ import typer
 
 from golden.spec import ACT_BITS
 from host.cli.options import (
-    ALL_FORMATS,
+    COMPARED,
     ActBits,
     Bus,
     Formats,
@@ -43,7 +43,7 @@ def _matrices(text: str) -> tuple[str, ...]:
 
 def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json files or checkpoints, separated by "
                                                           "blanks; by default all presets, which are Llama's.")] = None,
-          formats: Formats = ALL_FORMATS,
+          formats: Formats = COMPARED,
           memories: Annotated[str, typer.Option("--memory", help="Memory presets, separated by blanks.")]
           = "ddr4-2400",
           bus: Bus = 512,

@@ -9,7 +9,7 @@ import typer
 
 from golden.products import put
 from golden.spec import ACT_BITS
-from host.cli.options import ALL_FORMATS, ActBits, Bus, Formats, PlacerSeed, engines
+from host.cli.options import COMPARED, ActBits, Bus, Formats, PlacerSeed, engines
 from host.errors import TargetError
 from host.folders import report_folder
 
@@ -23,7 +23,7 @@ def registers() -> None:
     print(page(), end="")
 
 
-def verilog(formats: Formats = ALL_FORMATS, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
+def verilog(formats: Formats = COMPARED, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
     """Write the engine as SystemVerilog, with flat AXI pins, into build/rtl."""
     from hw.engine.interfaces import port_attributes
     from hw.engine.pins import EnginePins

@@ -76,7 +76,7 @@ def _format(c: int, p: int, k: int, coef_bits: int) -> WeightFormat:
     """Return the format that these fields of the FORMAT register stand for; FormatError when there is none."""
     if p:
         return BlockFormat(c, p, k, coef_bits)
-    return GroupFormat(c, coef_bits) if coef_bits else FP16
+    return GroupFormat(c, k) if k else FP16
 
 
 def found_engine(device: Device) -> EngineConfig:

@@ -32,7 +32,7 @@ def block_fields(fmt: WeightFormat) -> list[BlockField]:
     if isinstance(fmt, GroupFormat):
         codes = [BlockField(i * fmt.bits, fmt.bits, f"weight {i}, two's complement") for i in range(fmt.c)]
         return [*codes, BlockField(fmt.c * fmt.bits, 1, f"bit n of the group's scale in FP16, in block n of the "
-                                   f"{fmt.group_blocks} blocks of a group")]
+                                   f"group; 0 in its blocks from {fmt.group_blocks} on")]
     return [BlockField(0, fmt.block_bits, "the weight in FP16")]
 
 

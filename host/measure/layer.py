@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.int4 import quantise
+from golden.integers import quantise
 from golden.product import Weights, product, restored
 from golden.spec import ACT_BITS, BlockFormat, GroupFormat, parse_format
 from host.checkpoint.checkpoint import open_checkpoint
@@ -117,7 +117,8 @@ def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
 
 
 def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
-    """Return a matrix in the format of the engine.
+    """Return a matrix in the format of the engine, as its best encoder makes it: SeedLM's codes are searched, and so
+    are the scales of integers.
 
     Parameters
     ----------

@@ -3,8 +3,8 @@
 A weight image is a stream of bits, least significant first, in the order of :class:`golden.layout.StreamLayout`: for
 each group of ``lanes`` rows and for each block column, the blocks of those rows follow one another, each ``block_bits``
 long. The only padding is at the very end, to a whole beat. Rows past the last one of the matrix are zero blocks. FP16
-weights are blocks of one weight. Rows of int4 are padded with zero weights to whole groups of 128, which costs bits
-where the number of columns is no multiple of that.
+weights are blocks of one weight. The last group of a row of integers has the blocks that are left, 16 to 31, and a row
+of fewer than 16 blocks is padded with zero weights.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from math import gcd
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.layout import StreamLayout
 from golden.product import Weights
 from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, WeightFormat
@@ -79,12 +79,13 @@ def _field_bits(values: np.ndarray, width: int) -> np.ndarray:
 
 def _fields(matrix: CompressedMatrix | GroupMatrix) -> list[_Field]:
     """Return the fields of the matrix's blocks, from the lowest bit on."""
-    fmt = matrix.fmt
     if isinstance(matrix, CompressedMatrix):
         return [(matrix.seeds, matrix.fmt.k, 1), (matrix.exponents, EXP_BITS, EXP_MIN),
                 (matrix.coefs, matrix.fmt.coef_bits, 0)]
-    codes = matrix.groups().reshape(len(matrix.codes), -1, fmt.c)
-    scale_bits = _field_bits(matrix.scales.view(np.uint16), SCALE_BITS).reshape(len(codes), -1)
+    codes = matrix.blocks()
+    scale_bits = np.zeros(codes.shape[:2], np.uint8)
+    stored = _field_bits(matrix.scales.view(np.uint16), SCALE_BITS).reshape(len(codes), -1)
+    scale_bits[:, :stored.shape[1]] = stored
     return [(codes, matrix.fmt.bits, 0), (scale_bits, 1, 0)]
 
 

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from golden.spec import FORMATS
 from host.plots.style import clean, new_figure, styles
 from host.tables.area import AreaRow
 
@@ -20,7 +21,7 @@ def area_chart(rows: list[AreaRow]) -> "Figure | None":
     whole = [row for row in rows if row.block == "total"]
     if not whole:
         return None
-    kinds = [next((name for name in ("fp16", "int4", "seedlm4", "seedlm3") if row.engine.startswith(name)),
+    kinds = [next((name for name in FORMATS if row.engine.startswith(name)),
                   row.engine) for row in whole]
     looks = styles(kinds)
     figure = new_figure(11, 1.0 + 0.32 * len(whole))

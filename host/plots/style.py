@@ -33,7 +33,8 @@ class Style:
 
 
 _OWN = {"fp16": Style(_GREY, "o", ""), "int4": Style("#e69f00", "s", "//"), "seedlm4": Style("#0072b2", "^", ".."),
-        "seedlm3": Style("#009e73", "D", "xx")}
+        "seedlm3": Style("#009e73", "D", "xx"), "int8": Style("#c0a060", "<", "oo"),
+        "int3": Style("#f0e442", ">", "++")}
 _FREE = (Style("#cc79a7", "v", "--"), Style("#56b4e9", "P", "\\\\"), Style("#d55e00", "X", "||"))
 
 

@@ -18,7 +18,7 @@ from golden.spec import FP16_FRACTION
 from hw.config import EngineConfig
 from hw.parts.fp16 import split_fp16
 from hw.parts.pipeline import Step, fused, pipeline
-from hw.payloads import activation_word, raw_word
+from hw.payloads import activation_word, raw_word, word_ends
 
 __all__ = ["Align", "align_latency"]
 
@@ -59,8 +59,9 @@ class Align(wiring.Component):
         unit_bits = FP16_FRACTION + 1 + max(-below, 0)
 
         def word(**element: Any) -> data.StructLayout:
-            """Elements of these fields, and whether the word is the last of its group of rows."""
-            return data.StructLayout({"x": data.ArrayLayout(data.StructLayout(element), config.c), "last": 1})
+            """Elements of these fields, and what ends with the word."""
+            return data.StructLayout({"x": data.ArrayLayout(data.StructLayout(element), config.c),
+                                      **word_ends(config)})
 
         # `unit` is what is to be shifted down, by `distance` places.
         measured = word(sign=1, unit=unit_bits, distance=range(bits + 1))
@@ -73,7 +74,7 @@ class Align(wiring.Component):
             """A step of the pipeline that does ``step`` for each element of a word."""
 
             def whole_word(now: Any, later: Any) -> None:
-                m.d.comb += later.last.eq(now.last)
+                m.d.comb += [later[name].eq(now[name]) for name in word_ends(config)]
                 for c in range(config.c):
                     step(m, now, later, c)
 

@@ -168,6 +168,19 @@ class ActivationBuffer(wiring.Component):
                 m.d.sync += [row.eq(row + 1), position.eq(following - shape.banks)]
             with m.If(request.last):
                 m.d.sync += [first.eq(1), row.eq(0), position.eq(0)]
+        if self._config.fmt.group_blocks > 1:
+            self._end_scales(m, requested, remaining)
+
+    def _end_scales(self, m: Module, requested: Signal, remaining: Signal) -> None:
+        """Where the blocks that share a scale end: after ``group_blocks`` words, if as many follow in the row, so that
+        the last scale of a row serves what is left of it."""
+        blocks = self._config.fmt.group_blocks
+        # `remaining` says nothing before the second word of a row, and no scale ends there unless the row does.
+        count = Signal(range(blocks))
+        m.d.comb += self.o.payload.scale_ends.eq(
+            self.o.payload.last | ((count == blocks - 1) & (remaining >= blocks - 1)))
+        with m.If(requested):
+            m.d.sync += count.eq(Mux(self.o.payload.last, 0, count + 1))
 
     def _find_exponent(self, m: Module) -> tuple[Signal, Signal]:
         """The greatest exponent field of the vector's beats, where subnormals count as 1, and what it was a cycle

@@ -19,7 +19,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.config import EngineConfig
 from hw.parts.delay import delayed, own_copy
-from hw.payloads import ELEMENT_BITS, raw_word
+from hw.payloads import ELEMENT_BITS, raw_word, word_ends
 
 __all__ = ["ActivationStore", "StoreShape", "request_layout", "store_latency",
            "write_layout"]
@@ -65,7 +65,7 @@ def request_layout(config: EngineConfig) -> data.StructLayout:
     fields are those of :func:`~hw.payloads.raw_word`."""
     shape = StoreShape(config)
     return data.StructLayout({"row": range(shape.rows), "position": range(max(shape.banks, 2)),
-                              "last": 1, "shared": 5})
+                              **word_ends(config), "shared": 5})
 
 
 def _hops(config: EngineConfig) -> int:
@@ -125,7 +125,7 @@ class ActivationStore(wiring.Component):
                 with m.Case(start):
                     m.d.sync += word.x.as_value().eq(
                         Cat(outputs[(start + i) % shape.banks] for i in range(shape.word_banks)))
-        m.d.sync += [word[name].eq(request[name]) for name in ("last", "shared")]
+        m.d.sync += [word[name].eq(request[name]) for name in (*word_ends(config), "shared")]
         m.d.comb += [self.o.valid.eq(valid), self.o.payload.eq(word)]
         return m
 

@@ -144,12 +144,13 @@ class Checker(wiring.Component):
 
     def _check_sizes(self, m: Module) -> Value:
         """Whether what no other word depends on is out of its range. The value is that of the cycle before."""
-        config, together = self._config, self._config.fmt.group_blocks
+        config, least = self._config, self._config.fmt.group_blocks
         rows, blocks, factor = self.rows, self.blocks, self.factor_exponent
         wrong = Signal(3)
+        few = blocks == 0 if least == 1 else ~blocks[exact_log2(least):].any()
         m.d.sync += wrong.eq(Cat(
             (rows == 0) | _above(rows, config.max_rows),
-            (blocks == 0) | _above(blocks, config.max_blocks) | blocks[:exact_log2(together)].any(),
+            few | _above(blocks, config.max_blocks),
             (factor == 0) | factor[:8].all() | factor[8:].any()))
         return wrong.any()
 

@@ -14,7 +14,7 @@ from amaranth.lib import wiring
 from golden.spec import BlockFormat, GroupFormat, HalfFormat
 from hw.config import EngineConfig
 from hw.lanes.fp16_lane import Fp16Lane, fp16_lane_latency
-from hw.lanes.int4_lane import Int4Lane, int4_lane_latency
+from hw.lanes.integer_lane import IntegerLane, integer_lane_latency
 from hw.lanes.seedlm_lane import SeedlmLane, seedlm_lane_latency
 
 __all__ = ["lane", "lane_latency"]
@@ -30,7 +30,7 @@ class _Kind:
 
 _KINDS = {
     BlockFormat: _Kind(SeedlmLane, seedlm_lane_latency),
-    GroupFormat: _Kind(Int4Lane, int4_lane_latency),
+    GroupFormat: _Kind(IntegerLane, integer_lane_latency),
     HalfFormat: _Kind(Fp16Lane, fp16_lane_latency),
 }
 """The kind of lane by the type of the weight format."""

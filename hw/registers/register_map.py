@@ -113,9 +113,9 @@ def _layout(fields: tuple[Field, ...]) -> data.StructLayout:
 
 _IDENTITY = _fields(
     c=(9, "Weights of a block."),
-    p=(4, "Coefficients of a block; 0 for int4 and FP16."),
-    k=(5, "Bits of a seed; 0 for int4 and FP16."),
-    coef_bits=(3, "Bits of a coefficient or of an int4 code; 0 for FP16."),
+    p=(4, "Coefficients of a block; 0 for integers and FP16."),
+    k=(5, "Bits of a seed, or of an integer's code; 0 for FP16."),
+    coef_bits=(3, "Bits of a coefficient; 0 for integers and FP16."),
     bus_log2=(4, "Base-2 logarithm of the bus's width in bits."),
     act_bits=(5, "Bits of an activation; 0 for FP16."),
 )
@@ -174,7 +174,7 @@ _DESCRIPTOR = (
     *_address("WEIGHT_ADDR", "Where the weight image lies, at a multiple of a beat's size."),
     *_address("RESULT_ADDR", "Where the float32 results go, to a multiple of a beat's size."),
     ("ROWS", "rw", "Rows of the matrix."),
-    ("BLOCKS", "rw", "Blocks of a row: columns / c, rounded up; for int4 rounded up to a multiple of 16."),
+    ("BLOCKS", "rw", "Blocks of a row: columns / c, rounded up; for integers at least 16."),
     ("ACTIVATION_BEATS", "rw", "Beats of activations, as many as BLOCKS * c numbers take. Zeros follow the last "
      "column's activation, to the end of its block. With 0 beats, the matrix is multiplied by the activations of the "
      "matrix before it in the run, which must have as many blocks."),
@@ -216,7 +216,7 @@ def identity(config: EngineConfig) -> int:
     if isinstance(fmt, BlockFormat):
         fields |= {"p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits, "act_bits": config.act_bits}
     elif isinstance(fmt, GroupFormat):
-        fields |= {"coef_bits": fmt.bits, "act_bits": config.act_bits}
+        fields |= {"k": fmt.bits, "act_bits": config.act_bits}
     return Identity.const(fields).as_bits()
 
 

@@ -40,9 +40,11 @@ def _row(config: EngineConfig, blocks: int) -> list[int]:
         return [random.randint(1, fmt.seeds) | random.getrandbits(EXP_BITS + fmt.p * fmt.coef_bits) << fmt.k
                 for _ in range(blocks)]
     if isinstance(fmt, GroupFormat):
-        scales = [random.randrange(0x7C00) for _ in range(0, blocks, SCALE_BITS)]
-        return [random.getrandbits(fmt.c * fmt.bits) | (scales[n // SCALE_BITS] >> n % SCALE_BITS & 1)
-                << fmt.c * fmt.bits for n in range(blocks)]
+        scales = [_finite_half() for _ in range(blocks // SCALE_BITS)]
+        # The blocks behind those of the last scale have any bit where the others have one of a scale.
+        tops = [scale >> n & 1 for scale in scales for n in range(SCALE_BITS)]
+        tops += [random.getrandbits(1) for _ in range(blocks - len(tops))]
+        return [random.getrandbits(fmt.c * fmt.bits) | top << fmt.c * fmt.bits for top in tops]
     return [_finite_half() for _ in range(blocks)]
 
 
@@ -64,8 +66,10 @@ def shapes(config: EngineConfig) -> list[tuple[int, int, bool]]:
     of rows, an incomplete last one, a shared vector, a whole burst of results, and results that are no whole beats."""
     together, lanes = config.fmt.group_blocks, config.lanes
     few = together if together > 1 else max(2, 8 // config.c)
+    # A last group of blocks that share a scale has more of them than the others.
+    more = few + together // 2
     burst = config.write_beats * config.bus_bytes // 4
-    return [(max(lanes, burst) + 3, few, False), (3, few, True), (2 * lanes + 1, few, False)]
+    return [(max(lanes, burst) + 3, few, False), (3, few, True), (2 * lanes + 1, more, False)]
 
 
 def sample(things: Sequence[T], share: float) -> Sequence[T]:

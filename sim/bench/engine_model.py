@@ -12,11 +12,11 @@ from functools import cache
 
 import numpy as np
 
-from golden import fp16, int4, matvec
+from golden import fp16, integers, matvec
 from golden.activations import to_block_floating_point
 from golden.block import CompressedMatrix, unpack
 from golden.float32 import scaled
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.product import factor
 from golden.spec import SCALE_BITS, BlockFormat, GroupFormat
 from hw.config import EngineConfig
@@ -102,7 +102,7 @@ def _wrong(config: EngineConfig, words: Mapping[str, int], blocks_before: int, p
         return {"bad_descriptor": {place}}
     wrong: dict[str, set[int]] = {}
     if not (1 <= rows <= config.max_rows and 1 <= blocks <= config.max_blocks and
-            blocks % config.fmt.group_blocks == 0 and 1 <= words["FACTOR_EXPONENT"] <= 254):
+            blocks >= config.fmt.group_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254):
         wrong["bad_size"] = {place}
     activations, weights = sizes(config, rows, blocks)
     if words["ACTIVATION_BEATS"] != activations if words["ACTIVATION_BEATS"] else blocks != blocks_before:
@@ -191,11 +191,11 @@ def _sum(config: EngineConfig, row: np.ndarray, elements: np.ndarray) -> np.ndar
     if isinstance(fmt, GroupFormat):
         mask, half = (1 << fmt.bits) - 1, 1 << fmt.bits - 1
         codes = [(int(block) >> n * fmt.bits & mask ^ half) - half for block in row for n in range(fmt.c)]
-        signs = [int(block) >> fmt.c * fmt.bits for block in row]
-        scales = np.array([sum(bit << n for n, bit in enumerate(signs[first:first + SCALE_BITS]))
-                           for first in range(0, len(signs), SCALE_BITS)], dtype=np.uint16).view(np.float16)
-        if not np.isfinite(scales).all() or np.signbit(scales).any():
+        tops = [int(block) >> fmt.c * fmt.bits for block in row]
+        scales = np.array([sum(bit << n for n, bit in enumerate(tops[first:first + SCALE_BITS]))
+                           for first in range(0, len(tops) - SCALE_BITS + 1, SCALE_BITS)], np.uint16).view(np.float16)
+        if not np.isfinite(scales).all():
             return None
-        return int4.accumulate(GroupMatrix(fmt, np.array([codes], dtype=np.int8), scales[None]), elements)
+        return integers.accumulate(GroupMatrix(fmt, np.array([codes], dtype=np.int8), scales[None]), elements)
     weights = row.astype(np.uint16).view(np.float16)[None]
     return fp16.accumulate(weights, elements) if np.isfinite(weights).all() else None

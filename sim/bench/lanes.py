@@ -10,7 +10,7 @@ from hw.config import EngineConfig
 from hw.payloads import lane_word
 from sim.bench.streams import Stream, receive, send, start
 
-__all__ = ["check_sums", "lane_bits"]
+__all__ = ["check_sums", "ends_scale", "lane_bits"]
 
 
 def _to_signed(bits: int, width: int) -> int:
@@ -19,9 +19,20 @@ def _to_signed(bits: int, width: int) -> int:
     return (bits ^ sign) - sign
 
 
-def lane_bits(config: EngineConfig, block: int, x: Sequence[int], last: bool) -> int:
-    """Bits of the input word of a lane: a block, its ``config.c`` activations, and whether its row ends here."""
-    return lane_word(config).const({"block": block, "activations": {"x": x, "last": last}}).as_bits()
+def ends_scale(config: EngineConfig, number: int, blocks: int) -> bool:
+    """Whether the scale of block ``number`` of a row of ``blocks`` ends with it; never where blocks share no scale."""
+    together = config.fmt.group_blocks
+    if together == 1:
+        return False
+    starts = range(0, blocks - together + 1, together)
+    return number + 1 in (*starts[1:], blocks)
+
+
+def lane_bits(config: EngineConfig, block: int, x: Sequence[int], last: bool, scale_ends: bool = False) -> int:
+    """Bits of the input word of a lane: a block, its ``config.c`` activations, and whether its row and its scale end
+    here."""
+    ends = {"last": last, "scale_ends": scale_ends} if config.fmt.group_blocks > 1 else {"last": last}
+    return lane_word(config).const({"block": block, "activations": {"x": x, **ends}}).as_bits()
 
 
 async def check_sums(dut: Any, config: EngineConfig,
@@ -46,7 +57,8 @@ async def check_sums(dut: Any, config: EngineConfig,
     expected = []
     for blocks, x, total in rows:
         expected.append(total)
-        payloads += [lane_bits(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1)
+        payloads += [lane_bits(config, int(block), x[j * config.c:(j + 1) * config.c], j == len(blocks) - 1,
+                               ends_scale(config, j, len(blocks)))
                      for j, block in enumerate(blocks)]
     cocotb.start_soon(send(i, payloads, idle))
     sums = await receive(o, len(expected), timeout_cycles=10 * len(payloads) + 1000)

@@ -7,7 +7,7 @@ its values. So every field is drawn uniformly from its legal values.
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat, GroupFormat, WeightFormat
 
 __all__ = ["finite_halves", "random_group_matrix", "random_matrix", "random_weights"]
@@ -31,10 +31,9 @@ def random_matrix(fmt: BlockFormat, rows: int, cols: int, rng: np.random.Generat
 
 
 def random_group_matrix(fmt: GroupFormat, rows: int, cols: int, rng: np.random.Generator) -> GroupMatrix:
-    """A matrix of groups, of shape (rows, cols), with every code and every finite scale of at least 0 as likely as any
-    other."""
+    """A matrix of groups, of shape (rows, cols), with every code and every finite scale as likely as any other."""
     return GroupMatrix(fmt, rng.integers(fmt.code_min, fmt.code_max + 1, (rows, cols), dtype=np.int8),
-                       np.abs(finite_halves(rng, rows * -(-cols // fmt.group))).reshape(rows, -1))
+                       finite_halves(rng, rows * fmt.groups(cols)).reshape(rows, -1))
 
 
 def random_weights(fmt: WeightFormat, rows: int, cols: int,

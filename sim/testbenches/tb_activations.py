@@ -11,6 +11,7 @@ from golden.activations import to_block_floating_point
 from hw.activations.buffer import exponent_latency
 from hw.config import EngineConfig
 from hw.payloads import activation_word, job_layout, matrix_layout
+from sim.bench.lanes import ends_scale
 from sim.bench.streams import Stream, beats_of, cycles, receive, send, start
 from sim.device.random_operands import finite_halves
 from sim.tools.run import arguments
@@ -19,16 +20,16 @@ RNG = np.random.default_rng(random.getrandbits(32))
 
 
 def _job(config: EngineConfig, x: np.ndarray, rows: int, reuse: bool = False) -> tuple[
-        int, list[int], list[tuple[list[int], bool]], tuple[int, int]]:
+        int, list[int], list[tuple[list[int], bool, bool]], tuple[int, int]]:
     """Bits of a job, the beats of its vector, the words that are expected of it, and rows and factor of its matrix."""
-    blocks = -(-len(x) // config.c)
+    blocks = config.blocks(len(x))
     padded = np.pad(x, (0, blocks * config.c - len(x)))
     beats = [] if reuse else beats_of(padded.tobytes(), config.bus_bytes)
     factor = random.getrandbits(8)
     job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
     elements, shared = to_block_floating_point(padded, config.act_bits)
     elements = elements if config.fmt.block_floating else padded.view(np.uint16)
-    words = [(list(row), n == blocks - 1)
+    words = [(list(row), n == blocks - 1, ends_scale(config, n, blocks))
              for n, row in enumerate(elements.reshape(blocks, config.c).tolist())]
     matrix = rows, factor + (shared if config.fmt.block_floating else 0)
     return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
@@ -54,7 +55,7 @@ async def vectors_repeat_for_every_group_of_rows(dut: Any, idle: float, stall: f
     received = cocotb.start_soon(receive(matrices, len(todo), stall))
     expected = [word for vector in words for word in vector]
     found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(expected), stall)]
-    assert [(list(word.x), word.last) for word in found] == expected
+    assert [(list(word.x), word.last, config.fmt.group_blocks > 1 and word.scale_ends) for word in found] == expected
     assert [(matrix.rows, matrix.factor) for matrix in
             map(matrix_layout(config).from_bits, await received)] == list(announced)
 

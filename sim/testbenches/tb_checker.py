@@ -44,7 +44,7 @@ def _expected(config: EngineConfig, words: dict[str, int], shared: int) -> tuple
     return {
         "bad_address": address is not None,
         "bad_size": not (1 <= words["ROWS"] <= config.max_rows and 1 <= words["BLOCKS"] <= config.max_blocks
-                         and words["BLOCKS"] % config.fmt.group_blocks == 0 and 1 <= words["FACTOR_EXPONENT"] <= 254),
+                         and words["BLOCKS"] >= config.fmt.group_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254),
         "bad_activations": words["ACTIVATION_BEATS"] != (0 if shared == words["BLOCKS"] and
                                                          not words["ACTIVATION_BEATS"] else right["ACTIVATION_BEATS"]),
         "bad_weights": words["WEIGHT_BEATS"] != right["WEIGHT_BEATS"],
@@ -53,10 +53,10 @@ def _expected(config: EngineConfig, words: dict[str, int], shared: int) -> tuple
 
 def _legal(config: EngineConfig) -> dict[str, int]:
     """The words of a matrix that can be carried out."""
-    together = config.fmt.group_blocks
-    blocks = random.choice([1, 2, config.max_blocks // together, random.randint(1, config.max_blocks // together)])
+    least, most = config.fmt.group_blocks, config.max_blocks
+    blocks = random.choice([least, min(least + 1, most), most, random.randint(least, most)])
     rows = random.choice([1, config.lanes, config.max_rows, random.randint(1, config.max_rows)])
-    words = _sizes(config, rows, together * min(blocks, config.max_blocks // together))
+    words = _sizes(config, rows, blocks)
     for name, size in _bytes(words, config).items():
         unit = max(config.bus_bytes, DESCRIPTOR_BYTES)
         last = ((1 << config.addr_bits) - size) // unit

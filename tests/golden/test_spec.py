@@ -6,7 +6,9 @@ from golden import spec
 from golden.spec import (
     FORMATS,
     FP16,
+    INT3,
     INT4,
+    INT8,
     SEEDLM3,
     SEEDLM4,
     TAPS,
@@ -47,13 +49,17 @@ def test_bits(fmt: BlockFormat, shape: tuple[int, ...], bits: int, per_weight: f
 
 def test_groups() -> None:
     assert (INT4.c, INT4.bits, INT4.group, INT4.block_bits, INT4.bits_per_weight) == (8, 4, 128, 33, 4.125)
+    assert [(fmt.c, fmt.bits, fmt.group, fmt.bits_per_weight) for fmt in (INT8, INT3)] == [
+        (8, 8, 128, 8.125), (8, 3, 128, 3.125)]
+    assert (INT8.code_min, INT8.code_max, INT3.code_min, INT3.code_max) == (-128, 127, -4, 3)
     assert (INT4.code_min, INT4.code_max, spec.SCALE_BITS) == (-8, 7, 16)
     small = GroupFormat(c=3, bits=2)
+    assert [INT4.groups(cols) for cols in (1, 128, 129, 248, 249, 576, 4096)] == [1, 1, 1, 1, 2, 4, 32]
     assert (small.group, small.block_bits, small.code_min, small.code_max, small.name) == (48, 7, -2, 1, "int2,3")
 
 
 @pytest.mark.parametrize(("name", "value", "low", "high"), [
-    ("c", 0, 1, 256), ("c", 257, 1, 256), ("bits", 1, 2, 4), ("bits", 5, 2, 4), ("bits", "4", 2, 4),
+    ("c", 0, 1, 256), ("c", 257, 1, 256), ("bits", 1, 2, 8), ("bits", 9, 2, 8), ("bits", "4", 2, 8),
     ("c", True, 1, 256)])
 def test_groups_that_do_not_exist(name: str, value: object, low: int, high: int) -> None:
     with pytest.raises(FormatError) as caught:
@@ -101,15 +107,16 @@ def test_names(text: str, fmt: BlockFormat, name: str) -> None:
 
 
 def test_named_formats() -> None:
-    assert {name: parse_format(name) for name in ("fp16", "int4", "seedlm4", "seedlm3")} == FORMATS
-    assert list(FORMATS) == ["fp16", "int4", "seedlm4", "seedlm3"]
-    assert (FORMATS["fp16"], FORMATS["int4"], INT4.name) == (FP16, INT4, "int4")
+    names = ["fp16", "int8", "int4", "int3", "seedlm4", "seedlm3"]
+    assert list(FORMATS) == names
+    assert [parse_format(name) for name in names] == [FP16, INT8, INT4, INT3, SEEDLM4, SEEDLM3]
+    assert [fmt.name for fmt in FORMATS.values()] == names
 
 
 def test_what_only_seedlm_can_do() -> None:
     assert parse_seedlm("seedlm3") == SEEDLM3
     assert parse_seedlm("5,2,7,3") == ODD
-    for text in ("fp16", "int4"):
+    for text in ("fp16", "int8", "int4", "int3"):
         with pytest.raises(FormatError) as caught:
             parse_seedlm(text)
         assert str(caught.value) == f"{text} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16"
@@ -117,13 +124,13 @@ def test_what_only_seedlm_can_do() -> None:
         parse_seedlm("int5")
 
 
-@pytest.mark.parametrize("text", ["", "seedlm5", "int3", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16",
+@pytest.mark.parametrize("text", ["", "seedlm5", "int5", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16",
                                   "8,3,1.6", "8,,16", "8,3,1²", "8,3," + "9" * 5000])
 def test_unknown_formats(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)
     assert str(caught.value) == (
-        f"unknown format {text!r}: use fp16, int4, seedlm4, seedlm3, or C,P,K such as 8,3,16")
+        f"unknown format {text!r}: use fp16, int8, int4, int3, seedlm4, seedlm3, or C,P,K such as 8,3,16")
 
 
 def test_a_parsed_format_must_exist() -> None:

@@ -165,7 +165,7 @@ def test_a_silent_board(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--device", "usb"), "unknown device 'usb': give one such as serial:/dev/ttyUSB0, xdma:/dev/xdma0, uio:/dev/uio0"),
     (("--device", "serial:/nowhere"), "cannot open the serial port /nowhere"),
-    (("--device", "serial:/nowhere", "--format", "fp8"), "unknown format 'fp8': use fp16, int4"),
+    (("--device", "serial:/nowhere", "--format", "fp8"), "unknown format 'fp8': use fp16, int8"),
     (("--device", "serial:/nowhere", "--baseline", "/nowhere"), "there is no report /nowhere"),
 ])
 def test_mistakes(arguments: tuple[str, ...], message: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

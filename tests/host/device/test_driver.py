@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from golden import fp16, int4, matvec
+from golden import fp16, integers, matvec
 from golden.block import CompressedMatrix
 from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
 from host.device.arena import Loaded, Operand, memory_needed, place
@@ -22,7 +22,8 @@ from hw.registers.register_map import COUNTERS, DESCRIPTOR_REGISTERS, ERRORS, OF
 from sim.device.random_operands import random_group_matrix, random_matrix
 
 FORMAT_512 = {"seedlm4": 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25, "fp16": 1 | 9 << 21,
-              "int4": 8 | 4 << 18 | 9 << 21 | 16 << 25}
+              "int8": 8 | 8 << 13 | 9 << 21 | 16 << 25, "int4": 8 | 4 << 13 | 9 << 21 | 16 << 25,
+              "int3": 8 | 3 << 13 | 9 << 21 | 16 << 25}
 CAPABILITY_512 = 4 | 32 << 4 | 17 << 11 | 16 << 16
 """Of seedlm4 with 16 lanes: 32-bit addresses, 2**17 rows, 2**16 columns."""
 CAUSES = ("read_error", "write_error", "not_finite", "bad_descriptor", "timeout", "bad_address", "bad_size",
@@ -164,15 +165,15 @@ def test_an_fp16_product() -> None:
 
 @pytest.mark.parametrize(("act_bits", "unit"), [(16, -29), (8, -21)])
 def test_an_int4_product(act_bits: int, unit: int) -> None:
-    """150 columns are two groups, 256 activations."""
+    """150 columns are 19 blocks of one group, 152 activations."""
     device, x = FakeDevice(FORMAT_512["int4"] + (act_bits - 16 << 25)), np.linspace(-2, 2, 150).astype(np.float16)
     weights = random_group_matrix(INT4, 17, 150, np.random.default_rng(0))
-    device.result = int4.matvec(weights, x, act_bits).astype("<f4").tobytes()
+    device.result = integers.matvec(weights, x, act_bits).astype("<f4").tobytes()
     product = driver(device, INT4, act_bits=act_bits).multiply(weights, x)
-    assert np.array_equal(product.y, int4.matvec(weights, x, act_bits))
+    assert np.array_equal(product.y, integers.matvec(weights, x, act_bits))
     registers = device.registers
-    assert (registers["ROWS"], registers["BLOCKS"]) == (17, 32)
-    assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (8, 66)
+    assert (registers["ROWS"], registers["BLOCKS"]) == (17, 19)
+    assert (registers["ACTIVATION_BEATS"], registers["WEIGHT_BEATS"]) == (5, 40)
     assert registers["FACTOR_EXPONENT"] == 127 - 24 + unit
     image = weight_image(weights, EngineConfig(INT4))
     assert device.read_memory(registers["WEIGHT_ADDR"], len(image)) == image

@@ -11,9 +11,9 @@ from systemrdl import RDLCompiler
 from systemrdl.node import FieldNode, RegNode
 
 from golden.block import CompressedMatrix
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.product import Weights
-from golden.spec import FP16, INT4, SEEDLM3, BlockFormat, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, BlockFormat, WeightFormat
 from host.ip import c_header, register_json, register_page, systemrdl
 from host.ip.causes import CAUSES
 from host.ip.core import DESCRIPTOR_WORDS, Core
@@ -121,12 +121,12 @@ def test_what_a_register_reads_after_reset(fmt: WeightFormat) -> None:
     assert core.reset_value(next(each for each in REGISTERS if each.name == "WATCHDOG")) == 1 << 16
 
 
-@pytest.mark.parametrize("fmt", [SEEDLM3, INT4, FP16, BlockFormat(5, 2, 7, 3)], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [SEEDLM3, INT8, INT4, INT3, FP16, BlockFormat(5, 2, 7, 3)], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("bus_bits", [32, 128])
 def test_the_page_says_how_weights_lie_in_memory(fmt: WeightFormat, bus_bits: int) -> None:
     """An image that is packed as the page says, field by field, is the image that the host packs."""
     config = EngineConfig(fmt, bus_bits)
-    rows, cols = 2 * config.lanes, 3 * fmt.c * fmt.group_blocks
+    rows, cols = 2 * config.lanes, 5 * fmt.c * fmt.group_blocks // 2
     weights = random_weights(fmt, rows, cols, np.random.default_rng(0))
     blocks, fields, stream = config.blocks(cols), block_fields(fmt), []
     for group in range(0, rows, config.lanes):
@@ -145,8 +145,9 @@ def values(weights: Weights, row: int, block: int) -> list[int]:
         return [weights.seeds[row, block], weights.exponents[row, block], *weights.coefs[row, block]]
     if isinstance(weights, GroupMatrix):
         group, number = divmod(block, weights.fmt.group_blocks)
-        scale = int(weights.scales[row, group].view(np.uint16))
-        return [*weights.codes[row, block * weights.fmt.c:(block + 1) * weights.fmt.c], scale >> number & 1]
+        left = group == weights.scales.shape[1]
+        bit = 0 if left else int(weights.scales[row, group].view(np.uint16)) >> number & 1
+        return [*weights.codes[row, block * weights.fmt.c:(block + 1) * weights.fmt.c], bit]
     return [weights[row, block].view(np.uint16)]
 
 

@@ -13,15 +13,15 @@ from host.tables.causes import CAUSES
 HIDDEN, FFN, KV = 48, 96, 16
 SHAPES = {"q_proj": (HIDDEN, HIDDEN), "k_proj": (KV, HIDDEN), "v_proj": (KV, HIDDEN), "o_proj": (HIDDEN, HIDDEN),
           "gate_proj": (FFN, HIDDEN), "up_proj": (FFN, HIDDEN), "down_proj": (HIDDEN, FFN)}
-FORMATS = {"fp16": (16.0, 0.0, 0.001), "int4": (4.125, 0.095, 0.13), "seedlm4": (4.0, 0.105, 0.13),
-           "seedlm3": (3.0, 0.20, 0.235)}
+FORMATS = {"fp16": (16.0, 0.0, 0.001), "int8": (8.125, 0.0045, 0.0065), "int4": (4.125, 0.075, 0.1),
+           "int3": (3.125, 0.15, 0.19), "seedlm4": (4.0, 0.105, 0.13), "seedlm3": (3.0, 0.20, 0.235)}
 """Bits a weight, and between what the relative error of a Gaussian matrix must lie."""
 BUS_BYTES = 8
 
 
 def padded(fmt: str, cols: int) -> int:
-    """Columns as they are stored; those of the matrices are whole blocks, but not whole groups."""
-    return -(-cols // 128) * 128 if fmt == "int4" else cols
+    """Columns as they are stored; those of the matrices are whole blocks, but fewer than a group of integers has."""
+    return max(cols, 128) if fmt.startswith("int") else cols
 
 
 @pytest.fixture(scope="module")

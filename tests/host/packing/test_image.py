@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from golden.block import CompressedMatrix
-from golden.int4 import GroupMatrix
+from golden.integers import GroupMatrix
 from golden.layout import StreamLayout
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
-from host.packing.image import StoredMatrix, activation_image, weight_image
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
+from host.packing.image import StoredMatrix, activation_image, image_bytes, weight_image
 from sim.device.random_operands import random_group_matrix, random_matrix
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
@@ -61,15 +61,17 @@ def test_a_weight_image_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("fmt", "bus_bits", "lanes"), [
-    (INT4, 512, 16), (INT4, 64, 2), (INT4, 32, 1), (GroupFormat(c=3, bits=3), 64, 8)])
+    (INT8, 512, 8), (INT4, 512, 16), (INT3, 512, 32), (INT8, 64, 1), (INT4, 64, 2), (INT4, 32, 1),
+    (GroupFormat(c=3, bits=3), 64, 8)])
 def test_images_of_codes_and_scales(fmt: GroupFormat, bus_bits: int, lanes: int) -> None:
     """Padding is zeros all over."""
     layout = StreamLayout(fmt, bus_bits)
     assert layout.lanes == lanes
-    for rows, cols in ((1, 1), (lanes, fmt.group), (2 * lanes + 1, 2 * fmt.group + 1)):
+    group, c = fmt.group, fmt.c
+    for rows, cols in ((1, 1), (lanes, group), (2, group + 1), (1, 2 * group - c), (2 * lanes + 1, 9 * group // 2)):
         matrix = random_group_matrix(fmt, rows, cols, np.random.default_rng(rows))
         words = matrix.packed().tolist()
-        assert len(words[0]) == -(-cols // fmt.group) * 16 == layout.blocks(cols)
+        assert len(words[0]) == max(-(-cols // c), 16) == layout.blocks(cols)
         assert weight_image(matrix, layout) == interleaved(words, 0, fmt.block_bits, lanes, bus_bits)
 
 
@@ -80,6 +82,14 @@ def test_an_int4_image_by_hand() -> None:
     matrix = GroupMatrix(INT4, codes, np.array([[2.0**-7]], np.float16))
     assert weight_image(matrix, StreamLayout(INT4, 32)) == (
         0x87654321 | 0xFFFFFFFF << 33 | 1 << 13 * 33 + 32).to_bytes(68, "little")
+
+
+@pytest.mark.parametrize(("fmt", "cols", "bits"), [
+    (INT4, 576, 4.125), (INT4, 4096, 4.125), (INT4, 192, 4.125), (INT4, 128, 4.125), (INT4, 64, 8.25),
+    (INT8, 576, 8.125), (INT8, 4096, 8.125), (INT3, 576, 3.125), (INT3, 4096, 3.125), (SEEDLM4, 576, 4.0)])
+def test_bits_for_a_weight(fmt: WeightFormat, cols: int, bits: float) -> None:
+    """Groups of integers are not padded; only rows shorter than a group are."""
+    assert 8 * image_bytes(StreamLayout(fmt), (192, cols)) / (192 * cols) == bits
 
 
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
@@ -97,7 +107,7 @@ def test_fp16_images(bus_bits: int) -> None:
 @pytest.mark.parametrize(("fmt", "bus_bits", "cols", "size"), [
     (SEEDLM4, 512, 1, 64), (SEEDLM4, 512, 32, 64), (SEEDLM4, 512, 33, 128), (SEEDLM3, 512, 25, 128),
     (SEEDLM3, 32, 13, 48), (ODD, 32, 6, 20), (FP16, 64, 5, 16),
-    (INT4, 512, 1, 256), (INT4, 64, 129, 512)])
+    (INT4, 512, 1, 256), (INT4, 64, 129, 272)])
 def test_activation_images(fmt: WeightFormat, bus_bits: int, cols: int, size: int) -> None:
     x = np.random.default_rng(cols).normal(size=cols).astype(np.float16)
     image = activation_image(x, StreamLayout(fmt, bus_bits))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, WeightFormat
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.pipelining import FAST
@@ -17,9 +17,10 @@ from sim.device.random_operands import finite_halves, random_matrix, random_weig
 from sim.dram.memory import QUEUE_LATENCY
 from tests.hw.stages import ECP5, ODD
 
-# One row, one column, neither a multiple of anything, and enough rows that results wait for memory.
-SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (64, 256))
-SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (7, 29), (20, 32))
+# One row, one column, neither a multiple of anything, a long last group of integers, and enough rows that results wait
+# for memory.
+SHAPES = ((1, 1), (1, 77), (130, 1), (37, 61), (5, 245), (64, 256))
+SMALL_SHAPES = ((1, 1), (1, 37), (18, 1), (3, 150), (20, 32))
 
 
 def _small(fmt: WeightFormat, bus_bits: int, act_bits: int = 16) -> EngineConfig:
@@ -44,12 +45,16 @@ def _ids(value: Any) -> Any:
     (_small(ODD, 32), "ideal", "verilator"),
     (_small(SEEDLM4, 64, 8), "ddr4-2400", "verilator"),
     (_small(INT4, 64), "ddr4-2400", "verilator"),
+    (_small(INT8, 64), "ideal", "verilator"),
+    (_small(INT3, 64), "paper", "verilator"),
     (_small(INT4, 128, 8), "paper", "verilator"),
     (replace(_small(SEEDLM3, 64), **ECP5), "ddr4-2400", "verilator"),
     (replace(_small(FP16, 512), **ECP5), "ddr4-2400", "verilator"),
     (_small(SEEDLM4, 32), "ddr4-2400", "icarus"),
     (_small(SEEDLM3, 32), "ideal", "icarus"),
     (_small(INT4, 32), "ideal", "icarus"),
+    (_small(INT8, 32), "ideal", "icarus"),
+    (_small(INT3, 32), "ideal", "icarus"),
     (_small(FP16, 32), "ideal", "icarus"),
 ], ids=_ids)
 def test_products_are_bit_exact(config: EngineConfig, memory: str, simulator: str) -> None:

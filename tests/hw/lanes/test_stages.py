@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, GroupFormat, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, GroupFormat, WeightFormat
 from hw.config import ConfigError
 from hw.lanes.fp16_lane import Fp16Lane
-from hw.lanes.int4_lane import Int4Lane
+from hw.lanes.integer_lane import IntegerLane
 from hw.lanes.join import Join
 from hw.lanes.lfsr_bank import LfsrBank
 from hw.lanes.seedlm_lane import SeedlmLane
@@ -20,7 +20,8 @@ CASES = [
     *((SeedlmLane, small(fmt, **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
     *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, small(fmt, **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
-    *((Int4Lane, small(*args)) for args in ((INT4,), (GroupFormat(c=3, bits=3),), (INT4, 64, 8))),
+    *((IntegerLane, small(fmt, max_cols=512)) for fmt in (INT8, INT4, INT3)),
+    *((IntegerLane, small(*args, **ECP5)) for args in ((INT8,), (GroupFormat(c=3, bits=5),), (INT4, 64, 8))),
     *((Fp16Lane, small(FP16, **options)) for options in ({}, ECP5)),
     *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
 ]
@@ -28,7 +29,7 @@ CASES = [
 MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(FP16, **ECP5))]
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, small(fmt, max_cols=1 << 16))
-          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (Int4Lane, INT4), (Fp16Lane, FP16))]
+          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (IntegerLane, INT4), (Fp16Lane, FP16))]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -50,7 +51,7 @@ def test_widest_rows(case: tuple[Any, ...]) -> None:
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize(("lane", "fmt", "message"), [
     (SeedlmLane, INT4, "SeedLM lane: the weights must be of a SeedLM format, not int4"),
-    (Int4Lane, SEEDLM4, "int4 lane: the weights must be of an integer format, not seedlm4"),
+    (IntegerLane, SEEDLM4, "integer lane: the weights must be of an integer format, not seedlm4"),
 ])
 def test_lanes_refuse_formats_of_other_lanes(lane: Any, fmt: WeightFormat, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

@@ -51,7 +51,7 @@ def test_fields() -> None:
         "busy", "done", "read_error", "write_error", "not_finite", "bad_descriptor", "timeout", "bad_address",
         "bad_size", "bad_activations", "bad_weights", "protocol_error", "aborted", "settling"]
     assert identity(EngineConfig(SEEDLM4)) == 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25
-    assert identity(EngineConfig(INT4, 128, act_bits=8)) == 8 | 4 << 18 | 7 << 21 | 8 << 25
+    assert identity(EngineConfig(INT4, 128, act_bits=8)) == 8 | 4 << 13 | 7 << 21 | 8 << 25
     assert identity(EngineConfig(FP16, 64)) == 1 | 6 << 21
     assert capability(EngineConfig(SEEDLM4)) == 4 | 32 << 4 | 17 << 11 | 16 << 16
     assert capability(EngineConfig(FP16, 64, addr_bits=64, max_rows=1 << 24)) == 2 | 64 << 4 | 24 << 11 | 16 << 16
