@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
+from golden.integers import greatest_scales
 from golden.spec import SEEDLM3, SEEDLM4
 from host.checkpoint.checkpoint import Checkpoint
 from host.encoder.encoder import encode
@@ -59,13 +60,15 @@ def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
     Raises
     ------
     UserError
-        When a tensor holds no finite floats.
+        When a tensor holds no finite floats, or weights beyond the range of the controls' scales.
     """
     results: list[QualityRow] = []
     sums: dict[str, list[tuple[float, float, float, int]]] = {}
     for done, name in enumerate(names):
         progress(f"{model} {name}", done, len(names))
         weights = sampled_matrix(checkpoint, name, rows)
+        if np.isinf(greatest_scales(weights.reshape(1, -1), min(_FORMATS))).any():
+            raise UserError(f"{name} has weights beyond the range of scales in FP16: leave it out with --exclude")
         norm = float(np.square(weights, dtype=np.float64).sum())
         for bits, fmt in _FORMATS.items():
             padded = -(-weights.shape[1] // fmt.c) * fmt.block_bits / weights.shape[1]
