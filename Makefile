@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline sweep area pnr \
+.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
 	bitstream test-board report test fuzz faults lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
@@ -114,6 +114,9 @@ explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and 
 
 roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
 	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
+
+memories: $(call extras,sim) ## what every memory preset delivers, beside independent simulators; about 5 minutes
+	@$(BIN)/python -m host memories $(ARGS)
 
 sweep: $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORY="preset ...", EXACT=1
 	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --memory $(call quoted,$(MEMORY)) --bus $(BUS) \

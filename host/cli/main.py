@@ -22,6 +22,7 @@ __all__ = ["main"]
 
 _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
+    (simulate.memories, ("sim",)),
     (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
     (model.decompress, ()), (model.inspect, ()), (model.seal, ()), (quality.bench_encode, ()),
     (simulate.bench_sim, ("sim",)),

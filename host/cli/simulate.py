@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from host.measure.layer import Job
     from host.tables.layer import LayerRow
 
-__all__ = ["bench_sim", "roofline", "sim", "sim_paper"]
+__all__ = ["bench_sim", "memories", "roofline", "sim", "sim_paper"]
 
 _PAPER_SIZES = (512, 1024, 2048)
 
@@ -124,6 +124,21 @@ def roofline(formats: Formats = COMPARED,
     finish(folder, settings, rows, f"roofline; {bus}-bit bus; RTL simulated by {simulator}",
            ends_section=lambda row: row.format == job.formats[-1],
            charts=lambda: {"roofline": measured_roofline(rows)})
+
+
+def memories(bus: Bus = 64, simulator: Simulator = "icarus") -> None:
+    """Measure what every memory preset delivers to a master that only reads, beside independent simulators."""
+    from host.measure import memories as measure
+    from host.progress import work_progress
+    from host.report.writer import finish
+    from sim.tools.toolchain import require
+
+    require(simulator)
+    folder = report_folder("memories")
+    with work_progress() as progress:
+        rows = list(measure.memories(bus, simulator, progress))
+    finish(folder, {"bus_bits": bus, "simulator": simulator}, rows,
+           f"memory presets; {bus}-bit bus; RTL simulated by {simulator}")
 
 
 def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", bus: Bus = 512, rows: Rows = 2048,

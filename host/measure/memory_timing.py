@@ -17,16 +17,13 @@ class MemoryTiming:
     def __init__(self, config: EngineConfig, dram: Dram) -> None:
         self._config, self._dram = config, dram
         bits, groups = config.bus_bits, 1 if dram.columns_lowest else dram.groups
-        last_burst = dram.word_ck(bits) - dram.t_bl
-        other, same = (last_burst + max(dram.t_bl, ccd) for ccd in (dram.t_ccd_s, dram.t_ccd_l))
-        step = max(other, -(-same // groups)) if groups > 1 else same if dram.groups > 1 else other
-        self._step = max(step, dram.ratio)
+        self._step = dram.stream_step(bits)
         self._ahead = (groups - 1) * self._step  # CK by which the other groups' words are older than the last
         self._slow_rows = (groups - 1) * max(0, dram.t_rrd_s - self._step)  # CK until rows of all groups are open
         self._row_bits = exact_log2(dram.row_words(bits) * groups)
-        self.beat = self._step / dram.ratio
-        """Cycles that a beat takes in a stream of reads or of writes."""
-        # Mean wait for a bank under a refresh of its own: all but writes come to banks that are not.
+        self.beat = self._step / dram.ratio / dram.bank_refresh_share(bits)
+        """Cycles that a beat takes in a stream of reads or of writes, refreshes of single banks included."""
+        # Mean wait of a write for a bank under a refresh of its own.
         busy = dram.t_rfc_bank + dram.t_rp
         self._refreshed = busy**2 / (2 * dram.t_refi_bank * dram.banks) if dram.t_refi_bank else 0
 
@@ -49,9 +46,7 @@ class MemoryTiming:
         dram = self._dram
         if not dram.t_refi or dram.t_refi_bank:
             return 0, 0
-        close = 0 if not dram.banks else max(dram.t_rtp + dram.word_ck(self._config.bus_bits) - dram.t_bl - self._step,
-                                             0)
-        return self._cycles(close + dram.refresh_gap + self._slow_rows), dram.refresh_interval
+        return self._cycles(dram.refresh_rest(self._config.bus_bits)), dram.refresh_interval
 
     @property
     def _to_write(self) -> int:
@@ -74,8 +69,8 @@ class MemoryTiming:
 
     def _row(self, addr: int) -> tuple[int, int]:
         """Bank, in whatever group, and row of an address."""
-        above = addr // self._config.bus_bytes >> self._row_bits
-        return above % self._dram.banks, above // self._dram.banks
+        above, banks = addr // self._config.bus_bytes >> self._row_bits, self._dram.banks * self._dram.ranks
+        return above % banks, above // banks
 
     def turns(self, before: int, write: int, after: int) -> float:
         """What a write burst costs on top of its words, between reads; of each its address."""

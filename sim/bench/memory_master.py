@@ -80,10 +80,11 @@ class Master:
         await RisingEdge(self.dut.clk)
         self.dut.rst.value = 0
 
-    def word(self, group: int = 0, bank: int = 0, row: int = 0, column: int = 0) -> int:
+    def word(self, group: int = 0, bank: int = 0, row: int = 0, column: int = 0, rank: int = 0) -> int:
         """The number of the word at that place."""
         layout = word_layout(self.dram, self.data_bits, self.words)
-        return layout.const({"group": group, "bank": bank, "row": row, "column": column}).as_bits()
+        place = {"rank": rank, "group": group, "bank": bank, "row": row, "column": column}
+        return layout.const(place).as_bits()
 
     def sequential(self, words: int, beats: int) -> list[Request]:
         """Requests of ``beats`` beats each for ``words`` words from word 0, going round the memory."""
@@ -195,7 +196,9 @@ async def started(dut: Any) -> Master:
 
 
 def refreshes(dram: Dram, cycles: int) -> tuple[int, int]:
-    """Refreshes of all banks that may fall into a stream of that many cycles, and the cycles that they cost it."""
-    number = cycles // dram.refresh_interval + 1 if dram.refresh_interval and dram.refresh_gap else 0
+    """Refreshes that may hold up a stream of that many cycles, and the cycles that they cost it at most."""
     settle = dram.t_rtp + dram.groups * max(dram.t_rrd_s, dram.t_rrd_l)  # the last read; the first rows
-    return number, number * dram.cycles(dram.refresh_gap + settle)
+    gap = dram.t_rp + dram.t_rfc_bank + dram.t_rcd if dram.t_refi_bank else dram.refresh_gap
+    interval = dram.t_refi_bank // dram.ratio or dram.refresh_interval
+    number = cycles // interval + 1 if interval and gap else 0
+    return number, number * dram.cycles(gap + settle)

@@ -12,8 +12,8 @@ import cocotb
 from hw.parts.axi import BURST_BEATS, BURST_BYTES
 from sim.bench.memory_master import Master, started
 
-_INTERVALS = 10
-"""Refresh intervals to measure."""
+_INTERVALS, _ROUNDS = 10, 60
+"""Refresh intervals to measure, and rounds of refreshes of single banks, of which a stream meets only some."""
 _WITHOUT_REFRESH = 2000
 """Cycles to measure when the memory has no refresh."""
 _WARM_UP = 200
@@ -24,7 +24,7 @@ async def _sequential_rate(master: Master) -> float:
     """Share of the peak that a sequential stream of reads reaches once under way, over whole refresh intervals."""
     dram, beats = master.dram, min(BURST_BYTES // master.width, BURST_BEATS)
     peak = dram.word_rate(master.data_bits)
-    span = dram.refresh_interval * _INTERVALS or _WITHOUT_REFRESH
+    span = dram.refresh_interval * (_ROUNDS if dram.t_refi_bank else _INTERVALS) or _WITHOUT_REFRESH
     words = int((_WARM_UP + span) * peak) // beats * beats + 2 * beats
     _, received = await master.read(master.sequential(words, beats))
     first = received[0] + _WARM_UP

@@ -6,11 +6,14 @@ ran in lockstep, unless ``burst_bits`` fixes them. So ``ddr4-2400`` on a 512-bit
 under a fabric of 300 MHz.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.tools.errors import ToolError
 
-__all__ = ["PRESETS", "Dram", "preset"]
+__all__ = ["PRESETS", "VARIANTS", "Dram", "preset"]
+
+_ROUNDS = 100
+"""Rounds of refreshes of all banks, one by one, that an average goes over."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,13 @@ class Dram:
         Frequency of the DRAM's clock, MHz; None when only cycles are known.
     ratio : int
         Clocks of the DRAM in a fabric cycle.
+    controller : int
+        Fabric cycles that the controller and the PHY add to every read, beyond the queues of the model. It delays the
+        words read and holds up no command.
+    ranks : int
+        Ranks on the data pins; a power of two. Each has banks of its own, and all are refreshed at once.
+    t_rank : int
+        Time that the data pins rest between data of two ranks.
     groups, banks : int
         Bank groups, and banks in each group; powers of two. Each bank has one open row at most. With 0 banks there is
         no bank timing.
@@ -69,6 +79,11 @@ class Dram:
     t_rfc_bank, t_refi_bank, refresh_banks : int
         Length and interval of a refresh of ``refresh_banks`` banks, which takes the place of a refresh of all banks
         when ``t_refi_bank`` is not 0.
+    t_pbr2pbr, t_pbr2act : int
+        Time from a refresh of single banks to the next one, and to an activate of another bank.
+    refresh_hidden : bool
+        Which banks a refresh of single banks takes. False takes them in the order of a counter as soon as it is due, as
+        an ordinary controller does. True takes those that a sequential stream will reach last, and waits for them.
 
     Raises
     ------
@@ -80,6 +95,9 @@ class Dram:
     source: str
     ck_mhz: float | None = None
     ratio: int = 1
+    controller: int = 0
+    ranks: int = 1
+    t_rank: int = 0
     groups: int = 1
     banks: int = 0
     row_bursts: int = 128
@@ -108,9 +126,12 @@ class Dram:
     t_rfc_bank: int = 0
     t_refi_bank: int = 0
     refresh_banks: int = 1
+    t_pbr2pbr: int = 0
+    t_pbr2act: int = 0
+    refresh_hidden: bool = False
 
     def __post_init__(self) -> None:
-        for name, low in (("groups", 1), ("banks", 0), ("row_bursts", 1), ("refresh_banks", 1)):
+        for name, low in (("ranks", 1), ("groups", 1), ("banks", 0), ("row_bursts", 1), ("refresh_banks", 1)):
             value = getattr(self, name)
             if value < low or value & (value - 1):
                 raise ValueError(f"memory {self.name}: {name} must be a power of two, not {value}")
@@ -120,6 +141,9 @@ class Dram:
             raise ValueError(f"memory {self.name}: there must be no banks or at least 2, not 1")
         if self.t_refi and self.refresh_gap + self.t_ras >= self.t_refi - self.ratio:
             raise ValueError(f"memory {self.name}: t_refi must leave time between refreshes; {self.t_refi} does not")
+        if self.ranks > 1 and (not self.banks or self.t_refi_bank):
+            raise ValueError(f"memory {self.name}: ranks must be 1 without banks and where single banks are refreshed, "
+                             f"not {self.ranks}")
         if self.t_refi_bank and self.banks <= self.refresh_banks:
             raise ValueError(f"memory {self.name}: refresh_banks must be less than banks, not {self.refresh_banks}")
 
@@ -144,8 +168,8 @@ class Dram:
         return min(1, self.ratio / self.word_ck(data_bits))
 
     def read_latency(self, data_bits: int) -> int:
-        """Fabric cycles from a read command to its word on the bus: CL, and the word itself."""
-        return self.cycles(self.t_cl + self.word_ck(data_bits))
+        """Fabric cycles from a read command to its word on the bus: CL, the word itself, the PHY and the controller."""
+        return self.cycles(self.t_cl + self.word_ck(data_bits)) + self.controller
 
     @property
     def refresh_interval(self) -> int:
@@ -157,23 +181,63 @@ class Dram:
 
     @property
     def refresh_gap(self) -> int:
-        """CK that a refresh takes from a sequential stream, to close all rows, to refresh and to open the row.
+        """CK that a refresh takes at least from a sequential stream, to close all rows, to refresh and to open a row.
 
         It is 0 for a refresh of single banks, which takes place while others are read.
         """
         return 0 if self.t_refi_bank else (self.t_rp_all or self.t_rp) + self.t_rfc + self.t_rcd
 
+    def stream_step(self, data_bits: int) -> int:
+        """CK from one bus word of ``data_bits`` bits to the next in a sequential stream of reads."""
+        groups = 1 if self.columns_lowest else self.groups
+        last_burst = self.word_ck(data_bits) - self.t_bl
+        other, same = (last_burst + max(self.t_bl, ccd) for ccd in (self.t_ccd_s, self.t_ccd_l))
+        step = max(other, -(-same // groups)) if groups > 1 else same if self.groups > 1 else other
+        return max(step, self.ratio)
+
+    def refresh_rest(self, data_bits: int) -> int:
+        """CK that a refresh of all banks takes from a sequential stream of reads: tRTP after the last word, the gap,
+        and the rows of the other bank groups, which are opened tRRD apart."""
+        if not self.refresh_gap:
+            return 0
+        groups, step = 1 if self.columns_lowest else self.groups, self.stream_step(data_bits)
+        close = self.word_ck(data_bits) - self.t_bl + self.t_rtp - step if self.banks else 0
+        return self.refresh_gap + max(close, 0) + (groups - 1) * max(self.t_rrd_s - step, 0)
+
     @property
     def sequential_limit(self) -> float:
-        """Share of the peak that a sequential stream of one-burst words can reach, 0 to 1.
+        """Share of the peak that a sequential stream of reads of one-burst words can reach, 0 to 1.
 
         Refreshes take the rest, and tCCD does where it is longer than the burst.
         """
-        step = max(self.t_bl, self.t_ccd_l)
-        if self.groups > 1 and not self.columns_lowest:
-            step = max(self.t_bl, self.t_ccd_s, -(-self.t_ccd_l // self.groups))
-        share = max(self.t_bl, self.ratio) / max(step, self.ratio)
-        return share * (1 - self.refresh_gap / (self.refresh_interval * self.ratio)) if self.t_refi else share
+        one_burst = self.burst_bits or 8
+        share = max(self.t_bl, self.ratio) / self.stream_step(one_burst)
+        if self.t_refi_bank:
+            return share * self.bank_refresh_share(one_burst)
+        if self.t_refi:
+            share *= 1 - self.refresh_rest(one_burst) / (self.refresh_interval * self.ratio)
+        return share
+
+    def bank_refresh_share(self, data_bits: int) -> float:
+        """Share of the time that refreshes of single banks leave to a sequential stream of reads.
+
+        It is 1 without them and where they are hidden. In the order of a counter it depends on where the stream is when
+        its bank's turn comes, so that the refreshes are gone through one by one: the stream waits from the time at
+        which it needs the bank until the bank has been closed, refreshed and opened.
+        """
+        if not self.t_refi_bank or self.refresh_hidden:
+            return 1
+        interval, units = self.t_refi_bank // self.ratio * self.ratio, self.groups * self.banks // self.refresh_banks
+        groups = 1 if self.columns_lowest else self.groups
+        in_a_bank = self.row_words(data_bits) * groups * self.stream_step(data_bits)
+        lost = 0
+        for number in range(1, _ROUNDS * units + 1):
+            now = number * interval
+            bank, left = (now - lost) // in_a_bank % self.banks, in_a_bank - (now - lost) % in_a_bank
+            banks_ahead = ((number - 1) % units - bank) % self.banks
+            needed = now if banks_ahead == 0 else now + left + (banks_ahead - 1) * in_a_bank
+            lost += max(now + self.t_rp + self.t_rfc_bank + self.t_rcd - needed, 0)
+        return 1 - lost / (_ROUNDS * units * interval)
 
     @property
     def fabric_mhz(self) -> float | None:
@@ -187,52 +251,82 @@ class Dram:
 
 _JEDEC_DDR4 = ("8 Gb x8, 1 KB a page; tRRD and tFAW: table of 1 KB pages; tRFC1 360 ns, tREFI 7.8 us; rounded to CK as "
                "in Ramulator 2 (DDR4.cpp), from which also tCWL, tRTP 7.5 ns, tWR 15 ns, tWTR 2.5 and 7.5 ns")
+_SHUHAI_DDR4 = ("controller and PHY: AMD's DDR4 controller answers a read of an open row after 22 cycles of 300 MHz "
+                "(Wang et al., Shuhai, arXiv 2005.04324, DDR4-2400 on an Alveo U280), of which CL and burst take 5 and "
+                "the model's queues 2")
+_ASSUMED = "controller and PHY: no published figure was found; assumed are the 50 ns of ddr4-2400"
 
 PRESETS = {dram.name: dram for dram in (
-    Dram("ddr4-2400", f"JEDEC JESD79-4, speed bin DDR4-2400R (16-16-16), CK of 833 ps; {_JEDEC_DDR4}",
-         ck_mhz=1200, ratio=4, groups=4, banks=4, t_bl=4, t_cl=16, t_cwl=12, t_rcd=16, t_rp=16, t_ras=39, t_rc=55,
-         t_ccd_s=4, t_ccd_l=6, t_rrd_s=4, t_rrd_l=6, t_faw=26, t_rtp=9, t_wr=18, t_wtr_s=3, t_wtr_l=9, t_turn=2,
-         t_rfc=433, t_refi=9364),
-    Dram("ddr4-3200", f"JEDEC JESD79-4, speed bin DDR4-3200AA (22-22-22), CK of 625 ps; {_JEDEC_DDR4}",
-         ck_mhz=1600, ratio=4, groups=4, banks=4, t_bl=4, t_cl=22, t_cwl=16, t_rcd=22, t_rp=22, t_ras=52, t_rc=74,
-         t_ccd_s=4, t_ccd_l=8, t_rrd_s=4, t_rrd_l=8, t_faw=34, t_rtp=12, t_wr=24, t_wtr_s=4, t_wtr_l=12, t_turn=2,
-         t_rfc=576, t_refi=12480),
+    Dram("ddr4-2400", f"JEDEC JESD79-4, speed bin DDR4-2400R (16-16-16), CK of 833 ps; {_JEDEC_DDR4}; {_SHUHAI_DDR4}",
+         ck_mhz=1200, ratio=4, controller=15, groups=4, banks=4, t_bl=4, t_cl=16, t_cwl=12, t_rcd=16, t_rp=16, t_ras=39,
+         t_rc=55, t_ccd_s=4, t_ccd_l=6, t_rrd_s=4, t_rrd_l=6, t_faw=26, t_rtp=9, t_wr=18, t_wtr_s=3, t_wtr_l=9,
+         t_turn=2, t_rank=2, t_rfc=433, t_refi=9364),
+    Dram("ddr4-3200", f"JEDEC JESD79-4, speed bin DDR4-3200AA (22-22-22), CK of 625 ps; {_JEDEC_DDR4}; {_SHUHAI_DDR4}; "
+         "as many cycles at 400 MHz",
+         ck_mhz=1600, ratio=4, controller=15, groups=4, banks=4, t_bl=4, t_cl=22, t_cwl=16, t_rcd=22, t_rp=22, t_ras=52,
+         t_rc=74, t_ccd_s=4, t_ccd_l=8, t_rrd_s=4, t_rrd_l=8, t_faw=34, t_rtp=12, t_wr=24, t_wtr_s=4, t_wtr_l=12,
+         t_turn=2, t_rank=2, t_rfc=576, t_refi=12480),
     Dram("ddr3-1600", "JEDEC JESD79-3, speed bin DDR3-1600K (11-11-11), 4 Gb x8, 1 KB a page, CK of 1.25 ns: tRAS "
          "35 ns, tRC 48.75 ns, tRRD 6 ns, tFAW 30 ns, tRTP and tWTR 7.5 ns, tWR 15 ns, CWL 8, tRFC 260 ns, tREFI "
-         "7.8 us; the same CK in DRAMsim3 (DDR3_4Gb_x8_1600.ini)",
-         ck_mhz=800, ratio=4, banks=8, t_bl=4, t_cl=11, t_cwl=8, t_rcd=11, t_rp=11, t_ras=28, t_rc=39,
+         "7.8 us; the same CK in DRAMsim3 (DDR3_4Gb_x8_1600.ini); controller and PHY: Altera's half-rate DDR3 "
+         "controller reads in 23 cycles of 200 MHz (External Memory Interface Handbook, volume 3, DDR3 SDRAM "
+         "Controller with ALTMEMPHY, table 8-2, Stratix IV), of which CL 6 and burst take 5 and the model's queues 2",
+         ck_mhz=800, ratio=4, controller=16, banks=8, t_bl=4, t_cl=11, t_cwl=8, t_rcd=11, t_rp=11, t_ras=28, t_rc=39,
          t_ccd_s=4, t_ccd_l=4, t_rrd_s=5, t_rrd_l=5, t_faw=24, t_rtp=6, t_wr=12, t_wtr_s=6, t_wtr_l=6, t_turn=2,
-         t_rfc=208, t_refi=6240),
+         t_rank=2, t_rfc=208, t_refi=6240),
     Dram("lpddr4-2400", "DRAMsim3, LPDDR4_8Gb_x16_2400.ini (8 Gb x16, 2 KB a page, CK of 833 ps), which rounds JEDEC "
          "JESD209-4 and gives two bank groups where the standard has eight equal banks: to no effect, as BL16 takes "
-         "the pins for longer than either tCCD",
-         ck_mhz=1200, ratio=8, groups=2, banks=4, row_bursts=64, t_bl=8, t_cl=17, t_cwl=14, t_rcd=15, t_rp=15, t_ras=32,
-         t_rc=47, t_ccd_s=4, t_ccd_l=6, t_rrd_s=8, t_rrd_l=8, t_faw=32, t_rtp=12, t_wr=32, t_wtr_s=8, t_wtr_l=16,
-         t_turn=2, t_rfc=392, t_refi=8660),
+         "the pins for longer than either tCCD; its tREFI is 7.2 us where the standard has 3.904 us; " + _ASSUMED,
+         ck_mhz=1200, ratio=8, controller=8, groups=2, banks=4, row_bursts=64, t_bl=8, t_cl=17, t_cwl=14, t_rcd=15,
+         t_rp=15, t_ras=32, t_rc=47, t_ccd_s=4, t_ccd_l=6, t_rrd_s=8, t_rrd_l=8, t_faw=32, t_rtp=12, t_wr=32, t_wtr_s=8,
+         t_wtr_l=16, t_turn=2, t_rank=2, t_rfc=392, t_refi=8660),
     Dram("lpddr5-6400", "JEDEC JESD209-5, 16 Gb x16, bank group mode, BL16, WCK:CK 4:1, CK of 1.25 ns: RL 17, tRCD and "
-         "tRPpb 18 ns, tRPab 21 ns, tRAS 42 ns, tRRD 5 ns, tFAW 20 ns, tRFCab 280 ns, tRFCpb 140 ns (two banks), tREFI "
-         "3.906 us and an eighth of it; tCWL, tRTP, tWR and tWTR as in Ramulator 2 (LPDDR5.cpp)",
-         ck_mhz=800, ratio=2, groups=4, banks=4, row_bursts=64, t_bl=2, t_cl=17, t_cwl=11, t_rcd=15, t_rp=15,
-         t_rp_all=17, t_ras=34, t_rc=49, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=16, t_rtp=4, t_wr=28,
-         t_wtr_s=5, t_wtr_l=10, t_turn=2, t_rfc=224, t_refi=3125, t_rfc_bank=112, t_refi_bank=391, refresh_banks=2),
+         "tRPpb 18 ns, tRPab 21 ns, tRAS 42 ns, tRRD 5 ns, tFAW 20 ns, tRFCab 280 ns, tRFCpb 140 ns (two banks, the "
+         "same bank of two groups), tPBR2PBR 90 ns, tPBR2ACT 7.5 ns, tREFI 3.906 us and an eighth of it; tCWL, tRTP, "
+         "tWR and tWTR as in Ramulator 2 (LPDDR5.cpp); " + _ASSUMED,
+         ck_mhz=800, ratio=2, controller=20, groups=4, banks=4, row_bursts=64, t_bl=2, t_cl=17, t_cwl=11, t_rcd=15,
+         t_rp=15, t_rp_all=17, t_ras=34, t_rc=49, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=16, t_rtp=4,
+         t_wr=28, t_wtr_s=5, t_wtr_l=10, t_turn=2, t_rank=2, t_rfc=224, t_refi=3125, t_rfc_bank=112, t_refi_bank=391,
+         refresh_banks=2, t_pbr2pbr=72, t_pbr2act=6),
     Dram("hbm2", "JEDEC JESD235, HBM2 at 2 Gb/s a pin, pseudo-channel of 4 Gb, 1 KB a page, BL4, CK of 1 ns: CL, tCWL, "
          "tRCD, tRP, tRAS, tRRD_S, tRFC, tREFI, tRTP, tWR and tWTR of DRAMsim3 (HBM2_4Gb_x128.ini); in pseudo-channel "
-         "mode tCCD 2 and 4, tFAW 15 (Ramulator 2, HBM2.cpp)",
-         ck_mhz=1000, ratio=2, groups=4, banks=4, row_bursts=32, t_bl=2, t_cl=14, t_cwl=4, t_rcd=14, t_rp=14, t_ras=34,
-         t_rc=48, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=15, t_rtp=6, t_wr=16, t_wtr_s=6, t_wtr_l=8,
-         t_turn=2, t_rfc=260, t_refi=3900),
+         "mode tCCD 2 and 4, tFAW 15 (Ramulator 2, HBM2.cpp); controller and PHY: AMD's HBM controller answers a read "
+         "of an open row after 106.7 ns (Wang et al., Shuhai, arXiv 2005.04324, Alveo U280, HBM at 900 MHz), of which "
+         "CL and burst take 17.8 ns: 44 cycles of 500 MHz, of which the model's queues take 2",
+         ck_mhz=1000, ratio=2, controller=42, groups=4, banks=4, row_bursts=32, t_bl=2, t_cl=14, t_cwl=4, t_rcd=14,
+         t_rp=14, t_ras=34, t_rc=48, t_ccd_s=2, t_ccd_l=4, t_rrd_s=4, t_rrd_l=4, t_faw=15, t_rtp=6, t_wr=16, t_wtr_s=6,
+         t_wtr_l=8, t_turn=2, t_rfc=260, t_refi=3900),
     Dram("sdram-133", "Micron MT48LC16M16A2-7E (256 Mb, 16 bits, 4 banks, 512 columns), data sheet, CK of 7.5 ns: "
          "CL 2, tRCD and tRP 15 ns, tRAS 37 ns, tRC 60 ns, tRRD 14 ns, tWR 14 ns, tRFC 66 ns, 8192 refreshes in 64 ms; "
-         "a read may follow written data at once; bursts of one transfer, which follow each other without a gap",
+         "a read may follow written data at once; bursts of one transfer, which follow each other without a gap; no "
+         "latency of a PHY, as the chip's pins are registers of the controller",
          ck_mhz=400 / 3, banks=4, row_bursts=512, burst_bits=16, t_cl=2, t_rcd=2, t_rp=2, t_ras=5, t_rc=8, t_rrd_s=2,
-         t_rrd_l=2, t_rtp=1, t_wr=2, t_turn=1, t_rfc=9, t_refi=1041),
+         t_rrd_l=2, t_rtp=1, t_wr=2, t_turn=1, t_rank=1, t_rfc=9, t_refi=1041),
     Dram("ideal", "no memory: a word every cycle, one cycle after its access"),
     Dram("paper", "fit to the cycles that SeedLM (arXiv 2410.10714) publishes for its FPGA, T = 1.0399 beats + 255: "
          "16 of every 417 cycles lost, 1 / (1 - 16/417) = 1.0399; 255 cycles from request to first word, of which the "
          "model's queue takes 2",
          t_cl=252, t_rfc=16, t_refi=417),
 )}
-"""The memories that commands know, by name; the source of each number stands beside it."""
+"""The memories that commands know, by name; the source of each number stands beside it. Each refreshes as an ordinary
+controller of its kind does: all banks at once, for LPDDR5 the banks in turn."""
+
+_LPDDR4, _LPDDR5, _HBM2 = (PRESETS[name] for name in ("lpddr4-2400", "lpddr5-6400", "hbm2"))
+
+VARIANTS = {dram.name: dram for dram in (
+    replace(_LPDDR4, name="lpddr4-2400-perbank", source=f"{_LPDDR4.source}; refreshes of single banks in turn: tRFCpb "
+            "half of tRFCab and tREFI an eighth, as in JESD209-4 for 8 Gb, tPBR2PBR 90 ns, to an activate tRRD",
+            t_rfc_bank=196, t_refi_bank=1082, t_pbr2pbr=108, t_pbr2act=8),
+    replace(_LPDDR5, name="lpddr5-6400-allbank", source=f"{_LPDDR5.source}; refreshes of all banks",
+            t_rfc_bank=0, t_refi_bank=0, refresh_banks=1, t_pbr2pbr=0, t_pbr2act=0),
+    replace(_LPDDR5, name="lpddr5-6400-hidden", source=f"{_LPDDR5.source}; the controller knows which banks a "
+            "sequential stream will reach last, and refreshes these", refresh_hidden=True),
+    replace(_HBM2, name="hbm2-perbank", source=f"{_HBM2.source}; refreshes of single banks in turn: tRFCSB 160 ns, "
+            "tRREFD 8 ns to the next refresh and to an activate, tREFI a sixteenth (JESD235, as in Ramulator 2, "
+            "hbm2.py)",
+            t_rfc_bank=160, t_refi_bank=243, t_pbr2pbr=8, t_pbr2act=8),
+)}
+"""The same memories under other refreshes, by name: commands take them where they are named."""
 
 
 def preset(name: str) -> Dram:
@@ -243,6 +337,7 @@ def preset(name: str) -> Dram:
     ToolError
         When there is no memory of that name; the message lists those that there are.
     """
-    if name not in PRESETS:
-        raise ToolError(f"unknown memory {name!r}: MEMORY must be one of {', '.join(PRESETS)}")
-    return PRESETS[name]
+    known = PRESETS | VARIANTS
+    if name not in known:
+        raise ToolError(f"unknown memory {name!r}: MEMORY must be one of {', '.join(known)}")
+    return known[name]

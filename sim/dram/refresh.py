@@ -3,12 +3,16 @@
 Refreshes of all banks fall due every ``refresh_interval`` cycles from reset, whatever else goes on, and take place at
 once. No row is opened that could not be closed again (tRAS) by then.
 
-Refreshes of single banks fall due every ``t_refi_bank``, for a unit of ``refresh_banks`` banks at a time. In a round
-each unit is refreshed once. Among the units that the round has not refreshed yet, only those are eligible that no
-request under way needs, and of these the one is chosen that a sequential stream will reach last, so that the refresh is
-hidden. While no unit is eligible, refreshes are postponed; when no more may be postponed, any unit is eligible.
+Refreshes of single banks fall due every ``t_refi_bank``, for a unit of ``refresh_banks`` banks at a time. Two of them
+are at least tPBR2PBR apart. An ordinary controller takes the units in the order of a counter, each as soon as it is
+due, whether requests under way need its banks or not.
 
-The choice is combinational: the latency is 0. A unit can be refreshed in every cycle.
+With ``refresh_hidden`` each unit is refreshed once in a round, in any order. Among the units that the round has not
+refreshed yet, only those are eligible that no request under way needs, and of these the one is chosen that a sequential
+stream will reach last, so that the refresh is hidden. While no unit is eligible, refreshes are postponed; when no more
+may be postponed, any unit is eligible.
+
+The choice is combinational: the latency is 0. A unit is refreshed in every cycle, as far as tPBR2PBR allows.
 """
 
 from amaranth.hdl import Assert, Module, Mux, Signal
@@ -41,6 +45,8 @@ class Refresh(wiring.Component):
         The units that no request under way needs.
     accessed_bank : In(range(banks))
         The bank, in whatever bank group, that was accessed last.
+    unit_ready : In(1)
+        The last refresh of single banks is tPBR2PBR ago.
     refresh_all : Out(1)
         In this cycle all banks begin to be refreshed, as soon as they can be closed.
     due_at : Out(TIME)
@@ -58,6 +64,7 @@ class Refresh(wiring.Component):
         self._dram, self._units = dram, units
         super().__init__({
             "now": In(TIME), "idle": In(units), "accessed_bank": In(range(max(2, dram.banks))),
+            "unit_ready": In(1),
             "refresh_all": Out(1), "due_at": Out(TIME, init=(1 << TIME) - 1),
             "refresh_unit": Out(1), "unit": Out(range(units)), "forced": Out(1),
         })
@@ -65,7 +72,11 @@ class Refresh(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self._dram.t_refi_bank:
-            self._refresh_units(m)
+            outstanding = self._outstanding(m)
+            if self._dram.refresh_hidden:
+                self._hidden_units(m, outstanding)
+            else:
+                self._units_in_order(m, outstanding)
         elif self._dram.t_refi:
             interval = self._dram.refresh_interval * self._dram.ratio
             due_at = Signal(TIME, init=START + interval)
@@ -75,19 +86,40 @@ class Refresh(wiring.Component):
                 m.d.sync += due_at.eq(due_at + interval)
         return m
 
-    def _refresh_units(self, m: Module) -> None:
-        """Refreshes of single banks."""
+    def _outstanding(self, m: Module) -> Signal:
+        """Refreshes of single banks that are due and have not taken place."""
+        interval = self._dram.t_refi_bank // self._dram.ratio
+        countdown, outstanding = Signal(range(interval), init=interval - 1), Signal(range(_MAX_POSTPONED + 2))
+        m.d.sync += [
+            countdown.eq(Mux(countdown == 0, interval - 1, countdown - 1)),
+            outstanding.eq(outstanding + (countdown == 0) - self.refresh_unit),
+            Assert(outstanding <= _MAX_POSTPONED + 1),
+            Assert(~self.refresh_unit | self.unit_ready),
+        ]
+        return outstanding
+
+    def _units_in_order(self, m: Module, outstanding: Signal) -> None:
+        """Refreshes of single banks in the order of a counter."""
+        following = Signal.like(self.unit)
+        m.d.comb += [
+            self.unit.eq(following),
+            self.refresh_unit.eq((outstanding != 0) & self.unit_ready),
+            self.forced.eq(self.refresh_unit & ~self.idle.bit_select(following, 1)),
+        ]
+        with m.If(self.refresh_unit):
+            m.d.sync += following.eq(Mux(following == self._units - 1, 0, following + 1))
+
+    def _hidden_units(self, m: Module, outstanding: Signal) -> None:
+        """Refreshes of single banks that a sequential stream does not meet."""
         dram, units = self._dram, self._units
-        interval = dram.t_refi_bank // dram.ratio
-        countdown = Signal(range(interval), init=interval - 1)
-        outstanding, overdue = Signal(range(_MAX_POSTPONED + 2)), Signal()
+        overdue = Signal()
         pending, eligible = Signal(units, init=(1 << units) - 1), Signal(units)  # of this round
         remaining = Signal(units)
         m.d.comb += [
             overdue.eq(outstanding > _MAX_POSTPONED),
             eligible.eq(pending & Mux(overdue, ~0, self.idle)),
-            self.refresh_unit.eq((outstanding != 0) & (eligible != 0)),
-            self.forced.eq(overdue),
+            self.refresh_unit.eq((outstanding != 0) & (eligible != 0) & self.unit_ready),
+            self.forced.eq(overdue & self.refresh_unit),
             remaining.eq(pending & ~(1 << self.unit)),
         ]
         with m.Switch(self.accessed_bank):
@@ -97,10 +129,5 @@ class Refresh(wiring.Component):
                     for unit in sorted(range(units), key=lambda unit: (unit - bank) % dram.banks):
                         with m.If(eligible[unit]):
                             m.d.comb += self.unit.eq(unit)
-        m.d.sync += [
-            countdown.eq(Mux(countdown == 0, interval - 1, countdown - 1)),
-            outstanding.eq(outstanding + (countdown == 0) - self.refresh_unit),
-            Assert(outstanding <= _MAX_POSTPONED + 1),
-        ]
         with m.If(self.refresh_unit):
             m.d.sync += pending.eq(Mux(remaining == 0, (1 << units) - 1, remaining))

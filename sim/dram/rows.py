@@ -22,9 +22,9 @@ __all__ = ["Rows", "bank_of"]
 
 
 def bank_of(word: data.View) -> Value:
-    """The number of a word's bank among those of all bank groups: its number in the group are the low bits, that of the
-    group the high ones."""
-    return Cat(word.bank, word.group)
+    """The number of a word's bank among all: its number in the bank group are the low bits, that of the group those
+    above, that of the rank the high ones."""
+    return Cat(word.bank, word.group, word.rank)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Rows(wiring.Component):
     ----------
     dram : Dram
     word : data.StructLayout
-        Word addresses: ``group``, ``bank``, ``row``.
+        Word addresses: ``rank``, ``group``, ``bank``, ``row``.
 
     Members
     -------
@@ -74,6 +74,8 @@ class Rows(wiring.Component):
         All banks are closed and then refreshed.
     refreshed_at : Out(TIME)
         The time at which that refresh ends.
+    unit_ready : Out(1)
+        The last refresh of single banks is tPBR2PBR ago.
     refresh_unit : In(1)
         The banks of ``unit`` are closed and then refreshed.
     unit : In(range(units))
@@ -84,13 +86,13 @@ class Rows(wiring.Component):
 
     def __init__(self, dram: Dram, word: data.StructLayout) -> None:
         self._dram = dram
-        self._banks = dram.groups * dram.banks
+        self._banks = dram.ranks * dram.groups * dram.banks
         super().__init__({
             "now": In(TIME),
             "activate_word": In(word), "row_hit": Out(1), "row_conflict": Out(1), "activate": In(1),
             "activate_at": Out(TIME),
             "word": In(word), "row_open": Out(1), "row_ready_at": Out(TIME), "access": In(1), "precharge_at": In(TIME),
-            "refresh_all": In(1), "refreshed_at": Out(TIME), "refresh_unit": In(1),
+            "refresh_all": In(1), "refreshed_at": Out(TIME), "unit_ready": Out(1), "refresh_unit": In(1),
             "unit": In(range(self._banks // dram.refresh_banks)), "open_banks": Out(self._banks),
         })
 
@@ -100,23 +102,27 @@ class Rows(wiring.Component):
         banks = _Banks(Array(Signal.like(self.word.row, name=f"bank{i}_row") for i in numbers),
                        Array(Signal(TIME, name=f"bank{i}_activated") for i in numbers),
                        Array(Signal(TIME, name=f"bank{i}_precharge") for i in numbers))
-        last_activate, refresh_end, last_precharge = Signal(TIME), Signal(TIME), Signal(TIME)
-        self._activates(m, banks, last_activate, refresh_end)
+        last_activate = Array(Signal(TIME, name=f"rank{i}_last") for i in range(dram.ranks))
+        refresh_end, last_precharge, last_unit_refresh = Signal(TIME), Signal(TIME), Signal(TIME)
+        self._activates(m, banks, last_activate, refresh_end, last_unit_refresh)
         self._accesses(m, banks, last_precharge)
 
         # A refresh of all banks.
-        all_closed = latest(m, self.now, last_activate + dram.t_ras, last_precharge)
+        all_closed = latest(m, self.now, *(last + dram.t_ras for last in last_activate), last_precharge)
         m.d.comb += self.refreshed_at.eq(all_closed + (dram.t_rp_all or dram.t_rp) + dram.t_rfc)
         with m.If(self.refresh_all):
             m.d.sync += [self.open_banks.eq(0), refresh_end.eq(self.refreshed_at)]
         if dram.t_refi_bank:
-            self._refresh_unit(m, banks)
+            self._refresh_unit(m, banks, last_activate[0], last_unit_refresh)
         return m
 
-    def _activates(self, m: Module, banks: _Banks, last: Signal, refresh_end: Signal) -> None:
-        """Rows that are opened: tRAS and tRP to close the other row, then tRC, tRRD and tFAW. ``last`` is the time of
-        the last activate of any bank; none takes place before ``refresh_end``."""
-        dram = self._dram
+    def _activates(self, m: Module, banks: _Banks, ranks_last: Array, refresh_end: Signal, unit_refresh: Signal
+                   ) -> None:
+        """Rows that are opened: tRAS and tRP to close the other row, then tRC, tRRD, tFAW and tPBR2ACT. ``ranks_last``
+        are the times of the last activate in each rank, ``unit_refresh`` that of the last refresh of single banks; no
+        activate takes place before ``refresh_end``."""
+        dram, rank = self._dram, self.activate_word.rank
+        last = ranks_last[rank]
         bank, was_open = Signal(exact_log2(self._banks)), Signal()
         m.d.comb += [
             bank.eq(bank_of(self.activate_word)),
@@ -128,11 +134,18 @@ class Rows(wiring.Component):
         limits = [Mux(was_open, closed + dram.t_rp, self.now), banks.activated[bank] + dram.t_rc, last + dram.t_rrd_s,
                   refresh_end]
         if dram.groups > 1:
-            group_last = Array(Signal(TIME, name=f"group{i}_last") for i in range(dram.groups))
-            limits.append(group_last[self.activate_word.group] + dram.t_rrd_l)
+            group_last = Array(Signal(TIME, name=f"group{i}_last") for i in range(dram.ranks * dram.groups))
+            group = Signal(range(len(group_last)))
+            m.d.comb += group.eq(Cat(self.activate_word.group, rank))
+            limits.append(group_last[group] + dram.t_rrd_l)
         if dram.t_faw:
-            recent = [last, *(Signal(TIME, name=f"last{i}") for i in range(1, 4))]
+            recent = [last, *(Array(Signal(TIME, name=f"rank{j}_last{i}") for j in range(dram.ranks))[rank]
+                              for i in range(1, 4))]
             limits.append(recent[3] + dram.t_faw)
+        if dram.t_refi_bank:
+            limits.append(unit_refresh + dram.t_pbr2act)
+            with m.If(self.activate):
+                m.d.sync += Assert(self.activate_at - unit_refresh >= dram.t_pbr2act)
         m.d.comb += self.activate_at.eq(latest(m, *limits))
         with m.If(self.activate):
             m.d.sync += [
@@ -143,7 +156,7 @@ class Rows(wiring.Component):
                 last.eq(self.activate_at),
             ]
             if dram.groups > 1:
-                m.d.sync += group_last[self.activate_word.group].eq(self.activate_at)
+                m.d.sync += group_last[group].eq(self.activate_at)
             if dram.t_faw:
                 m.d.sync += [older.eq(newer) for newer, older in pairwise(recent)]
 
@@ -161,16 +174,19 @@ class Rows(wiring.Component):
         with m.If(self.access):
             m.d.sync += [banks.precharge[bank].eq(precharge), last_precharge.eq(precharge_all)]
 
-    def _refresh_unit(self, m: Module, banks: _Banks) -> None:
-        """A refresh of single banks. To a bank it is an activate that ends (tRC later) when the refresh does."""
+    def _refresh_unit(self, m: Module, banks: _Banks, last_activate: Signal, last: Signal) -> None:
+        """A refresh of single banks. To a bank it is an activate that ends (tRC later) when the refresh does; to other
+        banks it is one too (tRRD), and tPBR2PBR lies between two refreshes. ``last`` is the time of the last one."""
         dram = self._dram
         units = self._banks // dram.refresh_banks
         members = [(self.unit + i * units)[:exact_log2(self._banks)] for i in range(dram.refresh_banks)]
-        start = latest(m, self.now, *(
+        start = latest(m, self.now, last_activate + dram.t_rrd_s, *(
             Mux(self.open_banks.bit_select(bank, 1),
                 latest(m, self.now, banks.activated[bank] + dram.t_ras, banks.precharge[bank]) + dram.t_rp,
                 banks.activated[bank] + dram.t_rc) for bank in members))
+        m.d.comb += self.unit_ready.eq(last + dram.t_pbr2pbr <= self.now)
         with m.If(self.refresh_unit):
+            m.d.sync += [last.eq(start), Assert(start - last >= dram.t_pbr2pbr)]
             for i in range(self._banks):
                 with m.If(self.unit == i % units):
                     m.d.sync += [self.open_banks[i].eq(0), banks.activated[i].eq(start + dram.t_rfc_bank - dram.t_rc)]

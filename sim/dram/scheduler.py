@@ -37,12 +37,13 @@ which take months to simulate."""
 
 def word_layout(dram: Dram, data_bits: int, words: int) -> data.StructLayout:
     """The fields of a word's address, lowest first: column and bank group in the order that ``dram.columns_lowest``
-    says, then bank, then row. A word has ``data_bits`` bits, and there are ``words`` of them in the memory."""
+    says, then bank, then rank, then row. A word has ``data_bits`` bits, and there are ``words`` of them in the
+    memory."""
     column, group = ("column", exact_log2(dram.row_words(data_bits))), ("group", exact_log2(dram.groups))
-    bank = exact_log2(max(dram.banks, 1))
-    row = max(1, ceil_log2(words) - column[1] - group[1] - bank)
+    bank, rank = exact_log2(max(dram.banks, 1)), exact_log2(dram.ranks)
+    row = max(1, ceil_log2(words) - column[1] - group[1] - bank - rank)
     return data.StructLayout(dict([*((column, group) if dram.columns_lowest else (group, column)),
-                                   ("bank", bank), ("row", row)]))
+                                   ("bank", bank), ("rank", rank), ("row", row)]))
 
 
 def segment_bits(dram: Dram, data_bits: int) -> int:
@@ -136,6 +137,7 @@ class Scheduler(wiring.Component):
             self.write.eq(head.data.write),
             self.resp.eq(head.data.resp),
             failed.eq(self.resp != Resp.OKAY),
+            columns.rank.eq(self.word.rank),
             columns.group.eq(self.word.group),
             columns.write.eq(self.write),
             self.access.eq((completed != accepted) & ~refresh.forced
@@ -186,7 +188,8 @@ class Scheduler(wiring.Component):
         # Rows are being opened for the segment of number ``opening``: ``opened`` of them for the words before
         # ``opening_offset``, each in another bank group. The open row of a bank is needed last by ``last_user``.
         opening, opening_offset, opened = Signal(_NUMBER), Signal(8), Signal(range(dram.groups + 1))
-        last_user = Array(Signal(_NUMBER, name=f"bank{i}_last_user") for i in range(dram.groups * dram.banks))
+        last_user = Array(Signal(_NUMBER, name=f"bank{i}_last_user")
+                          for i in range(dram.ranks * dram.groups * dram.banks))
         bank, step, groups = Signal(range(len(last_user))), Signal(), 1 if dram.columns_lowest else dram.groups
         needed = Signal(len(last_user))  # banks whose open row a segment in the queue needs
         failed = ahead.data.resp != Resp.OKAY
@@ -226,6 +229,7 @@ class Scheduler(wiring.Component):
             used.eq(needed | ((accessing & rows.row_open) << bank_of(self.word))),
             refresh.idle.eq(~Cat(used[unit::units].any() for unit in range(units))),
             refresh.accessed_bank.eq(accessed_bank),
+            refresh.unit_ready.eq(rows.unit_ready),
             rows.refresh_unit.eq(refresh.refresh_unit),
             rows.unit.eq(refresh.unit),
         ]

@@ -35,7 +35,8 @@ async def writes_and_reads_share_the_bus(dut: Any) -> None:
     # In turn: between two writes there is one burst read, once the reads queued before the first write are done.
     middle = [b - a for a, b in pairwise(responses[2:bursts // 3])]
     pair = 2 * beats / dram.word_rate(bits)
-    assert all(pair <= distance <= pair + turn + 16 + dram.cycles(dram.refresh_gap) for distance in middle), responses
+    longest = pair + turn + 16 + refreshes(dram, 1)[1]
+    assert all(pair <= distance <= longest for distance in middle), responses
     await master.read(writes)
 
 
@@ -53,7 +54,8 @@ async def the_pins_turn_round(dut: Any) -> None:
         _, received = await master.read([(column, 1)])
         _, (response,) = await writing
         # The write is a cycle before its response.
-        assert after + received[0] - (response - 1) == dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word)
+        assert after + received[0] - (response - 1) == (
+            dram.cycles(dram.t_cwl + word + wtr + dram.t_cl + word) + dram.controller)
 
 
 @cocotb.test()
@@ -77,5 +79,5 @@ async def writes_wait_for_their_data(dut: Any) -> None:
     dut.s_axi_awvalid.value = 0
     accepted, received = await master.read(master.sequential(32, 16))
     first = dram.cycles(dram.t_rcd + dram.t_cl + dram.word_ck(master.data_bits))
-    assert received[0] - accepted[0] == QUEUE_LATENCY + first
+    assert received[0] - accepted[0] == QUEUE_LATENCY + first + dram.controller
     assert received[-1] - received[0] <= 31 / dram.word_rate(master.data_bits) + dram.groups * dram.cycles(dram.t_rrd_l)

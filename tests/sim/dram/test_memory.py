@@ -1,12 +1,13 @@
 """The memory model under both simulators, against an independent AXI master and against its own timing numbers."""
 
 import gc
+from dataclasses import replace
 
 import pytest
 
 from sim.dram.memory import RAM, MemoryModel
 from sim.dram.memory_pins import MemoryPins
-from sim.dram.presets import PRESETS, Dram, preset
+from sim.dram.presets import PRESETS, VARIANTS, Dram, preset
 from sim.tools.build import build
 from sim.tools.run import run
 
@@ -14,21 +15,26 @@ ODD = Dram("odd", "made up: every timing differs from the sum of others", ratio=
            t_bl=3, t_cl=4, t_cwl=2, t_rcd=7, t_rp=5, t_rp_all=6, t_ras=29, t_rc=31, t_ccd_s=3, t_ccd_l=5, t_rrd_s=8,
            t_rrd_l=11, t_faw=37, t_rtp=8, t_wr=13, t_wtr_s=9, t_wtr_l=14, t_turn=1, t_rfc=71, t_refi=2300)
 
-FUNCTION, TIMING, WRITES = "tb_memory", "tb_memory_timing", "tb_memory_writes"
+FUNCTION, TIMING, WRITES, REFRESH = "tb_memory", "tb_memory_timing", "tb_memory_writes", "tb_memory_refresh"
+UNDISTURBED = replace(PRESETS["lpddr5-6400"], name="undisturbed", t_rfc_bank=0, t_refi_bank=0, t_rfc=0, t_refi=0)
 
 CASES = [  # Icarus takes the narrow ones; all presets run on it; Verilator's builds take long
     ("icarus", "ddr4-2400", 64, (FUNCTION, TIMING, WRITES)),
     ("icarus", "ddr4-3200", 64, (TIMING, WRITES)),
     ("icarus", "ddr3-1600", 64, (TIMING, WRITES)),
     ("icarus", "lpddr4-2400", 64, (TIMING, WRITES)),
-    ("icarus", "lpddr5-6400", 64, (FUNCTION, TIMING, WRITES)),
+    ("icarus", "lpddr4-2400-perbank", 64, (REFRESH,)),
+    ("icarus", UNDISTURBED, 64, (TIMING,)),
+    ("icarus", "lpddr5-6400", 64, (FUNCTION, REFRESH, WRITES)),
+    ("icarus", "lpddr5-6400-hidden", 64, (REFRESH, WRITES)),
     ("icarus", "hbm2", 64, (TIMING, WRITES)),
+    ("icarus", "hbm2-perbank", 64, (REFRESH,)),
     ("icarus", "sdram-133", 32, (FUNCTION, TIMING, WRITES)),
     ("icarus", "ideal", 32, (FUNCTION, TIMING, WRITES)),
     ("icarus", ODD, 128, (TIMING, WRITES)),
     ("icarus", "paper", 64, (TIMING, WRITES)),
     ("verilator", "ddr4-2400", 512, (FUNCTION, TIMING, WRITES)),
-    ("verilator", "lpddr5-6400", 64, (TIMING, WRITES)),
+    ("verilator", "lpddr5-6400", 64, (REFRESH, WRITES)),
     ("verilator", "paper", 64, (TIMING, WRITES)),
 ]
 
@@ -43,7 +49,7 @@ def check(simulator, dram, addr_bits, data_bits, base, testbenches):
 @pytest.mark.parametrize(("simulator", "memory", "data_bits", "testbenches"), CASES,
                          ids=[f"{case[0]}-{getattr(case[1], 'name', case[1])}-{case[2]}" for case in CASES])
 def test_memory(simulator, memory, data_bits, testbenches):
-    check(simulator, PRESETS.get(memory, memory), 32, data_bits, 0, testbenches)
+    check(simulator, (PRESETS | VARIANTS).get(memory, memory), 32, data_bits, 0, testbenches)
 
 
 @pytest.mark.parametrize("simulator", ["icarus", "verilator"])
