@@ -1,7 +1,7 @@
 """A DRAM and its controller stepped from clock to clock: written apart from the model in RTL, with none of its rules.
 
-A queue of requests is looked through in every CK. One column command and one row command are given in a CK. A sequential
-stream keeps the queue full.
+A queue of requests is looked through in every CK. One column command and one row command are given in a CK. A
+sequential stream keeps the queue full.
 """
 
 from dataclasses import dataclass, field
