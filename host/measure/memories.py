@@ -32,7 +32,7 @@ INDEPENDENT = {
     "lpddr5-6400": Independent(
         0.9587, "The simulators answer reads in any order, so that reads of other bank groups pass those of a bank "
                 "that is refreshed. A master with one AXI ID takes its words in order and waits. The same rules, "
-                "stepped from clock to clock, give 93.8 % in order, and 96.0 to 96.5 % out of order with 16 to 32 "
+                "stepped from clock to clock, give 93.4 % in order, and 95.9 to 96.7 % out of order with 16 to 32 "
                 "requests in the queue (tests/sim/dram/test_clock_by_clock.py)."),
     "lpddr5-6400-allbank": Independent(0.9158),
     "hbm2": Independent(
