@@ -131,14 +131,19 @@ def memories(bus: Bus = 64, simulator: Simulator = "icarus") -> None:
     from host.measure import memories as measure
     from host.progress import work_progress
     from host.report.writer import finish
+    from host.tables.memory import MemoryRow
+    from host.tables.tables import markdown
     from sim.tools.toolchain import require
 
     require(simulator)
     folder = report_folder("memories")
     with work_progress() as progress:
         rows = list(measure.memories(bus, simulator, progress))
+    remarks = [f"{row.memory}: {row.remark}" for row in rows if row.remark]
+    table = markdown(MemoryRow.columns(), [row.record() for row in rows])
     finish(folder, {"bus_bits": bus, "simulator": simulator}, rows,
-           f"memory presets; {bus}-bit bus; RTL simulated by {simulator}")
+           f"memory presets; {bus}-bit bus; RTL simulated by {simulator}", notes="\n".join(remarks),
+           table="\n".join([table, *(f"- {remark}" for remark in remarks), ""]))
 
 
 def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", bus: Bus = 512, rows: Rows = 2048,

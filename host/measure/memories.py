@@ -57,7 +57,8 @@ def memories(bus_bits: int, simulator: str, update: Update) -> Iterator[MemoryRo
         measured, other = sequential_rate(dram, bus_bits, simulator), INDEPENDENT.get(dram.name)
         hit = QUEUE_LATENCY + dram.read_latency(bus_bits)
         yield MemoryRow(
-            memory=dram.name, limit=dram.sequential_limit, measured=measured, independent=other and other.share,
-            difference=other and 100 * (measured - other.share), controller=dram.controller,
+            memory=dram.name, limit=dram.sequential_limit, measured=measured,
+            independent=other.share if other else None,
+            difference=100 * (measured - other.share) if other else None, controller=dram.controller,
             row_hit_ns=dram.fabric_mhz and hit * 1e3 / dram.fabric_mhz, remark=other.remark if other else "",
             source=dram.source)

@@ -8,7 +8,7 @@ __all__ = ["MemoryRow"]
 class MemoryRow(Row):
     """A memory preset, read without a pause."""
 
-    VIEW = ("memory", "limit", "measured", "independent", "difference", "controller", "row_hit_ns", "remark")
+    VIEW = ("memory", "limit", "measured", "independent", "difference", "controller", "row_hit_ns")
     LABEL = "{memory}"
 
     memory: str = column("memory", doc="Memory preset.")
