@@ -20,8 +20,8 @@ CASES = [
     *((SeedlmLane, small(fmt, **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
     *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, small(fmt, **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
-    *((IntegerLane, small(fmt, max_cols=512)) for fmt in (INT8, INT4, INT3)),
-    *((IntegerLane, small(*args, **ECP5)) for args in ((INT8,), (GroupFormat(c=3, bits=5),), (INT4, 64, 8))),
+    *((IntegerLane, small(*args, max_cols=512)) for args in ((INT4,), (INT3,), (INT4, 64, 8))),
+    *((IntegerLane, small(fmt, max_cols=512, **ECP5)) for fmt in (INT8, GroupFormat(c=3, bits=5))),
     *((Fp16Lane, small(FP16, **options)) for options in ({}, ECP5)),
     *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
 ]
