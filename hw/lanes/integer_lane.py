@@ -125,11 +125,11 @@ class IntegerLane(wiring.Component):
         width = self._config.group_bits
         product = Signal(data.StructLayout({
             "valid": 1, "last": 1, "value": signed(width + _SIGNIFICAND), "places": 5}), name="product")
-        factor, remaining, partial = Signal(signed(width)), Signal(range(_SIGNIFICAND + 1)), Signal(signed(width + 1))
+        factor, remaining, total = Signal(signed(width)), Signal(range(_SIGNIFICAND + 1)), Signal(signed(width + 2))
         negative, bit, high = Signal(), product.value[0], product.value[_SIGNIFICAND:].as_signed()
         # -factor is ~factor + 1. A bit below the others carries the 1 in, so that one adder serves both signs.
         addend = (factor.as_unsigned() ^ negative.replicate(width)) & bit.replicate(width)
-        m.d.comb += partial.eq((Cat(1, high).as_signed() + Cat(bit & negative, addend).as_signed()) >> 1)
+        m.d.comb += total.eq(Cat(1, high).as_signed() + Cat(bit & negative, addend).as_signed())
         m.d.sync += product.valid.eq(remaining == 1)
         with m.If(group.valid):
             sign, significand, field = split_fp16(group.scale)
@@ -143,7 +143,7 @@ class IntegerLane(wiring.Component):
                 Assert(remaining == 0),
             ]
         with m.Elif(remaining != 0):
-            m.d.sync += [product.value.eq(Cat(product.value[1:_SIGNIFICAND], partial)), remaining.eq(remaining - 1)]
+            m.d.sync += [product.value.eq(Cat(product.value[1:_SIGNIFICAND], total[1:])), remaining.eq(remaining - 1)]
         return product
 
     def _shift(self, m: Module, product: data.View) -> data.View:
