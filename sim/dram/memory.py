@@ -12,8 +12,9 @@ the right number of beats and an error, and changes nothing: SLVERR for other bu
 cross 4 KB, DECERR for bursts that leave the memory.
 
 The latency of a read, from the cycle that accepts the request to the one that offers the first word, is
-:data:`QUEUE_LATENCY` cycles and those that cover CL and the word itself, and tRP and tRCD before them where a row has
-to be closed and opened. The throughput is one word a cycle, reads and writes together, as far as the DRAM allows.
+:data:`QUEUE_LATENCY` cycles, those that cover CL and the word itself, and those of the controller and the PHY; tRP and
+tRCD come before them where a row has to be closed and opened. The throughput is one word a cycle, reads and writes
+together, as far as the DRAM allows.
 """
 
 from pathlib import Path
