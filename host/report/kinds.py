@@ -9,6 +9,7 @@ from host.tables.area import AreaRow
 from host.tables.bench import EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
 from host.tables.layer import LayerRow, PaperRow
+from host.tables.memory import MemoryRow
 from host.tables.placed import BitstreamRow, PnrRow
 from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
@@ -84,6 +85,9 @@ KINDS = (
     Kind("roofline", "Roofline", "make roofline",
          "What a master that only reads gets of every memory, and what each engine takes of it in steady state: both "
          f"simulated in RTL. {_EXACT}", RooflineRow.columns(), (Part("Engines and memories"),)),
+    Kind("memories", "Memories", "make memories",
+         "What a master that only reads gets of every memory preset, simulated in RTL, beside the figures of "
+         "independent simulators.", MemoryRow.columns((*MemoryRow.VIEW, "remark")), (Part("Presets"),)),
     Kind("area", "Area", "make area",
          "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The row “paper” was "
          "published by its authors.", AreaRow.columns(),
