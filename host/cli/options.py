@@ -41,8 +41,9 @@ Bus = Annotated[int, typer.Option(help="Width of the memory bus in bits, a power
 ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 or 8; FP16's activations stay FP16.")]
 Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "
                                                       "--rows and a narrow bus.")]
-Mode = Annotated[Literal["exact", "paper"], typer.Option(help="How codes are chosen: exact searches all of them, paper "
-                                                              "rounds as the paper does.")]
+Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
+    help="How codes are chosen: exact searches all of them; paper rounds, with an exponent two below the rule "
+         "that the paper prints; printed rounds by that rule as it is printed, at a much greater error.")]
 Model = Annotated[str, typer.Option(help="GGUF file, .safetensors file or Hugging Face folder; by default the packaged "
                                          "model.")]
 Layer = Annotated[int, typer.Option(min=0, help="Number of the decoder layer of a checkpoint.")]

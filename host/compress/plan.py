@@ -5,7 +5,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Options:
     ----------
     format : str
         As :func:`golden.spec.parse_seedlm` takes it.
-    mode : {"exact", "paper"}
+    mode : {"exact", "paper", "printed"}
         How the encoder chooses coefficients; see :mod:`host.encoder.encoder`.
     bias : {"auto", "off"}
         "auto" gives each tensor an exponent bias that suits its weights; "off" is the paper's format, without one.
@@ -66,9 +66,9 @@ class Options:
     device: str = ""
 
     def __post_init__(self) -> None:
-        for what, value, legal in (("mode", self.mode, ("exact", "paper")), ("bias", self.bias, ("auto", "off"))):
+        for what, value, legal in (("mode", self.mode, get_args(Mode)), ("bias", self.bias, ("auto", "off"))):
             if value not in legal:
-                raise UserError(f"{what} must be {' or '.join(legal)}, not {value!r}")
+                raise UserError(f"{what} must be {', '.join(legal[:-1])} or {legal[-1]}, not {value!r}")
         for what, size in (("slice", self.slice_weights), ("shard", self.shard_bytes)):
             if size < 1:
                 raise UserError(f"the {what} size must be at least 1, not {size}")

@@ -1,8 +1,10 @@
 """The fast encoder: the true minimum over every seed, found by the C kernel in ``search.c``.
 
-The mode ``exact`` searches the exponent and the integer coefficients of every seed that can win. The mode ``paper``
-rounds them as :mod:`golden.encode` does, and reaches exactly its errors. Both modes give the same format for the same
-decoder.
+The mode ``exact`` searches the exponent and the integer coefficients of every seed that can win. The modes ``paper``
+and ``printed`` search as the paper does: they round the least-squares coefficients of each seed, as
+:mod:`golden.encode` does, and reach exactly its errors. ``printed`` takes the exponent by the rule that the paper
+prints, which uses 5 of the 16 codes; ``paper`` takes it lower by two (for codes of 4 bits), which is ours and not the
+authors'. All modes give the same format for the same decoder.
 """
 
 import ctypes
@@ -11,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import frexp, ldexp
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -23,7 +25,7 @@ from host.errors import UserError
 
 __all__ = ["Mode", "encode", "exponent_bias_for", "say_if_lost", "searchable"]
 
-Mode = Literal["exact", "paper"]
+Mode = Literal["exact", "paper", "printed"]
 
 _CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
 _BIAS_BEYOND = 1000
@@ -59,7 +61,7 @@ class _Tables:
         self._as_parameter_ = ctypes.c_void_p(kernel.segment_new(ctypes.c_uint32(seed), channels.ctypes))
         if not self._as_parameter_:
             raise MemoryError("encoder tables")
-        if mode == "paper":
+        if mode != "exact":
             # Where columns of U are nearly dependent, rounding shows how the pseudo-inverse was computed. The kernel
             # takes NumPy's for these seeds, as golden does for all, so that both round alike.
             bad = np.empty(kernel.segment_bad_count(self), dtype=np.uint32)
@@ -198,7 +200,7 @@ class _Search:
         """Improve on the best codes of some blocks with the seeds of a segment; return the number of blocks."""
         # The kernel minimises the plain squared error of what it is given, so the channels' weights go in here.
         scaled = np.ldexp(self.blocks[part] * self.channels[channels], -self.bias)
-        self.kernel.segment_search(tables, scaled.ctypes, ctypes.c_long(len(scaled)), int(self.mode == "exact"),
+        self.kernel.segment_search(tables, scaled.ctypes, ctypes.c_long(len(scaled)), get_args(Mode).index(self.mode),
                                    self.errors[part].ctypes, self.seeds[part].ctypes, self.exponents[part].ctypes,
                                    self.codes[part].ctypes)
         return len(scaled)

@@ -84,7 +84,7 @@ static void tile_energies(const segment *g, const vf weights[C], vf *greatest) {
 static inline float threshold(const block *b) { return (float)(b->norm * (1 - SLACK) - b->error); }
 
 /* Evaluate the seeds of one tile whose energy reaches the threshold. */
-static void open_tile(block *b, const segment *g, int tile, const float *w, int exact) {
+static void open_tile(block *b, const segment *g, int tile, const float *w, int mode) {
     float d[TILE + P] = {0}, energy[TILE];
     for (int c = 0; c < C; c++)
         for (int i = 0; i < TILE + P; i++) d[i] += w[c] * (float)g->a[c] * g->u[tile * TILE + 1 + i + c * P];
@@ -103,12 +103,12 @@ static void open_tile(block *b, const segment *g, int tile, const float *w, int 
     for (int i = 1; i < TILE; i++) best = energy[i] > energy[best] ? i : best;
     for (int n = 0; n < TILE; n++) {
         int i = (best + n) % TILE;
-        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b)) evaluate(b, g, tile * TILE + i, exact, NULL);
+        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b)) evaluate(b, g, tile * TILE + i, mode, NULL);
     }
 }
 
 /* Evaluate the ill-conditioned seeds whose energy reaches the threshold. */
-static void open_bad(block *b, const segment *g, const float *w, int exact) {
+static void open_bad(block *b, const segment *g, const float *w, int mode) {
     for (int n = 0; n < g->bad_count; n += LANES) {
         const vf *q = g->bad_q[n / LANES];
         vf energy = {0};
@@ -119,7 +119,7 @@ static void open_bad(block *b, const segment *g, const float *w, int exact) {
         }
         for (int lane = 0; lane < LANES && n + lane < g->bad_count; lane++)
             if (energy[lane] >= threshold(b))
-                evaluate(b, g, g->bad[n + lane], exact, g->pinv ? g->pinv + (n + lane) * P * C : NULL);
+                evaluate(b, g, g->bad[n + lane], mode, g->pinv ? g->pinv + (n + lane) * P * C : NULL);
     }
 }
 
@@ -138,7 +138,7 @@ static int highest(const vf *values) {
  *
  * `error`, `seed`, `exponent` and `codes` hold the best so far and are improved in place; error infinite: none yet.
  * Errors are squared and, so that none over- or underflows, relative to 4^(exponent of the greatest weight). */
-void segment_search(const segment *g, const double *weights, long count, int exact, double *error, uint32_t *seed,
+void segment_search(const segment *g, const double *weights, long count, int mode, double *error, uint32_t *seed,
                     int8_t *exponent, int8_t *codes) {
     for (long start = 0; start < count; start += LANES) {
         vf w[C], tiles[TILES];
@@ -166,16 +166,16 @@ void segment_search(const segment *g, const double *weights, long count, int exa
             for (int p = 0; p < P; p++) b->codes[p] = codes[n * P + p];
             for (int c = 0; c < C; c++) own[c] = w[c][lane];
             memset(b->u, 0, sizeof b->u); /* what the zero code is multiplied with */
-            if (exact || b->norm == 0) consider(b, 1, EXP_MIN, (int[P]){0});
+            if (mode == EXACT || b->norm == 0) consider(b, 1, EXP_MIN, (int[P]){0});
             for (int tile = TILES; tile < TILE_VECTORS * LANES; tile++) greatest.of[tile] = -1;
             for (int tile = 0; tile < TILES; tile++) greatest.of[tile] = tiles[tile][lane];
             while (b->norm > 0) {
                 int tile = highest(greatest.v);
                 if (greatest.of[tile] < threshold(b) || greatest.of[tile] < 0) break;
-                open_tile(b, g, tile, own, exact);
+                open_tile(b, g, tile, own, mode);
                 greatest.of[tile] = -1;
             }
-            if (b->norm > 0) open_bad(b, g, own, exact);
+            if (b->norm > 0) open_bad(b, g, own, mode);
             error[n] = b->error, seed[n] = b->seed, exponent[n] = (int8_t)b->exponent;
             for (int p = 0; p < P; p++) codes[n * P + p] = (int8_t)b->codes[p];
         }

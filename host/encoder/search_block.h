@@ -46,12 +46,15 @@ static void descend(block *b, int i, double partial, double step, uint32_t seed,
     }
 }
 
+/* How codes are chosen: the order of Mode in host/encoder/encoder.py. */
+enum { EXACT, PAPER, PRINTED };
+
 /* Exponent and codes by rounding, as golden/encode.py does. */
-static void rounded(block *b, const double *t, uint32_t seed) {
+static void rounded(block *b, const double *t, uint32_t seed, int mode) {
     double greatest = 0;
     int exponent = EXP_MIN, codes[P];
     for (int p = 0; p < P; p++) greatest = fmax(greatest, fabs(t[p]));
-    if (greatest > 0) exponent = ilogb(greatest) + b->scale - (COEF_BITS - 2);
+    if (greatest > 0) exponent = ilogb(greatest) + b->scale - (mode == PRINTED ? 0 : COEF_BITS - 2);
     exponent = exponent < EXP_MIN ? EXP_MIN : exponent > EXP_MAX ? EXP_MAX : exponent;
     for (int p = 0; p < P; p++)
         codes[p] = (int)fmax(CODE_MIN, fmin(CODE_MAX, rint(ldexp(t[p], b->scale - exponent))));
@@ -59,11 +62,11 @@ static void rounded(block *b, const double *t, uint32_t seed) {
 }
 
 /* Every code of the seed at one position that can be the best; `pinv` null unless the seed is ill-conditioned. */
-static void evaluate(block *b, const segment *g, int position, int exact, const double *pinv) {
+static void evaluate(block *b, const segment *g, int position, int mode, const double *pinv) {
     uint32_t seed = g->state[position];
     double step = ldexp(1, EXP_MIN - b->scale), t[P], greatest = 0;
     if (g->reach[position] * step > 2 * sqrt(b->norm)) { /* the least step overshoots: only the zero code is left */
-        if (!exact) consider(b, seed, EXP_MIN, (int[P]){0});
+        if (mode != EXACT) consider(b, seed, EXP_MIN, (int[P]){0});
         return;
     }
     columns_at(g, position, P, b->u);
@@ -87,8 +90,8 @@ static void evaluate(block *b, const segment *g, int position, int exact, const 
         }
         greatest = fmax(greatest, fabs(t[p]));
     }
-    if (!exact) {
-        rounded(b, t, seed);
+    if (mode != EXACT) {
+        rounded(b, t, seed, mode);
         return;
     }
     int codes[P], usual = greatest > 0 ? ilogb(greatest) + b->scale - (COEF_BITS - 2) : EXP_MIN;

@@ -47,7 +47,7 @@ class _Segment:
         self.u = torch.from_numpy(u_matrix(seeds, fmt)).to(device)
         if fmt.c >= fmt.p:
             self.q, self.r = torch.linalg.qr(self.u)
-        else:  # the columns span everything, so every bound is zero: this serves the mode "paper" alone
+        else:  # the columns span everything, so every bound is zero: this serves the modes that round
             self.q, self.r = torch.eye(fmt.c, device=device, dtype=torch.float64).expand(len(seeds), -1, -1), self.u
         self.pinv = torch.linalg.pinv(self.u, rtol=1e-15)  # NumPy's tolerance, so that rounding agrees with golden's
         self.basis = self.q.permute(1, 0, 2).reshape(fmt.c, -1).float()
@@ -63,8 +63,8 @@ def _times_power(values: "Tensor", power: "Tensor") -> "Tensor":
     return values * ((power.long() + 1023) << 52).view(torch.float64)
 
 
-def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat) -> tuple[
-        "Tensor", "Tensor"]:
+def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat,
+             mode: Mode) -> tuple["Tensor", "Tensor"]:
     """Round as golden does, for n pairs of a seed and a block.
 
     Parameters
@@ -84,7 +84,8 @@ def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt:
 
     t = torch.einsum("npc,nc->np", segment.pinv[at], w)
     _, power = torch.frexp(t.abs().amax(dim=1))
-    exponent = torch.where(t.any(dim=1), power + scale - 1 - (fmt.coef_bits - 2), EXP_MIN).clamp(EXP_MIN, EXP_MAX)
+    lowered = 0 if mode == "printed" else fmt.coef_bits - 2
+    exponent = torch.where(t.any(dim=1), power + scale - 1 - lowered, EXP_MIN).clamp(EXP_MIN, EXP_MAX)
     codes = _times_power(t, (scale - exponent)[:, None]).round().clamp(fmt.coef_min, fmt.coef_max)
     return exponent, codes
 
@@ -154,9 +155,9 @@ class _Search:
         """Try pairs of a block and a seed; the ``tried`` pairs of each block are neighbours."""
         import torch
 
-        search = _exact if self.mode == "exact" else _rounded
         w, scale = self.w[block], self.scale[block]
-        exponent, codes = search(segment, at, w, scale, self.fmt)
+        exponent, codes = (_exact(segment, at, w, scale, self.fmt) if self.mode == "exact" else
+                           _rounded(segment, at, w, scale, self.fmt, self.mode))
         restored = torch.einsum("ncp,np->nc", segment.u[at], _times_power(codes, (exponent - scale)[:, None]))
         error = (w - restored).square().sum(dim=1).reshape(-1, tried)
         least, which = error.min(dim=1)

@@ -44,7 +44,7 @@ def pass_operations(fmt: BlockFormat) -> float:
 
 
 def _numpy_search(weights: np.ndarray, fmt: BlockFormat) -> tuple[float, float]:
-    """Search the way one writes it in NumPy, with the paper's rounding; return seconds and the squared error.
+    """Search the way one writes it in NumPy, rounding as the mode ``paper``; return seconds and the squared error.
 
     Weights are of shape (blocks, c).
     """

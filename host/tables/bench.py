@@ -28,7 +28,7 @@ class EncoderRow(Row):
     LABEL = "{format} ({mode})"
 
     format: str = column("format", doc="Format of the weights.")
-    mode: str = column("mode", doc="Mode of the search: exact, or with the paper's rounding.")
+    mode: str = column("mode", doc="Mode of the search: exact, or with rounded codes (paper, printed).")
     blocks_per_s: float = column("blocks/s", ",.0f", unit="blocks/s", doc="Blocks that the encoder searches a second.")
     numpy_blocks_per_s: float = column("NumPy blocks/s", ",.0f", unit="blocks/s",
                                        doc="Blocks that the search in NumPy does a second.")

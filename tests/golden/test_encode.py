@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from golden.block import CompressedMatrix
-from golden.encode import encode, quantise
+from golden.encode import Rounding, encode, quantise
 from golden.projection import u_matrix
 from golden.spec import SEEDLM3, SEEDLM4, BlockFormat
 
@@ -20,6 +20,29 @@ def error(matrix: CompressedMatrix, weights: np.ndarray) -> float:
 def test_relative_error_on_gaussian_weights(fmt: BlockFormat, low: float, high: float) -> None:
     weights = np.random.default_rng(0).normal(0, 0.02, (8, 24 * fmt.c))
     assert low <= error(encode(weights, fmt), weights) <= high
+
+
+@pytest.mark.parametrize(("fmt", "known"), [(SEEDLM4, 0.1912), (SEEDLM3, 0.3030)], ids=["seedlm4", "seedlm3"])
+def test_the_printed_rule_has_the_error_that_seedlm_repro_publishes(fmt: BlockFormat, known: float) -> None:
+    """A known answer: seedlm-repro, results/validation_report.txt, section 4, "paper" (Gaussian weights, all seeds)."""
+    weights = np.random.default_rng(0).normal(0, 1, (4, 16 * fmt.c))
+    matrix = encode(weights, fmt, "printed")
+    assert error(matrix, weights) == pytest.approx(known, rel=0.04)
+    assert np.unique(matrix.coefs).tolist() == [-2, -1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("coef_bits", "t", "exponent", "codes"), [
+    (4, (1.0, -0.5, 0.25), 0, (1, 0, 0)),  # a tie: -0.5
+    (4, (1.99, -0.6, 0.1), 0, (2, -1, 0)),
+    (4, (-0.26, 0.5, 0.13), -1, (-1, 1, 0)),
+    (4, (0.0, 0.0, 0.0), -8, (0, 0, 0)),
+    (4, (1e6, -1e6, 0.0), 7, (7, -8, 0)),
+    (4, (2.0**-10, 2.0**-30, 0.0), -8, (0, 0, 0)),
+    (3, (1.9, -0.5, 0.75), 0, (2, 0, 1)),
+    (2, (1.0, -1.9, 0.25), 0, (1, -2, 0))])
+def test_quantise_by_the_printed_rule(coef_bits: int, t: Sequence[float], exponent: int, codes: Sequence[int]) -> None:
+    found = quantise(np.array([t, t]), BlockFormat(8, 3, 16, coef_bits), "printed")
+    assert (found[0].tolist(), found[1].tolist()) == ([exponent] * 2, [list(codes)] * 2)
 
 
 @pytest.mark.parametrize(("coef_bits", "t", "exponent", "codes"), [
@@ -41,16 +64,17 @@ def test_quantise(coef_bits: int, t: Sequence[float], exponent: int, codes: Sequ
     assert (found[0].tolist(), found[1].tolist()) == ([exponent] * 2, [list(codes)] * 2)
 
 
+@pytest.mark.parametrize("rounding", ["paper", "printed"])
 @pytest.mark.parametrize("fmt", [BlockFormat(4, 2, 5), BlockFormat(6, 3, 8, 3), BlockFormat(5, 2, 7, 2)],
                          ids=lambda fmt: fmt.name)
-def test_no_seed_is_better(fmt: BlockFormat) -> None:
+def test_no_seed_is_better(fmt: BlockFormat, rounding: Rounding) -> None:
     weights = np.random.default_rng(1).normal(0, 0.3, (3, 4 * fmt.c))
-    matrix = encode(weights, fmt)
+    matrix = encode(weights, fmt, rounding)
     errors = np.square(matrix.weights() - weights).reshape(-1, fmt.c).sum(axis=1)
     for block, found in zip(weights.reshape(-1, fmt.c), errors, strict=True):
         least = np.inf
         for u in u_matrix(np.arange(1, fmt.seeds + 1), fmt):
-            exponent, codes = quantise(np.linalg.lstsq(u, block)[0], fmt)
+            exponent, codes = quantise(np.linalg.lstsq(u, block)[0], fmt, rounding)
             least = min(least, float(np.square(u @ codes * 2.0**exponent - block).sum()))
         assert found == pytest.approx(least, rel=1e-9)
 

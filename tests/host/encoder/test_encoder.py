@@ -8,13 +8,14 @@ import time
 import warnings
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import ml_dtypes
 import numpy as np
 import pytest
 
 from golden.block import CompressedMatrix
+from golden.encode import Rounding
 from golden.encode import encode as golden_encode
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
@@ -104,18 +105,28 @@ def test_exact_mode_is_the_minimum_over_all_seeds_of_seedlm4(kind: str) -> None:
         assert error == pytest.approx(every_code(block, SEEDLM4, able), rel=TIE)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore:all weights are zero now")
+def test_printed_mode_reaches_goldens_errors(kind: str) -> None:
+    fmt = BlockFormat(8, 3, 10)
+    weights = sample(kind, fmt.c)
+    printed = encode(weights, fmt, "printed", exponent_bias=0)
+    assert close(block_errors(printed, weights), block_errors(golden_encode(weights, fmt, "printed"), weights), weights)
+
+
+@pytest.mark.parametrize("rounding", ["paper", "printed"])
 @pytest.mark.parametrize("odd", [*ODD, (6, 5, 4, 2), (2, 3, 9, 4), (4, 2, 17, 4)], ids=str)
-def test_paper_mode_in_odd_formats(odd: tuple[int, int, int, int]) -> None:
+def test_rounding_modes_in_odd_formats(odd: tuple[int, int, int, int], rounding: Rounding) -> None:
     """Among them seeds whose columns are linearly dependent, and a cycle longer than one segment."""
     fmt = BlockFormat(*odd)
     weights = np.vstack([gaussian(1, 8 * fmt.c), gaussian(1, 8 * fmt.c, 3e-3)])
-    paper = encode(weights, fmt, "paper", exponent_bias=0)
-    assert close(block_errors(paper, weights), block_errors(golden_encode(weights, fmt), weights), weights)
+    rounded = encode(weights, fmt, rounding, exponent_bias=0)
+    assert close(block_errors(rounded, weights), block_errors(golden_encode(weights, fmt, rounding), weights), weights)
 
 
 @pytest.mark.parametrize(("fmt", "mode", "low", "high"), [
-    (SEEDLM4, "exact", 0.115, 0.1198), (SEEDLM4, "paper", 0.119, 0.1235),
-    (SEEDLM3, "exact", 0.215, 0.2200), (SEEDLM3, "paper", 0.219, 0.2265)])
+    (SEEDLM4, "exact", 0.115, 0.1198), (SEEDLM4, "paper", 0.119, 0.1235), (SEEDLM4, "printed", 0.1893, 0.1931),
+    (SEEDLM3, "exact", 0.215, 0.2200), (SEEDLM3, "paper", 0.219, 0.2265), (SEEDLM3, "printed", 0.3000, 0.3060)])
 def test_relative_error_on_gaussian_weights(fmt: BlockFormat, mode: Mode, low: float, high: float) -> None:
     weights = gaussian(64, 64 * fmt.c)
     assert low <= relative_error(encode(weights, fmt, mode), weights) <= high
@@ -304,7 +315,7 @@ def test_weights_beyond_the_format(encoder: Any, weight: float, bias: Any, reaso
 
 
 @pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3])
-@pytest.mark.parametrize("mode", ["exact", "paper"])
+@pytest.mark.parametrize("mode", get_args(Mode))
 @pytest.mark.filterwarnings("ignore:all weights are zero now")
 def test_the_time_of_a_block_is_bounded(fmt: BlockFormat, mode: Mode) -> None:
     """Whatever its weights are: the greatest that are not refused, one that dwarfs the others, and the least."""

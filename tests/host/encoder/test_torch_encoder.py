@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ class TestWithPyTorch:
     def torch(self) -> None:
         pytest.importorskip("torch", reason="the extra 'torch' is not installed")
 
-    @pytest.mark.parametrize("mode", ["exact", "paper"])
+    @pytest.mark.parametrize("mode", get_args(Mode))
     @pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(7, 2, 9, 3), BlockFormat(5, 1, 6), BlockFormat(6, 4, 8, 2),
                                      BlockFormat(4, 2, 17)], ids=lambda fmt: fmt.name)
     def test_its_errors_are_the_kernels(self, fmt: BlockFormat, mode: Mode) -> None:
