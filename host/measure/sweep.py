@@ -227,14 +227,15 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
     columns = (
         *SweepRow.columns(("model", "memory")), replace(SweepRow.column("weights"), heading="weights of a layer"),
         *by_format("cycles", formats), *by_format("speedup", compared), *by_format("tokens_per_s", formats),
-        SweepRow.column("source"), replace(SweepRow.column("model_deviation"), spec=".4%"),
+        *SweepRow.columns(("clock_mhz", "source")), replace(SweepRow.column("model_deviation"), spec=".4%"),
         SweepRow.column("bit_exact"))
     short: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         key, name = (row.memory, row.model), row.format
         if row.matrix == "layer":
             mine = short.setdefault(key, {"model": row.model, "memory": row.memory, "weights": row.weights,
-                                          "source": row.source, "model_deviation": None, "bit_exact": row.bit_exact})
+                                          "clock_mhz": row.clock_mhz, "source": row.source, "model_deviation": None,
+                                          "bit_exact": row.bit_exact})
             mine |= {f"{name} cycles": row.cycles, f"{name} speedup": row.speedup}
             if row.source not in mine["source"]:
                 mine["source"] = "rtl, model"

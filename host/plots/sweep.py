@@ -195,7 +195,8 @@ def tokens_by_model(rows: list[SweepRow]) -> "Figure | None":
         line.set_ylabel("tokens a second")
     _source_legend(panels[0, 0], _unique(totals, "source"))
     _legend_below(figure, panels[0, 0], len(formats) + 2)
-    figure.suptitle("Tokens a second, one sequence: all layers, lm_head and KV cache as bytes", fontsize=10)
+    figure.suptitle("Tokens a second, one sequence: all layers, lm_head and KV cache as bytes.\n"
+                    "The engine is assumed to keep up with the clock of the memory's controller.", fontsize=10)
     return figure
 
 

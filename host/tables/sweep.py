@@ -14,7 +14,7 @@ class SweepRow(Row):
     """
 
     VIEW = ("model", "matrix", "memory", "format", "cycles", "speedup", "limit_fraction", "weights_per_cycle",
-            "tokens_per_s", "source", "model_deviation", "bit_exact")
+            "tokens_per_s", "clock_mhz", "source", "model_deviation", "bit_exact")
     PAGE = (*VIEW, "bus_bits", "bytes_per_weight", "beats", "starved", "refresh", "stalled", "drain", "model_cycles",
             "weights_from", "error")
     """Fields that the report page shows."""
@@ -44,14 +44,15 @@ class SweepRow(Row):
     error: str | None = column("error", default=None, doc="Why the point could not be run in RTL.")
     speedup: float | None = column("speed-up", ".4f", doc="FP16's cycles divided by this format's.", default=None)
     tokens_per_s: float | None = column("tokens/s", ".3g", unit="tokens/s", default=None,
-                                        doc="Tokens a second, one sequence, at the clock of the memory's controller.")
+                                        doc="Tokens a second, one sequence, at the assumed clock.")
     weights: int = column("weights", ",d", unit="weights", doc="Weights that are streamed.")
     bytes_per_weight: float = column("bytes/weight", ".4f", unit="bytes/weight",
                                      doc="Bytes of all traffic for each weight.")
     weights_per_cycle: float = column("weights/cycle", ".1f", unit="weights/cycle", doc="Weights for each cycle.")
     limit_fraction: float = column("of limit", ".2%",
                                    doc="Share of the rate at which the memory delivers one long sequential read.")
-    clock_mhz: float | None = column("clock", "g", unit="MHz", doc="Clock of engine and bus.")
+    clock_mhz: float | None = column("assumed MHz", "g", unit="MHz", doc="Clock of engine and bus that tokens a "
+                                      "second assume: the memory controller's, not that of a placed engine.")
     clock_source: str | None = column("clock's source", doc="Where the clock comes from.")
     kv_cache_bytes: int | None = column("KV cache", ",d", unit="bytes", default=None, optional=True,
                                         doc="Bytes of keys and values that a token reads.")

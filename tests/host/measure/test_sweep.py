@@ -85,6 +85,7 @@ def test_a_summary(tmp_path: Path) -> None:
     assert row["model_deviation"] == pytest.approx(100 / row["seedlm4 cycles"])
     assert row["seedlm4 speedup"] == row["fp16 cycles"] / row["seedlm4 cycles"]
     assert row["fp16 tokens_per_s"] < row["seedlm4 tokens_per_s"]
+    assert row["clock_mhz"] == 300
     assert (row["bit_exact"], row["weights"]) == (True, TINY.layer_weights)
     assert {column.key for column in columns} == set(row) - {"fp16 speedup"}
 
