@@ -40,7 +40,8 @@ TAPS = {
     11: (0, 2), 12: (0, 1, 2, 8), 13: (0, 1, 2, 5), 14: (0, 1, 2, 12), 15: (0, 1), 16: (0, 1, 3, 12), 17: (0, 3),
     18: (0, 7), 19: (0, 1, 2, 5), 20: (0, 3), 21: (0, 2), 22: (0, 1), 23: (0, 5), 24: (0, 1, 2, 7),
 }
-"""Feedback taps by LFSR length, as bit positions of the register; each gives the full period 2**k - 1."""
+"""Feedback taps by LFSR length, as bit positions of the register (paper, table 6); each gives the full period
+2**k - 1."""
 
 EXP_BITS = 4
 """Width of the shared exponent, two's complement (section 3.2 of the paper)."""

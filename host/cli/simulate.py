@@ -87,7 +87,7 @@ def sim(model: Model = "", layer: Layer = 0,
 
 def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
               simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
-    """Run the paper's three matrix sizes, Gaussian weights, on a memory like the paper's, beside its figures."""
+    """Run the paper's three matrix sizes, Gaussian weights, on a memory fitted to its cycles, beside its figures."""
     from host.measure import layer as measure
     from host.measure.published import beside_published
     from host.progress import work_progress

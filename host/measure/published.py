@@ -1,4 +1,8 @@
-"""What the paper's authors measured (arXiv 2410.10714, the FPGA experiment), at 64 bytes a cycle from DDR."""
+"""What the paper's authors publish of their FPGA experiment (arXiv 2410.10714), at 64 bytes a cycle from DDR.
+
+The preset ``paper`` (:mod:`sim.dram.presets`) is a line through the two counts of
+``CYCLES``; the speed-ups are not part of that fit.
+"""
 
 from host.tables.layer import LayerRow, PaperRow
 

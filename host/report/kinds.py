@@ -71,7 +71,8 @@ KINDS = (
     Kind("sweep", "Sweep over models", "make sweep",
          "Shapes of whole decoder layers, streamed as one chain. Rows marked RTL were simulated cycle by cycle; those "
          "marked cycle model come from the closed form that tests hold against RTL, which also gives whole models "
-         "(“model”: all layers, lm_head and KV cache as bytes). Results from RTL are compared with golden bit for bit "
+         "(“model”: all layers, lm_head and KV cache as bytes). Tokens a second assume the clock of the memory's "
+         "controller, at which no engine has been placed. Results from RTL are compared with golden bit for bit "
          "(“exact”); weights are random but valid unless a checkpoint is named.",
          SweepRow.columns(SweepRow.PAGE),
          (Part("Layers and whole models", lambda row: row["matrix"] in ("layer", "model")),
@@ -80,8 +81,9 @@ KINDS = (
          "Matrices of a real checkpoint, compressed, streamed through the engine and simulated in RTL, cycle by cycle; "
          f"“layer” is all of them as one chain. {_EXACT}", LayerRow.columns(), (Part("Matrices of one layer"),)),
     Kind("sim-paper", "The paper's matrices", "make sim-paper",
-         "Gaussian matrices on a memory that behaves like the published run, simulated in RTL. The columns “paper” are "
-         f"published by the paper's authors. {_EXACT}", PaperRow.columns(), (Part("Square matrices"),)),
+         "Gaussian matrices on a memory that we fitted to the two published cycle counts, simulated in RTL. The "
+         f"columns “paper” are published by the paper's authors. {_EXACT}",
+         PaperRow.columns(), (Part("Square matrices"),)),
     Kind("roofline", "Roofline", "make roofline",
          "What a master that only reads gets of every memory, and what each engine takes of it in steady state: both "
          f"simulated in RTL. {_EXACT}", RooflineRow.columns(), (Part("Engines and memories"),)),
@@ -90,7 +92,7 @@ KINDS = (
          "independent simulators.", MemoryRow.columns((*MemoryRow.VIEW, "remark")), (Part("Presets"),)),
     Kind("area", "Area", "make area",
          "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The row “paper” was "
-         "published by its authors.", AreaRow.columns(),
+         "published by its authors; whether it is of the whole engine is unknown.", AreaRow.columns(),
          (Part("Whole engines", lambda row: row["block"] == "total"),
           Part("Block by block, each synthesised apart", lambda row: row["block"] != "total", True))),
     Kind("pnr", "Place and route", "make pnr CONFIG=name",

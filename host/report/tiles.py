@@ -36,7 +36,7 @@ def _area(rows: list[dict[str, Any]]) -> list[Tile]:
     if not own:
         return []
     least = min(own, key=lambda row: row["lut"])
-    paper = "".join(f"; the paper: {row['lut']:,}" for row in whole if row["source"] == "published")
+    paper = "".join(f"; the paper, of unknown extent: {row['lut']:,}" for row in whole if row["source"] == "published")
     return [Tile(f"{least['lut']:,} LUTs", f"{least['engine']}, {least['bus_bits']} bits a cycle{paper}",
                  str(least["source"]))]
 

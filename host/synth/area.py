@@ -34,7 +34,8 @@ CONTROL = "control"
 """The block of all other modules: registers, sequencer, descriptor, supervisor, counters, join."""
 PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,
                     luts_per_weight=67_000 / 128, source="published")
-"""arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle."""
+"""arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle. Whether these cells are those of
+the whole engine is unknown."""
 _APART = ("|".join(BLOCKS.values()), "")
 """Patterns of the modules that are kept apart: those of the blocks, and none."""
 _AT_ONCE = 2

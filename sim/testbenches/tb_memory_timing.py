@@ -207,7 +207,7 @@ async def stalled_reads_resume_at_full_rate(dut: Any) -> None:
 
 @cocotb.test()
 async def published_run(dut: Any) -> None:
-    """``paper``: T = 1.0399 beats + 255 cycles from the request to the last word."""
+    """``paper``, our fit to published cycles: T = 1.0399 beats + 255 from the request to the last word."""
     master = await started(dut)
     if master.dram.name != "paper":
         return
