@@ -62,7 +62,7 @@ class TestWithPyTorch:
 
     @pytest.mark.parametrize(("weights", "fmt", "device", "message"), [
         (np.ones((2, 8), np.int8), SEEDLM4, "cpu", "not int8"),
-        (np.array([[np.nan]]), SEEDLM4, "cpu", "only matrices of finite floats"),
+        (np.array([[np.nan]]), SEEDLM4, "cpu", "the weights contain NaN or infinity"),
         (np.ones((2, 8)), BlockFormat(8, 6, 8), "cpu", "too many coefficients for PyTorch"),
         (np.ones((2, 8)), SEEDLM4, "cuda:77", "no CUDA device")])
     def test_unusable_input(self, weights: np.ndarray, fmt: BlockFormat, device: str, message: str) -> None:
