@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FolderProduct", "file_product", "locked", "put", "read_sealed", "write_sealed"]
+__all__ = ["FolderProduct", "file_product", "locked", "put", "read_sealed", "sync", "write_sealed"]
 
 _DONE, _LOCK = ".done", ".lock"
 """Names in a product's folder: the digests of its files, which are there once it is made, and its lock."""
@@ -27,7 +27,7 @@ _SEAL = 65
 so are loaded all the same."""
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Put the content of a file, or the names in a folder, on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -37,10 +37,13 @@ def _sync(path: Path) -> None:
 
 
 def put(part: Path, path: Path) -> None:
-    """Give a file that is complete its name, in the same file system, so that it outlives a loss of power."""
-    _sync(part)
+    """Give a file that is complete its name, in the same file system, so that it outlives a loss of power.
+
+    The content is on the disk before the name, or a crash could leave the name without the content.
+    """
+    sync(part)
     part.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -215,8 +218,8 @@ class FolderProduct:
         """Put the outputs on the disk, and then their digests."""
         found = self._found()
         for name in found:
-            _sync(self.folder / name)
-        _sync(self.folder)
+            sync(self.folder / name)
+        sync(self.folder)
         part = self.folder / f"{_DONE}.part"
         part.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(found.items())))
         put(part, self.folder / _DONE)

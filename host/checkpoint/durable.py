@@ -1,16 +1,16 @@
 """Files that are written so that a crash or a full disk at any moment leaves a complete file or none."""
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from golden.products import put
 from host.checkpoint.digests import FileDigest
 from host.errors import UserError
 from host.regular_file import read_range
 
-__all__ = ["contents", "durable", "storing", "sync_folder"]
+__all__ = ["contents", "durable", "storing"]
 
 _PIECE = 1 << 24  # bytes copied at a time
 
@@ -23,15 +23,6 @@ def storing(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"cannot write to {folder} ({error.strerror}): make room or mend it, then give the same "
                         "command again, which goes on where this one stopped") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder outlive a crash of the machine."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def contents(path: Path, size: int) -> Iterator[bytes]:
@@ -74,11 +65,7 @@ def durable(path: Path, part: Path, pieces: Iterable[bytes]) -> FileDigest:
                 file.write(piece)
                 hashed.update(piece)
                 size += len(piece)
-            # The content must be on the disk before the name, or a crash could leave the name without the content.
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
+        put(part, path)
     except BaseException:
         part.unlink(missing_ok=True)  # on a full disk, the space is wanted for what is finished
         raise

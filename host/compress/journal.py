@@ -24,8 +24,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from golden.products import sync
 from host.checkpoint.digests import digests, whole
-from host.checkpoint.durable import durable, storing, sync_folder
+from host.checkpoint.durable import durable, storing
 from host.checkpoint.manifest import CompressedTensor, ShardEntry, compressed_tensor, shard_entry
 from host.checkpoint.unfinished import JOB, PARTS
 from host.compress.plan import Slice
@@ -33,6 +34,7 @@ from host.compress.slices import Encoded
 from host.errors import UserError
 from host.json_reader import Json, parse_json
 from host.progress import Update, no_progress
+from host.regular_file import open_regular
 
 __all__ = ["Finished", "Job", "Journal", "require_room"]
 
@@ -102,10 +104,11 @@ def _opened(path: Path) -> tuple[Json, bytes]:
     UserError
         When the file is damaged or cannot be read.
     """
-    try:
-        digest, _, content = path.read_bytes().partition(b"\n")
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): make it readable") from error
+    with open_regular(path, "make it readable") as file:
+        try:
+            digest, _, content = file.read().partition(b"\n")
+        except OSError as error:
+            raise UserError(f"cannot read {path} ({error.strerror}): make it readable") from error
     if digest != hashlib.sha256(content).hexdigest().encode():
         raise UserError(f"{path} does not have the digest that it gives: remove it")
     line, _, rest = content.partition(b"\n")
@@ -171,8 +174,8 @@ class Journal:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
-                    sync_folder(self.folder)
-                    sync_folder(self.folder.absolute().parent)
+                    sync(self.folder)
+                    sync(self.folder.absolute().parent)
                     return lock
             except BlockingIOError:
                 lock.close()
@@ -294,7 +297,7 @@ class Journal:
             if [file.name for file in self.parts.iterdir()] == [_LOCK]:
                 (self.parts / _LOCK).unlink()
                 self.parts.rmdir()
-                sync_folder(self.folder)
+                sync(self.folder)
 
     def close(self, done: bool) -> None:
         """Release the lock, and remove the journal when everything is done.
@@ -307,7 +310,7 @@ class Journal:
         try:
             if done:
                 with storing(self.folder):
-                    sync_folder(self.folder)
+                    sync(self.folder)
                     files = [file for file in self.parts.iterdir() if file.name != _LOCK]
                     # What says whose journal this is goes last, so that a rest of it can still be told.
                     for file in sorted(files, key=lambda file: file.name == JOB):

@@ -173,7 +173,7 @@ def crash_at(provide: Callable[[Path], bytes], folder: Path, at: int, monkeypatc
 
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with monkeypatch.context() as patched:
-        patched.setattr(products, "_sync", sync)
+        patched.setattr(products, "sync", sync)
         patched.setattr(Path, "replace", renamed)
         try:
             provide(folder)

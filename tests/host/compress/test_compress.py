@@ -22,7 +22,6 @@ from safetensors.numpy import load_file
 from golden.layout import StreamLayout
 from golden.spec import FormatError, parse_format
 from golden.tree import ROOT
-from host.checkpoint import durable
 from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import open_compressed
 from host.checkpoint.unfinished import PARTS
@@ -230,7 +229,7 @@ def test_a_full_disk_keeps_what_is_finished(model: Path, tmp_path: Path, monkeyp
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         sync(descriptor)
 
-    monkeypatch.setattr(durable.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(UserError, match=r"cannot write to .*out .No space left on device.: make room"):
         compress(model, tmp_path / "out", options)
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from host.compress.slices import Encoded, Work, run_here
 from host.compress.verify import inspect, seal
 from host.errors import UserError
 from tests.host.compress.faulty_disk import Crash, FaultyDisk
-from tests.host.compress.toy import SMALL, content, flip
+from tests.host.compress.toy import SMALL, content, flip, laid
 
 OPTIONS = replace(SMALL, shard_bytes=3000)
 FAULTS = ["killed", "power", "power and names", "full"]
@@ -143,9 +143,7 @@ def test_mending_of_a_finished_folder(fault: str, model: Path, tmp_path: Path) -
     whole = content(tmp_path / "whole")
 
     def damaged(out: Path) -> None:
-        out.mkdir()
-        for name, data in whole.items():
-            (out / name).write_bytes(data)
+        laid(out, whole)
         flip(out / "model-00001-of-00002.safetensors", 4500)
         (out / "tokenizer.json").unlink()
 
@@ -160,9 +158,7 @@ def test_sealing(fault: str, model: Path, tmp_path: Path) -> None:
     whole = content(tmp_path / "whole")
 
     def changed(out: Path) -> None:
-        out.mkdir()
-        for name, data in whole.items():
-            (out / name).write_bytes(data)
+        laid(out, whole)
         (out / "tokenizer.json").write_text("[]")
 
     stops = 0

@@ -1,6 +1,7 @@
 """Compressed folders and unfinished runs that are damaged or changed: nothing wrong is used."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -307,6 +308,17 @@ def test_files_of_the_journal_that_do_not_fit_are_not_believed(model: Path, out:
             line = [line.replace(b"model.", b"muddle."), line.replace(b'"tensors"', b'"sensors"')][number % 2]
         if file.name != "lock":
             file.write_bytes(_sealed(line + b"\n" + rest))
+    compress(model, part, TWO)
+    assert content(part) == content(out)
+
+
+def test_a_pipe_in_the_journal_is_not_waited_for(model: Path, out: Path, tmp_path: Path) -> None:
+    part = tmp_path / "part"
+    with pytest.raises(Stop):
+        compress(model, part, TWO, runner=stopping(3))
+    for file in sorted((part / PARTS).glob("*.slice")):
+        file.unlink()
+        os.mkfifo(file)
     compress(model, part, TWO)
     assert content(part) == content(out)
 

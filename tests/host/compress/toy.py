@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from host.compress.plan import Options, Slice
 from host.compress.slices import Encoded, Work, run_here
 
-__all__ = ["FFN", "SMALL", "WIDTH", "Stop", "content", "flip", "folder", "stopping", "tensors"]
+__all__ = ["FFN", "SMALL", "WIDTH", "Stop", "content", "flip", "folder", "laid", "stopping", "tensors"]
 
 WIDTH, FFN = 48, 80
 PARTS_OF_LAYER = {"self_attn.q_proj": (WIDTH, WIDTH), "self_attn.k_proj": (16, WIDTH), "mlp.down_proj": (WIDTH, FFN)}
@@ -44,6 +44,13 @@ def folder(path: Path, layers: int = 2, **more: np.ndarray) -> Path:
 def content(path: Path) -> dict[str, bytes]:
     """All files below a folder."""
     return {str(file.relative_to(path)): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def laid(path: Path, files: dict[str, bytes]) -> None:
+    """Make a folder with these files, none of which is in a folder below it."""
+    path.mkdir()
+    for name, data in files.items():
+        (path / name).write_bytes(data)
 
 
 def flip(path: Path, at: int, bit: int = 0) -> None:
