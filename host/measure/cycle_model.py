@@ -39,8 +39,8 @@ from hw.engine.latency import (
     write_latency,
 )
 from hw.engine.sequencer import END_LATENCY
+from sim.dram.dram import Dram
 from sim.dram.memory import RESPONSE_LATENCY, WRITE_LATENCY
-from sim.dram.presets import Dram
 
 __all__ = ["Step", "chain_operands", "predict"]
 

@@ -26,7 +26,7 @@ from host.tables.causes import CAUSES
 from host.tables.layer import LayerRow
 from hw.config import EngineConfig
 from sim.device.cocotb_device import SimulatedDevice, open_device
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 
 __all__ = ["SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
            "products_over_phases", "simulate"]

@@ -4,8 +4,8 @@ from amaranth.utils import exact_log2
 
 from hw.config import EngineConfig
 from hw.parts.axi import BURST_BEATS, BURST_BYTES
+from sim.dram.dram import Dram
 from sim.dram.memory import QUEUE_LATENCY, SPARE_BURSTS
-from sim.dram.presets import Dram
 
 __all__ = ["MemoryTiming"]
 

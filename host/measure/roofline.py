@@ -20,7 +20,8 @@ from hw.dma.result_packer import RESULT_BYTES
 from sim.device.cocotb_device import open_device
 from sim.device.memory_rate import sequential_rate
 from sim.device.random_operands import finite_halves, random_weights
-from sim.dram.presets import Dram, preset
+from sim.dram.dram import Dram
+from sim.dram.presets import preset
 
 __all__ = ["roofline"]
 

@@ -27,7 +27,8 @@ from host.progress import Update
 from host.tables.causes import CAUSES
 from host.tables.row import Column
 from host.tables.sweep import SweepRow
-from sim.dram.presets import Dram, preset
+from sim.dram.dram import Dram
+from sim.dram.presets import preset
 
 __all__ = ["Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
 

@@ -14,7 +14,7 @@ from cocotb.triggers import RisingEdge
 
 from hw.parts.axi import Burst, beat_size
 from sim.bench.streams import start
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.scheduler import word_layout
 from sim.tools.run import arguments
 

@@ -4,9 +4,9 @@ import json
 import tempfile
 from pathlib import Path
 
+from sim.dram.dram import Dram
 from sim.dram.memory import RAM
 from sim.dram.memory_pins import MemoryPins
-from sim.dram.presets import Dram
 from sim.tools.build import build
 from sim.tools.run import run
 
@@ -21,7 +21,7 @@ def sequential_rate(dram: Dram, data_bits: int, simulator: str = "verilator") ->
     """Share of the peak, 0 to 1, that a sequential stream of reads gets from the memory over ten refresh intervals.
 
     A master requests bursts of 4 KB (of 256 words at most) without a pause and reads words of ``data_bits`` bits. The
-    peak is :meth:`sim.dram.presets.Dram.word_rate` words a cycle. The first call with a memory builds a simulator.
+    peak is :meth:`sim.dram.dram.Dram.word_rate` words a cycle. The first call with a memory builds a simulator.
 
     Raises
     ------

@@ -12,8 +12,8 @@ from hw.config import EngineConfig
 from hw.engine.engine import Engine
 from hw.parts.axi import AXI4LiteSignature
 from hw.registers.register_map import ADDR_BITS
+from sim.dram.dram import Dram
 from sim.dram.memory import HostSignature, MemoryModel
-from sim.dram.presets import Dram
 
 __all__ = ["System"]
 

@@ -12,7 +12,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.times import TIME, latest
 
 __all__ = ["Columns"]

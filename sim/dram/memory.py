@@ -28,7 +28,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.parts.axi import BURST_BEATS, BURST_BYTES, AXI4Signature, Burst, Resp, beat_size
 from hw.parts.delay import delayed
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.scheduler import Scheduler, segment_bits
 from sim.dram.times import TIME
 

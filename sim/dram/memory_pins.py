@@ -5,8 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hw.parts.axi import AXI4Signature, connect_pins, pins
+from sim.dram.dram import Dram
 from sim.dram.memory import HostSignature, MemoryModel
-from sim.dram.presets import Dram
 
 __all__ = ["MemoryPins"]
 

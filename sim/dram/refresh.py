@@ -19,7 +19,7 @@ from amaranth.hdl import Assert, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.times import START, TIME
 
 __all__ = ["Refresh"]

@@ -15,7 +15,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.times import TIME, latest
 
 __all__ = ["Rows", "bank_of"]

@@ -21,7 +21,7 @@ from amaranth.utils import ceil_log2, exact_log2
 
 from hw.parts.axi import Resp
 from sim.dram.columns import Columns
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 from sim.dram.refresh import Refresh
 from sim.dram.rows import Rows, bank_of
 from sim.dram.times import START, TIME

@@ -6,7 +6,7 @@ sequential stream keeps the queue full.
 
 from dataclasses import dataclass, field
 
-from sim.dram.presets import Dram
+from sim.dram.dram import Dram
 
 
 @dataclass

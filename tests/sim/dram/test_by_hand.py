@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from sim.dram.dram import Dram
 from sim.dram.memory import RAM
 from sim.dram.memory_pins import MemoryPins
-from sim.dram.presets import Dram, preset
+from sim.dram.presets import preset
 from sim.tools.build import build
 from sim.tools.run import run
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from sim.dram.dram import Dram
 from sim.dram.memory import RAM, MemoryModel
 from sim.dram.memory_pins import MemoryPins
-from sim.dram.presets import PRESETS, VARIANTS, Dram, preset
+from sim.dram.presets import PRESETS, VARIANTS, preset
 from sim.tools.build import build
 from sim.tools.run import run
 

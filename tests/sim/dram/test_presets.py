@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from sim.dram.dram import Dram
 from sim.dram.memory import QUEUE_LATENCY
-from sim.dram.presets import PRESETS, VARIANTS, Dram, preset
+from sim.dram.presets import PRESETS, VARIANTS, preset
 from sim.tools.errors import ToolError
 
 
