@@ -231,6 +231,6 @@ def simulate(job: Job, matrices: list[Matrix], chain: bool = True, update: Updat
     """
     measured = {name: list(_measure(job, name, matrices, chain, update)) for name in job.formats}
     if baselines := measured.get("fp16"):
-        measured = {name: [replace(row, speedup=baseline.cycles / row.cycles)
+        measured = {name: [replace(row, speedup=baseline.cycles / row.cycles, byte_ratio=baseline.bytes / row.bytes)
                            for row, baseline in zip(rows, baselines, strict=True)] for name, rows in measured.items()}
     return [row for rows in zip(*measured.values(), strict=True) for row in rows]

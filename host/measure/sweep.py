@@ -208,7 +208,7 @@ def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runne
                 rows[of_model["model"]] = _token_row(layer, head, model, sweep)
     for point, row in rows.items():
         if baseline := rows.get(replace(point, format="fp16")):
-            rows[point] = replace(row, speedup=baseline.cycles / row.cycles)
+            rows[point] = replace(row, speedup=baseline.cycles / row.cycles, byte_ratio=baseline.bytes / row.bytes)
     order = {model: n for n, model in enumerate(sweep.models)}
     return [rows[point] for point in sorted(rows, key=lambda point: (
         sweep.memories.index(point.memory), order[point.model], point.matrix == "model"))]
@@ -217,7 +217,8 @@ def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runne
 def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str, Any]]]:
     """Return layers in short, a record for each model and memory, and the columns that it has.
 
-    The columns depend on the formats: ``cycles``, ``speedup`` and ``tokens_per_s`` are there once for each.
+    The columns depend on the formats: ``cycles``, ``speedup``, ``byte_ratio`` and ``tokens_per_s`` are there once for
+    each.
     """
     def by_format(key: str, names: Sequence[str]) -> list[Column]:
         return [replace(column, key=f"{name} {key}", heading=f"{name} {column.heading}")
@@ -227,7 +228,8 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
     compared = [name for name in formats if "fp16" in formats and name != "fp16"]
     columns = (
         *SweepRow.columns(("model", "memory")), replace(SweepRow.column("weights"), heading="weights of a layer"),
-        *by_format("cycles", formats), *by_format("speedup", compared), *by_format("tokens_per_s", formats),
+        *by_format("cycles", formats), *by_format("speedup", compared), *by_format("byte_ratio", compared),
+        *by_format("tokens_per_s", formats),
         *SweepRow.columns(("clock_mhz", "source")), replace(SweepRow.column("model_deviation"), spec=".4%"),
         SweepRow.column("bit_exact"))
     short: dict[tuple[str, str], dict[str, Any]] = {}
@@ -237,7 +239,7 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
             mine = short.setdefault(key, {"model": row.model, "memory": row.memory, "weights": row.weights,
                                           "clock_mhz": row.clock_mhz, "source": row.source, "model_deviation": None,
                                           "bit_exact": row.bit_exact})
-            mine |= {f"{name} cycles": row.cycles, f"{name} speedup": row.speedup}
+            mine |= {f"{name} cycles": row.cycles, f"{name} speedup": row.speedup, f"{name} byte_ratio": row.byte_ratio}
             if row.source not in mine["source"]:
                 mine["source"] = "rtl, model"
             if row.model_deviation is not None:

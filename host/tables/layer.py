@@ -13,7 +13,7 @@ class LayerRow(Row):
 
     VIEW: ClassVar[tuple[str, ...]] = (
         "matrix", "rows", "cols", "format", "bits_per_weight", "relative_error", "cycles", "beats", "starved",
-        "refresh", "stalled", "drain", "speedup", "limit_fraction", "bit_exact")
+        "refresh", "stalled", "drain", "speedup", "byte_ratio", "limit_fraction", "bit_exact")
     LABEL = "{matrix} {format}"
 
     matrix: str = column("matrix", doc="The matrix; “layer” is all of them, streamed as one chain.")
@@ -32,6 +32,9 @@ class LayerRow(Row):
     stalled: int = cause("stalled")
     drain: int = cause("drain")
     speedup: float | None = column("speed-up", ".3f", doc="FP16's cycles divided by this format's.")
+    byte_ratio: float | None = column("at most", ".3f", default=None,
+                                      doc="FP16's bytes divided by this format's, activations and results included: "
+                                          "the speed-up that bytes alone allow.")
     memory: str = column("memory", doc="Memory preset.")
     limit_fraction: float = column("of limit", ".1%",
                                    doc="Share of the rate at which the memory delivers one long sequential read.")

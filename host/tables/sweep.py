@@ -43,6 +43,9 @@ class SweepRow(Row):
                                            doc="The cycle model's cycles beside RTL's.")
     error: str | None = column("error", default=None, doc="Why the point could not be run in RTL.")
     speedup: float | None = column("speed-up", ".4f", doc="FP16's cycles divided by this format's.", default=None)
+    byte_ratio: float | None = column("at most", ".4f", default=None,
+                                      doc="FP16's bytes divided by this format's, activations, results and KV cache "
+                                          "included: the speed-up that bytes alone allow.")
     tokens_per_s: float | None = column("tokens/s", ".3g", unit="tokens/s", default=None,
                                         doc="Tokens a second, one sequence, at the assumed clock.")
     weights: int = column("weights", ",d", unit="weights", doc="Weights that are streamed.")
