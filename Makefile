@@ -27,7 +27,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
-	bitstream test-board report test fuzz faults lint registers ip verilog clean distclean
+	bitstream test-board report results test fuzz faults lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -112,7 +112,7 @@ quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots) ## reconstruction 
 explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
 
-roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS; about 10 minutes
+roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS; half an hour
 	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
 
 memories: $(call extras,sim) ## what every memory preset delivers, beside independent simulators; about 5 minutes
@@ -133,6 +133,9 @@ pnr: $(call extras,pnr) ## place and route on ECP5: Fmax and utilisation: CONFIG
 
 report: $(call extras,docs) ## every report that there is as one page, build/report/index.html
 	@$(BIN)/python -m host report
+
+results: $(VENV)/.models $(call extras,sim plots pnr board) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
+	@$(BIN)/python -m host results --parts $(call quoted,$(PARTS)) $(ARGS)
 
 bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
 	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)

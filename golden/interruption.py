@@ -27,7 +27,7 @@ __all__ = ["GRACE", "Interrupted", "complete", "guard", "leave_if_interrupted", 
 GRACE = 2.0
 """Seconds for the orderly end of a command."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_GOES_ON = ("compress", "decompress", "sweep", "sim", "sim-paper", "area")
+_GOES_ON = ("compress", "decompress", "sweep", "sim", "sim-paper", "area", "results")
 """Commands that find what they had finished when they are given again."""
 _SHOW_CURSOR = b"\x1b[?25h\r\x1b[K"
 """What a terminal is sent, since a progress bar hides the cursor: show it, and clear the line (ECMA-48)."""

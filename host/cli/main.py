@@ -13,7 +13,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.interruption import leave_if_interrupted
-from host.cli import board, ip, model, quality, report, simulate, sweep, synth
+from host.cli import board, ip, model, quality, report, results, simulate, sweep, synth
 from host.cli.output import say, usable_output
 from host.errors import UserError
 from host.printable import printable, printable_lines
@@ -29,6 +29,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (quality.quality, ("plots",)), (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
     (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
     (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
+    (results.results, ("sim", "plots", "synth", "pnr", "board")),
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",

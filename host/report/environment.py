@@ -12,7 +12,7 @@ from typing import Any
 from golden.tree import ROOT
 from sim.tools.toolchain import versions
 
-__all__ = ["environment"]
+__all__ = ["changed_sources", "environment"]
 
 
 def _processor() -> str:
@@ -34,13 +34,22 @@ def _git(*args: str) -> str:
         return ""
 
 
+def changed_sources() -> list[str]:
+    """Return the files that differ from the commit, but for the documentation, which is made of reports."""
+    status = _git("status", "--porcelain", "--", ".", ":!README.md", ":!docs")
+    return [line.split(maxsplit=1)[1] for line in status.splitlines()]
+
+
 def environment() -> dict[str, Any]:
-    """Return tool versions, machine, date (UTC), commit ("-dirty" when files differ from it) and command."""
+    """Return tool versions, machine, date (UTC), commit and command.
+
+    The commit ends in "-dirty" when files other than the documentation differ from it.
+    """
     commit = _git("rev-parse", "HEAD")
     return {
         "versions": {"python": platform.python_version(), **versions()},
         "machine": _processor(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit + ("-dirty" if commit and _git("status", "--porcelain") else ""),
+        "commit": commit + ("-dirty" if commit and changed_sources() else ""),
         "command": shlex.join(["python", "-m", "host", *sys.argv[1:]]),
     }

@@ -9,14 +9,9 @@ from dataclasses import FrozenInstanceError, dataclass, fields, replace
 import pytest
 
 import host.tables
-from golden.tree import ROOT
 from host.tables.area import AreaRow
-from host.tables.bench import EncoderRow, SimulatorRow
-from host.tables.board import BoardRow
 from host.tables.causes import CAUSES
 from host.tables.layer import LayerRow, PaperRow
-from host.tables.placed import BitstreamRow, PnrRow
-from host.tables.roofline import RooflineRow
 from host.tables.row import Column, Row, column
 from host.tables.sweep import SweepRow
 from host.tables.tables import cells, markdown, show
@@ -139,15 +134,3 @@ def test_a_shown_table(capsys: pytest.CaptureFixture[str]) -> None:
     for line in (r"matrix\W+cycles\W+speed-up\W+bit-exact", r"q_proj\W+12,345\W+3.98\W+yes", r"total\W+7\W+-\W+NO"):
         assert re.search(line, printed)
     assert re.search(r"yes *\n *\n *total", printed)
-
-
-@pytest.mark.parametrize(("kind", "page", "table"), [
-    (LayerRow, "README.md", "make sim:"), (PaperRow, "README.md", "make sim-paper:"),
-    (RooflineRow, "README.md", "make roofline:"), (EncoderRow, "README.md", "make bench-encode:"),
-    (AreaRow, "README.md", "make area:"), (PnrRow, "README.md", "make pnr CONFIG=...:"),
-    (SimulatorRow, "README.md", "make bench-sim:"), (BitstreamRow, "docs/board.md", "make bitstream:"),
-    (BoardRow, "docs/board.md", "make test-board:")])
-def test_tables_of_the_documents_are_those_that_commands_leave(kind: type[Row], page: str, table: str) -> None:
-    text = (ROOT / page).read_text()
-    _, _, rest = text.partition(f"<!-- {table} ")
-    assert rest.partition("\n")[2].startswith(markdown(kind.columns(), []))

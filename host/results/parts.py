@@ -1,0 +1,182 @@
+"""The parts of docs/results: by which commands each is made, and what its page says."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from host.errors import choose
+from host.measure.sweep import summary
+from host.tables.area import AreaRow
+from host.tables.bench import EncoderRow, SimulatorRow
+from host.tables.board import BoardRow
+from host.tables.layer import LayerRow, PaperRow
+from host.tables.memory import MemoryRow
+from host.tables.placed import BitstreamRow, PnrRow
+from host.tables.quality import ExploreRow, QualityRow
+from host.tables.roofline import RooflineRow
+from host.tables.row import Column, Row
+from host.tables.sweep import SweepRow
+
+__all__ = ["PARTS", "Command", "Part", "chosen"]
+
+Record = dict[str, Any]
+"""A row of a report as JSON has it, by the names of its fields."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of ``python -m host``.
+
+    Parameters
+    ----------
+    text : str
+        Its name and options, as a shell takes them.
+    report : str
+        Folder of its report, below the build folder.
+    """
+
+    text: str
+    report: str
+
+    @property
+    def arguments(self) -> list[str]:
+        """The words of the text."""
+        return shlex.split(self.text)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of docs/results: a page, a file of JSON and charts, all of which bear its name.
+
+    Parameters
+    ----------
+    name, title : str
+    text : str
+        Sentences of the page on what is measured and how.
+    minutes : int
+        Usual duration, on two cores.
+    modules : tuple of str
+        Modules that the commands are made of. While they and all that they import stay as they are, so do the figures.
+    commands : tuple of Command
+        What a user would run, in this order.
+    row : type
+        Class of the reports' rows.
+    kept : callable
+        Says of a row whether it is stored.
+    shown : callable
+        Says of a stored row whether the page shows it.
+    notes : callable
+        Lines below the table, made of the stored rows.
+    may_fail : bool
+        Whether a command that ends with status 1 has its sentence recorded, in place of ending the part: that an engine
+        cannot be placed is a result too.
+    """
+
+    name: str
+    title: str
+    text: str
+    minutes: int
+    modules: tuple[str, ...]
+    commands: tuple[Command, ...]
+    row: type[Row]
+    kept: Callable[[Record], bool] = lambda row: True
+    shown: Callable[[Record], bool] = lambda row: True
+    notes: Callable[[Sequence[Record]], list[str]] = lambda rows: []
+    may_fail: bool = False
+
+    def table(self, rows: Sequence[Record]) -> tuple[tuple[Column, ...], list[Record]]:
+        """Return the columns and records of the page's table, which is that of the command's ``report.md``."""
+        if self.row is SweepRow:
+            return summary([SweepRow(**row) for row in rows])
+        return self.row.columns(), [row for row in rows if self.shown(row)]
+
+
+def _remarks(rows: Sequence[Record]) -> list[str]:
+    return [f"{row['memory']}: {row['remark']}" for row in rows if row["remark"]]
+
+
+_SIMULATE, _SYNTH, _BOARD, _QUALITY = ("host.cli.simulate",), ("host.cli.synth",), ("host.cli.board",), (
+    "host.cli.quality",)
+_EXACT = "Every result is compared with golden, bit for bit (“exact”)."
+_PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp16-512-g8", "seedlm4-512-g8",
+           "seedlm4-512-g6")
+"""Configurations that `pnr` places and routes."""
+_BITSTREAMS = [(board, name) for board in ("ulx3s_85f", "icesugar_pro") for name in ("fp16", "seedlm4", "seedlm3")]
+_PAPER = "Gaussian matrices of the paper's sizes, streamed through the engine and simulated in RTL, cycle by cycle, on "
+
+_ALL = (
+    Part("sim", "A real layer",
+         "Layer 0 of SmolLM2-135M-Instruct, compressed, streamed through the engine and simulated in RTL, cycle by "
+         f"cycle, on DDR4-2400 and a 512-bit bus. “layer” is all seven matrices as one chain. {_EXACT}",
+         4, _SIMULATE, (Command("sim", "sim"),), LayerRow),
+    Part("sim-paper", "The paper's matrices",
+         f"{_PAPER}the preset `paper`, a memory that we fitted to the two published cycle counts. The columns “paper” "
+         f"are published by the paper's authors. {_EXACT}",
+         3, _SIMULATE, (Command("sim-paper", "sim-paper"),), PaperRow),
+    Part("sim-paper-ddr4", "The paper's matrices on DDR4-2400",
+         f"{_PAPER}DDR4-2400. The columns “paper” are published by the paper's authors. {_EXACT}",
+         3, _SIMULATE, (Command("sim-paper --memory ddr4-2400", "sim-paper"),), PaperRow),
+    Part("roofline", "Beside the memory's limit",
+         "What a master that only reads gets of every memory (the limit), and what each engine takes of it in steady "
+         f"state, without start-up and drain: both simulated in RTL, 1,536 columns on a 64-bit bus. {_EXACT}",
+         35, _SIMULATE, (Command("roofline", "roofline"),), RooflineRow),
+    Part("memories", "Memory presets beside independent simulators",
+         "A sequential stream of reads, simulated in RTL by Icarus on a 64-bit bus, over ten refresh intervals, or "
+         "over 60 rounds where single banks are refreshed. “independent” are figures of simulators that were run "
+         "outside this project, on the same timings: two of LPDDR5 (16 Gb x16) and one of HBM2.",
+         5, _SIMULATE, (Command("memories", "memories"),), MemoryRow, notes=_remarks),
+    Part("quality", "Reconstruction error",
+         "‖ŵ - w‖ / ‖w‖ over all tensors of two models, 32 rows of each, beside data-free quantisers at about the same "
+         "bits: computed on the weights, nothing simulated.",
+         4, _QUALITY, (Command("quality", "quality"),), QualityRow, kept=lambda row: row["tensor"] == "total"),
+    Part("explore", "Choice of C, P and K",
+         "The formats of the least error for the bits that they spend, of all that spend as many, on Gaussian and on "
+         "real weights: computed on the weights, nothing simulated. The JSON has every format that was tried.",
+         30, _QUALITY, (Command("explore", "explore"),), ExploreRow, shown=lambda row: bool(row["best"])),
+    Part("bench-encode", "Speed of the encoder",
+         "Blocks a second of the encoder, beside a plain exhaustive search in NumPy: measured on the machine that is "
+         "named below.",
+         1, _QUALITY, (Command("bench-encode", "bench-encode"),), EncoderRow),
+    Part("bench-sim", "Speed of the simulators",
+         "Simulated cycles a second of a 2048 × 2048 matrix on a 512-bit bus, without the time of builds: measured on "
+         f"the machine named below. {_EXACT}",
+         1, _SIMULATE, (Command("bench-sim", "bench-sim"),), SimulatorRow),
+    Part("sweep", "Layers of whole models",
+         "The seven matrices of a decoder layer as one chain, simulated in RTL on DDR4-2400 and a 512-bit bus; "
+         "weights are random. Tokens a second are made of these cycles by the cycle model, at an assumed clock. “at "
+         f"most” is the speed-up that bytes alone allow. {_EXACT}",
+         90, ("host.cli.sweep",), (Command("sweep --exact", "sweep"),), SweepRow),
+    Part("area", "Area on 7-series",
+         "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. Each block is synthesised "
+         "apart, so that they do not add up to the total. The row “paper” was published by its authors; whether it is "
+         "of the whole engine is unknown.",
+         40, _SYNTH, (Command("area", "area"),), AreaRow),
+    Part("pnr", "Placed and routed on ECP5",
+         "Engines on Lattice ECP5, placed and routed by Yosys and nextpnr with a harness of flip-flops around each.",
+         180, _SYNTH, tuple(Command(f"pnr --config {name}", f"pnr/{name}") for name in _PLACED), PnrRow, may_fail=True),
+    Part("bitstreams", "Bitstreams of the boards",
+         "Engine, SDRAM controller and serial link on two boards, placed and routed by Yosys and nextpnr; not yet run "
+         "on hardware.",
+         45, _BOARD, tuple(Command(f"bitstream --board {board} --format {name}", f"{board}/{name}")
+                           for board, name in _BITSTREAMS), BitstreamRow, may_fail=True),
+    Part("test-board", "A whole board, simulated",
+         "A 2048 × 2048 product on a board that is simulated in RTL, from the pins of its serial line to those of its "
+         f"SDRAM. {_EXACT}",
+         15, _BOARD, (Command("run-simulated --board ulx3s_85f --formats 'fp16 seedlm4' --least 3.9", "test-board"),),
+         BoardRow),
+)
+PARTS = {part.name: part for part in _ALL}
+"""Parts by name, in the order in which they are made."""
+
+
+def chosen(names: str) -> list[Part]:
+    """Return the parts whose names are in a text; all of them when it is blank.
+
+    Raises
+    ------
+    UserError
+        When there is no part of a name.
+    """
+    return [choose(name, PARTS, "there is no part {!r} of the results: PARTS are some of {}")
+            for name in dict.fromkeys(names.split())] or list(PARTS.values())

@@ -1,0 +1,155 @@
+"""Make the parts of docs/results: run their commands, store what they leave, and bring the documents up to date."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+from golden.products import file_product
+from golden.tree import BUILD, ROOT
+from host.errors import CheckError, UserError
+from host.folders import report_folder, write_whole
+from host.report.environment import changed_sources, environment
+from host.results.page import page, with_tables
+from host.results.parts import PARTS, Command, Part
+from host.results.quoted import QUOTES
+from host.results.quotes import Results, rewritten
+from host.results.store import DOCUMENTS, Made, Stored, digest, load, save, state
+
+__all__ = ["documents", "make", "pages", "results", "run", "states"]
+
+_GRACE = 1.5
+"""Seconds that a command has to end after a signal."""
+
+
+class _Failed(Exception):
+    """A command did not leave a report."""
+
+
+def run(command: Command, may_fail: bool) -> Made:
+    """Run a command as a user would, and return its report and charts.
+
+    Its error output goes where this one's goes; where a failure is a result, it is shown at the command's end.
+
+    Raises
+    ------
+    _Failed
+        When it ends in another status than 0, or 1 where that is a result.
+    """
+    folder = BUILD / command.report
+    (folder / "report.json").unlink(missing_ok=True)  # so that what is there afterwards is of this run
+    print(f"python -m host {command.text}", flush=True)
+    process = subprocess.Popen([sys.executable, "-m", "host", *command.arguments], cwd=ROOT, text=True,
+                               stderr=subprocess.PIPE if may_fail else None)
+    try:
+        said = process.communicate()[1] or ""
+    except BaseException:  # the command ends in order, as this one does
+        process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE)
+        raise
+    sys.stderr.write(said)
+    if process.returncode and not (may_fail and process.returncode == 1):
+        raise _Failed(f"`python -m host {command.text}` ended with status {process.returncode}")
+    path = folder / "report.json"
+    if path.exists():
+        report = json.loads(path.read_text())
+    elif process.returncode:
+        report = {"environment": {**environment(), "command": f"python -m host {command.text}"}, "configuration": {},
+                  "results": [], "failed": said.strip().splitlines()[-1].removeprefix("failed: ")}
+    else:
+        raise _Failed(f"`python -m host {command.text}` left no report")
+    return Made(report, {path.stem: path.read_text() for path in sorted(folder.glob("*.svg"))})
+
+
+def make(part: Part, folder: Path = DOCUMENTS, run: Callable[[Command, bool], Made] = run) -> None:
+    """Make a part: run its commands and store what they leave.
+
+    What a command has left is kept until the part is stored, so that a part of several commands goes on where it was
+    interrupted.
+
+    Raises
+    ------
+    _Failed
+        When a command fails.
+    """
+    kept = report_folder("results")
+    paths = [kept / f"{digest(part, command)[:24]}.json" for command in part.commands]
+    made = [Made(**json.loads(file_product(path, lambda command=command: json.dumps(vars(  # type: ignore[misc]
+        run(command, part.may_fail))).encode()))) for path, command in zip(paths, part.commands, strict=True)]
+    folder.mkdir(parents=True, exist_ok=True)
+    save(part, digest(part), made, folder)
+    for path in paths:
+        path.unlink()
+
+
+def documents() -> list[Path]:
+    """Return the documents that quote results, or have tables of them."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def pages(stored: Callable[[str], Stored | None]) -> dict[Path, str]:
+    """Return all documents as the stored parts have them, by path: the pages of docs/results, and the others with their
+    tables and quotes.
+
+    Raises
+    ------
+    UserError, LookupError
+        When a marker of a table or a quote does not suit the results or the document.
+    """
+    found = {DOCUMENTS / f"{name}.md": page(part) for name in PARTS if (part := stored(name))}
+    for path in documents():
+        quotes = [quote for quote in QUOTES if ROOT / quote.document == path]
+        found[path] = rewritten(with_tables(path.read_text(), stored), quotes, Results(stored))
+    return found
+
+
+def states(parts: Sequence[Part]) -> dict[str, str]:
+    """Print of each part whether it is up to date, stale or missing, and how long it takes; return this by name."""
+    found = {part.name: state(part) for part in parts}
+    for part in parts:
+        print(f"{part.name:16}{found[part.name]:12}"
+              + ("" if found[part.name] == "up to date" else f"about {part.minutes} min"), flush=True)
+    return found
+
+
+def results(parts: Sequence[Part], only_states: bool) -> None:
+    """Make the parts that are stale or missing, and bring all documents up to date.
+
+    Parameters
+    ----------
+    only_states : bool
+        Whether nothing is made, and the states are all.
+
+    Raises
+    ------
+    UserError
+        When files of the tree differ from its commit.
+    CheckError
+        When a part failed, or, with ``only_states``, is not up to date.
+    """
+    waiting = [part for part, found in zip(parts, states(parts).values(), strict=True) if found != "up to date"]
+    if only_states:
+        if waiting:
+            raise CheckError(f"not up to date: {', '.join(part.name for part in waiting)}")
+        return
+    if waiting and (changed := changed_sources()):
+        raise UserError(f"results are of a commit, and {changed[0]} differs from it: commit or undo your changes "
+                        "outside of README.md and docs/ first")
+    failed = []
+    for part in waiting:
+        try:
+            make(part)
+        except _Failed as failure:
+            failed.append(f"{part.name}: {failure}")
+            print(f"{part.name} failed: {failure}", file=sys.stderr, flush=True)
+    for path, text in pages(cache(lambda name: load(PARTS[name]))).items():
+        if not path.exists() or path.read_text() != text:
+            write_whole(path, text)
+            print(f"wrote {path.relative_to(ROOT)}")
+    if failed:
+        raise CheckError("\n".join(["some parts failed:", *failed]))
