@@ -6,16 +6,34 @@ which values its rows have, and which columns are shown, all of them by default.
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from host.errors import UserError
 from host.results.parts import chosen
 from host.results.store import Stored
 from host.tables.tables import markdown
 
-__all__ = ["page", "with_tables"]
+__all__ = ["index", "page", "with_tables"]
 
 _EXCERPT = re.compile(r"(<!-- results: (.*?) -->\n)((?:\|.*\n)*)")
+
+
+def _commit(environment: dict[str, str]) -> str:
+    """Return a report's commit in short; of a tree with changes, this says so."""
+    commit = environment["commit"]
+    return commit[:7] + "-dirty" * commit.endswith("-dirty")
+
+
+def index(parts: Sequence[Stored]) -> str:
+    """Return the page that lists the others, in Markdown."""
+    lines = ["# Results", "",
+             "`make results` makes these pages and charts. One whose sources are the same since keeps its commit.", "",
+             "| page | made of commit | on |", "|---|---|---|"]
+    for stored in parts:
+        made = [report["environment"] for report in stored.reports]
+        lines.append(f"| [{stored.part.title}]({stored.part.name}.md) | {', '.join(dict.fromkeys(map(_commit, made)))} "
+                     f"| {max(each['date'] for each in made)[:10]} |")
+    return "\n".join(lines) + "\n"
 
 
 def page(stored: Stored) -> str:
@@ -29,8 +47,8 @@ def page(stored: Stored) -> str:
         f"# {part.title}", part.text, markdown(*columns_and_records).rstrip(), "\n".join(f"- {note}" for note in notes),
         *(f"![{name}]({part.name}.{name}.svg)" for name in stored.charts),
         "\n".join(["| made by | commit | date | machine |", "|---|---|---|---|",
-                   *(f"| `{each['command']}` | {each['commit'][:7]}{'-dirty' * each['commit'].endswith('-dirty')} "
-                     f"| {each['date'][:10]} | {each['machine']} |" for each in made)]),
+                   *(f"| `{each['command']}` | {_commit(each)} | "
+                     f"{each['date'][:10]} | {each['machine']} |" for each in made)]),
         f"Versions: {', '.join(versions)}. All rows: [{part.name}.json]({part.name}.json). "
         f"`make results PARTS={part.name}` makes this page anew."]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -44,7 +62,7 @@ def _table(words: list[str], stored: Stored) -> str:
         if key == "columns":
             columns = tuple(column for name in wanted.split(",") for column in columns if column.key == name)
         else:
-            records = [record for record in records if str(record[key]) in wanted.split("|")]
+            records = [record for record in records if str(record.get(key)) in wanted.split("|")]
     if not records or not columns:
         raise UserError(f"no row or no column of {stored.part.name} answers to {' '.join(words)!r}: mend the marker "
                         "of the table")

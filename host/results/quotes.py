@@ -104,22 +104,26 @@ def find(quote: Quote, text: str) -> re.Match[str]:
     """
     found = list(quote.pattern.finditer(text))
     if len(found) != 1:
-        raise LookupError(f"{quote.document} has {len(found)} times in place of once: {quote.text}")
+        raise LookupError(f"it stands {len(found)} times in {quote.document}, in place of once")
     return found[0]
 
 
-def rewritten(text: str, quotes: Sequence[Quote], results: Results) -> str:
-    """Return the text of a document with the figures of its quotes as the results have them.
+def rewritten(text: str, quotes: Sequence[Quote], results: Results) -> tuple[str, list[str]]:
+    """Return the text of a document with the figures of its quotes as the results have them, and a sentence for each
+    quote that does not suit the results or the document.
 
-    Those that need a part that is not stored stay as they are.
+    Such a quote stays as it is, and so does one that needs a part that is not stored.
     """
+    troubles = []
     for quote in quotes:
         try:
-            figures = rendered(quote, results)
+            figures, match = rendered(quote, results), find(quote, text)
         except Missing:
             continue
-        match = find(quote, text)
+        except (LookupError, ValueError) as trouble:
+            troubles.append(f"{quote.document}, “{quote.text}”: {trouble}")
+            continue
         for group in range(len(figures), 0, -1):
             start, end = match.span(group)
             text = text[:start] + figures[group - 1] + text[end:]
-    return text
+    return text, troubles

@@ -14,7 +14,7 @@ from golden.tree import BUILD, ROOT
 from host.errors import CheckError, UserError
 from host.folders import report_folder, write_whole
 from host.report.environment import changed_sources, environment
-from host.results.page import page, with_tables
+from host.results.page import index, page, with_tables
 from host.results.parts import PARTS, Command, Part
 from host.results.quoted import QUOTES
 from host.results.quotes import Results, rewritten
@@ -60,7 +60,7 @@ def run(command: Command, may_fail: bool) -> Made:
         report = json.loads(path.read_text())
     elif process.returncode:
         report = {"environment": {**environment(), "command": f"python -m host {command.text}"}, "configuration": {},
-                  "results": [], "failed": said.strip().splitlines()[-1].removeprefix("failed: ")}
+                  "results": [], "failed": (said.splitlines() or ["no reason was given"])[-1].removeprefix("failed: ")}
     else:
         raise _Failed(f"`python -m host {command.text}` left no report")
     return Made(report, {path.stem: path.read_text() for path in sorted(folder.glob("*.svg"))})
@@ -92,28 +92,31 @@ def documents() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def pages(stored: Callable[[str], Stored | None]) -> dict[Path, str]:
+def pages(stored: Callable[[str], Stored | None]) -> tuple[dict[Path, str], list[str]]:
     """Return all documents as the stored parts have them, by path: the pages of docs/results, and the others with their
-    tables and quotes.
-
-    Raises
-    ------
-    UserError, LookupError
-        When a marker of a table or a quote does not suit the results or the document.
+    tables and quotes. Then there is a sentence for each table or quote that does not suit the results or the document.
     """
-    found = {DOCUMENTS / f"{name}.md": page(part) for name in PARTS if (part := stored(name))}
+    parts = [part for name in PARTS if (part := stored(name))]
+    found = {DOCUMENTS / f"{part.part.name}.md": page(part) for part in parts}
+    found[DOCUMENTS / "README.md"] = index(parts)
+    troubles = []
     for path in documents():
-        quotes = [quote for quote in QUOTES if ROOT / quote.document == path]
-        found[path] = rewritten(with_tables(path.read_text(), stored), quotes, Results(stored))
-    return found
+        text = path.read_text()
+        try:
+            text = with_tables(text, stored)
+        except UserError as trouble:
+            troubles.append(f"{path.relative_to(ROOT)}: {trouble}")
+        found[path], more = rewritten(text, [quote for quote in QUOTES if ROOT / quote.document == path],
+                                      Results(stored))
+        troubles += more
+    return found, troubles
 
 
 def states(parts: Sequence[Part]) -> dict[str, str]:
     """Print of each part whether it is up to date, stale or missing, and how long it takes; return this by name."""
     found = {part.name: state(part) for part in parts}
     for part in parts:
-        print(f"{part.name:16}{found[part.name]:12}"
-              + ("" if found[part.name] == "up to date" else f"about {part.minutes} min"), flush=True)
+        print(f"{part.name:16}{found[part.name]:12}about {part.minutes} min", flush=True)
     return found
 
 
@@ -128,15 +131,18 @@ def results(parts: Sequence[Part], only_states: bool) -> None:
     Raises
     ------
     UserError
-        When files of the tree differ from its commit.
+        When files of the tree differ from its commit, or it has none.
     CheckError
-        When a part failed, or, with ``only_states``, is not up to date.
+        When a part failed, a table or quote has to be mended by hand, or, with ``only_states``, a part is not up to
+        date.
     """
     waiting = [part for part, found in zip(parts, states(parts).values(), strict=True) if found != "up to date"]
     if only_states:
         if waiting:
             raise CheckError(f"not up to date: {', '.join(part.name for part in waiting)}")
         return
+    if waiting and not environment()["commit"]:
+        raise UserError("results are of a commit, and this tree has none: clone the repository with git")
     if waiting and (changed := changed_sources()):
         raise UserError(f"results are of a commit, and {changed[0]} differs from it: commit or undo your changes "
                         "outside of README.md and docs/ first")
@@ -147,9 +153,11 @@ def results(parts: Sequence[Part], only_states: bool) -> None:
         except _Failed as failure:
             failed.append(f"{part.name}: {failure}")
             print(f"{part.name} failed: {failure}", file=sys.stderr, flush=True)
-    for path, text in pages(cache(lambda name: load(PARTS[name]))).items():
+    written, troubles = pages(cache(lambda name: load(PARTS[name])))
+    for path, text in written.items():
         if not path.exists() or path.read_text() != text:
             write_whole(path, text)
             print(f"wrote {path.relative_to(ROOT)}")
-    if failed:
-        raise CheckError("\n".join(["some parts failed:", *failed]))
+    if failed or troubles:
+        raise CheckError("\n".join([*(["some parts failed:", *failed] if failed else []),
+                                    *(["to be mended by hand:", *troubles] if troubles else [])]))

@@ -119,7 +119,7 @@ def results(folders: Path, monkeypatch: pytest.MonkeyPatch, fails: str, changed:
     monkeypatch.setattr(running, "make", make)
     monkeypatch.setattr(running, "state", lambda each: state(each, folders))
     monkeypatch.setattr(running, "changed_sources", lambda: changed or [])
-    monkeypatch.setattr(running, "pages", lambda stored: {})
+    monkeypatch.setattr(running, "pages", lambda stored: ({}, ["a trouble"] if fails == "quotes" else []))
     try:
         running.results([part("a", name="first"), part("b", name="second")], False)
     except CheckError as error:
@@ -133,8 +133,9 @@ def test_a_part_that_fails_does_not_stop_the_others(folders: Path, monkeypatch: 
     assert capsys.readouterr().out.split("\n")[:2] == ["first           missing     about 1 min",
                                                        "second          missing     about 1 min"]
     assert results(folders, monkeypatch, "") == ["first"]  # the second one is there
-    assert "second          up to date" in capsys.readouterr().out
+    assert "second          up to date  about 1 min" in capsys.readouterr().out
     assert results(folders, monkeypatch, "") == []
+    assert results(folders, monkeypatch, "quotes") == ["to be mended by hand:\na trouble"]
     with pytest.raises(CheckError, match=r"^not up to date: third$"):
         running.results([part("a", name="first"), part("c", name="third")], True)
 
@@ -189,13 +190,16 @@ def test_quotes() -> None:
     text = "It takes 9,999\ncycles, or 99.9 %. 7 of them."
     assert find(quote, text).groups() == ("9,999", "99.9")
     assert rendered(quote, known) == ["1,234", "12.3"]
-    assert rewritten(text, [quote, other], known) == "It takes 1,234\ncycles, or 12.3 %. 7 of them."
+    gone = Quote("README.md", "{} runs", lambda of: (of.row("made-up", format="c").cycles,))
+    assert rewritten(text, [quote, other, gone], known) == (
+        "It takes 1,234\ncycles, or 12.3 %. 7 of them.",
+        ["README.md, “{} runs”: made-up has no row with {'format': 'c'}"])
     with pytest.raises(Missing):
         rendered(other, known)
     with pytest.raises(LookupError, match=r"made-up has no row with \{'format': 'c'\}"):
         known.row("made-up", format="c")
     for wrong in ("It takes many cycles.", f"{text} {text}"):
-        with pytest.raises(LookupError, match=r"README.md has [02] times in place of once"):
+        with pytest.raises(LookupError, match=r"^it stands [02] times in README.md, in place of once"):
             find(quote, wrong)
 
 
