@@ -15,9 +15,10 @@ from host.results.quotes import Quote, Results, find, rendered
 from host.results.run import documents, pages
 from host.results.store import Stored, load
 
-UNITS = ("%", "×", "times", "points?", "MHz", "GB", "MB", "KB", "kB", "ns", "µs", "ms", "cycles?", "LUTs?", "DSPs?",
-         "flip-flops?", "block RAMs?", "million", "beats?", "weights? a cycle")
-FIGURE = re.compile(r"(?<![\w.,–-])[-+−]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+|\d+(?=[\s-]?(?:"
+UNITS = ("%", "×", "x", "K", "times", "points?", "MHz", "GB", "MB", "KB", "kB", "ns", "µs", "ms", "cycles?", "LUTs?",
+         "DSPs?", "flip-flops?", "block RAMs?", "million", "beats?", "weights? a cycle", "seconds?", "minutes?",
+         "hours?")
+FIGURE = re.compile(r"(?<![\w.,–-])[-+−]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d+|[1-9]\d*(?=[\s-]?(?:"
                     rf"{'|'.join(UNITS)})(?!\s\d)(?!\w)))")
 """A number that looks measured: one with a decimal point or a comma, or before a unit; not the 4 of "4 × 4"."""
 NOT_PROSE = re.compile(r"^```(?:.|\n)*?^```$|<!-- results: .*\n(?:\|.*\n)*|`[^`]*`|\]\([^)]*\)|<!--.*?-->",
@@ -92,7 +93,7 @@ def test_a_wrong_figure_is_found() -> None:
 
 @pytest.mark.parametrize("sentence", [
     "It is 3.1 times as fast.", "It takes 12,345 LUTs.", "It reaches 133 MHz.", "99 % of the limit", "some 70 cycles",
-    "within 2 points", "4× as fast", "a loss of −0.5"])
+    "67K LUTs", "4x", "in 12 minutes", "within 2 points", "4× as fast", "a loss of −0.5"])
 def test_a_figure_without_a_source_is_found(sentence: str) -> None:
     text = (ROOT / "README.md").read_text()
     assert sourceless("README.md", f"{text}\n{sentence}\n") != []
