@@ -13,6 +13,7 @@ from host.measure.published import CYCLES, SPEEDUP
 from host.results.quotes import Quote, Results
 from host.synth.area import PUBLISHED
 from hw.config import EngineConfig
+from hw.configurations import XC7
 from sim.dram.presets import PRESETS, preset
 
 __all__ = ["QUOTES"]
@@ -30,7 +31,12 @@ def _layer(results: Results, model: str, format: str) -> Any:
 
 
 def _area(results: Results, engine: str, block: str = "total") -> Any:
-    return results.row("area", engine=engine, block=block)
+    """The one row of an engine on 7-series, whatever other families there are."""
+    found = [row for row in results.rows("area", engine=engine, block=block)
+             if getattr(row, "family", XC7.family) == XC7.family]
+    if len(found) != 1:
+        raise LookupError(f"area has {len(found)} rows of {engine}, {block}")
+    return found[0]
 
 
 def _board_bytes(results: Results, format: str) -> int:

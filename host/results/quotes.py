@@ -121,7 +121,7 @@ def rewritten(text: str, quotes: Sequence[Quote], results: Results) -> tuple[str
         except Missing:
             continue
         except (LookupError, ValueError) as trouble:
-            troubles.append(f"{quote.document}, “{quote.text}”: {trouble}")
+            troubles.append(f"in {quote.document}, “{quote.text}” has to be mended by hand: {trouble}")
             continue
         for group in range(len(figures), 0, -1):
             start, end = match.span(group)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from golden.products import file_product
 from golden.tree import BUILD, ROOT
-from host.errors import CheckError, UserError
+from host.errors import UserError
 from host.folders import report_folder, write_whole
 from host.report.environment import changed_sources, environment
 from host.results.page import index, page, with_tables
@@ -20,7 +20,7 @@ from host.results.quoted import QUOTES
 from host.results.quotes import Results, rewritten
 from host.results.store import DOCUMENTS, Made, Stored, digest, load, save, state
 
-__all__ = ["documents", "make", "pages", "results", "run", "states"]
+__all__ = ["documents", "make", "pages", "results", "run", "waiting", "write_documents"]
 
 _GRACE = 1.5
 """Seconds that a command has to end after a signal."""
@@ -94,7 +94,7 @@ def documents() -> list[Path]:
 
 def pages(stored: Callable[[str], Stored | None]) -> tuple[dict[Path, str], list[str]]:
     """Return all documents as the stored parts have them, by path: the pages of docs/results, and the others with their
-    tables and quotes. Then there is a sentence for each table or quote that does not suit the results or the document.
+    tables and quotes. Then there is a sentence for each table or quote that has to be mended by hand.
     """
     parts = [part for name in PARTS if (part := stored(name))]
     found = {DOCUMENTS / f"{part.part.name}.md": page(part) for part in parts}
@@ -105,59 +105,55 @@ def pages(stored: Callable[[str], Stored | None]) -> tuple[dict[Path, str], list
         try:
             text = with_tables(text, stored)
         except UserError as trouble:
-            troubles.append(f"{path.relative_to(ROOT)}: {trouble}")
+            troubles.append(f"in {path.relative_to(ROOT)}, {trouble}")
         found[path], more = rewritten(text, [quote for quote in QUOTES if ROOT / quote.document == path],
                                       Results(stored))
         troubles += more
     return found, troubles
 
 
-def states(parts: Sequence[Part]) -> dict[str, str]:
-    """Print of each part whether it is up to date, stale or missing, and how long it takes; return this by name."""
-    found = {part.name: state(part) for part in parts}
-    for part in parts:
-        print(f"{part.name:16}{found[part.name]:12}about {part.minutes} min", flush=True)
-    return found
-
-
-def results(parts: Sequence[Part], only_states: bool) -> None:
-    """Make the parts that are stale or missing, and bring all documents up to date.
-
-    Parameters
-    ----------
-    only_states : bool
-        Whether nothing is made, and the states are all.
-
-    Raises
-    ------
-    UserError
-        When files of the tree differ from its commit, or it has none.
-    CheckError
-        When a part failed, a table or quote has to be mended by hand, or, with ``only_states``, a part is not up to
-        date.
-    """
-    waiting = [part for part, found in zip(parts, states(parts).values(), strict=True) if found != "up to date"]
-    if only_states:
-        if waiting:
-            raise CheckError(f"not up to date: {', '.join(part.name for part in waiting)}")
-        return
-    if waiting and not environment()["commit"]:
-        raise UserError("results are of a commit, and this tree has none: clone the repository with git")
-    if waiting and (changed := changed_sources()):
-        raise UserError(f"results are of a commit, and {changed[0]} differs from it: commit or undo your changes "
-                        "outside of README.md and docs/ first")
-    failed = []
-    for part in waiting:
-        try:
-            make(part)
-        except _Failed as failure:
-            failed.append(f"{part.name}: {failure}")
-            print(f"{part.name} failed: {failure}", file=sys.stderr, flush=True)
+def write_documents() -> list[str]:
+    """Write all documents as the stored parts have them; return the second value of :func:`pages`."""
     written, troubles = pages(cache(lambda name: load(PARTS[name])))
     for path, text in written.items():
         if not path.exists() or path.read_text() != text:
             write_whole(path, text)
             print(f"wrote {path.relative_to(ROOT)}")
-    if failed or troubles:
-        raise CheckError("\n".join([*(["some parts failed:", *failed] if failed else []),
-                                    *(["to be mended by hand:", *troubles] if troubles else [])]))
+    return troubles
+
+
+def waiting(parts: Sequence[Part]) -> list[Part]:
+    """Print of each part whether it is up to date, stale or missing, and how long it takes; return those that are not
+    up to date."""
+    found = {part.name: state(part) for part in parts}
+    for part in parts:
+        print(f"{part.name:16}{found[part.name]:12}about {part.minutes} min", flush=True)
+    return [part for part in parts if found[part.name] != "up to date"]
+
+
+def results(parts: Sequence[Part]) -> list[str]:
+    """Make the parts that are stale or missing, and bring all documents up to date.
+
+    Returns
+    -------
+    list of str
+        A sentence for each part that failed, and for each table or quote that has to be mended by hand.
+
+    Raises
+    ------
+    UserError
+        When files of the tree differ from its commit, or it has none.
+    """
+    stale, failed = waiting(parts), []
+    if stale and not environment()["commit"]:
+        raise UserError("results are of a commit, and this tree has none: clone the repository with git")
+    if stale and (changed := changed_sources()):
+        raise UserError(f"results are of a commit, and {changed[0]} differs from it: commit or undo your changes "
+                        "outside of README.md and docs/ first")
+    for part in stale:
+        try:
+            make(part)
+        except _Failed as failure:
+            failed.append(f"{part.name} failed: {failure}")
+            print(failed[-1], file=sys.stderr, flush=True)
+    return [*failed, *write_documents()]

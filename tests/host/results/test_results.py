@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from golden.interruption import Interrupted
-from host.errors import CheckError, UserError
+from host.errors import UserError
 from host.results import run as running
 from host.results.page import page, with_tables
 from host.results.parts import PARTS, Command, Part, chosen
@@ -107,7 +107,8 @@ def test_commands_are_run_as_a_user_would(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def results(folders: Path, monkeypatch: pytest.MonkeyPatch, fails: str, changed: list[str] | None = None) -> list[str]:
-    """Make the parts "first" and "second", of which one may fail; return the names of those that were made."""
+    """Make the parts "first" and "second", of which one may fail; return the names of those that were made, and the
+    troubles."""
     ran: list[str] = []
 
     def make(each: Part) -> None:
@@ -120,24 +121,20 @@ def results(folders: Path, monkeypatch: pytest.MonkeyPatch, fails: str, changed:
     monkeypatch.setattr(running, "state", lambda each: state(each, folders))
     monkeypatch.setattr(running, "changed_sources", lambda: changed or [])
     monkeypatch.setattr(running, "pages", lambda stored: ({}, ["a trouble"] if fails == "quotes" else []))
-    try:
-        running.results([part("a", name="first"), part("b", name="second")], False)
-    except CheckError as error:
-        ran.append(str(error))
-    return ran
+    troubles = running.results([part("a", name="first"), part("b", name="second")])
+    return [*ran, *troubles]
 
 
 def test_a_part_that_fails_does_not_stop_the_others(folders: Path, monkeypatch: pytest.MonkeyPatch,
                                                     capsys: pytest.CaptureFixture[str]) -> None:
-    assert results(folders, monkeypatch, "first") == ["second", "some parts failed:\nfirst: it failed"]
+    assert results(folders, monkeypatch, "first") == ["second", "first failed: it failed"]
     assert capsys.readouterr().out.split("\n")[:2] == ["first           missing     about 1 min",
                                                        "second          missing     about 1 min"]
     assert results(folders, monkeypatch, "") == ["first"]  # the second one is there
     assert "second          up to date  about 1 min" in capsys.readouterr().out
     assert results(folders, monkeypatch, "") == []
-    assert results(folders, monkeypatch, "quotes") == ["to be mended by hand:\na trouble"]
-    with pytest.raises(CheckError, match=r"^not up to date: third$"):
-        running.results([part("a", name="first"), part("c", name="third")], True)
+    assert results(folders, monkeypatch, "quotes") == ["a trouble"]
+    assert [each.name for each in running.waiting([part("a", name="first"), part("c", name="third")])] == ["third"]
 
 
 def test_figures_are_of_a_commit(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +190,7 @@ def test_quotes() -> None:
     gone = Quote("README.md", "{} runs", lambda of: (of.row("made-up", format="c").cycles,))
     assert rewritten(text, [quote, other, gone], known) == (
         "It takes 1,234\ncycles, or 12.3 %. 7 of them.",
-        ["README.md, “{} runs”: made-up has no row with {'format': 'c'}"])
+        ["in README.md, “{} runs” has to be mended by hand: made-up has no row with {'format': 'c'}"])
     with pytest.raises(Missing):
         rendered(other, known)
     with pytest.raises(LookupError, match=r"made-up has no row with \{'format': 'c'\}"):
