@@ -1,14 +1,13 @@
 """Make the parts of docs/results: run their commands, store what they leave, and bring the documents up to date."""
 
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from golden.processes import end_trees
 from golden.products import file_product
 from golden.tree import BUILD, ROOT
 from host.errors import UserError
@@ -21,10 +20,6 @@ from host.results.quotes import Results, rewritten
 from host.results.store import DOCUMENTS, Made, Stored, digest, load, save, state
 
 __all__ = ["documents", "make", "pages", "results", "run", "waiting", "write_documents"]
-
-_GRACE = 1.5
-"""Seconds that a command has to end after a signal."""
-
 
 class _Failed(Exception):
     """A command did not leave a report."""
@@ -43,14 +38,14 @@ def run(command: Command, may_fail: bool) -> Made:
     folder = BUILD / command.report
     (folder / "report.json").unlink(missing_ok=True)  # so that what is there afterwards is of this run
     print(f"python -m host {command.text}", flush=True)
-    process = subprocess.Popen([sys.executable, "-m", "host", *command.arguments], cwd=ROOT, text=True,
-                               stderr=subprocess.PIPE if may_fail else None)
+    # In a group of its own, so that Ctrl-C reaches this process alone, which ends the command without another word.
+    process = subprocess.Popen([sys.executable, "-m", "host", *command.arguments], cwd=ROOT, text=True, process_group=0,
+                               stdin=subprocess.DEVNULL, stderr=subprocess.PIPE if may_fail else None)
     try:
         said = process.communicate()[1] or ""
-    except BaseException:  # the command ends in order, as this one does
-        process.send_signal(signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_GRACE)
+    except BaseException:
+        end_trees({process.pid})
+        process.wait()
         raise
     sys.stderr.write(said)
     if process.returncode and not (may_fail and process.returncode == 1):

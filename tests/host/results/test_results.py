@@ -1,13 +1,20 @@
 """The results of the documentation: parts made, found again, stale, interrupted, failed; pages, tables and quotes."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from golden.interruption import Interrupted
+from golden.tree import ROOT
 from host.errors import UserError
 from host.results import run as running
 from host.results.page import page, with_tables
@@ -15,6 +22,7 @@ from host.results.parts import PARTS, Command, Part, chosen
 from host.results.quotes import Missing, Quote, Results, find, rendered, rewritten
 from host.results.store import Made, Stored, digest, load, save, state
 from host.tables.row import Row, column
+from tests.faults.commands import running_with
 
 VALUES = {"environment": {"command": "python -m host made-up", "commit": "0123456789", "machine": "a machine",
                           "date": "2026-11-27T01:02:03+00:00", "versions": {"python": "3.11"}}, "configuration": {}}
@@ -104,6 +112,32 @@ def test_commands_are_run_as_a_user_would(tmp_path: Path, monkeypatch: pytest.Mo
     old.write_text("{}")
     with pytest.raises(running._Failed, match=r"left no report$"):  # that of an earlier run does not count
         running.run(Command("--help", "made-up"), False)
+
+
+RUN = """
+from golden.interruption import guard, run
+guard()
+from host.results.parts import Command
+from host.results.run import run as run_command
+run(lambda: run_command(Command("bench-encode", "bench-encode"), False))
+"""
+
+
+def test_a_signal_ends_the_command_too(tmp_path: Path) -> None:
+    """One sentence, as for every command, and nothing is left running."""
+    mark = uuid4().hex
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, "results"], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "SEEDLM_BUILD": str(tmp_path), "SEEDLM_TEST_RUN": mark}, start_new_session=True)
+    assert process.stdout
+    assert process.stdout.readline() == "python -m host bench-encode\n"
+    deadline = time.monotonic() + 60
+    while len(running_with(mark)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (130, "interrupted: the same command goes on where this one stopped\n")
+    assert running_with(mark) == []
 
 
 def results(folders: Path, monkeypatch: pytest.MonkeyPatch, fails: str, changed: list[str] | None = None) -> list[str]:
