@@ -24,6 +24,11 @@ def _commit(environment: dict[str, str]) -> str:
     return commit[:7] + "-dirty" * commit.endswith("-dirty")
 
 
+def _duration(seconds: int | None) -> str:
+    """Return a duration in minutes, or in seconds where it is short; "-" where it is unknown."""
+    return "-" if seconds is None else f"{seconds} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
 def index(parts: Sequence[Stored]) -> str:
     """Return the page that lists the others, in Markdown."""
     lines = ["# Results", "",
@@ -41,14 +46,14 @@ def page(stored: Stored) -> str:
     part, columns_and_records = stored.part, stored.part.table(stored.rows)
     notes = [*part.notes(stored.rows), *(f"`{report['environment']['command']}` failed: {report['failed']}"
                                          for report in stored.reports if "failed" in report)]
-    made = [report["environment"] for report in stored.reports]
-    versions = dict.fromkeys(f"{name} {version}" for each in made for name, version in each["versions"].items())
+    made = [(report["environment"], report.get("seconds")) for report in stored.reports]
+    versions = dict.fromkeys(f"{name} {version}" for each, _ in made for name, version in each["versions"].items())
     blocks = [
         f"# {part.title}", part.text, markdown(*columns_and_records).rstrip(), "\n".join(f"- {note}" for note in notes),
         *(f"![{name}]({part.name}.{name}.svg)" for name in stored.charts),
-        "\n".join(["| made by | commit | date | machine |", "|---|---|---|---|",
-                   *(f"| `{each['command']}` | {_commit(each)} | "
-                     f"{each['date'][:10]} | {each['machine']} |" for each in made)]),
+        "\n".join(["| made by | commit | date | took | machine |", "|---|---|---|---:|---|",
+                   *(f"| `{each['command']}` | {_commit(each)} | {each['date'][:10]} | {_duration(seconds)} | "
+                     f"{each['machine']} |" for each, seconds in made)]),
         f"Versions: {', '.join(versions)}. All rows: [{part.name}.json]({part.name}.json). "
         f"`make results PARTS={part.name}` makes this page anew."]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -57,15 +62,17 @@ def page(stored: Stored) -> str:
 def _table(words: list[str], stored: Stored) -> str:
     """Return the rows and columns of a part's table that the words of a marker ask for."""
     columns, records = stored.part.table(stored.rows)
+    known, names = {column.key: column for column in columns}, list[str]()
     for word in words:
         key, _, wanted = word.partition("=")
         if key == "columns":
-            columns = tuple(column for name in wanted.split(",") for column in columns if column.key == name)
+            names = wanted.split(",")
         else:
             records = [record for record in records if str(record.get(key)) in wanted.split("|")]
-    if not records or not columns:
-        raise UserError(f"no row or no column of {stored.part.name} answers to {' '.join(words)!r}: mend the marker "
-                        "of the table")
+    if not records or not known.keys() >= set(names):
+        raise UserError(f"{stored.part.name} has no such rows or columns: {' '.join(words)!r}; mend the marker of the "
+                        "table")
+    columns = tuple(known[name] for name in names) or columns
     return markdown(columns, records)
 
 

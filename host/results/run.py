@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from time import monotonic
 
 from golden.processes import end_trees
 from golden.products import file_product
@@ -39,6 +40,7 @@ def run(command: Command, may_fail: bool) -> Made:
     (folder / "report.json").unlink(missing_ok=True)  # so that what is there afterwards is of this run
     print(f"python -m host {command.text}", flush=True)
     # In a group of its own, so that Ctrl-C reaches this process alone, which ends the command without another word.
+    start = monotonic()
     process = subprocess.Popen([sys.executable, "-m", "host", *command.arguments], cwd=ROOT, text=True, process_group=0,
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE if may_fail else None)
     try:
@@ -58,6 +60,7 @@ def run(command: Command, may_fail: bool) -> Made:
                   "results": [], "failed": (said.splitlines() or ["no reason was given"])[-1].removeprefix("failed: ")}
     else:
         raise _Failed(f"`python -m host {command.text}` left no report")
+    report["seconds"] = round(monotonic() - start)
     return Made(report, {path.stem: path.read_text() for path in sorted(folder.glob("*.svg"))})
 
 

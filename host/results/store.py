@@ -25,8 +25,9 @@ class Made:
     Parameters
     ----------
     report : dict
-        ``environment``, ``configuration`` and ``results`` as in ``report.json``; and ``failed``, the sentence with
-        which the command ended in place of results, where that is a result too.
+        ``environment``, ``configuration`` and ``results`` as in ``report.json``; ``seconds``, which the command took
+        with whatever the build folder held; and ``failed``, the sentence with which it ended in place of results,
+        where that is a result too.
     charts : dict
         Text of each chart as SVG, by its name.
     """

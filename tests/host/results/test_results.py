@@ -191,7 +191,7 @@ def test_parts() -> None:
     assert len(set(commands)) == len(commands)
 
 
-STORED = Stored(part("a"), "", ("speedup",), ({**VALUES, "results": [{"format": "a", "cycles": 1234}]},
+STORED = Stored(part("a"), "", ("speedup",), ({**VALUES, "results": [{"format": "a", "cycles": 1234}], "seconds": 1860},
                                               {**VALUES, "results": [], "failed": "too large"}))
 
 
@@ -199,8 +199,9 @@ def test_a_page() -> None:
     assert page(STORED) == (
         "# A title\n\nA sentence.\n\n| format | cycles |\n|---|---:|\n| a | 1,234 |\n\n"
         "- `python -m host made-up` failed: too large\n\n![speedup](made-up.speedup.svg)\n\n"
-        "| made by | commit | date | machine |\n|---|---|---|---|\n"
-        + 2 * "| `python -m host made-up` | 0123456 | 2026-11-27 | a machine |\n"
+        "| made by | commit | date | took | machine |\n|---|---|---|---:|---|\n"
+        "| `python -m host made-up` | 0123456 | 2026-11-27 | 31 min | a machine |\n"
+        "| `python -m host made-up` | 0123456 | 2026-11-27 | - | a machine |\n"
         + "\nVersions: python 3.11. All rows: [made-up.json](made-up.json). `make results PARTS=made-up` makes this "
         "page anew.\n")
 
@@ -209,8 +210,9 @@ def test_tables_of_other_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("host.results.page.chosen", lambda name: [part(name=name)])
     text = "x\n<!-- results: made-up 'format=a|b' columns=cycles -->\n| old |\n\n<!-- results: other -->\n| stays |\n"
     assert with_tables(text, {"made-up": STORED}.get) == text.replace("| old |", "| cycles |\n|---:|\n| 1,234 |")
-    with pytest.raises(UserError, match=r"^no row or no column of made-up answers to 'format=c': mend the marker"):
-        with_tables("<!-- results: made-up format=c -->\n", {"made-up": STORED}.get)
+    for wrong in ("format=c", "columns=cycles,beats"):
+        with pytest.raises(UserError, match=rf"^made-up has no such rows or columns: '{wrong}'; mend the marker"):
+            with_tables(f"<!-- results: made-up {wrong} -->\n", {"made-up": STORED}.get)
 
 
 def test_quotes() -> None:
