@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 
@@ -75,12 +75,15 @@ def make(part: Part, folder: Path = DOCUMENTS, run: Callable[[Command, bool], Ma
     _Failed
         When a command fails.
     """
-    kept = report_folder("results")
+    def content(command: Command) -> bytes:
+        return json.dumps(vars(run(command, part.may_fail))).encode()
+
+    kept, sources = report_folder("results"), digest(part)  # of now: they may change while commands run
     paths = [kept / f"{digest(part, command)[:24]}.json" for command in part.commands]
-    made = [Made(**json.loads(file_product(path, lambda command=command: json.dumps(vars(  # type: ignore[misc]
-        run(command, part.may_fail))).encode()))) for path, command in zip(paths, part.commands, strict=True)]
+    made = [Made(**json.loads(file_product(path, partial(content, command))))
+            for path, command in zip(paths, part.commands, strict=True)]
     folder.mkdir(parents=True, exist_ok=True)
-    save(part, digest(part), made, folder)
+    save(part, sources, made, folder)
     for path in paths:
         path.unlink()
 

@@ -82,6 +82,15 @@ def test_stale_parts_are_found(folders: Path, monkeypatch: pytest.MonkeyPatch) -
     assert state(part("a"), docs) == "stale"
 
 
+def test_sources_that_change_while_a_command_runs(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: Command, may_fail: bool) -> Made:
+        monkeypatch.setattr("host.results.store.source_digest", lambda *modules: "of other sources")
+        return made(command)
+
+    running.make(part("a"), folders / "docs", run)
+    assert state(part("a"), folders / "docs") == "stale"
+
+
 @pytest.mark.parametrize("end", [Interrupted, running._Failed])
 def test_an_interrupted_part_goes_on_where_it_was(folders: Path, end: type[BaseException]) -> None:
     docs, three, ran = folders / "docs", part("a", "b", "c"), list[str]()
