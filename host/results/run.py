@@ -22,6 +22,7 @@ from host.results.store import DOCUMENTS, Made, Stored, digest, load, save, stat
 
 __all__ = ["documents", "make", "pages", "results", "run", "waiting", "write_documents"]
 
+
 class _Failed(Exception):
     """A command did not leave a report."""
 
@@ -39,8 +40,8 @@ def run(command: Command, may_fail: bool) -> Made:
     folder = BUILD / command.report
     (folder / "report.json").unlink(missing_ok=True)  # so that what is there afterwards is of this run
     print(f"python -m host {command.text}", flush=True)
-    # In a group of its own, so that Ctrl-C reaches this process alone, which ends the command without another word.
     start = monotonic()
+    # In a group of its own, so that Ctrl-C reaches this process alone, which ends the command without another word.
     process = subprocess.Popen([sys.executable, "-m", "host", *command.arguments], cwd=ROOT, text=True, process_group=0,
                                stdin=subprocess.DEVNULL, stderr=subprocess.PIPE if may_fail else None)
     try:
