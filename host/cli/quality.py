@@ -7,7 +7,7 @@ import typer
 
 from golden.spec import parse_seedlm
 from host.cli.options import ALL_MATRICES, EMBEDDINGS, Exclude, Include, Mode, Model, SeedlmFormats, names
-from host.errors import UserError
+from host.errors import UserError, choose
 from host.folders import report_folder
 
 if TYPE_CHECKING:
@@ -18,20 +18,31 @@ __all__ = ["bench_encode", "explore", "quality"]
 
 def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  blocks: Annotated[int, typer.Option(min=1, help="Blocks for the encoder.")] = 1 << 16,
-                 numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24
-                 ) -> None:
+                 numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24,
+                 device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, to measure beside the "
+                                                     "processors; they search a tenth of the blocks too.")] = "",
+                 memory: Annotated[float, typer.Option(min=0.1, help="GiB of the device's memory.")] = 8,
+                 modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
+                 "exact paper printed") -> None:
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
     from host.encoder.encoder import Mode as EncoderMode
+    from host.quality import bench_device
     from host.quality import bench_encode as measure
     from host.quality.quality import SIGMA
     from host.report.writer import finish
 
     chosen = [parse_seedlm(name) for name in names("formats", formats, "--formats seedlm4")]
-    folder = report_folder("bench-encode")
-    greatest, rows = measure.bench_encode(chosen, list(get_args(EncoderMode)), blocks, numpy_blocks)
-    settings = {"formats": [fmt.name for fmt in chosen], "blocks": blocks, "numpy_blocks": numpy_blocks, "sigma": SIGMA,
-                "peak_gflops": greatest / 1e9}
-    finish(folder, settings, rows, f"encoder, N(0, {SIGMA}²), {blocks:,} blocks; FP32 peak by multiply-adds "
+    measured = [choose(name, {mode: mode for mode in get_args(EncoderMode)}, "unknown mode {!r}: choose from {}")
+                for name in names("modes", modes, "--modes exact")]
+    settings = {"formats": [fmt.name for fmt in chosen], "modes": measured, "blocks": blocks, "sigma": SIGMA}
+    if device:
+        found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * (1 << 30)))
+        finish(report_folder("bench-encode-device"), {**settings, "device": device, "memory_gib": memory}, found,
+               f"encoder in PyTorch, N(0, {SIGMA}²) and heavy tails, {blocks:,} blocks")
+        return
+    greatest, rows = measure.bench_encode(chosen, measured, blocks, numpy_blocks)
+    finish(report_folder("bench-encode"), {**settings, "numpy_blocks": numpy_blocks, "peak_gflops": greatest / 1e9},
+           rows, f"encoder, N(0, {SIGMA}²), {blocks:,} blocks; FP32 peak by multiply-adds "
            f"{greatest / 1e9:,.0f} GFLOP/s")
 
 

@@ -23,7 +23,7 @@ from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.kernel import load
 from host.errors import UserError
 
-__all__ = ["Mode", "encode", "exponent_bias_for", "say_if_lost", "searchable"]
+__all__ = ["Mode", "bias_of", "encode", "exponent_bias_for", "say_if_lost", "searchable"]
 
 Mode = Literal["exact", "paper", "printed"]
 
@@ -97,26 +97,16 @@ def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) ->
     return blocks / blocks.max(axis=1, keepdims=True)
 
 
-def searchable(weights: np.ndarray, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> tuple[np.ndarray, int]:
-    """Return weights as a matrix that the search takes, and the exponent bias, which "auto" chooses.
-
-    Floats wider than those of C's ``double`` are rounded to them.
+def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> int:
+    """Return the exponent bias for weights whose greatest magnitude is given, which "auto" chooses.
 
     Raises
     ------
     UserError
-        When the weights are no matrix of floats, one is NaN or infinite, or one is beyond what a block can hold with
-        the greatest bias, or far beyond it with this one. A search for the least of errors that are all the whole
-        weight, up to the rounding of float64, would take minutes a block.
+        When a weight is NaN or infinite, or beyond what a block can hold with the greatest bias, or far beyond it with
+        this one. A search for the least of errors that are all the whole weight, up to the rounding of float64, would
+        take minutes a block.
     """
-    weights = np.asarray(weights)
-    if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
-        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}: "
-                        "convert it with astype(np.float32)")
-    if weights.dtype.itemsize > 8:
-        with np.errstate(over="ignore"):  # what becomes infinite is refused below
-            weights = weights.astype(np.float64)
-    greatest = float(np.abs(weights).max(initial=0))
     if not np.isfinite(greatest):
         raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
     bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
@@ -127,7 +117,27 @@ def searchable(weights: np.ndarray, fmt: BlockFormat, exponent_bias: int | Liter
         raise UserError(f"a weight of {greatest:.3g} is far beyond {most:.3g}, the most that {fmt.name} holds with an "
                         f"exponent bias of {bias}: "
                         + ("leave out the tensor, or scale it" if bias >= _BIAS_MAX else "let the bias be chosen"))
-    return weights, bias
+    return bias
+
+
+def searchable(weights: np.ndarray, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> tuple[np.ndarray, int]:
+    """Return weights as a matrix that the search takes, and the exponent bias, which "auto" chooses.
+
+    Floats wider than those of C's ``double`` are rounded to them.
+
+    Raises
+    ------
+    UserError
+        When the weights are no matrix of floats, and as :func:`bias_of`.
+    """
+    weights = np.asarray(weights)
+    if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
+        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}: "
+                        "convert it with astype(np.float32)")
+    if weights.dtype.itemsize > 8:
+        with np.errstate(over="ignore"):  # what becomes infinite is refused below
+            weights = weights.astype(np.float64)
+    return weights, bias_of(float(np.abs(weights).max(initial=0)), fmt, exponent_bias)
 
 
 def say_if_lost(weights: np.ndarray, matrix: CompressedMatrix) -> CompressedMatrix:

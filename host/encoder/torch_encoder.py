@@ -1,119 +1,47 @@
 """The seed search in PyTorch, for CUDA devices: it finds the same minimum as :mod:`host.encoder.encoder`.
 
-Let Q be an orthonormal basis of the columns of U. Then ||w||^2 - ||Q^T w||^2 is a lower bound of every quantised error
-of the block w. The energies ||Q^T w||^2 of all seeds and of a batch of blocks are one matrix product in float32. Seeds
-are then tried in falling order of energy, a few of every block at a time, in float64, until no bound is below the best
-error. A trial is exact: it visits every exponent and every choice of all codes but the first, for which the first code
-has one best value.
+For a batch of blocks, lower bounds of what every seed leaves come from one matrix product
+(:mod:`host.encoder.torch_tables`). A few good seeds of each block are tried first. Only seeds whose bound is below the
+least error so far can be better, some two of 65,535 for a block: these are tried exactly, in float64
+(:mod:`host.encoder.torch_codes`).
 """
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.projection import u_matrix
-from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
-from host.encoder.encoder import Mode, say_if_lost, searchable
+from golden.spec import EXP_MIN, BlockFormat
+from host.encoder.encoder import Mode, bias_of, say_if_lost, searchable
 from host.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
-__all__ = ["encode_torch"]
+    from host.encoder.torch_codes import Codes
+    from host.encoder.torch_tables import Tables
 
-_SEGMENT = 1 << 16  # seeds whose tables are on the device at a time
-_TRIED = 4  # seeds of a block that are tried at a time: few, because the first trials rule out most of the others
-_GREATEST_P = 5  # a trial visits 16**p / 16 codes for each exponent
-_ELEMENTS = 1 << 22  # float64 numbers of the trials at a time, 32 MiB
-_SLACK = 4 * 6e-8  # rounding of a float32 sum for each of its terms: bounds are lowered by it, so that they hold
+__all__ = ["encode_torch", "product_type"]
 
-
-class _Segment:
-    """The matrices U of ``_SEGMENT`` seeds from ``first`` on, and what follows from them, on the device.
-
-    ``u`` and ``q`` are (seeds, c, p), ``r`` is (seeds, p, p) and ``pinv`` is (seeds, p, c), all float64, with U = Q R.
-    ``basis`` is Q once more, in float32 as (c, seeds * p), for the product with all blocks at once. With more columns
-    than weights, q is the identity and r is U.
-    """
-
-    def __init__(self, fmt: BlockFormat, first: int, device: str) -> None:
-        import torch
-
-        self.first = first
-        seeds = np.arange(first, min(first + _SEGMENT, fmt.seeds + 1))
-        self.u = torch.from_numpy(u_matrix(seeds, fmt)).to(device)
-        if fmt.c >= fmt.p:
-            self.q, self.r = torch.linalg.qr(self.u)
-        else:  # the columns span everything, so every bound is zero: this serves the modes that round
-            self.q, self.r = torch.eye(fmt.c, device=device, dtype=torch.float64).expand(len(seeds), -1, -1), self.u
-        self.pinv = torch.linalg.pinv(self.u, rtol=1e-15)  # NumPy's tolerance, so that rounding agrees with golden's
-        self.basis = self.q.permute(1, 0, 2).reshape(fmt.c, -1).float()
-
-
-def _times_power(values: "Tensor", power: "Tensor") -> "Tensor":
-    """Return ``values * 2**power`` in float64, exact on every device, which ``torch.ldexp`` is not.
-
-    ``power`` is -1022 to 1023; it becomes the exponent field of a float64.
-    """
-    import torch
-
-    return values * ((power.long() + 1023) << 52).view(torch.float64)
-
-
-def _rounded(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat,
-             mode: Mode) -> tuple["Tensor", "Tensor"]:
-    """Round as golden does, for n pairs of a seed and a block.
-
-    Parameters
-    ----------
-    at : int64 tensor, (n,)
-        Seeds, as indices into the segment.
-    w : float64 tensor, (n, c)
-        Blocks, each divided by ``2**scale``.
-    scale : int tensor, (n,)
-
-    Returns
-    -------
-    (n,) and (n, p)
-        Exponents and codes.
-    """
-    import torch
-
-    t = torch.einsum("npc,nc->np", segment.pinv[at], w)
-    _, power = torch.frexp(t.abs().amax(dim=1))
-    lowered = 0 if mode == "printed" else fmt.coef_bits - 2
-    exponent = torch.where(t.any(dim=1), power + scale - 1 - lowered, EXP_MIN).clamp(EXP_MIN, EXP_MAX)
-    codes = _times_power(t, (scale - exponent)[:, None]).round().clamp(fmt.coef_min, fmt.coef_max)
-    return exponent, codes
-
-
-def _exact(segment: _Segment, at: "Tensor", w: "Tensor", scale: "Tensor", fmt: BlockFormat) -> tuple[
-        "Tensor", "Tensor"]:
-    """Find the exponents and codes of least error for n pairs of a seed and a block. As :func:`_rounded` otherwise."""
-    import torch
-
-    r, y = segment.r[at], torch.einsum("ncp,nc->np", segment.q[at], w)
-    every = range(fmt.coef_min, fmt.coef_max + 1)
-    # Every choice of the codes but the first: (g, p - 1).
-    others = torch.tensor(list(itertools.product(every, repeat=fmt.p - 1)), dtype=torch.float64, device=w.device)
-    powers = torch.arange(EXP_MIN, EXP_MAX + 1, device=w.device)
-    step = _times_power(torch.ones_like(w[:, :1]), powers - scale[:, None])  # what a code of 1 stands for: (n, 16)
-    reached = torch.einsum("npo,go->npg", r[:, :, 1:], others)  # their share in each coordinate of Q^T w
-    left = y[:, :, None, None] - step[:, None, :, None] * reached[:, :, None, :]  # (n, p, 16, g)
-    # R is triangular, so the first code changes the first coordinate alone: its best value is the nearest one.
-    pitch = (step * r[:, :1, 0])[..., None]
-    first = torch.where(pitch != 0, left[:, 0] / pitch, 0.0).round().clamp(fmt.coef_min, fmt.coef_max)
-    error = (left[:, 0] - pitch * first).square() + left[:, 1:].square().sum(dim=1)
-    best = error.flatten(1).argmin(dim=1)
-    chosen = first.flatten(1).gather(1, best[:, None])
-    return powers[best // len(others)], torch.cat([chosen, others[best % len(others)]], dim=1)
+_FIRST = 4
+"""Seeds of each block that are tried first: the best of as many parts of the cycle."""
+_MANY = 64
+"""Tiles of a block with seeds that can still be better, beyond which more of them are tried first."""
+_PAIRS = 1 << 18
+"""Pairs of a block and a seed that are tried at a time."""
+_OPENED = 1 << 25
+"""Bounds of seeds in opened tiles that are looked at, at a time."""
+_WORK = 2.3
+"""Bytes of memory that a batch takes in all, for each byte of its bounds."""
+_BATCH = 1 << 15
+"""Blocks of the largest batch: more would not be faster."""
 
 
 class _Search:
-    """The best codes found so far for one batch of n blocks.
+    """The best codes found so far for n blocks.
 
     ``w`` holds the blocks, (n, c) float64, each divided by ``2**scale`` so that its greatest magnitude is in [0.5, 1).
     ``norm`` and ``error`` are the squared norm and the least squared error of these scaled blocks.
@@ -122,51 +50,127 @@ class _Search:
     def __init__(self, weights: "Tensor", fmt: BlockFormat, mode: Mode) -> None:
         import torch
 
+        from host.encoder.torch_codes import times_power
+
         self.fmt, self.mode = fmt, mode
         greatest = weights.abs().amax(dim=1)
-        self.scale = torch.where(greatest > 0, torch.frexp(greatest)[1], 0)
-        self.w = _times_power(weights, -self.scale[:, None])
+        self.scale = torch.where(greatest > 0, torch.frexp(greatest)[1], 0).long()
+        self.w = times_power(weights, -self.scale[:, None])
         self.norm = self.w.square().sum(dim=1)
         # An exact search can always choose zero codes, whose error is the norm. Rounding makes zero codes of zero
         # blocks alone.
         self.error = torch.where((self.norm == 0) | (mode == "exact"), self.norm, torch.inf)
-        self.seed = torch.ones_like(self.scale, dtype=torch.int64)
+        self.seed = torch.ones_like(self.scale)
         self.exponent = torch.full_like(self.seed, EXP_MIN)
         self.codes = torch.zeros((len(weights), fmt.p), dtype=torch.float64, device=weights.device)
 
-    def run(self, segment: _Segment) -> None:
-        """Improve on the best codes with the seeds of a segment."""
-        fmt = self.fmt
-        energy = (self.w.float() @ segment.basis).reshape(len(self.w), -1, min(fmt.p, fmt.c)).square().sum(dim=2)
-        slack = _SLACK * (fmt.c + fmt.p + 8) * self.norm
-        tried = min(_TRIED, energy.shape[1])
-        rows = max(_ELEMENTS // (tried * 16 * fmt.p * 16 ** (fmt.p - 1)), 1)
-        while True:
-            top, at = energy.topk(tried, dim=1)
-            open_ = (self.norm - top[:, 0] - slack < self.error) & (self.norm > 0) & (top[:, 0] >= 0)
-            index = open_.nonzero().flatten()
-            if not len(index):
-                return
-            for part in index.split(rows):
-                self._try(segment, part.repeat_interleave(tried), at[part].flatten(), tried)
-            energy[index[:, None], at[index]] = -1  # these seeds have been tried
-
-    def _try(self, segment: _Segment, block: "Tensor", at: "Tensor", tried: int) -> None:
-        """Try pairs of a block and a seed; the ``tried`` pairs of each block are neighbours."""
+    def run(self, tables: "Tables") -> None:
+        """Improve on the best codes with the seeds of the tables."""
         import torch
 
-        w, scale = self.w[block], self.scale[block]
-        exponent, codes = (_exact(segment, at, w, scale, self.fmt) if self.mode == "exact" else
-                           _rounded(segment, at, w, scale, self.fmt, self.mode))
-        restored = torch.einsum("ncp,np->nc", segment.u[at], _times_power(codes, (exponent - scale)[:, None]))
-        error = (w - restored).square().sum(dim=1).reshape(-1, tried)
-        least, which = error.min(dim=1)
-        of = block[::tried]
-        better = least < self.error[of]
-        winner = (torch.arange(len(of), device=of.device) * tried + which)[better]
-        of = of[better]
-        self.error[of], self.seed[of] = least[better], at[winner] + segment.first
-        self.exponent[of], self.codes[of] = exponent[winner].long(), codes[winner]
+        from host.encoder.torch_tables import TILE
+
+        least = tables.least(self.w)
+        tiles = least.amin(dim=1)
+        count = min(_FIRST, tiles.shape[1])
+        parts = tiles[:, :tiles.shape[1] // count * count].reshape(len(tiles), count, -1)
+        tile = parts.argmin(dim=2) + torch.arange(count, device=parts.device) * parts.shape[2]
+        within = least.gather(2, tile[:, None].expand(-1, TILE, -1)).argmin(dim=1)
+        block = (self.norm > 0).nonzero().flatten()
+        seed = (within * tiles.shape[1] + tile)[block]
+        self._try(tables, block.repeat_interleave(count), seed.flatten(), first=True)
+        if self.mode == "exact":
+            self._try_harder(tables, least, tiles)
+        self._try_rest(tables, least, tiles)
+
+    def _try_harder(self, tables: "Tables", least: "Tensor", tiles: "Tensor") -> None:
+        """Try the best seed of every tile, for blocks for which many are left.
+
+        The best seeds of such a block have nearly dependent columns, and no code of theirs comes near it. While the
+        least error is that great, nearly all codes of all seeds are possible, and trying these would take minutes.
+        """
+        import torch
+
+        block = ((tiles <= self._highest(tables)[:, None]).sum(dim=1) > _MANY).nonzero().flatten()
+        count = tiles.shape[1]
+        for of in block.split(max(_PAIRS // count, 1)):
+            within = least[of].argmin(dim=1)
+            seed = within * count + torch.arange(count, device=of.device)
+            self._try(tables, of.repeat_interleave(count), seed.flatten(), first=True)
+
+    def _try_rest(self, tables: "Tables", least: "Tensor", tiles: "Tensor") -> None:
+        """Try all seeds that can still be better than the best so far."""
+        from host.encoder.torch_tables import TILE
+
+        block, tile = (tiles <= self._highest(tables)[:, None]).nonzero(as_tuple=True)
+        for start in range(0, len(block), _OPENED // TILE):
+            part = slice(start, start + _OPENED // TILE)
+            of, at = block[part], tile[part]
+            pair, within = (least[of, :, at] <= self._highest(tables)[of, None]).nonzero(as_tuple=True)
+            self._try(tables, of[pair], within * tiles.shape[1] + at[pair])
+
+    def _highest(self, tables: "Tables") -> "Tensor":
+        """Up to which bound a seed can still be better: (n,); below zero for blocks of zeros."""
+        import torch
+
+        return torch.where(self.norm > 0, tables.highest(self.error / self.norm.clamp_min(1e-300)), -1)
+
+    def _try(self, tables: "Tables", block: "Tensor", at: "Tensor", first: bool = False) -> None:
+        """Try pairs of a block and a seed, both ascending; the ``first`` ones not for all codes."""
+        from host.encoder import torch_codes
+
+        for start in range(0, len(block), _PAIRS):
+            of, seed = block[start:start + _PAIRS], at[start:start + _PAIRS]
+            w, scale = self.w[of], self.scale[of]
+            found: Iterator[Codes]
+            if self.mode != "exact":
+                found = iter([torch_codes.rounded(tables, seed, w, scale, self.fmt, self.mode)])
+            elif first:
+                found = iter([torch_codes.likely(tables, seed, w, scale, self.fmt)])
+            else:
+                limit = self.error[of] * (1 + 1e-9) + 1e-14 * self.norm[of]  # the slack is for this search's rounding
+                found = torch_codes.possible(tables, seed, w, scale, self.fmt, limit)
+            for codes in found:
+                self._keep_best(tables, of[codes.pair], seed[codes.pair], codes)
+
+    def _keep_best(self, tables: "Tables", block: "Tensor", at: "Tensor", found: "Codes") -> None:
+        """Keep of k choices the best of each block, if it is better than what there is. Of equal ones, the first."""
+        import torch
+
+        from host.encoder.torch_codes import times_power
+
+        scaled = times_power(found.codes, (found.exponent - self.scale[block])[:, None])
+        restored = (tables.u.index_select(0, at) * scaled[:, None]).sum(dim=2)
+        error = (self.w.index_select(0, block) - restored).square().sum(dim=1)
+        least = self.error.scatter_reduce(0, block, error, "amin")
+        better = ((error == least[block]) & (error < self.error[block])).nonzero().flatten()
+        of = block[better]
+        winner = torch.full_like(self.seed, len(block)).scatter_reduce(0, of, better, "amin")
+        self.error = least
+        won = (winner < len(block)).nonzero().flatten()
+        winner = winner[won]
+        self.seed[won], self.exponent[won] = at[winner] + tables.first, found.exponent[winner]
+        self.codes[won] = found.codes[winner]
+
+
+@contextmanager
+def _pinned() -> Iterator[None]:
+    """Multiply with the precision that the bounds count on, whatever the caller has set; nothing is recorded for
+    gradients."""
+    import torch
+
+    matmul = torch.backends.cuda.matmul
+    names = [name for name in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
+             if hasattr(matmul, name)]
+    before = {name: getattr(matmul, name) for name in names}
+    try:
+        for name in names:
+            setattr(matmul, name, False)
+        with torch.inference_mode(), torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            yield
+    finally:
+        for name, value in before.items():
+            setattr(matmul, name, value)
 
 
 def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
@@ -182,13 +186,35 @@ def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
         raise UserError("this needs PyTorch: pip install 'seedlm-fpga[torch]'") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"PyTorch finds no CUDA device for {device!r}: use the encoder for processors")
-    if mode == "exact" and fmt.p > min(fmt.c, _GREATEST_P):
-        raise UserError(f"format {fmt.name} has too many coefficients for PyTorch: choose p <= c and p <= "
-                        f"{_GREATEST_P}, or use the encoder for processors")
+    if mode == "exact" and fmt.p > fmt.c:
+        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
 
 
-def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
-                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", batch: int = 512,
+def product_type(device: str) -> "torch.dtype":
+    """Return the type of the numbers of which a device multiplies most: float16, or float32 on processors."""
+    import torch
+
+    return torch.float16 if device.startswith("cuda") else torch.float32
+
+
+def _on_device(weights: "np.ndarray | Tensor", fmt: BlockFormat, exponent_bias: int | Literal["auto"],
+               device: str) -> tuple["Tensor", int]:
+    """Return weights on the device, and the exponent bias. UserError as :func:`~host.encoder.encoder.searchable`."""
+    import torch
+
+    if not isinstance(weights, torch.Tensor):
+        weights, bias = searchable(weights, fmt, exponent_bias)
+        return torch.from_numpy(weights.astype(np.float64, copy=False)).to(device), bias
+    if weights.ndim != 2 or not weights.is_floating_point():
+        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape "
+                        f"{tuple(weights.shape)}")
+    weights = weights.detach().to(device)
+    greatest = float(weights.abs().amax()) if weights.numel() else 0.0
+    return weights, bias_of(greatest, fmt, exponent_bias)
+
+
+def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = "exact", *,
+                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", memory: int = 8 << 30,
                  progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
     """Compress a matrix as :func:`host.encoder.encoder.encode` does, on a PyTorch device.
 
@@ -197,38 +223,50 @@ def encode_torch(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
 
     Parameters
     ----------
+    weights : float array or tensor, (rows, columns)
+        A tensor may be on the device already.
     device : str
         ``cuda``, ``cuda:1``, ``cpu``.
-    batch : int
-        Blocks at a time; each takes about a megabyte of the device's memory.
+    memory : int
+        Bytes of the device's memory that batches may take, about. Tables take 200 MB beside.
 
     Raises
     ------
     UserError
-        As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there, or the format has more than
-        five coefficients.
+        As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there.
     """
     _require_encodable(fmt, mode, device)
     import torch
 
-    weights, bias = searchable(weights, fmt, exponent_bias)
-    rows, cols = weights.shape
-    per_row = -(-cols // fmt.c)
-    blocks = np.pad(weights.astype(np.float64), ((0, 0), (0, per_row * fmt.c - cols))).reshape(-1, fmt.c)
-    blocks = np.ldexp(blocks, -bias)
-    searches = [_Search(torch.from_numpy(blocks[start:start + batch]).to(device), fmt, mode)
-                for start in range(0, len(blocks), batch)]
-    firsts = range(1, fmt.seeds + 1, _SEGMENT)
-    for n, first in enumerate(firsts):
-        segment = _Segment(fmt, first, device)
-        for done, search in enumerate(searches):
-            search.run(segment)
+    from host.encoder.torch_codes import times_power
+    from host.encoder.torch_tables import firsts, tables
+
+    dtype = product_type(device)
+    with _pinned():
+        resident, bias = _on_device(weights, fmt, exponent_bias, device)
+        rows, cols = resident.shape
+        per_row = -(-cols // fmt.c)
+        padding = per_row * fmt.c - cols
+        padded = torch.nn.functional.pad(resident, (0, padding)) if padding else resident
+        blocks = padded.reshape(-1, fmt.c)
+        power = torch.tensor(-bias, device=resident.device)
+        batch = min(max(int(memory / (_WORK * min(fmt.seeds, 1 << 16) * dtype.itemsize)), 1), _BATCH)
+        starts, segments = range(0, len(blocks), batch), firsts(fmt)
+        seeds, exponents, codes = [], [], []
+        for n, start in enumerate(starts):
+            search = _Search(times_power(blocks[start:start + batch].double(), power), fmt, mode)
+            for first in segments:
+                search.run(tables(fmt, first, device, dtype))
+            seeds.append(search.seed.to(torch.int32))
+            exponents.append(search.exponent.to(torch.int8))
+            codes.append(search.codes.to(torch.int8))
             if progress:
-                progress(n * len(blocks) + min((done + 1) * batch, len(blocks)), len(firsts) * len(blocks))
+                progress(min((n + 1) * batch, len(blocks)), len(blocks))
 
-    def joined(name: str, dtype: type) -> np.ndarray:
-        values = torch.cat([getattr(search, name) for search in searches]).cpu().numpy().astype(dtype)
-        return values.reshape(rows, per_row, *values.shape[1:])
+        def joined(parts: "list[Tensor]", dtype: type) -> np.ndarray:
+            values = torch.cat(parts) if parts else torch.empty(0)
+            return values.cpu().numpy().astype(dtype).reshape(rows, per_row, *values.shape[1:])
 
-    return say_if_lost(weights, CompressedMatrix(fmt, (rows, cols), joined("seed", np.uint32),
-                                                 joined("exponent", np.int8), joined("codes", np.int8), bias))
+        matrix = CompressedMatrix(fmt, (rows, cols), joined(seeds, np.uint32), joined(exponents, np.int8),
+                                  joined(codes, np.int8), bias)
+    return say_if_lost(weights, matrix)

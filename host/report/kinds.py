@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from host.tables.area import AreaRow
-from host.tables.bench import EncoderRow, SimulatorRow
+from host.tables.bench import DeviceEncoderRow, EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
@@ -109,6 +109,10 @@ KINDS = (
     Kind("bench-encode", "Speed of the encoder", "make bench-encode",
          "Blocks a second of the exact search, beside one in NumPy: measured on the machine named below.",
          EncoderRow.columns(), (Part("Formats and modes"),)),
+    Kind("bench-encode-device", "Speed of the encoder on a GPU", "make bench-encode DEVICE=cuda",
+         "Blocks a second of the search in PyTorch, beside that on the processors of the same machine. The errors of "
+         "both were compared. Measured on the machine named below.",
+         DeviceEncoderRow.columns(), (Part("Formats and modes"),)),
     Kind("bench-sim", "Speed of the simulators", "make bench-sim",
          "Simulated cycles a second on the same work, without builds: measured on the machine named below. "
          f"{_EXACT}", SimulatorRow.columns(), (Part("Paths"),)),

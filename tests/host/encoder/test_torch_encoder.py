@@ -1,5 +1,6 @@
 """The search in PyTorch, on the processor, against the C kernel."""
 
+import json
 import sys
 from pathlib import Path
 from typing import get_args
@@ -8,8 +9,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from golden.projection import u_matrix
 from golden.spec import SEEDLM4, BlockFormat
 from host.checkpoint.container import open_compressed
+from host.cli.main import main
 from host.compress.compress import compress
 from host.compress.plan import Options
 from host.encoder.encoder import Mode, encode
@@ -35,13 +38,74 @@ class TestWithPyTorch:
         weights = np.random.default_rng(0).normal(0, 0.02, (3, 8 * fmt.c - 1)).astype(np.float32)
         weights[1] *= 1e-3
         weights[2, :2 * fmt.c] = 0
-        wanted, found = encode(weights, fmt, mode), encode_torch(weights, fmt, mode, device="cpu", batch=5)
+        wanted = encode(weights, fmt, mode)
+        found = encode_torch(weights, fmt, mode, device="cpu", memory=12 * 4 << fmt.k)  # five blocks at a time
 
         def errors(restored: np.ndarray) -> np.ndarray:
             return np.square(np.pad(restored - weights, ((0, 0), (0, 1)))).reshape(-1, fmt.c).sum(axis=1)
 
         assert found.exponent_bias == wanted.exponent_bias
         assert np.allclose(errors(found.weights()), errors(wanted.weights()), rtol=1e-9, atol=1e-20)
+
+    @pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(7, 2, 9, 3)], ids=lambda fmt: fmt.name)
+    def test_blocks_whose_best_seeds_have_no_near_code(self, fmt: BlockFormat) -> None:
+        """Where columns of U are nearly dependent, some directions lie in their span but far from every code."""
+        u = u_matrix(np.arange(1, fmt.seeds + 1), fmt)
+        left, values, _ = np.linalg.svd(u, full_matrices=False)
+        weights = left[np.argsort(values[:, -1])[:60], :, -1].reshape(6, -1).astype(np.float32)
+        found, wanted = (np.square(one.weights() - weights) for one in
+                         (encode_torch(weights, fmt, device="cpu"), encode(weights, fmt)))
+        assert np.array_equal(found, wanted)
+
+    @pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(12, 4, 9)], ids=lambda fmt: fmt.name)
+    @pytest.mark.parametrize("short", [True, False])
+    def test_bounds_hold(self, fmt: BlockFormat, short: bool) -> None:
+        """No residual is higher than what a seed really leaves, but for the slack; and the slack is not wasteful."""
+        import torch
+
+        from host.encoder.torch_tables import TILE, tables
+
+        known = tables(fmt, 1, "cpu", torch.float16 if short else torch.float32)
+        blocks = torch.from_numpy(np.random.default_rng(0).normal(0, 0.02, (40, fmt.c)))
+        q, _ = known.basis(torch.arange(fmt.seeds))
+        energy = torch.einsum("scp,nc->nsp", q, blocks).square().sum(dim=2) / blocks.square().sum(dim=1, keepdim=True)
+        least = known.least(blocks).flatten(1)
+        assert least.shape[1] % TILE == 0
+        allowed = known.highest((1 - energy).T).T
+        assert (least[:, :fmt.seeds] <= allowed).all()
+        assert (least[:, fmt.seeds:] > known.highest(torch.tensor([1e9]))).all()  # what fills the last tile is no seed
+        assert ((allowed - (1 - energy)).amax(dim=1) < 2e-3).all()
+        assert known.slack < 4e-4
+
+    def test_weights_on_the_device(self) -> None:
+        import torch
+
+        weights = np.random.default_rng(0).normal(0, 0.02, (3, 21)).astype(np.float32)
+        fmt = BlockFormat(8, 3, 8)
+        before = torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction
+        for given in (torch.from_numpy(weights), torch.from_numpy(weights).requires_grad_()):
+            found, wanted = encode_torch(given, fmt, device="cpu"), encode_torch(weights, fmt, device="cpu")
+            assert np.array_equal(found.packed(), wanted.packed())
+        half = torch.from_numpy(weights).bfloat16()
+        assert np.array_equal(encode_torch(half, fmt, device="cpu").packed(),
+                              encode_torch(half.float().numpy(), fmt, device="cpu").packed())
+        assert torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction is before
+        for unusable, message in ((torch.ones(3), "not torch.float32 of shape"), (torch.ones(2, 8, dtype=torch.int8),
+                                  "not torch.int8"), (torch.full((1, 8), torch.nan), "contain NaN")):
+            with pytest.raises(UserError, match=message):
+                encode_torch(unusable, fmt, device="cpu")
+
+    def test_the_benchmark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("host.folders.BUILD", tmp_path)
+        monkeypatch.setattr(sys, "argv", ["host", "bench-encode", "--device", "cpu", "--formats", "8,3,8", "--blocks",
+                                          "600", "--modes", "exact paper"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert not ended.value.code
+        rows = json.loads((tmp_path / "bench-encode-device" / "report.json").read_text())["results"]
+        assert [(row["mode"], row["checked"], row["device"]) for row in rows] == [
+            ("exact", 256, "cpu"), ("paper", 256, "cpu")]
+        assert all(row["blocks_per_s"] > 0 and row["cpu_ratio"] > 0 and not row["different"] for row in rows)
 
     def test_whole_models(self, tmp_path: Path) -> None:
         weights = np.random.default_rng(0).normal(0, 0.02, (40, 50)).astype(np.float32)
@@ -56,14 +120,14 @@ class TestWithPyTorch:
 
     def test_progress_ends_at_all_blocks(self) -> None:
         calls: list[tuple[int, int]] = []
-        encode_torch(np.ones((3, 20)), BlockFormat(4, 2, 5), device="cpu", batch=4,
+        encode_torch(np.ones((3, 20)), BlockFormat(4, 2, 5), device="cpu", memory=10 * 4 << 5,
                      progress=lambda *counts: calls.append(counts))
         assert calls[-1] == (15, 15)
 
     @pytest.mark.parametrize(("weights", "fmt", "device", "message"), [
         (np.ones((2, 8), np.int8), SEEDLM4, "cpu", "not int8"),
         (np.array([[np.nan]]), SEEDLM4, "cpu", "the weights contain NaN or infinity"),
-        (np.ones((2, 8)), BlockFormat(8, 6, 8), "cpu", "too many coefficients for PyTorch"),
+        (np.ones((2, 8)), BlockFormat(5, 6, 8), "cpu", "more coefficients than weights"),
         (np.ones((2, 8)), SEEDLM4, "cuda:77", "no CUDA device")])
     def test_unusable_input(self, weights: np.ndarray, fmt: BlockFormat, device: str, message: str) -> None:
         import torch
