@@ -87,7 +87,10 @@ def sim(model: Model = "", layer: Layer = 0,
 
 def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
               simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
-    """Run the paper's three matrix sizes, Gaussian weights, on a memory fitted to its cycles, beside its figures."""
+    """Run the paper's three matrix sizes, Gaussian weights, on a memory fitted to its cycles, beside its figures.
+
+    On any other memory the paper's figures are left out, because they are not of that memory.
+    """
     from host.measure import layer as measure
     from host.measure.published import beside_published
     from host.progress import work_progress
@@ -96,7 +99,7 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
     folder = report_folder("sim-paper")
     with work_progress() as progress:
         results = measure.simulate(job, measure.gaussian_matrices(_PAPER_SIZES), False, progress)
-    _finish(folder, "the paper's matrices", job, [beside_published(row) for row in results],
+    _finish(folder, "the paper's matrices", job, beside_published(results),
             {"sizes": _PAPER_SIZES, "sigma": measure.SIGMA})
 
 

@@ -4,9 +4,14 @@ The preset ``paper`` (:mod:`sim.dram.presets`) is a line through the two counts 
 ``CYCLES``; the speed-ups are not part of that fit.
 """
 
+from collections.abc import Sequence
+
 from host.tables.layer import LayerRow, PaperRow
 
-__all__ = ["CYCLES", "SPEEDUP", "beside_published"]
+__all__ = ["CYCLES", "MEMORY", "SPEEDUP", "beside_published"]
+
+MEMORY = "paper"
+"""The only memory preset beside whose rows the published figures may stand: they are of the authors' memory."""
 
 CYCLES = {("2048x2048", "fp16"): 136_559, ("2048x2048", "seedlm4"): 34_331}
 """Cycles of a product, by matrix and format."""
@@ -14,7 +19,8 @@ SPEEDUP = {"512x512": 3.67, "1024x1024": 3.92, "2048x2048": 3.98}
 """Speed-up of 4-bit SeedLM over FP16, by matrix."""
 
 
-def beside_published(row: LayerRow) -> PaperRow:
-    """Return a row of one of these matrices with what was published of it."""
-    return PaperRow(**vars(row), published_cycles=CYCLES.get((row.matrix, row.format)),
-                    published_speedup=SPEEDUP[row.matrix] if row.format == "seedlm4" else None)
+def beside_published(rows: Sequence[LayerRow]) -> list[LayerRow]:
+    """Return rows of these matrices with what was published of them; rows of any other memory stay as they are."""
+    return [row if row.memory != MEMORY else
+            PaperRow(**vars(row), published_cycles=CYCLES.get((row.matrix, row.format)),
+                     published_speedup=SPEEDUP[row.matrix] if row.format == "seedlm4" else None) for row in rows]

@@ -151,6 +151,7 @@ def _point_row(point: Point, result: Result | None) -> SweepRow:
     counters = result if result is not None and in_rtl else model
     return SweepRow(
         model=point.model.name, matrix=point.matrix, format=point.format, memory=point.memory, bus_bits=point.bus_bits,
+        addr_bits=point.config.addr_bits,
         source="rtl" if in_rtl else "model", model_cycles=model["cycles"],
         bit_exact=counters["bit_exact"] if in_rtl else None,
         weights_from=str(point.model.path or "random") if in_rtl else None,
@@ -169,6 +170,7 @@ def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep)
     cycles = round(model.layers * layer.cycles + head.cycles + cache_cycles)
     return SweepRow(
         model=layer.model, matrix="model", format=layer.format, memory=layer.memory, bus_bits=layer.bus_bits,
+        addr_bits=layer.addr_bits,
         kv_cache_bytes=cache_bytes, context=sweep.context, source="model", layer_source=layer.source,
         lm_head_source=head.source, tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
         **_rates(cycles, model.layers * layer.bytes + head.bytes + cache_bytes, model.streamed_weights, dram,

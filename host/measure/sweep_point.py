@@ -62,10 +62,15 @@ class Point:
 
     @property
     def config(self) -> EngineConfig:
-        """Configuration of the engine that the point runs on: with more than 32 bits to an address where the chain is
-        larger than 4 GiB."""
+        """Configuration of the engine that the point runs on.
+
+        The engine reaches all of the model in this format, all layers and lm_head, because rows of whole models are
+        made of points: addresses have more than 32 bits where that is more than 4 GiB.
+        """
         config = EngineConfig(parse_format(self.format), self.bus_bits, act_bits=self.act_bits)
-        needed = memory_needed(config, self.shapes)
+        layer, head = (memory_needed(config, [self.model.shape(name) for name in names])
+                       for names in (MATRICES, ("lm_head",)))
+        needed = self.model.layers * layer + head
         return replace(config, addr_bits=max(config.addr_bits, (needed - 1).bit_length()))
 
     @property

@@ -15,7 +15,7 @@ class SweepRow(Row):
 
     VIEW = ("model", "matrix", "memory", "format", "cycles", "speedup", "limit_fraction", "weights_per_cycle",
             "tokens_per_s", "clock_mhz", "source", "model_deviation", "bit_exact")
-    PAGE = (*VIEW, "bus_bits", "bytes_per_weight", "beats", "starved", "refresh", "stalled", "drain", "model_cycles",
+    PAGE = (*VIEW, "bus_bits", "addr_bits", "bytes_per_weight", "beats", "starved", "refresh", "stalled", "drain", "model_cycles",
             "weights_from", "error")
     """Fields that the report page shows."""
     LABEL = "{model} {matrix} {format} on {memory}"
@@ -26,6 +26,8 @@ class SweepRow(Row):
     format: str = column("format", doc="Format of the weights.")
     memory: str = column("memory", doc="Memory preset.")
     bus_bits: int = column("bus", "d", unit="bits", doc="Width of the memory bus.")
+    addr_bits: int | None = column("address", "d", unit="bits", default=None, optional=True,
+                                   doc="Width of the engine's addresses, which reach all of the model.")
     cycles: int = column("cycles", ",d", unit="cycles", doc="Cycles from start to the last result.")
     beats: int | None = cause("beats", optional=True)
     starved: int | None = cause("starved", optional=True)

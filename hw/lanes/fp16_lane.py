@@ -12,8 +12,8 @@ never stalls.
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 
-from golden.spec import FP16_FRACTION
-from hw.config import EngineConfig
+from golden.spec import FP16_FRACTION, HalfFormat
+from hw.config import ConfigError, EngineConfig
 from hw.lanes.accumulator import Accumulator
 from hw.parts.delay import delayed, own_copy
 from hw.parts.fp16 import split_fp16
@@ -36,9 +36,16 @@ class Fp16Lane(wiring.Component):
     config : EngineConfig
 
     Its members are those of :func:`~hw.payloads.lane_signature`.
+
+    Raises
+    ------
+    ConfigError
+        When the weights are not FP16.
     """
 
     def __init__(self, config: EngineConfig):
+        if not isinstance(config.fmt, HalfFormat):
+            raise ConfigError(f"FP16 lane: the weights must be of the format fp16, not {config.name}")
         self._config = config
         super().__init__(lane_signature(config))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from golden.spec import FP16, SEEDLM4
+from golden.spec import FP16, SEEDLM4, WeightFormat
 from golden.tree import ROOT
 from host import folders
 from host.cli.main import main
@@ -153,19 +153,31 @@ def test_what_there_is_time_for() -> None:
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
 @pytest.mark.parametrize("memory", MEMORIES)
 def test_counters_suffice_for_the_largest_layer(memory: str, bus_bits: int) -> None:
-    """It is one chain, on an engine whose addresses have 33 bits, and its cycles fit into 32."""
+    """It is one chain, of more than 4 GiB, and its cycles fit into 32 bits."""
     point = Point(PRESETS["Llama-3.1-405B"], "layer", "fp16", memory, bus_bits)
-    assert point.config.addr_bits == 33
     found = predicted(point)
     assert found.bytes_read > 1 << 32
     assert max(found.cycles, found.beats, found.bytes_written * 8 // bus_bits) < (1 << 32) - 1
 
 
-def test_addresses_grow_with_the_layer() -> None:
-    layer = Point(PRESETS["Llama-3-70B"], "layer", "fp16", "ideal", 512)
-    assert layer.config == EngineConfig(FP16)
-    assert layer.weights * 2 > 1 << 30
-    assert Point(PRESETS["Llama-3.1-405B"], "layer", "seedlm4", "ideal", 512).config == EngineConfig(SEEDLM4)
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("fmt", [FP16, SEEDLM4])
+def test_addresses_reach_the_whole_model(name: str, fmt: WeightFormat) -> None:
+    model = PRESETS[name]
+    points = [Point(model, matrix, fmt.name, "ideal", 512) for matrix in ("layer", "lm_head", "q_proj")]
+    (config,) = {point.config for point in points}
+    size = model.streamed_weights * fmt.bits_per_weight / 8
+    assert size < 1 << config.addr_bits
+    assert config == replace(EngineConfig(fmt), addr_bits=config.addr_bits)
+    assert config.addr_bits == 32 or size * 1.01 > 1 << config.addr_bits - 1
+    (layer, token) = run_sweep(Sweep((model,), (fmt.name,), ("ideal",)), [], Path(), fake(counters, []), quiet)
+    assert layer.addr_bits == token.addr_bits == config.addr_bits
+
+
+def test_addresses_of_the_largest_model() -> None:
+    point = Point(PRESETS["Llama-3.1-405B"], "layer", "fp16", "ddr4-2400", 512)
+    assert point.config.addr_bits == 40
+    assert replace(point, format="seedlm4").config.addr_bits == 38
 
 
 def test_results_that_differ_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:

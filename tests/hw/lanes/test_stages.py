@@ -52,6 +52,7 @@ def test_widest_rows(case: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(("lane", "fmt", "message"), [
     (SeedlmLane, INT4, "SeedLM lane: the weights must be of a SeedLM format, not int4"),
     (IntegerLane, SEEDLM4, "integer lane: the weights must be of an integer format, not seedlm4"),
+    (Fp16Lane, INT4, "FP16 lane: the weights must be of the format fp16, not int4"),
 ])
 def test_lanes_refuse_formats_of_other_lanes(lane: Any, fmt: WeightFormat, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
