@@ -15,8 +15,8 @@ class SweepRow(Row):
 
     VIEW = ("model", "matrix", "memory", "format", "cycles", "speedup", "limit_fraction", "weights_per_cycle",
             "tokens_per_s", "clock_mhz", "source", "model_deviation", "bit_exact")
-    PAGE = (*VIEW, "bus_bits", "addr_bits", "bytes_per_weight", "beats", "starved", "refresh", "stalled", "drain", "model_cycles",
-            "weights_from", "error")
+    PAGE = (*VIEW, "bus_bits", "addr_bits", "bytes_per_weight", "beats", "starved", "refresh", "stalled", "drain",
+            "model_cycles", "weights_from", "error")
     """Fields that the report page shows."""
     LABEL = "{model} {matrix} {format} on {memory}"
 

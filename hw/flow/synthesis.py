@@ -27,8 +27,22 @@ __all__ = ["TOP", "Area", "Synthesis", "synthesise"]
 
 TOP = "top"
 """Name of the top module: the first part of every hierarchical name."""
+_LEVELS = 8
+"""More than the registers from a multiplier's inputs to the root of the adder tree of any lane."""
 
-_SYNTHESISE = {"xc7": "synth_xilinx -family xc7 -noiopad -noclkbuf -flatten", "ecp5": "synth_ecp5"}
+
+def _synth_xilinx(family: str) -> tuple[str, ...]:
+    """Commands of a synthesis for a family of Xilinx's.
+
+    Where a register holds a product or a sum, and a second copy of its sign, xilinx_dsp takes the register into the DSP
+    and leaves the copy without a driver: what is added to it has wrong upper bits. Before that, wreduce takes such
+    copies out of the registers. Each pass mends one level of a tree of adders.
+    """
+    command = f"synth_xilinx -family {family} -noiopad -noclkbuf -flatten -top {TOP}"
+    return f"{command} -run begin:map_dsp", *["wreduce"] * _LEVELS, f"{command} -run map_dsp:"
+
+
+_SYNTHESISE = {"xc7": _synth_xilinx("xc7"), "ecp5": (f"synth_ecp5 -top {TOP}",)}
 
 # What one cell takes, by family. LUT RAMs and shift registers occupy LUTs (UG474, tables 2-3 and 2-4; FPGA-DS-02012,
 # 2.3: a carry cell is two LUTs, a LUT RAM four and two more for its write port).
@@ -180,7 +194,7 @@ def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: 
     # writes it at wires. Names of array elements look like abc9's names of bits. Assertions are for simulation only.
     commands = ["setattr -set keep 1 a:keep %ci1 t:$dff %i", "rename -hide w:*[*]", "chformal -remove",
                 *(f"setattr -mod -set keep_hierarchy 1 {place}" for place in sorted({*kept.values()})),
-                f"{_SYNTHESISE[family]} -top {TOP}", "check -assert"]
+                *_SYNTHESISE[family], "check -assert"]
     parts = (design, *commands, importlib.metadata.version("pyosys"),
              Path(hard_registers.__file__).read_text() if family == "ecp5" else "")
     result = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

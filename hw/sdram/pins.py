@@ -6,9 +6,9 @@ tAC (5.4 ns) and the delay of both pads (some 4 ns) later, and stay until tOH (2
 the chip's next edge. The design samples them at 2 T: they have been there for 1.25 T - 9.4 ns and stay for 6.5 ns -
 0.25 T more. These are 3 and 4 ns at 100 MHz, 7 and 3 ns at 75 MHz.
 
-tAC at CAS latency 3 and tOH are those of Alliance Memory's AS4C16M16SA data sheet, rev. 3.0, table 16, -7, a chip of the
-same family as the boards' AS4C32M16SB-7. For the boards' other chips (:mod:`hw.sdram.part`) these two figures, and for
-all boards the pads' delay, are assumptions of this project.
+tAC at CAS latency 3 and tOH are those of Alliance Memory's AS4C16M16SA data sheet, rev. 3.0, table 16, -7, a chip of
+the same family as the boards' AS4C32M16SB-7. For the boards' other chips (:mod:`hw.sdram.part`) these two figures, and
+for all boards the pads' delay, are assumptions of this project.
 
 Latency: one cycle to the pins; the first data of a read whose command is in ``command`` in cycle n are in ``dq_i`` in
 cycle n + CAS latency + 2. Rate: one command and one transfer each cycle.

@@ -95,14 +95,22 @@ def _provided(product: FolderProduct, make: Callable[[], object]) -> FolderProdu
     return product
 
 
-def _emit(component: type[wiring.Component], args: tuple, to_ecp5: bool) -> Path:
-    """The path of the Verilog of ``component(*args)``, which is emitted when there is none yet."""
-    emitter = mapped if to_ecp5 else verilog
+def _emit(component: type[wiring.Component], args: tuple, family: str) -> Path:
+    """The path of the Verilog of ``component(*args)``, which is emitted when there is none yet: of its netlist for a
+    family, or (the empty string) of its RTL."""
+    emitter = mapped if family else verilog
     key = _digest(component.__module__, component.__qualname__, args, _sources(component, args, emitter),
-                  *toolchain.python_versions().items())
+                  *toolchain.python_versions().items(), *([family] if family else []))
     directory = BUILD / "verilog" / f"{component.__name__}-{key}"
     path = directory / "top.sv"
-    _provided(FolderProduct(directory, (path.name,)), lambda: emitter.emit(component(*args), path))
+
+    def make() -> None:
+        if family:
+            mapped.emit(component(*args), path, family)
+        else:
+            verilog.emit(component(*args), path)
+
+    _provided(FolderProduct(directory, (path.name,)), make)
     return path
 
 
@@ -143,7 +151,7 @@ def waves_wanted() -> bool:
 
 
 def build(component: type[wiring.Component], *args: object, simulator: str, sources: tuple[Path, ...] = (),
-          fast: bool = False, harness: Path | None = None, to_ecp5: bool = False) -> Build:
+          fast: bool = False, harness: Path | None = None, mapped_to: str = "") -> Build:
     """Emit ``component(*args)`` and compile it for ``simulator``; both steps are skipped when already done.
 
     Parameters
@@ -161,8 +169,9 @@ def build(component: type[wiring.Component], *args: object, simulator: str, sour
     harness : Path or None
         A main program in C++ around Verilator's model. The program is then called ``top`` in the build's directory.
         Without a harness, the build is for cocotb and :func:`sim.tools.run.run`.
-    to_ecp5 : bool
-        True simulates the netlist that is placed on ECP5, see :mod:`sim.tools.mapped`.
+    mapped_to : str
+        ``ecp5`` or ``xc7`` simulates the netlist that is synthesised for that family, see :mod:`sim.tools.mapped`; the
+        empty string simulates the RTL.
 
     The environment variable ``WAVES=1`` makes builds that dump ``dump.vcd`` (Verilator) or ``top.fst`` (Icarus)
     for cocotb.
@@ -174,7 +183,7 @@ def build(component: type[wiring.Component], *args: object, simulator: str, sour
     """
     toolchain.require(simulator)
     waves, kind = waves_wanted() and not harness, "native" if harness else simulator
-    files = [_emit(component, args, to_ecp5), *sources, *([harness] if harness else [])]
+    files = [_emit(component, args, mapped_to), *sources, *([harness] if harness else [])]
     texts = [file.read_bytes() for file in files]
     key = _digest(*texts, kind, fast, waves, _OPTIONS[kind], *toolchain.python_versions().items())
     directory = BUILD / "simulators" / f"{component.__name__}-{kind}-{key}"

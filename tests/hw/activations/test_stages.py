@@ -25,4 +25,4 @@ def test_stage(case: tuple[Any, ...], simulator: str) -> None:
 
 def test_as_placed_on_ecp5() -> None:
     """What nextpnr reads: block RAMs with registers of their own."""
-    run_stage((Activations, small(FP16, 32, max_cols=1 << 11, **ECP5)), "icarus", to_ecp5=True)
+    run_stage((Activations, small(FP16, 32, max_cols=1 << 11, **ECP5)), "icarus", mapped_to="ecp5")

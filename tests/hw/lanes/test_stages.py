@@ -27,6 +27,9 @@ CASES = [
 ]
 # What nextpnr reads: multipliers with registers of their own.
 MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(FP16, **ECP5))]
+# What `make area` counts. Integer lanes add up products whose upper bits Yosys has trimmed.
+MAPPED_TO_XC7 = [
+    (SeedlmLane, small(SEEDLM4)), (SeedlmLane, small(SEEDLM4, **DSP)), (IntegerLane, small(INT4, max_cols=512))]
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, small(fmt, max_cols=1 << 16))
           for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (IntegerLane, INT4), (Fp16Lane, FP16))]
@@ -40,7 +43,12 @@ def test_stage(case: tuple[Any, ...], simulator: str) -> None:
 
 @pytest.mark.parametrize("case", MAPPED, ids=stage_id)
 def test_as_placed_on_ecp5(case: tuple[Any, ...]) -> None:
-    run_stage(case, "icarus", to_ecp5=True)
+    run_stage(case, "icarus", mapped_to="ecp5")
+
+
+@pytest.mark.parametrize("case", MAPPED_TO_XC7, ids=stage_id)
+def test_as_synthesised_for_xc7(case: tuple[Any, ...]) -> None:
+    run_stage(case, "icarus", mapped_to="xc7")
 
 
 @pytest.mark.parametrize("case", WIDEST, ids=stage_id)
