@@ -11,6 +11,8 @@ from hw.pipelining import LEAN, Pipelining
 
 __all__ = ["ConfigError", "EngineConfig"]
 
+_RESULT_BITS = 32
+"""Bits of a result, a float32."""
 _FP16_SHIFT = 30 - 1
 """Places by which the significand of the largest FP16 number is shifted up in units of the least subnormal, 2**-24."""
 _SCALE_SHIFT = FP16_FRACTION + 1 + _FP16_SHIFT
@@ -51,6 +53,10 @@ class EngineConfig(StreamLayout):
     narrow_products : str
         What multiplies window bits by coefficients in a SeedLM lane: "dsp" for multipliers of the device, "lut" for
         lookup tables.
+    results_per_cycle : int
+        Sums of rows that pass from the lanes to memory in one cycle: 1, 2 or 4, but at most as many as there are lanes
+        and as a beat holds results. With 1, a group of rows waits until the one before it has left the lanes; with
+        more, groups may follow each other as fast as their sums pass, which short rows need.
     pipelining : Pipelining
         How deep the stages are: :data:`~hw.pipelining.LEAN`, :data:`~hw.pipelining.FAST` or something else.
     cache, prot, qos : int
@@ -71,6 +77,7 @@ class EngineConfig(StreamLayout):
     act_bits: int = ACT_BITS
     multiplier_bits: int = 25
     narrow_products: str = "lut"
+    results_per_cycle: int = 1
     pipelining: Pipelining = LEAN
     cache: int = 0b0011
     prot: int = 0b000
@@ -88,6 +95,11 @@ class EngineConfig(StreamLayout):
         for name, low, high in (("addr_bits", 13, 64), ("cache", 0, 15), ("prot", 0, 7), ("qos", 0, 15)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"engine: {name} must be from {low} to {high}, not {getattr(self, name)}")
+        possible = tuple(n for n in (1, 2, 4) if n <= min(self.lanes, self.beat_results))
+        if self.results_per_cycle not in possible:
+            raise ConfigError(f"engine: results_per_cycle must be {' or '.join(map(str, possible))}, not "
+                              f"{self.results_per_cycle}, where lanes are {self.lanes} and results of a beat "
+                              f"{self.beat_results}")
 
     @property
     def name(self) -> str:
@@ -115,6 +127,16 @@ class EngineConfig(StreamLayout):
     def beat_activations(self) -> int:
         """Number of FP16 activations in a beat."""
         return self.bus_bits // HalfFormat.block_bits
+
+    @property
+    def beat_results(self) -> int:
+        """Number of float32 results in a beat."""
+        return self.bus_bits // _RESULT_BITS
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles in which the sums of a group of rows pass the drain."""
+        return self.lanes // self.results_per_cycle
 
     @property
     def max_blocks(self) -> int:

@@ -5,7 +5,8 @@
     job_layout       sequencer to activations      value_layout     inside a lane, to its accumulator
     raw_word         activation store to align     sum_layout       drain to normalise
     matrix_layout    activations to results        float_layout     normalise to scale
-                                                   result_layout    results to write DMA
+                                                   result_layout    scale to queue
+                                                   results_layout   results to write DMA
 
 Shapes that only one room knows stay there.
 """
@@ -18,7 +19,7 @@ from hw.config import EngineConfig
 
 __all__ = ["ELEMENT_BITS", "FACTOR_BITS", "SIGNIFICAND", "Destination", "activation_word", "float_layout", "job_layout",
            "lane_signature", "lane_word", "matrix_layout", "packed_layout", "raw_word", "region_layout",
-           "result_layout", "sum_layout", "value_layout"]
+           "result_layout", "results_layout", "sum_layout", "value_layout"]
 
 ELEMENT_BITS = 16
 """Bits of an FP16 activation."""
@@ -133,3 +134,15 @@ def float_layout(config: EngineConfig, significand: int = SIGNIFICAND) -> data.S
 def result_layout() -> data.StructLayout:
     """The bits of a float32 ``result``, and whether it is the ``last`` of the matrix."""
     return data.StructLayout({"result": 32, "last": 1})
+
+
+def results_layout(config: EngineConfig) -> data.StructLayout:
+    """What the engine has of results in one cycle: :func:`~hw.payloads.result_layout` where that is one.
+
+    Where it is more, ``results`` are the bits of ``results_per_cycle`` float32, and ``valid`` says for each whether it
+    is there. All are, except behind the ``last`` one of the matrix.
+    """
+    count = config.results_per_cycle
+    if count == 1:
+        return result_layout()
+    return data.StructLayout({"results": data.ArrayLayout(32, count), "valid": count, "last": 1})

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from golden.spec import ACT_BITS
-from host.cli.options import ActBits, Bus, EngineFormat
+from host.cli.options import ActBits, Bus, EngineFormat, ResultsPerCycle
 
 __all__ = ["ip"]
 
@@ -21,6 +21,7 @@ def ip(format_name: EngineFormat = "seedlm4", bus: Bus = 128,
        fast: Annotated[bool, typer.Option("--fast", help="Every stage in its form for high clocks.")] = False,
        dsp: Annotated[bool, typer.Option("--dsp", help="Products of window bits and coefficients by the device's "
                                          "multipliers.")] = False,
+       results_per_cycle: ResultsPerCycle = 1,
        cache: Annotated[int, typer.Option(help="AxCACHE of all requests, 0 to 15.")] = 3,
        prot: Annotated[int, typer.Option(help="AxPROT of all requests, 0 to 7.")] = 0,
        qos: Annotated[int, typer.Option(help="AxQOS of all requests, 0 to 15.")] = 0,
@@ -37,7 +38,8 @@ def ip(format_name: EngineFormat = "seedlm4", bus: Bus = 128,
 
     config = EngineConfig(parse_format(format_name), bus, addr_bits=addr_bits, max_rows=max_rows, max_cols=max_cols,
                           latency=latency, act_bits=act_bits, narrow_products="dsp" if dsp else "lut",
-                          pipelining=FAST if fast else LEAN, cache=cache, prot=prot, qos=qos)
+                          results_per_cycle=results_per_cycle, pipelining=FAST if fast else LEAN, cache=cache,
+                          prot=prot, qos=qos)
     core = Core(config, name or default_name(config))
     folder = (out or report_folder("ip") / core.name).absolute()
     write_package(core, folder)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hw.config import EngineConfig
 
 __all__ = ["ALL_MATRICES", "COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
-           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed", "Rows",
-           "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey", "board_format",
-           "engines", "names"]
+           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed",
+           "ResultsPerCycle", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert",
+           "TlsKey", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -57,6 +57,8 @@ Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp:/
 TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the authority that vouches for scheduler and workers, "
                                                  "in PEM format.")]
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate of this process for TLS with the scheduler.")]
+ResultsPerCycle = Annotated[int, typer.Option(help="Results that pass from the lanes to memory in one cycle: 1; or "
+                                              "2 or 4, where matrices have short rows.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Private key of that certificate.")]
 
 

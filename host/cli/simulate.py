@@ -18,6 +18,7 @@ from host.cli.options import (
     Layer,
     Memory,
     Model,
+    ResultsPerCycle,
     Rows,
     Simulator,
     engines,
@@ -105,7 +106,10 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
 
 def roofline(formats: Formats = COMPARED,
              memories: Annotated[str, typer.Option(help="Memory presets, separated by blanks.")] = " ".join(PRESETS),
-             bus: Bus = 64, simulator: Simulator = "verilator") -> None:
+             bus: Bus = 64, simulator: Simulator = "verilator",
+             cols: Annotated[int, typer.Option(min=1, max=1 << 16, help="Columns of the matrices; by default whole "
+                                               "blocks and groups in every format.")] = 1536,
+             results_per_cycle: ResultsPerCycle = 1) -> None:
     """Measure what every memory delivers at most, and what each engine takes of it in steady state."""
     from host.measure import roofline as measure
     from host.plots.roofline import measured_roofline
@@ -118,13 +122,15 @@ def roofline(formats: Formats = COMPARED,
         preset(name)
     job = _job(formats, chosen[0], bus, simulator, ACT_BITS)
     folder = report_folder("roofline")
-    settings = {"formats": job.formats, "memories": chosen, "bus_bits": bus, "simulator": simulator}
+    settings = {"formats": job.formats, "memories": chosen, "bus_bits": bus, "simulator": simulator, "cols": cols,
+                "results_per_cycle": results_per_cycle}
     rows: list[RooflineRow] = []
     with work_progress() as progress:
-        for row in measure.roofline(job.formats, chosen, bus, simulator, progress):
+        for row in measure.roofline(job.formats, chosen, bus, cols, results_per_cycle, simulator, progress):
             rows.append(row)
             write(folder, settings, rows)  # what is measured stays when the command is interrupted
-    finish(folder, settings, rows, f"roofline; {bus}-bit bus; RTL simulated by {simulator}",
+    finish(folder, settings, rows, f"roofline; {bus}-bit bus; {cols} columns; results per cycle: {results_per_cycle}; "
+           f"RTL simulated by {simulator}",
            ends_section=lambda row: row.format == job.formats[-1],
            charts=lambda: {"roofline": measured_roofline(rows)})
 

@@ -25,44 +25,54 @@ from sim.dram.presets import preset
 
 __all__ = ["roofline"]
 
-_COLS = 1536
-"""Columns of the matrices: whole blocks and groups in every format."""
 _BEATS = 200_000
-"""Beats that half of a matrix takes at least; every memory refreshes itself 60 times or more in them."""
+"""Beats that half of a matrix takes at least, unless its rows are so short that the engine takes no matrix of as many.
+Every memory refreshes itself 60 times or more in them."""
 
 
-def _run(driver: Driver, config: EngineConfig, rows: int) -> tuple[Counters, bool]:
+def _run(driver: Driver, config: EngineConfig, rows: int, cols: int) -> tuple[Counters, bool]:
     """Return the counters of one product of random weights, and whether its results are golden's."""
     rng = np.random.default_rng(rows)
-    weights, x = random_weights(config.fmt, rows, _COLS, rng), finite_halves(rng, _COLS)
+    weights, x = random_weights(config.fmt, rows, cols, rng), finite_halves(rng, cols)
     done = driver.multiply(weights, x)
     return done.counters, done.y.tobytes() == product(weights, x, config.act_bits).tobytes()
 
 
-def _rate(config: EngineConfig, dram: Dram, simulator: str) -> tuple[float, float, bool]:
+def _rate(config: EngineConfig, dram: Dram, cols: int, simulator: str) -> tuple[float, float, bool]:
     """Return bytes and weights a cycle in steady state, and whether all results were exact."""
-    group = config.blocks(_COLS) * config.word_bits // config.bus_bits  # beats of a group of rows
+    group = config.blocks(cols) * config.word_bits // config.bus_bits  # beats of a group of rows
     # Rows are whole write bursts, so that the last burst of both runs has the same length.
     burst = max(config.lanes, config.write_beats * config.bus_bytes // RESULT_BYTES)
-    rows = [burst * -(-_BEATS * config.lanes // (group * burst)) * times for times in (1, 2)]
-    with open_device(config, dram.name, max(memory_needed(config, [(count, _COLS)]) for count in rows),
+    half = min(burst * -(-_BEATS * config.lanes // (group * burst)), config.max_rows // 2)
+    rows = [half, 2 * half]
+    with open_device(config, dram.name, max(memory_needed(config, [(count, cols)]) for count in rows),
                      simulator) as device:
         driver = Driver(device, config)
-        (short, short_exact), (long, long_exact) = (_run(driver, config, count) for count in rows)
+        (short, short_exact), (long, long_exact) = (_run(driver, config, count, cols) for count in rows)
     cycles = long.cycles - short.cycles
     moved = long.bytes_read + long.bytes_written - short.bytes_read - short.bytes_written
-    return moved / cycles, (rows[1] - rows[0]) * _COLS / cycles, short_exact and long_exact
+    return moved / cycles, half * cols / cycles, short_exact and long_exact
 
 
-def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int, simulator: str,
-             update: Update) -> Iterator[RooflineRow]:
+def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int, cols: int, results_per_cycle: int,
+             simulator: str, update: Update) -> Iterator[RooflineRow]:
     """Yield a row for every memory and format as soon as it is measured.
+
+    Parameters
+    ----------
+    cols : int
+        Columns of the matrices.
+    results_per_cycle : int
+        That of the engines, see :class:`~hw.config.EngineConfig`.
 
     Raises
     ------
+    hw.config.ConfigError
+        When there is no engine with so many results a cycle.
     sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
         When a memory is unknown, the simulator cannot be built, or a run fails.
     """
+    configs = {fmt: EngineConfig(parse_format(fmt), bus_bits, results_per_cycle=results_per_cycle) for fmt in formats}
     done, total = 0, len(memories) * (1 + len(formats))
     for name in memories:
         dram = preset(name)
@@ -70,9 +80,9 @@ def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int,
         limit, peak = sequential_rate(dram, bus_bits, simulator), dram.peak_bytes_per_s(bus_bits)
         most = dram.word_rate(bus_bits) * bus_bits / 8
         done += 1
-        for fmt in formats:
+        for fmt, config in configs.items():
             update(f"{name}: {fmt}", done, total)
-            moved, weights, exact = _rate(EngineConfig(parse_format(fmt), bus_bits), dram, simulator)
+            moved, weights, exact = _rate(config, dram, cols, simulator)
             done += 1
             yield RooflineRow(
                 memory=name, format=fmt, bus_bits=bus_bits, peak_bytes_per_s=peak,

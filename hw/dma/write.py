@@ -9,8 +9,9 @@ The results of a matrix lie one after another from its base address on. The queu
 sent only at a 4 KB boundary, at the end of a matrix, and when the sequencer asks for a flush. Up to :data:`PENDING`
 bursts wait for their response. A response that comes while no burst waits for one is received and reported.
 
-Latency: AWVALID rises :data:`WRITE_LATENCY` cycles after the last result of a burst is accepted. Rate: one result a
-cycle. The results of a matrix are accepted once the final burst of the matrix before has been sent.
+Latency: AWVALID rises :data:`WRITE_LATENCY` cycles after the last result of a burst is accepted. Rate:
+``results_per_cycle`` results a cycle. The results of a matrix are accepted once the final burst of the matrix before
+has been sent.
 """
 
 from amaranth.hdl import Module, ResetInserter, Signal
@@ -22,7 +23,7 @@ from hw.dma.burst_sender import BurstSender, sent_burst
 from hw.dma.result_packer import ResultPacker, result_beat
 from hw.parts.axi import AXI4WriteSignature, Resp
 from hw.parts.stream_queue import StreamQueue
-from hw.payloads import result_layout
+from hw.payloads import results_layout
 
 __all__ = ["PENDING", "WRITE_LATENCY", "WriteDma"]
 
@@ -43,7 +44,7 @@ class WriteDma(wiring.Component):
     -------
     bases : In(stream of addr_bits)
         For each matrix, where its results go: a byte address, a multiple of the beat.
-    i : In(stream of result_layout)
+    i : In(stream of results_layout)
     flush : In(1)
         Whole beats are sent without waiting for a whole burst. It is for the end of a run: no more reads follow, so
         memory does not have to turn back.
@@ -73,7 +74,7 @@ class WriteDma(wiring.Component):
         self._config = config
         super().__init__({
             "bases": In(stream.Signature(config.addr_bits)),
-            "i": In(stream.Signature(result_layout())),
+            "i": In(stream.Signature(results_layout(config))),
             "flush": In(1),
             "abort": In(1),
             "forget": In(1),
@@ -89,7 +90,7 @@ class WriteDma(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, clear = self._config, Signal()
-        m.submodules.packer = packer = ResultPacker(config.bus_bits)
+        m.submodules.packer = packer = ResultPacker(config)
         queue = StreamQueue(result_beat(config.bus_bits), config.write_beats)
         m.submodules.queue = ResetInserter(clear)(queue)
         m.submodules.sender = sender = BurstSender(config)

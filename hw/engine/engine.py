@@ -31,6 +31,7 @@ from hw.dma.unpacker import Unpacker
 from hw.dma.write import WriteDma
 from hw.engine.checker import Checker
 from hw.engine.counters import Counters
+from hw.engine.latency import groups_outstanding
 from hw.engine.sequencer import IN_FLIGHT, Sequencer
 from hw.engine.supervisor import FINDINGS, Supervisor
 from hw.lanes.join import Join
@@ -147,10 +148,10 @@ class Engine(wiring.Component):
 
     def _datapath(self, m: Module, stage: _Stage, weights: stream.Interface) -> tuple[Activations, Rounding]:
         """Add everything from the beats of ``weights`` and of activations to results; return both ends of it."""
-        config = self._config
-        activations, results = stage("activations", Activations(config)), stage("results", Rounding(config))
+        config, groups = self._config, groups_outstanding(self._config)
+        activations, results = stage("activations", Activations(config)), stage("results", Rounding(config, groups))
         unpacker = stage("unpacker", Unpacker(config.bus_bits, config.word_bits, config.pipelining.unpacker))
-        join = stage("join", Join(config))
+        join = stage("join", Join(config, groups))
         wiring.connect(m, weights, unpacker.i)
         wiring.connect(m, unpacker.o, join.blocks)
         wiring.connect(m, activations.o, join.activations)

@@ -22,7 +22,7 @@ from hw.parts.delay import delayed
 from hw.parts.fp16 import split_fp16
 from hw.payloads import lane_signature
 
-__all__ = ["IntegerLane", "integer_lane_latency"]
+__all__ = ["IntegerLane", "integer_lane_interval", "integer_lane_latency"]
 
 _SIGNIFICAND = FP16_FRACTION + 1
 """Bits of a scale's significand."""
@@ -34,6 +34,12 @@ def integer_lane_latency(config: EngineConfig) -> int:
     """Cycles from the last block of a row to its sum: input register, products and their sum, the group's sum, its
     product with the scale's significand bit by bit, the shift by its exponent step by step, accumulator."""
     return 1 + mac_latency(config) + 1 + (1 + _SIGNIFICAND) + (1 + _SHIFT_STEPS) + Accumulator.latency
+
+
+def integer_lane_interval(config: EngineConfig) -> int:
+    """Cycles at least from the last block of a group that shares a scale to that of the next: those in which the slower
+    of the two small units works on a group."""
+    return 1 + max(_SIGNIFICAND, _SHIFT_STEPS)
 
 
 class IntegerLane(wiring.Component):

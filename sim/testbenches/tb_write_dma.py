@@ -13,8 +13,8 @@ from cocotb.triggers import RisingEdge, with_timeout
 from hw.config import EngineConfig
 from hw.dma.write import PENDING, WRITE_LATENCY
 from hw.parts.axi import BURST_BYTES, AXI4WriteSignature, Burst, Resp, beat_size
-from hw.payloads import result_layout
 from sim.bench.axi_slave import watch_offers
+from sim.bench.results import packed
 from sim.bench.streams import Stream, cycles, send, start
 from sim.tools.run import arguments
 
@@ -139,8 +139,7 @@ async def _write(dut: Any, slave: Slave, regions: Sequence[tuple[int, int]]) -> 
     failed: list[int] = []
     for base, count in regions:
         results = [random.getrandbits(32) for _ in range(count)]
-        payloads += [result_layout().const({"result": value, "last": n == count - 1}).as_bits()
-                     for n, value in enumerate(results)]
+        payloads += packed(slave.config, results)
         content = b"".join(value.to_bytes(4, "little") for value in results)
         wanted |= {first + base + n: byte for n, byte in enumerate(content)}
     cocotb.start_soon(send(Stream(dut, "bases"), [first + base for base, _ in regions]))
@@ -185,7 +184,7 @@ async def latency_is_as_published(dut: Any) -> None:
     slave = await _connect(dut, 0.0)
     await send(Stream(dut, "bases"), [_base(slave.config)])
     await cycles(dut, 3)
-    await send(Stream(dut, "i"), [result_layout().const({"result": 1, "last": 1}).as_bits()])
+    await send(Stream(dut, "i"), packed(slave.config, [1]))
     for cycle in range(1, WRITE_LATENCY + 1):
         await RisingEdge(dut.clk)
         assert bool(slave.aw.valid.value) == bool(slave.w.valid.value) == (cycle == WRITE_LATENCY)
@@ -234,8 +233,7 @@ async def an_abort_ends_the_burst_under_way_and_no_more(dut: Any, idle: float) -
     slave = await _connect(dut, idle)
     size, results = slave.config.bus_bytes, Stream(dut, "i")
     for before in range(0, 6 * size, max(size // 8, 1)):
-        feeder = cocotb.start_soon(send(results, [result_layout().const({"result": n}).as_bits()
-                                                  for n in range(10 * size)]))
+        feeder = cocotb.start_soon(send(results, packed(slave.config, range(10 * size), last=False)))
         await send(Stream(dut, "bases"), [_base(slave.config)])
         await cycles(dut, before)
         feeder.cancel()
@@ -258,8 +256,7 @@ async def an_abort_forgets_results_that_wait(dut: Any, at_once: bool) -> None:
     slave.responding = False
     count = ((PENDING + 1) * slave.config.write_beats + 1) * slave.config.bus_bytes // 4
     await send(Stream(dut, "bases"), [_base(slave.config)])
-    await send(Stream(dut, "i"), [result_layout().const({"result": n, "last": n == count - 1}).as_bits()
-                                  for n in range(count)])
+    await send(Stream(dut, "i"), packed(slave.config, range(count)))
     await cycles(dut, 20)
     assert len(slave.lengths) == PENDING
     dut.abort.value = 1
@@ -281,8 +278,7 @@ async def _start_burst(dut: Any, slave: Slave) -> None:
     """
     size, config = slave.config.bus_bytes // 4, slave.config
     await send(Stream(dut, "bases"), [_base(config)])
-    await send(Stream(dut, "i"), [result_layout().const({"result": 1 + n}).as_bits()
-                                  for n in range(size * config.write_beats)])
+    await send(Stream(dut, "i"), packed(config, range(1, 1 + size * config.write_beats), last=False))
     await cycles(dut, WRITE_LATENCY - 1)
 
 
@@ -450,7 +446,7 @@ async def a_response_in_the_cycle_of_the_last_transfer_waits(dut: Any, last: str
     slave.silent, slave.responding = {last}, False
     config, channel = slave.config, slave.aw if last == "aw" else slave.w
     await send(Stream(dut, "bases"), [_base(config)])
-    await send(Stream(dut, "i"), [result_layout().const({"result": 1, "last": 1}).as_bits()])
+    await send(Stream(dut, "i"), packed(config, [1]))
     await cycles(dut, WRITE_LATENCY + 3)
     assert dut.sending.value
     slave.silent = set()

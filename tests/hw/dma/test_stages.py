@@ -6,6 +6,7 @@ from golden.spec import SEEDLM4
 from hw.dma.burst_cutter import BurstCutter
 from hw.dma.descriptor import DescriptorReader
 from hw.dma.read import ReadDma
+from hw.dma.result_packer import ResultPacker
 from hw.dma.unpacker import Unpacker
 from hw.dma.write import WriteDma
 from sim.tools.toolchain import SIMULATORS
@@ -19,6 +20,8 @@ CASES = [
     *((ReadDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 1024)),
     (ReadDma, small(SEEDLM4, 256, **ECP5)),
     *((WriteDma, small(SEEDLM4, bus_bits)) for bus_bits in (32, 256)),
+    (WriteDma, small(SEEDLM4, 64, results_per_cycle=2)),
+    *((ResultPacker, small(SEEDLM4, 128, results_per_cycle=count)) for count in (1, 2)),
     *((DescriptorReader, small(SEEDLM4, bus_bits), 0x1234567) for bus_bits in (32, 256, 1024)),
     (DescriptorReader, small(SEEDLM4, 64, **ECP5), 0x1234567),
 ]

@@ -35,11 +35,13 @@ def _tiny(fmt: WeightFormat, bus_bits: int, addr_bits: int = 16) -> EngineConfig
 def _ids(value: Any) -> Any:
     if not isinstance(value, EngineConfig):
         return value
-    return f"{value.name}-{value.bus_bits}-{value.addr_bits}{'-fast' * (value.pipelining == FAST)}"
+    return f"{value.name}-{value.bus_bits}-{value.addr_bits}{'-fast' * (value.pipelining == FAST)}" + (
+        f"-r{value.results_per_cycle}" if value.results_per_cycle > 1 else "")
 
 
 LEAN4, LEAN3, GROUPS, HALVES = (_tiny(SEEDLM4, 64), _tiny(SEEDLM3, 64), _tiny(INT4, 64), _tiny(FP16, 64, 64))
 DEEP = replace(_tiny(SEEDLM3, 128), **ECP5)
+TWO = replace(LEAN4, results_per_cycle=2)
 SMALLEST = _tiny(SEEDLM4, 32)
 
 
@@ -53,6 +55,7 @@ SMALLEST = _tiny(SEEDLM4, 32)
     *((config, bench, share, "verilator") for config, share in ((LEAN3, 1), (DEEP, 0.3))
       for bench in ("silence", "memory", "registers")),
     *((config, "events", 0.5, "verilator") for config in (LEAN4, LEAN3, GROUPS, HALVES, DEEP)),
+    *((TWO, bench, 0.05, "verilator") for bench in ("resets", "words", "aborts")),
     *((SMALLEST, bench, 0.04, "icarus") for bench in ("resets", "words", "aborts", "silence", "memory", "registers",
                                               "events")),
 ], ids=_ids)
@@ -81,7 +84,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize(("config", "simulator"), [
-    *((config, "verilator") for config in (LEAN4, LEAN3, GROUPS, replace(HALVES, addr_bits=16), DEEP)),
+    *((config, "verilator") for config in (LEAN4, LEAN3, GROUPS, replace(HALVES, addr_bits=16), DEEP, TWO)),
     *((_tiny(*args), "icarus") for args in ((SEEDLM4, 32), (FP16, 32))),
 ], ids=_ids)
 def test_axi_as_others_see_it(config: EngineConfig, simulator: str) -> None:

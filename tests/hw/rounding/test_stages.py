@@ -1,4 +1,4 @@
-"""Drain, normalise and scale, on both simulators against golden's float32."""
+"""Drains, normalise and scale, alone and together, on both simulators against golden's float32."""
 
 from typing import Any
 
@@ -7,13 +7,18 @@ import pytest
 from golden.spec import FP16, SEEDLM4
 from hw.rounding.drain import Drain
 from hw.rounding.normalise import Normalise
+from hw.rounding.rounding import Rounding
 from hw.rounding.scale import Scale
+from hw.rounding.wide_drain import WideDrain
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 
 CASES = [
     *((Drain, small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
     (Drain, small(FP16, 512, max_rows=256, **ECP5)),
+    (WideDrain, small(SEEDLM4, 256, results_per_cycle=2, **ECP5)),
+    (Rounding, small(SEEDLM4, 128, results_per_cycle=2), 5),
+    (WideDrain, small(SEEDLM4, 64, results_per_cycle=2)),
     *((Normalise, small(fmt)) for fmt in (SEEDLM4, FP16)),
     *((Scale, small(fmt)) for fmt in (SEEDLM4, ODD, FP16)),
     *((stage, small(SEEDLM4, **ECP5)) for stage in (Normalise, Scale)),
