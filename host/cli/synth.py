@@ -59,7 +59,7 @@ def area(configs: Annotated[str, typer.Option(help="Names of configurations in h
                                           "family": CONFIGURATIONS[name].target.family} for name in chosen}}
     finish(folder, settings, rows,
            "area: Yosys's cells before packing; blocks are synthesised apart, so their sum differs from the total",
-           ends_section=lambda row: row.block == "total", charts=lambda: {"area": area_chart(rows)})
+           ends_section=lambda row: row.block.startswith("total"), charts=lambda: {"area": area_chart(rows)})
 
 
 def pnr(config: Annotated[str, typer.Option(help="Name of a configuration in hw/configurations.py.")],

@@ -91,10 +91,11 @@ KINDS = (
          "What a master that only reads gets of every memory preset, simulated in RTL, beside the figures of "
          "independent simulators.", MemoryRow.columns((*MemoryRow.VIEW, "remark")), (Part("Presets"),)),
     Kind("area", "Area", "make area",
-         "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. The row “paper” was "
+         "Cells that Yosys synthesises for Xilinx 7-series, and totals for UltraScale+ (“xcup”), before packing and "
+         "not placed. The row “paper” was "
          "published by its authors; whether it is of the whole engine is unknown.", AreaRow.columns(),
-         (Part("Whole engines", lambda row: row["block"] == "total"),
-          Part("Block by block, each synthesised apart", lambda row: row["block"] != "total", True))),
+         (Part("Whole engines", lambda row: str(row["block"]).startswith("total")),
+          Part("Block by block, each synthesised apart", lambda row: not str(row["block"]).startswith("total"), True))),
     Kind("pnr", "Place and route", "make pnr CONFIG=name",
          "Placed and routed on Lattice ECP5 by Yosys and nextpnr, with a harness of flip-flops around the engine.",
          PnrRow.columns(), (Part("Configurations"),)),

@@ -36,8 +36,10 @@ PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_
                     luts_per_weight=67_000 / 128, source="published")
 """arXiv 2410.10714, the FPGA experiment: a device like Virtex-7, 128 weights a cycle. Whether these cells are those of
 the whole engine is unknown."""
-_APART = ("|".join(BLOCKS.values()), "")
-"""Patterns of the modules that are kept apart: those of the blocks, and none."""
+_APART = "|".join(BLOCKS.values())
+"""Pattern of the modules that are kept apart: those of the blocks."""
+_ALSO = {"xc7": ("xcup",)}
+"""By family of a configuration: other families for which its total is estimated too."""
 _AT_ONCE = 2
 """Syntheses that run at once; each takes a core and half a gigabyte."""
 
@@ -82,17 +84,28 @@ def _synthesise(folder: Path, job: tuple[str, str, str]) -> Synthesis:
     return synthesise(design, family, folder, apart)
 
 
-def _jobs(names: list[str]) -> Iterator[tuple[tuple[str, str], tuple[str, str, str]]]:
-    """Yield the name of each configuration with each pattern of modules to keep apart, and the job that this is."""
+_Key = tuple[str, str, str]
+"""Name of a configuration, family, and a pattern of the modules that are kept apart."""
+
+
+def _keys(name: str) -> list[_Key]:
+    """Return the syntheses of a configuration: its blocks, its total, and its totals for other families."""
+    family = CONFIGURATIONS[name].target.family
+    return [(name, family, _APART), *((name, each, "") for each in (family, *_ALSO.get(family, ())))]
+
+
+def _jobs(names: list[str]) -> Iterator[tuple[_Key, tuple[str, str, str]]]:
+    """Yield the syntheses of configurations, and the job that each is."""
     for name in names:
-        configuration = CONFIGURATIONS[name]
-        design = rtlil.convert(Engine(configuration.engine), name=TOP, emit_src=False)
-        for apart in _APART:
-            yield (name, apart), (design, configuration.target.family, apart)
+        design = rtlil.convert(Engine(CONFIGURATIONS[name].engine), name=TOP, emit_src=False)
+        for key in _keys(name):
+            yield key, (design, *key[1:])
 
 
 def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
     """Yield the rows of configurations: their blocks, synthesised apart, and the total of one flat netlist.
+
+    Configurations for 7-series have a second total, for UltraScale+, whose row comes last.
 
     Parameters
     ----------
@@ -106,8 +119,8 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
     UserError
         When the processes that synthesise are killed.
     """
-    keys = [(name, apart) for name in names for apart in _APART]
-    results: dict[tuple[str, str], Synthesis] = {}
+    keys = [key for name in names for key in _keys(name)]
+    results: dict[_Key, Synthesis] = {}
     update("synthesis", 0, len(keys))
     with Workers(_AT_ONCE) as workers:
         for key, outcome in workers.run(partial(_synthesise, folder), _jobs(names)):
@@ -117,9 +130,10 @@ def areas(names: list[str], folder: Path, update: Update) -> Iterator[AreaRow]:
                 raise UserError(f"the processes that synthesise {key[0]} are killed: make room in memory, and give the "
                                 "same command again") from None
             update(f"synthesis of {key[0]}", len(results), len(keys))
-    for (name, apart), synthesis in ((key, results[key]) for key in keys):
-        config = CONFIGURATIONS[name].engine
-        for block, area in (by_block(synthesis.modules) if apart else {"total": synthesis.total}).items():
+    for (name, family, apart), synthesis in ((key, results[key]) for key in keys):
+        config, own = CONFIGURATIONS[name].engine, family == CONFIGURATIONS[name].target.family
+        whole = {"total" if own else f"total, {family}": synthesis.total}
+        for block, area in (by_block(synthesis.modules) if apart else whole).items():
             yield AreaRow(engine=name, bus_bits=config.bus_bits, block=block, **asdict(area),
                           luts_per_weight=area.lut / weights_per_cycle(config), source="synthesised",
-                          family=CONFIGURATIONS[name].target.family)
+                          family=family)

@@ -8,12 +8,13 @@ __all__ = ["AreaRow"]
 class AreaRow(Row):
     """Cells of a block, or (``block`` is ``total``) of a whole engine."""
 
-    VIEW = ("engine", "bus_bits", "block", "lut", "ff", "dsp", "bram", "luts_per_weight", "source")
+    VIEW = ("engine", "bus_bits", "block", "lut", "ff", "dsp", "bram", "luts_per_weight", "family", "source")
     LABEL = "{engine} {block}"
 
     engine: str = column("engine", doc="Name of the configuration.")
     bus_bits: int = column("bus", "d", unit="bits", doc="Width of the memory bus.")
-    block: str = column("block", doc="The block, synthesised apart; “total” is the whole engine as one flat netlist.")
+    block: str = column("block", doc="The block, synthesised apart; “total” is the whole engine as one flat netlist, "
+                                     "and “total, xcup” is that for UltraScale+.")
     lut: int = column("LUTs", ",d", doc="LUTs of any size, LUT RAMs and shift registers included.")
     ff: int = column("flip-flops", ",d", doc="Flip-flops.")
     dsp: int = column("DSPs", ",d", doc="DSP slices.")

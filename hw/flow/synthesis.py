@@ -42,20 +42,30 @@ def _synth_xilinx(family: str) -> tuple[str, ...]:
     return f"{command} -run begin:map_dsp", *["wreduce"] * _LEVELS, f"{command} -run map_dsp:"
 
 
-_SYNTHESISE = {"xc7": _synth_xilinx("xc7"), "ecp5": (f"synth_ecp5 -top {TOP}",)}
+_SYNTHESISE = {"xc7": _synth_xilinx("xc7"), "xcup": _synth_xilinx("xcup"), "ecp5": (f"synth_ecp5 -top {TOP}",)}
 
 # What one cell takes, by family. LUT RAMs and shift registers occupy LUTs (UG474, tables 2-3 and 2-4; FPGA-DS-02012,
-# 2.3: a carry cell is two LUTs, a LUT RAM four and two more for its write port).
+# 2.3: a carry cell is two LUTs, a LUT RAM four and two more for its write port). UltraScale+ (xcup) has the LUTs,
+# flip-flops and LUT RAMs of UG574 (chapter 2), block RAMs of UG573 and DSPs of UG579. Its carry cell is a CARRY8, but
+# Yosys makes CARRY4 for it too, of which two fit into one.
+_XILINX: dict[str, dict[str, Any]] = {
+    **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 7)}, "INV": {"lut": 1},
+    "SRL16E": {"lut": 1}, "SRLC16E": {"lut": 1}, "SRLC32E": {"lut": 1},
+    "RAM32X1S": {"lut": 1}, "RAM64X1S": {"lut": 1}, "RAM128X1S": {"lut": 2}, "RAM256X1S": {"lut": 4},
+    "RAM32X1D": {"lut": 2}, "RAM64X1D": {"lut": 2}, "RAM128X1D": {"lut": 4}, "RAM32M": {"lut": 4},
+    "RAM64M": {"lut": 4},
+    "FDRE": {"ff": 1}, "FDSE": {"ff": 1}, "FDCE": {"ff": 1}, "FDPE": {"ff": 1}, "MUXF7": {}, "MUXF8": {},
+    "CARRY4": {"carry": 1},
+}
 _CELLS: dict[str, dict[str, dict[str, Any]]] = {
     "xc7": {
-        **{f"LUT{inputs}": {"lut": 1} for inputs in range(1, 7)}, "INV": {"lut": 1},
-        "SRL16E": {"lut": 1}, "SRLC16E": {"lut": 1}, "SRLC32E": {"lut": 1},
-        "RAM32X1S": {"lut": 1}, "RAM64X1S": {"lut": 1}, "RAM128X1S": {"lut": 2}, "RAM256X1S": {"lut": 4},
-        "RAM32X1D": {"lut": 2}, "RAM64X1D": {"lut": 2}, "RAM128X1D": {"lut": 4}, "RAM32M": {"lut": 4},
-        "RAM64M": {"lut": 4},
-        "FDRE": {"ff": 1}, "FDSE": {"ff": 1}, "FDCE": {"ff": 1}, "FDPE": {"ff": 1},
-        "DSP48E1": {"dsp": 1}, "RAMB36E1": {"bram": 1}, "RAMB18E1": {"bram": 0.5}, "CARRY4": {"carry": 1},
-        "MUXF7": {}, "MUXF8": {},
+        **_XILINX,
+        "DSP48E1": {"dsp": 1}, "RAMB36E1": {"bram": 1}, "RAMB18E1": {"bram": 0.5},
+    },
+    "xcup": {
+        **_XILINX, "RAM512X1S": {"lut": 8}, "RAM256X1D": {"lut": 8}, "RAM32M16": {"lut": 8}, "RAM64M8": {"lut": 8},
+        "RAM32X16DR8": {"lut": 8}, "RAM64X8SW": {"lut": 8}, "MUXF9": {},
+        "DSP48E2": {"dsp": 1}, "RAMB36E2": {"bram": 1}, "RAMB18E2": {"bram": 0.5}, "CARRY8": {"carry": 2},
     },
     "ecp5": {
         "LUT4": {"lut": 1}, "CCU2C": {"lut": 2, "carry": 1}, "TRELLIS_DPR16X4": {"lut": 6}, "TRELLIS_FF": {"ff": 1},
@@ -77,11 +87,11 @@ class Area:
     ff : int
         Flip-flops.
     dsp : int
-        Multipliers: DSP48E1, on ECP5 MULT18X18D.
+        Multipliers: DSP48E1, on UltraScale+ DSP48E2, on ECP5 MULT18X18D.
     bram : float
-        Block RAMs: RAMB36E1, of which a RAMB18E1 is half a one; on ECP5 DP16KD.
+        Block RAMs: RAMB36E1 or RAMB36E2, of which a RAMB18E1 or RAMB18E2 is half a one; on ECP5 DP16KD.
     carry : int
-        Carry cells: CARRY4, which lies beside LUTs; on ECP5 CCU2C, which lies in two.
+        Carry cells: CARRY4, which lies beside LUTs, a CARRY8 being two; on ECP5 CCU2C, which lies in two.
     """
 
     lut: int = 0
@@ -168,7 +178,7 @@ def synthesise(component: Elaboratable | str, family: str, folder: Path, apart: 
     component : wiring.Component or str
         Component to synthesise, or a design as RTLIL, whose top is :data:`TOP`, as Amaranth's platforms make it.
     family : str
-        ``xc7`` or ``ecp5``.
+        ``xc7`` (Xilinx 7-series), ``xcup`` (UltraScale+) or ``ecp5``.
     folder : Path
         Folder in which results are kept; it is created.
     apart : str

@@ -83,6 +83,8 @@ def test_what_cells_take() -> None:
     cells = {"LUT1": 1, "LUT6": 2, "RAM32M": 3, "SRL16E": 1, "RAMB18E1": 1, "RAMB36E1": 2, "FDRE": 5, "FDSE": 1,
              "DSP48E1": 4, "CARRY4": 6, "MUXF7": 9, "$scopeinfo": 8, "top.lane0": 2}
     assert synthesis._area(cells, "xc7", {"top", "top.lane0"}) == Area(1 + 2 + 12 + 1, 6, 4, 2.5, 6)
+    cells = {"LUT6": 2, "RAM32M16": 1, "RAMB36E2": 3, "RAMB18E2": 1, "DSP48E2": 4, "CARRY8": 2, "FDRE": 5, "MUXF9": 1}
+    assert synthesis._area(cells, "xcup", {"top"}) == Area(2 + 8, 5, 4, 3.5, 4)
     cells = {"LUT4": 5, "CCU2C": 2, "TRELLIS_DPR16X4": 1, "TRELLIS_FF": 3, "MULT18X18D": 1, "DP16KD": 2, "PFUMX": 1}
     assert synthesis._area(cells, "ecp5", {"top"}) == Area(5 + 4 + 6, 3, 1, 2, 2)
     with pytest.raises(yosys.YosysError, match=r"left cells of an unknown type: 2 of \$check"):
