@@ -25,8 +25,7 @@ CASES = [
     *((IntegerLane, small(fmt, max_cols=512, **ECP5)) for fmt in (INT8, GroupFormat(c=3, bits=5))),
     *((Fp16Lane, small(FP16, **options)) for options in ({}, ECP5)),
     *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
-    *((Join, small(fmt, bus_bits, results_per_cycle=2, **options), groups) for fmt, bus_bits, options, groups in (
-        (SEEDLM4, 64, {}, 7), (SEEDLM4, 256, ECP5, 3))),
+    (Join, small(SEEDLM4, 256, results_per_cycle=2, **ECP5), 3),
 ]
 # What nextpnr reads: multipliers with registers of their own.
 MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(FP16, **ECP5))]

@@ -16,7 +16,7 @@ from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 CASES = [
     *((Drain, small(SEEDLM4, bus_bits)) for bus_bits in (32, 128)),
     (Drain, small(FP16, 512, max_rows=256, **ECP5)),
-    (WideDrain, small(SEEDLM4, 256, results_per_cycle=2, **ECP5)),
+    (WideDrain, small(SEEDLM4, 256, results_per_cycle=4, **ECP5)),
     (Rounding, small(SEEDLM4, 128, results_per_cycle=2), 5),
     (WideDrain, small(SEEDLM4, 64, results_per_cycle=2)),
     *((Normalise, small(fmt)) for fmt in (SEEDLM4, FP16)),
