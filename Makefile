@@ -27,7 +27,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
-	bitstream test-board report results test fuzz faults lint registers ip verilog clean distclean
+	bitstream test-board report results test fuzz faults cycles lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -153,6 +153,9 @@ fuzz: $(VENV)/.model $(call extras,sim test) ## made-up inputs of every reader: 
 
 faults: $(VENV)/.model $(call extras,sim test) ## many faults of every kind, at random moments: TESTS=path; about an hour
 	@$(BIN)/python -m pytest -m faults $(or $(TESTS),tests/faults)
+
+cycles: $(VENV)/.model $(call extras,sim test) ## the cycle model against RTL of 512 bits, chains drawn at random; an hour or two
+	@$(BIN)/python -m pytest -m wide tests/host/measure
 
 # mypy ends with 2 when it fails itself, which it does once in a while in writing its cache: it then runs again without one.
 lint: $(call extras,sim lint) ## ruff, import order, types, and Verilator's lint of the emitted designs

@@ -1,48 +1,68 @@
-"""Cycle model: what a chain of matrices takes, from the latencies that the engine's stages publish and the memory's
-timing alone. No number in it is fitted to a simulation.
+"""Cycle model: what a chain of matrices takes, from the rules of the engine and of the memory, without their signals.
 
-The time of a run is that of its beats, one after another, and what comes on top:
+The model goes from event to event: bursts that are requested, words that the memory accesses, beats, words at the join,
+groups of rows, results, write bursts. It knows the latencies that the engine's stages publish, the room in its queues,
+and the timings of the memory preset; no number in it is fitted to a simulation. Where nothing can hold up a burst, all
+its beats are one event, so that a layer of billions of cycles' worth of signals takes seconds.
 
-- The **start**: the first request (:mod:`hw.engine.latency`), and the memory's answer to it. Regions of a few beats end
-  before the request for the next has been answered.
-- The memory's **rests**: a beat may take more than a cycle; a write burst between reads takes its words and two turns
-  of the data pins, or, where it meets the bank that is being read, closes and opens rows; a refresh closes all rows.
-- The engine's **stalls**: weights wait for the first word of a new vector, and for the lanes where rows are so short
-  that the sums of one group cannot leave before those of the next come.
-- The **drain** after the last beat: the way of the last sums to memory, or what else is waiting to be written.
+- :mod:`host.measure.request_timing`: the bursts that the engine requests, one matrix after another.
+- :mod:`host.measure.memory_timing`: when the memory accesses their words, between refreshes and rows.
+- :mod:`host.measure.engine_timing`: when the engine accepts them, and when the results come.
+- :mod:`host.measure.write_timing`: the bursts in which the results are written.
 
-While the engine stalls memory reads ahead, which shortens its next rests: of rests and stalls the longer ones count.
+This module is what lies between them: the memory's front end, which serves reads and writes in turn
+(:mod:`sim.dram.memory`).
 
-Where a run begins in the interval between refreshes is not known: cycles are the average over all places.
+The model is meant to be right to the cycle, and is tested to :data:`TOLERANCE`. One thing is known to be missing: where
+the last products of a chain are tiny, all reads may have ended while results of a product before them are still on
+their way; the engine then sends these in shorter bursts, which the model does not know early enough. Its run may end
+:data:`LATE` cycles too late or too early.
+
+A run takes other times when it begins at other places in the interval between two refreshes. Counters are the mean of
+as many runs as a measurement makes (:data:`PHASES`), one after another on the same memory.
 """
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from math import ceil
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 
-from host.device.arena import Loaded, Operand, Placed, place
-from host.device.driver import Counters
-from host.measure.memory_timing import MemoryTiming
+from host.device.arena import Loaded, Operand, place
+from host.device.driver import Counters, mean
+from host.measure.engine_timing import EngineTiming
+from host.measure.memory_timing import NEVER, MemoryTiming, Segment
+from host.measure.request_timing import ReadBurst
+from host.measure.write_timing import WriteBurst
 from host.packing.image import activation_bytes, image_bytes
 from hw.config import EngineConfig
-from hw.dma.burst_cutter import BURST_INTERVAL
-from hw.dma.descriptor import descriptor_beats, descriptor_latency
-from hw.dma.read import REQUEST_LATENCY, read_latency
+from hw.dma.descriptor import descriptor_beats
 from hw.dma.result_packer import RESULT_BYTES
-from hw.engine.latency import (
-    FIRST_REQUEST,
-    group_interval,
-    vector_latency,
-    weights_latency,
-    weights_room,
-    write_latency,
-)
 from hw.engine.sequencer import END_LATENCY
+from hw.registers.cycle_classes import CYCLE_CLASSES
+from hw.registers.register_map import COUNTERS, DESCRIPTOR_REGISTERS
 from sim.dram.dram import Dram
-from sim.dram.memory import RESPONSE_LATENCY, WRITE_LATENCY
+from sim.dram.memory import RESPONSE_LATENCY, read_room
 
-__all__ = ["Step", "chain_operands", "predict"]
+__all__ = ["LATE", "PHASES", "TOLERANCE", "Step", "chain_operands", "predict", "predict_runs"]
+
+TOLERANCE = 1e-3
+"""Share of its cycles by which a run of more than some hundred cycles may differ from RTL."""
+LATE = 12
+"""Cycles by which a chain of tiny products may differ."""
+PHASES = 16
+"""How often a short run is repeated, each time from another point of the memory's refresh interval, for a mean of its
+cycles. A run is short below this many intervals: it would be luck whether a refresh falls into it."""
+_WRITE, _READ, _INTERRUPT = 3, 4, 4
+"""Cycles that the simulated driver takes for a register that it writes, for one that it reads, and from the end of a
+run until it has noticed the interrupt."""
+_BEFORE = _WRITE * (len(DESCRIPTOR_REGISTERS) + 2)
+"""Cycles from a point of the refresh interval to the first cycle of a run: the driver writes a descriptor and the two
+registers of interrupts."""
+_AFTER = _INTERRUPT + _WRITE + _READ * (2 + len(COUNTERS))
+"""Cycles from the end of a run until the driver has done with it: it acknowledges the interrupt, and reads the status
+twice and the counters."""
+_MOST_BEATS = 4_000_000
+"""Beats of the longest run that is gone through as a whole, in about a second."""
+_RESET = 2
+"""The time at the end of the simulated reset, as the simulators count it."""
 
 
 @dataclass(frozen=True)
@@ -54,241 +74,155 @@ class Step:
     shares: bool = False
 
 
-@dataclass(frozen=True)
-class _Region:
-    """A region in the order in which the bus brings them: its first beat's place in the stream, and where it lies."""
-
-    start: int
-    addr: int
-    beats: int
-
-
 def chain_operands(config: EngineConfig, steps: Sequence[Step]) -> Loaded:
     """Where a chain lies in memory, as the driver places it."""
     return place(config, [Operand(step.rows, step.cols, 0 if step.shares else activation_bytes(config, step.cols),
                                   image_bytes(config, (step.rows, step.cols)), 1) for step in steps])[0]
 
 
-def _with_following(chain: Loaded) -> Iterator[tuple[Placed, Placed | None]]:
-    """Each product and the next, whose descriptor is read between the vector and the weights of the first."""
-    return zip(chain.matrices, [*chain.matrices[1:], None], strict=True)
+class _Run:
+    """A run of a chain: the memory's front end, between the bursts of the engine and the segments of the memory.
 
-
-def _group_beats(config: EngineConfig, placed: Placed) -> float:
-    """Beats of the weights of one group of rows."""
-    return config.blocks(placed.cols) * config.word_bits / config.bus_bits
-
-
-class _Stream:
-    """The beats that a chain reads, region by region.
-
-    Attributes
+    Parameters
     ----------
-    beats : int
-    weights : list of int
-        The first beat of the weights of each matrix.
+    config : EngineConfig
+    memory : MemoryTiming
+    chain : Loaded
+    start : int
+        The first cycle of the run, after all others on this memory.
     """
 
-    def __init__(self, config: EngineConfig, chain: Loaded) -> None:
-        self._config = config
-        self._regions: list[_Region] = []
-        self.beats, self.weights = 0, list[int]()
-        for placed, following in _with_following(chain):
-            self._append(placed.address("ACTIVATION_ADDR"), placed.words["ACTIVATION_BEATS"])
-            if following:
-                self._append(following.descriptor_addr, descriptor_beats(config))
-            self.weights.append(self.beats)
-            self._append(placed.address("WEIGHT_ADDR"), placed.words["WEIGHT_BEATS"])
-        self._starts = [region.start for region in self._regions]
+    def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded, start: int) -> None:
+        self._config, self._memory, self._start = config, memory, start
+        self._engine = EngineTiming(config, chain, start)
+        self._requests, self._writes = self._engine.requests, self._engine.writes
+        self._room = read_room(memory.dram, config.bus_bits)
+        self._last, self._wrote = start - 1, False  # when the front end passed the last segment on; it was written
+        self._reserved = 0  # words of all read bursts that were started
+        self._refresh = 0
+        memory.follow = self._start_bursts
 
-    def _append(self, addr: int, beats: int) -> None:
-        if beats:
-            self._regions.append(_Region(self.beats, addr, beats))
-            self.beats += beats
+    def counters(self) -> Counters:
+        """The counters at the end of the run."""
+        memory, engine, end = self._memory, self._engine, self._start
+        while memory.queue or self._start_burst(NEVER):
+            segment, times = memory.access()
+            if times and isinstance(segment.burst, WriteBurst):
+                end = memory.now
+                if segment.last and segment.done == segment.count:
+                    segment.burst.written = end
+            elif times and isinstance(segment.burst, ReadBurst):
+                offered = memory.columns.offered(times)
+                self._refresh += memory.resting(engine.received + 1, offered[0])
+                engine.receive(segment.burst, offered)
+            self._start_bursts(memory.now)
+        cycles = end + RESPONSE_LATENCY + END_LATENCY + 1 - self._start
+        parts = {"refresh": self._refresh, "stalled": engine.stalled, "beats": engine.beats,
+                 "drain": self._start + cycles - 1 - engine.received}
+        size = self._config.bus_bytes
+        return Counters(cycles, **parts, starved=cycles - sum(parts.values()), bytes_read=engine.beats * size,
+                        bytes_written=self._writes.beats * size)
 
-    def _region(self, beat: float) -> _Region:
-        return self._regions[bisect_right(self._starts, beat) - 1]
+    def _start_bursts(self, until: int) -> None:
+        """Start all bursts that the memory starts up to the cycle ``until``, up to which all is known."""
+        while self._start_burst(until):
+            pass
 
-    def address(self, beat: float) -> int:
-        """Byte address of a beat."""
-        region = self._region(beat)
-        return region.addr + int(beat - region.start) * self._config.bus_bytes
+    def _start_burst(self, until: int) -> bool:
+        """Start the next burst if the memory does so up to the cycle ``until``; return whether it does."""
+        room = self._memory.room_at
+        if room is None:
+            return False
+        least = max(room, self._last + 1)
+        read = max(least, self._read_ready())
+        write = max(least, self._write_ready(min(until, read)))
+        cycle = min(read, write)
+        if cycle > until or cycle >= NEVER:
+            return False
+        if write == cycle and not (read == cycle and self._wrote):
+            self._cut(self._writes.bursts.popleft(), cycle)
+        else:
+            burst = self._requests.peek()
+            assert burst
+            self._requests.pop()
+            self._reserved += burst.beats
+            self._cut(burst, cycle)
+        return True
 
-    def next_read(self, beat: float, room: int) -> float:
-        """The first beat that has not been requested, or not passed on by a memory with ``room`` for so many, by the
-        time of another; all ``beats`` if there is none."""
-        region, size = self._region(beat), self._config.burst_beats
-        offset = beat - region.start
-        bursts = min(offset // size + self._config.outstanding, (offset + room) // size)
-        return min(region.start + min(bursts * size, region.beats), self.beats)
+    def _read_ready(self) -> int:
+        """The cycle from which a read burst can be started: there is one, and room for all its words."""
+        burst = self._requests.peek()
+        if burst is None:
+            return NEVER
+        returned = self._engine.receipt(self._reserved + burst.beats - self._room - 1)
+        return NEVER if returned is None else max(burst.requested, returned) + 1
 
-    @property
-    def last_burst(self) -> int:
-        """Beats of the last burst."""
-        return (self._regions[-1].beats - 1) % self._config.burst_beats + 1
+    def _write_ready(self, until: int) -> int:
+        """The cycle from which a write burst can be started, if the engine sends it up to the cycle ``until``."""
+        self._writes.advance(until)
+        return self._writes.bursts[0].complete if self._writes.bursts else NEVER
+
+    def _cut(self, burst: ReadBurst | WriteBurst, cycle: int) -> None:
+        """Pass the segments of a burst on from ``cycle`` on."""
+        memory, writes = self._memory, isinstance(burst, WriteBurst)
+        word, left = burst.addr // self._config.bus_bytes, burst.beats
+        while left:
+            count = min(left, memory.segment_words - word % memory.segment_words)
+            self._last = max(cycle, self._last + 1, memory.room_at or 0)
+            memory.accept(Segment(word, count, writes, burst, count == left), self._last)
+            word, left = word + count, left - count
+        self._wrote = writes
 
 
-class _Walk:
-    """A walk along the regions of a chain at a beat a cycle: where beats come late, and where the engine stalls them.
+def predict_runs(config: EngineConfig, dram: Dram, steps: Sequence[Step], phases: Sequence[float]) -> list[Counters]:
+    """What the engine's counters are after runs through a chain of products from reset, one after another.
 
-    Attributes
-    ----------
-    gaps : float
-        Cycles in which no beat comes because its region was requested too late: behind regions of a few beats.
-    stalls : float
-        Cycles in which beats wait: for the first word of a new vector, and for the sums of the rows before.
-    paces : list of float
-        Cycles of a beat of the weights of each matrix.
-    way : float
-        Cycles from the last beat to the last word at the join.
+    ``phases`` are the points of the refresh interval, 0 to 1, to which a driver aligns each run.
     """
-
-    def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded) -> None:
-        self._config, self._memory = config, memory
-        self._requested: float = FIRST_REQUEST
-        self._now = self._requested + memory.first_beat
-        # When the first word of the vector and the last word of weights are at the join.
-        self._vector, self._joined = 0.0, float("-inf")
-        self.gaps, self.stalls, self.paces, self.way = 0.0, 0.0, list[float](), 0.0
-        for placed, following in _with_following(chain):
-            if self._read(placed.words["ACTIVATION_BEATS"]):
-                self._vector = self._now - 1 + vector_latency(config)
-            registers = 0.0
-            if following:
-                self._read(descriptor_beats(config))
-                registers = self._now - 1 + read_latency(config) + descriptor_latency(config)
-            self._multiply(placed)
-            # A descriptor in the registers is checked, and its first region requested, as when a run starts.
-            self._requested = max(self._requested, registers + FIRST_REQUEST)
-
-    def _read(self, beats: int) -> int:
-        """Let the beats of a region come, and request the next region; the number of beats."""
-        late = max(self._requested + self._memory.first_beat - self._now, 0) if beats else 0
-        self.gaps += late
-        self._now += late + beats
-        bursts = -(-beats // self._config.burst_beats)
-        self._requested += REQUEST_LATENCY + BURST_INTERVAL * (bursts - 1)
-        return beats
-
-    def _multiply(self, placed: Placed) -> None:
-        """Let the weights of a matrix come.
-
-        The last word of a group waits at the join for the sums of the group before. Beats wait behind it, but not
-        behind the last words of a matrix, which find room on their way: the beats that follow are for others.
-        """
-        config, interval = self._config, group_interval(self._config)
-        beats = self._read(placed.words["WEIGHT_BEATS"])
-        begin = self._now - beats - 1 + weights_latency(config)  # its n-th beat completes a word at ``begin + n``
-        groups, words = -(-placed.rows // config.lanes), config.blocks(placed.cols)
-        group = _group_beats(config, placed)
-        first = begin + ceil(config.word_bits / config.bus_bits)
-        late = max(self._vector - first, self._joined + 1 - first, 0)
-        held = max(self._joined + interval - begin - ceil(group) - late, 0)  # of the first group; of each other:
-        again = max(interval - group, 0)
-        # Only those holds count for the beats that end before the last words.
-        waited = (groups * words - weights_room(config)) // words
-        stalls = late + (held + (waited - 1) * again if waited > 0 else 0)
-        self._joined = begin + beats + late + held + (groups - 1) * again
-        self.stalls += stalls
-        self.paces.append(max(self._memory.beat, 1 + stalls / beats))
-        self._now += stalls
-        self.way = self._joined - (self._now - 1)
-
-
-def _bursts(config: EngineConfig, rows: int) -> list[tuple[int, int]]:
-    """(rows whose results are in it or before, beats) of every write burst of a matrix."""
-    slots = config.bus_bytes // RESULT_BYTES
-    size = config.write_beats * slots
-    return [(min(done + size, rows), -(-min(size, rows - done) // slots)) for done in range(0, rows, size)]
-
-
-class _Writes:
-    """The write bursts of a chain: each comes when its last row's group has been read, behind the reads that are under
-    way by then.
-
-    Attributes
-    ----------
-    turned : float
-        Cycles that those between reads take from them.
-    beats : int
-        Beats of all.
-    """
-
-    def __init__(self, config: EngineConfig, memory: MemoryTiming, chain: Loaded, stream: _Stream,
-                 walk: _Walk) -> None:
-        self._config, self._memory, self._stream = config, memory, stream
-        self._way, self._last_way = (way + write_latency(config) for way in (weights_latency(config), walk.way))
-        self._last, self._first, self._pace = chain.matrices[-1], stream.weights[-1], walk.paces[-1]
-        self.turned, self.beats, self._behind, self._gathered = 0.0, 0, 0, 0  # of the last two: behind all reads
-        for placed, first, pace in zip(chain.matrices, stream.weights, walk.paces, strict=True):
-            addr = placed.address("RESULT_ADDR")
-            for rows, count in _bursts(config, placed.rows):
-                complete = self._time(placed, first, rows, pace) + (count + WRITE_LATENCY) / pace
-                after = stream.next_read(complete, memory.room) if complete < stream.beats else stream.beats
-                if after < stream.beats:
-                    self.turned += count * memory.beat + memory.turns(stream.address(after - 1), addr,
-                                                                      stream.address(after))
-                else:
-                    self._behind += count
-                self.beats += count
-                self._gathered = count
-                addr += count * config.bus_bytes
-
-    def _time(self, placed: Placed, first: int, rows: int, pace: float) -> float:
-        """When so many results of a matrix are on the bus at the earliest: the beat that comes then."""
-        group = _group_beats(self._config, placed)
-        last_group, row = divmod(rows - 1, self._config.lanes)
-        return first + ceil((last_group + 1) * group) - 1 + (self._way + row) / pace
-
-    def drain(self, ahead: float) -> float:
-        """Cycles of a run after its last beat, with so many beats that the memory had read ahead.
-
-        The last sums are on their way to memory; what else is to be written waits for the reads; and what was gathered
-        when only the last burst was left to read crosses the bus from then on.
-        """
-        memory, last_burst = self._memory, self._stream.last_burst
-        flushed = self._flushed(self._stream.beats - 1 - last_burst)
-        open_row = 0 if flushed else memory.open_row
-        accesses = [
-            self._last_way + (self._last.rows - 1) % self._config.lanes + WRITE_LATENCY + open_row,
-            memory.last_read_to_write - ahead + (self._behind - 1) * memory.beat,
-        ]
-        if flushed:
-            accesses.append(1 + flushed - last_burst * self._pace + WRITE_LATENCY + (self._gathered - 1) * memory.beat)
-        return max(accesses) + RESPONSE_LATENCY + END_LATENCY
-
-    def _flushed(self, beat: int) -> int:
-        """Beats of the last write burst whose results have been gathered two cycles after a beat."""
-        slots, size = self._config.bus_bytes // RESULT_BYTES, self._gathered
-        before = -(-self._last.rows // slots) - size
-        done = range(1, size + 1)
-        return bisect_right(done, beat + 2 / self._pace, key=lambda count: self._time(
-            self._last, self._first, min((before + count) * slots, self._last.rows), self._pace))
-
-
-def _longer(rests: float, stalls: float, refresh: float, refreshes: float) -> float:
-    """What rests and stalls take together. Of ``refreshes``, each of so many cycles, there may be less than one: as
-    many runs in a hundred have one."""
-    if refreshes >= 1:
-        return max(rests + refreshes * refresh, stalls)
-    return refreshes * max(rests + refresh, stalls) + (1 - refreshes) * max(rests, stalls)
+    memory, chain, now, interval = MemoryTiming(dram, config.bus_bits), chain_operands(config, steps), _RESET, max(
+        dram.refresh_interval, 1)
+    found = []
+    for phase in phases:
+        start = now + (int(phase * interval) - now) % interval + _BEFORE
+        found.append(_Run(config, memory, chain, start).counters())
+        now = start + found[-1].cycles + _AFTER
+    return found
 
 
 def predict(config: EngineConfig, dram: Dram, steps: Sequence[Step]) -> Counters:
-    """What the engine's counters are after a run through a chain of products; rounded averages."""
-    memory, chain = MemoryTiming(config, dram), chain_operands(config, steps)
-    stream, walk = _Stream(config, chain), _Walk(config, memory, chain)
-    writes = _Writes(config, memory, chain, stream, walk)
-    start = FIRST_REQUEST + memory.first_beat + walk.gaps
-    rests = stream.beats * (memory.beat - 1) + writes.turned
-    drain = writes.drain(max(walk.stalls - rests, 0))
-    stream_time = stream.beats + max(rests, walk.stalls)
-    refresh, interval = memory.rest
-    # Refreshes count while memory is being accessed, and one under way at the first access counts with what is left.
-    refreshes = (stream_time + refresh / 2) / (interval - refresh) if interval else 0
-    refreshing = _longer(rests, walk.stalls, refresh, refreshes) - max(rests, walk.stalls)
-    drain *= interval / (interval - refresh) if interval else 1
-    parts = {"starved": round(start + stream_time) - stream.beats - round(walk.stalls), "refresh": round(refreshing),
-             "stalled": round(walk.stalls), "drain": round(drain), "beats": stream.beats}
-    return Counters(sum(parts.values()), **parts, bytes_read=stream.beats * config.bus_bytes,
-                    bytes_written=writes.beats * config.bus_bytes)
+    """What the engine's counters are after a run through a chain of products.
+
+    They are rounded means of :data:`PHASES` runs if the run is shorter than as many refresh intervals, and extrapolated
+    if it has more than some million beats.
+    """
+    chain = chain_operands(config, steps)
+    beats = chain.beats + (len(steps) - 1) * descriptor_beats(config)
+    if beats > _MOST_BEATS:
+        return _extrapolated(config, dram, steps, beats)
+    first = predict_runs(config, dram, steps, [0])
+    if first[0].cycles >= PHASES * dram.refresh_interval:
+        return first[0]
+    return _balanced(mean(predict_runs(config, dram, steps, [phase / PHASES for phase in range(PHASES)])))
+
+
+def _balanced(counters: Counters) -> Counters:
+    """The same counters, rounded so that the classes of cycles add up."""
+    rounding = counters.cycles - sum(getattr(counters, name) for name in CYCLE_CLASSES)
+    return replace(counters, starved=counters.starved + rounding)
+
+
+def _extrapolated(config: EngineConfig, dram: Dram, steps: Sequence[Step], beats: int) -> Counters:
+    """Counters of a long run from those of two shorter ones, whose matrices have fewer rows. All counters grow with the
+    groups of rows; beats and bytes are those of the whole run."""
+    def part(divisor: int) -> Counters:
+        shorter = [replace(step, rows=-(-step.rows * _MOST_BEATS // (divisor * beats * config.lanes)) * config.lanes)
+                   for step in steps]
+        return predict_runs(config, dram, shorter, [0])[0]
+
+    few, more = part(4), part(2)
+    scale = (beats - more.beats) / (more.beats - few.beats)
+    found = Counters(*(max(round(high + scale * (high - low)), 0)
+                       for low, high in zip(astuple(few), astuple(more), strict=True)))
+    size = config.bus_bytes
+    written = sum(-(-step.rows * RESULT_BYTES // size) for step in steps)
+    return _balanced(replace(found, beats=beats, bytes_read=beats * size, bytes_written=written * size))

@@ -19,6 +19,7 @@ from host.device.arena import Loaded, memory_needed
 from host.device.driver import Driver, Product, check_shape, mean
 from host.encoder.cache import compressed
 from host.errors import UserError
+from host.measure.cycle_model import PHASES
 from host.measure.models import INPUTS
 from host.packing.image import StoredMatrix
 from host.progress import Update, no_progress
@@ -31,9 +32,6 @@ from sim.dram.dram import Dram
 __all__ = ["SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
            "products_over_phases", "simulate"]
 
-_PHASES = 16
-"""How often a short run is repeated, each time from another point of the memory's refresh interval, for a mean of its
-cycles. A run is short below this many intervals: it would be luck whether a refresh falls into it."""
 SIGMA = 0.02
 """Standard deviation of random weights: about that of a language model's, and ours, not the
 paper's. Cycles do not depend on it, nor do errors where the exponent bias is chosen."""
@@ -147,14 +145,14 @@ def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
 def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
     """Run what is loaded, and return what each run gave.
 
-    There is one run, or :data:`_PHASES` of them when it is short. A run with a waveform is not repeated, as the file
+    There is one run, or :data:`PHASES` of them when it is short. A run with a waveform is not repeated, as the file
     would be huge.
     """
     device.align(0)
     products = [driver.run(loaded)]
-    if products[0].counters.cycles < _PHASES * device.dram.refresh_interval and not device.waves:
-        for phase in range(1, _PHASES):
-            device.align(phase / _PHASES)
+    if products[0].counters.cycles < PHASES * device.dram.refresh_interval and not device.waves:
+        for phase in range(1, PHASES):
+            device.align(phase / PHASES)
             products.append(driver.run(loaded))
     return products
 

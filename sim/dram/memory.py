@@ -33,7 +33,7 @@ from sim.dram.scheduler import Scheduler, segment_bits
 from sim.dram.times import TIME
 
 __all__ = ["MAPPED_RAM", "QUEUE_LATENCY", "RAM", "READS", "RESPONSE_LATENCY", "SPARE_BURSTS", "WRITES", "WRITE_LATENCY",
-           "HostSignature", "MemoryModel"]
+           "HostSignature", "MemoryModel", "read_room"]
 
 RAM, MAPPED_RAM = (Path(__file__).with_name(name) for name in ("ram.v", "mapped_ram.sv"))
 """Verilog of the storage that every memory model instantiates: for any simulator, or mapped from a file for the native
@@ -54,6 +54,11 @@ _WRITE_WORDS = 2 * BURST_BEATS
 SPARE_BURSTS = 4
 """Bursts of 4 KB for which there is room beyond the words that the read latency keeps under way: so long a master may
 pause before reads have to."""
+
+
+def read_room(dram: Dram, data_bits: int) -> int:
+    """Words of ``data_bits`` bits that have been read, or are being read, and for which there is room."""
+    return dram.read_latency(data_bits) + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits)
 
 
 class HostSignature(wiring.Signature):
@@ -109,8 +114,7 @@ class MemoryModel(wiring.Component):
                              f"{size_bytes}, not {base}")
         self._dram, self._data_bits, self._base = dram, data_bits, base
         self._words = size_bytes * 8 // data_bits
-        self._read_words = (dram.read_latency(data_bits)
-                            + SPARE_BURSTS * min(BURST_BEATS, BURST_BYTES * 8 // data_bits))
+        self._read_words = read_room(dram, data_bits)
         super().__init__({"axi": In(AXI4Signature(addr_bits, data_bits)), "refreshing": Out(1),
                           "host": In(HostSignature())})
 
