@@ -155,13 +155,15 @@ class Checker(wiring.Component):
         return wrong.any()
 
     def _fits(self, m: Module, name: str, beats: Value, units: Value, unit_bits: int) -> Value:
-        """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is a register."""
+        """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is a register, and so are the
+        beats, whose registers in the register file are far away."""
         common = gcd(unit_bits, self._config.bus_bits)
         each, beat = unit_bits // common, self._config.bus_bits // common
         parts = Signal((((1 << len(units)) - 1) * each).bit_length(), name=f"{name}_parts")
-        m.d.sync += parts.eq(sum(units << i for i in range(each.bit_length()) if each >> i & 1))
-        padding = Signal(max(len(parts), len(beats) + exact_log2(beat)) + 1, name=f"{name}_padding")
-        m.d.comb += padding.eq((beats << exact_log2(beat)) - parts)
+        held = Signal(32, name=f"{name}_held")
+        m.d.sync += [parts.eq(sum(units << i for i in range(each.bit_length()) if each >> i & 1)), held.eq(beats)]
+        padding = Signal(max(len(parts), len(held) + exact_log2(beat)) + 1, name=f"{name}_padding")
+        m.d.comb += padding.eq((held << exact_log2(beat)) - parts)
         return ~padding[exact_log2(beat):].any()
 
     def _check_activations(self, m: Module) -> Value:
@@ -174,7 +176,9 @@ class Checker(wiring.Component):
         with m.Elif(self.begin):
             m.d.sync += shared.eq(blocks)
         fits = self._fits(m, "activation", self.activation_beats, blocks, self._config.c * ELEMENT_BITS)
-        return ~Mux(self.activation_beats == 0, shared == blocks, fits)
+        none, same = Signal(), Signal()
+        m.d.sync += [none.eq(self.activation_beats == 0), same.eq(shared == blocks)]
+        return ~Mux(none, same, fits)
 
     def _check_weights(self, m: Module) -> Value:
         """Whether the beats are not those of ``ceil(rows / lanes) * blocks`` words."""

@@ -3,7 +3,8 @@
 Every cycle of a run belongs to one of the five classes of :mod:`hw.registers.cycle_classes`:
 ``beats + starved + refresh + stalled + drain == cycles``.
 
-Latency: a counter shows an event two cycles after the cycle in which it happened. Rate: one event of each kind a cycle.
+Latency: a counter shows an event two cycles after the cycle in which it happened, and is cleared two cycles after the
+start strobe. Rate: one event of each kind a cycle.
 """
 
 from amaranth.hdl import Module, Signal
@@ -52,11 +53,14 @@ class Counters(wiring.Component):
             "beats": self.busy & self.read_valid & self.read_ready,
             "write_beats": self.busy & self.write_beat,
         }
-        full = self.cycles.all()
+        # No event of a run is in its register yet when the counters are cleared, a cycle late too: a strobe that
+        # reached all of them at once would be on the slowest path of a large device.
+        full, cleared = self.cycles.all(), Signal()
+        m.d.sync += cleared.eq(self.start)
         for name, event in events.items():
             counter, happened = getattr(self, name), Signal(name=f"{name}_event")
             m.d.sync += happened.eq(event)
-            with m.If(self.start):
+            with m.If(cleared):
                 m.d.sync += counter.eq(0)
             with m.Elif(happened & ~full):
                 m.d.sync += counter.eq(counter + 1)
