@@ -85,6 +85,7 @@ def roofline(formats: tuple[str, ...], memories: tuple[str, ...], bus_bits: int,
             moved, weights, exact = _rate(config, dram, cols, simulator)
             done += 1
             yield RooflineRow(
-                memory=name, format=fmt, bus_bits=bus_bits, peak_bytes_per_s=peak,
+                memory=name, format=fmt, bus_bits=bus_bits, cols=cols, results_per_cycle=results_per_cycle,
+                peak_bytes_per_s=peak,
                 limit_bytes_per_s=peak and peak * limit, limit_of_peak=limit, achieved_fraction=moved / most / limit,
                 peak_fraction=moved / most, weights_per_cycle=weights, bit_exact=exact, source="rtl")

@@ -62,6 +62,8 @@ class Part:
         What a user would run, in this order.
     row : type
         Class of the reports' rows.
+    columns : tuple of str
+        Fields that the page shows; those of the command's ``report.md`` by default.
     kept : callable
         Says of a row whether it is stored.
     shown : callable
@@ -80,16 +82,17 @@ class Part:
     modules: tuple[str, ...]
     commands: tuple[Command, ...]
     row: type[Row]
+    columns: tuple[str, ...] = ()
     kept: Callable[[Record], bool] = lambda row: True
     shown: Callable[[Record], bool] = lambda row: True
     notes: Callable[[Sequence[Record]], list[str]] = lambda rows: []
     may_fail: bool = False
 
     def table(self, rows: Sequence[Record]) -> tuple[tuple[Column, ...], list[Record]]:
-        """Return the columns and records of the page's table, which is that of the command's ``report.md``."""
+        """Return the columns and records of the page's table."""
         if self.row is SweepRow:
             return summary([SweepRow(**row) for row in rows])
-        return self.row.columns(), [row for row in rows if self.shown(row)]
+        return self.row.columns(self.columns), [row for row in rows if self.shown(row)]
 
 
 def _remarks(rows: Sequence[Record]) -> list[str]:
@@ -121,6 +124,13 @@ _ALL = (
          "What a master that only reads gets of every memory (the limit), and what each engine takes of it in steady "
          f"state, without start-up and drain: both simulated in RTL, 1,536 columns on a 64-bit bus. {_EXACT}",
          35, _SIMULATE, (Command("roofline", "roofline"),), RooflineRow),
+    Part("short-rows", "Short rows",
+         "What engines take of the memory's limit when matrices have 64 columns, with one result a cycle and with two: "
+         f"simulated in RTL, on DDR4-2400 and a 512-bit bus. {_EXACT}",
+         6, _SIMULATE, tuple(Command("roofline --formats 'seedlm4 int4' --memories ddr4-2400 --bus 512 --cols 64 "
+                                     f"--results-per-cycle {count}", "roofline") for count in (1, 2)),
+         RooflineRow, columns=("memory", "format", "bus_bits", "cols", "results_per_cycle", "achieved_fraction",
+                               "weights_per_cycle", "bit_exact", "source")),
     Part("memories", "Memory presets beside independent simulators",
          "A sequential stream of reads, simulated in RTL by Icarus on a 64-bit bus, over ten refresh intervals, or "
          "over 60 rounds where single banks are refreshed. “independent” are figures of simulators that were run "

@@ -8,12 +8,14 @@ from dataclasses import replace
 from math import floor
 from typing import Any
 
-from golden.spec import parse_format
+from golden.spec import SEEDLM4, parse_format
 from host.measure.published import CYCLES, SPEEDUP
 from host.results.quotes import Quote, Results
 from host.synth.area import PUBLISHED
 from hw.config import EngineConfig
 from hw.configurations import XC7
+from hw.engine.latency import group_interval
+from hw.lanes.join import join_interval
 from sim.dram.presets import PRESETS, preset
 
 __all__ = ["QUOTES"]
@@ -37,6 +39,11 @@ def _area(results: Results, engine: str, block: str = "total") -> Any:
     if len(found) != 1:
         raise LookupError(f"area has {len(found)} rows of {engine}, {block}")
     return found[0]
+
+
+def _short_rows(results: Results, format: str, count: int) -> float:
+    """Per cent of the memory's limit that an engine takes of matrices with 64 columns."""
+    return 100 * float(results.row("short-rows", format=format, results_per_cycle=count).achieved_fraction)
 
 
 def _board_bytes(results: Results, format: str) -> int:
@@ -75,6 +82,10 @@ def _beyond_fit(results: Results) -> list[float]:
     """Cycles that the matrices take beyond the fit."""
     return [row.cycles - _fitted(row.rows, bits) for name, bits in (("fp16", 16), ("seedlm4", 4))
             for row in results.rows("sim-paper", format=name)]
+
+
+_INTERVAL = group_interval(EngineConfig(SEEDLM4))
+"""Cycles that a group of rows takes at least, with one result a cycle."""
 
 
 def _hot(name: str) -> float:
@@ -120,6 +131,17 @@ QUOTES = (
           lambda r: (preset("ddr4-2400").fabric_mhz, preset("ddr4-2400").ck_mhz)),
     Quote(_README, "low-cost ECP5-85F | – | {:.1f} MHz at grade 8, {:.1f} at grade 6",
           lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz, r.row("pnr", config="seedlm4-512-g6").fmax_mhz)),
+    # Short rows
+    Quote(_README, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
+          "takes {:.1f} % of DDR4-2400's limit", lambda r: (_INTERVAL, _short_rows(r, "seedlm4", 1))),
+    Quote(_README, "will be free for the next group: {} or {} cycles later. With two results a cycle, seedlm4 takes "
+          "{:.1f} % of the limit with 64 columns and int4 {:.1f} %",
+          lambda r: (*(join_interval(EngineConfig(SEEDLM4, results_per_cycle=count)) for count in (2, 4)),
+                     _short_rows(r, "seedlm4", 2), _short_rows(r, "int4", 2))),
+    Quote(_README, "for {:.1f} % more LUTs and {:.1f} % more flip-flops",
+          lambda r: (_more(_area(r, "seedlm4-128dsp-r2").lut, _area(r, "seedlm4-128dsp").lut),
+                     _more(_area(r, "seedlm4-128dsp-r2").ff, _area(r, "seedlm4-128dsp").ff))),
+    Quote(_README, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
     # Beside the paper
     Quote(_README, "T = {:.4f} · beats + {:.0f}, if beats are those of the weights alone. It stands for {:.1f} % of "
           "the bus and {:.0f} cycles from", lambda r: (_SLOPE, _START, 100 / _SLOPE, _START)),

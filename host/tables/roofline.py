@@ -15,6 +15,8 @@ class RooflineRow(Row):
     memory: str = column("memory", doc="Memory preset.")
     format: str = column("format", doc="Format of the weights.")
     bus_bits: int = column("bus", "d", unit="bits", doc="Width of the memory bus.")
+    cols: int = column("cols", "d", doc="Columns of the matrices.")
+    results_per_cycle: int = column("results a cycle", "d", doc="Results that the engine rounds in a cycle at most.")
     peak_bytes_per_s: float | None = column("peak, B/s", ".4g", unit="B/s",
                                             doc="Rate of the memory's pins; empty for a memory without a clock.")
     limit_bytes_per_s: float | None = column("limit, B/s", ".4g", unit="B/s",

@@ -155,8 +155,8 @@ class Checker(wiring.Component):
         return wrong.any()
 
     def _fits(self, m: Module, name: str, beats: Value, units: Value, unit_bits: int) -> Value:
-        """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is a register, and so are the
-        beats, whose registers in the register file are far away."""
+        """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is in a register, and so
+        are the beats, because the register file is far away."""
         common = gcd(unit_bits, self._config.bus_bits)
         each, beat = unit_bits // common, self._config.bus_bits // common
         parts = Signal((((1 << len(units)) - 1) * each).bit_length(), name=f"{name}_parts")

@@ -104,6 +104,23 @@ class Numerators(wiring.Component):
         """A value that for high clocks waits a cycle for one in a register of :meth:`_finished`."""
         return registered(m, value, name) if self._steps else value
 
+    def _wraps(self, covered: int) -> bool:
+        """Whether a part of a numerator can be beyond the numerator's bits, so that the sum of both parts wraps. One
+        part is the product of the gain and ``covered`` bits of the core, the other one is the rest."""
+        fmt, most = self._fmt, 1 << (self._fmt.coef_bits - 1)
+        product = most * ((1 << fmt.p) - 1) * ((1 << covered) - 1)
+        edges = most * fmt.p << (fmt.k - 1)
+        rest = edges if covered >= len(core_bits(fmt)) else most * fmt.p * (fmt.offset - 1) + product
+        return max(product, rest) >= 1 << (len(self.o[0]) - 1)
+
+    def _end(self, m: Module, c: int, total: Value, covered: int) -> None:
+        """Put a numerator, the sum of two parts, into the output's register.
+
+        Yosys narrows the parts to the bits of the numerator, and moves their adder into a DSP of Xilinx's 7-series.
+        That one does not wrap. A sum that wraps is therefore kept as wide as its parts.
+        """
+        m.d.sync += self.o[c].eq(self._kept(m, total, f"total{c}") if self._wraps(covered) else total)
+
     def _add_products(self, m: Module, window: Signal, gain: Value, edge_sums: list[Signal]) -> None:
         """Numerators by multipliers of the device: the product of the gain and the core, and what the edges add."""
         core = core_bits(self._fmt)
@@ -111,7 +128,7 @@ class Numerators(wiring.Component):
             first = c * self._fmt.p
             product = self._finished(m, gain * window[first + core.start:first + core.stop], f"product{c}")
             later, total = registered(m, product, f"product{c}_2"), registered(m, total, f"edge{c}_2")
-            m.d.sync += self.o[c].eq(self._late(m, later, f"product{c}_3") + self._late(m, total, f"edge{c}_3"))
+            self._end(m, c, self._late(m, later, f"product{c}_3") + self._late(m, total, f"edge{c}_3"), len(core))
 
     def _add_digits(self, m: Module, window: Signal, multiples: data.View, edge_sums: list[Signal]) -> None:
         """Numerators in lookup tables: the digits of the core times the gain, and what the edges add."""
@@ -147,4 +164,5 @@ class Numerators(wiring.Component):
             value = halves[c]
             if main > 1:
                 value = aligned_sum(value, 0, halves[c + half], half * p)
-            m.d.sync += self.o[c].eq(self._finished(m, value, f"core{c}") + self._late(m, total, f"rest{c}_2"))
+            total = self._finished(m, value, f"core{c}") + self._late(m, total, f"rest{c}_2")
+            self._end(m, c, total, main * p)

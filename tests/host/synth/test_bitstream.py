@@ -105,7 +105,8 @@ def test_a_packer_that_fails(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> No
 def test_two_commands_for_one_bitstream(build: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The tools leave files of fixed names, so the second command waits for the first."""
     program, script, text = reaching(100)
-    alone = ("import os, pathlib, time\nos.close(os.open('busy', os.O_CREAT | os.O_EXCL))\n" + text
+    alone = ("import os, pathlib, sys, time\n'--version' in sys.argv and sys.exit()\n"
+             "os.close(os.open('busy', os.O_CREAT | os.O_EXCL))\n" + text
              + "\ntime.sleep(0.3)\npathlib.Path('busy').unlink()\n")  # the tool's work takes time
     monkeypatch.setattr(nextpnr, "find", lambda: [program, script, alone])
     # Amaranth's elaboration is not for threads.

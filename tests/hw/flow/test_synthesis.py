@@ -132,8 +132,9 @@ def test_a_report_of_nextpnr() -> None:
 
 
 def fake(script: str) -> list[str]:
-    """A command that runs a script in Python in place of nextpnr."""
-    return [sys.executable, "-c", f"import pathlib, sys\nargs = sys.argv[1:]\n{script}"]
+    """A command that runs a script in Python in place of nextpnr. Asked for its version, it does nothing."""
+    return [sys.executable, "-c", "import pathlib, sys\nargs = sys.argv[1:]\n"
+            f"'--version' in args and sys.exit()\n{script}"]
 
 
 def test_a_run_of_nextpnr(tmp_path: Path) -> None:
@@ -151,8 +152,7 @@ def test_a_run_of_nextpnr(tmp_path: Path) -> None:
 
 def test_the_same_netlist_is_routed_once(tmp_path: Path) -> None:
     (tmp_path / "n.json").write_text("{}")
-    # It writes how often it ran, and to the routed design what it was told to; a version is asked for beside.
-    command = fake("'--version' in args and sys.exit()\nruns = pathlib.Path('runs')\nruns.open('a').write('x')\n"
+    command = fake("pathlib.Path('runs').open('a').write('x')\n"
                    f"pathlib.Path('nextpnr.json').write_text({report(80.0)!r})\n"
                    "pathlib.Path('top.config').write_text('routed')")
 
