@@ -130,8 +130,9 @@ class Sequencer(wiring.Component):
         m = Module()
         more, unwritten = Signal(), Signal(range(2 * IN_FLIGHT))
         # `more` is a cycle old. It is looked at a cycle after `begin` at the earliest, so it is of the same descriptor.
-        m.d.sync += [more.eq(self._address("next") != 0), unwritten.eq(unwritten + self.begin - self.written)]
-        room = self._enqueue(m)
+        m.d.sync += more.eq(self._address("next") != 0)
+        room, enqueue = self._enqueue(m)
+        m.d.sync += unwritten.eq(unwritten + enqueue - self.written)
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 m.d.comb += self.start.eq(self.request)
@@ -168,11 +169,12 @@ class Sequencer(wiring.Component):
         """The address of this name in the registers. The check sees to it that it has no further bits."""
         return Cat(getattr(self, name), getattr(self, f"{name}_hi"))[:self._config.addr_bits]
 
-    def _enqueue(self, m: Module) -> Signal:
-        """Put the job of the matrix, and the address of its results, into their queues when the matrix begins.
+    def _enqueue(self, m: Module) -> tuple[Signal, Signal]:
+        """Put the job of the matrix, and the address of its results, into their queues when the matrix has begun.
 
-        Returns whether there is room for another pair. The queues are far away, so this is a cycle old, which is recent
-        enough: only the sequencer fills the queues, and it needs more than a cycle from one matrix to the next.
+        Returns whether there is room for another pair, and a strobe, a cycle after ``begin``, that puts one there. The
+        queues are far away, so both are a cycle old. This is recent enough: only the sequencer fills the queues, and it
+        needs more than a cycle from one matrix to the next.
         """
         job, enqueue, room = self.jobs.payload, Signal(), Signal()
         m.d.sync += [room.eq(self.jobs.ready & self.bases.ready), enqueue.eq(self.begin)]
@@ -185,7 +187,7 @@ class Sequencer(wiring.Component):
             self.bases.valid.eq(enqueue),
             self.bases.payload.eq(self._address("result_addr")),
         ]
-        return room
+        return room, enqueue
 
     def _request_regions(self, m: Module, more: Signal, room: Signal) -> None:
         """States that request the regions of a matrix."""
