@@ -10,7 +10,7 @@ from itertools import pairwise
 from host.device.arena import Loaded
 from host.measure.column_timing import LONG_AGO
 from host.measure.request_timing import ReadBurst, RequestTiming
-from host.measure.write_timing import WriteTiming
+from host.measure.write_timing import Foreseen, WriteTiming
 from hw.activations.activations import activations_latency
 from hw.activations.buffer import exponent_latency
 from hw.config import EngineConfig
@@ -65,6 +65,7 @@ class EngineTiming:
     chain : Loaded
     start : int
         The first cycle of the run.
+    foreseen : Foreseen
 
     Attributes
     ----------
@@ -78,9 +79,9 @@ class EngineTiming:
         Cycles in which a beat has waited on the bus.
     """
 
-    def __init__(self, config: EngineConfig, chain: Loaded, start: int) -> None:
+    def __init__(self, config: EngineConfig, chain: Loaded, start: int, foreseen: Foreseen) -> None:
         self._config, self._chain, pipelining = config, chain, config.pipelining
-        self.writes = WriteTiming(config, lambda: self.requests.flush)
+        self.writes = WriteTiming(config, lambda: self.requests.flush, foreseen)
         self.requests = RequestTiming(config, chain, start, self.writes)
         self.beats, self.received, self.stalled = 0, start - 1, 0
         self._receipts: deque[tuple[int, Sequence[int]]] = deque(maxlen=64)  # first beat, cycles

@@ -4,9 +4,6 @@
 Segments come in the order in which the memory works on them. Rows are opened ahead of the accesses, and refreshes take
 place in between. Times of commands are in clocks of the DRAM (CK), and all others in fabric cycles; both count from the
 end of the simulated reset.
-
-A refresh that the controller hides from a sequential stream (:attr:`sim.dram.dram.Dram.refresh_hidden`) takes no time
-here.
 """
 
 from collections import deque
@@ -14,6 +11,7 @@ from collections.abc import Callable
 
 from host.measure.column_timing import LONG_AGO, ColumnTiming
 from sim.dram.dram import Dram
+from sim.dram.refresh import MAX_POSTPONED
 from sim.dram.scheduler import SEGMENTS
 
 __all__ = ["NEVER", "MemoryTiming", "Segment"]
@@ -88,7 +86,8 @@ class MemoryTiming:
         self._row_words, self._latency = dram.row_words(bus_bits), dram.read_latency(bus_bits)
         self.segment_words = self._row_words * self.columns.lowest
         self.queue: deque[Segment] = deque()
-        self.follow: Callable[[int], None] = lambda cycle: None
+        self.follow: Callable[[int], None]
+        self.release()
         # Segments: how many were accepted and completed, and when the last ones were completed.
         self._accepted, self._completed, self._completions = 0, 0, deque([-1] * SEGMENTS, SEGMENTS)
         # Rows: the banks; the last four activates of each rank, and the last one of each group; no activate and no
@@ -100,12 +99,20 @@ class MemoryTiming:
         # The opening of rows: the segment's place in the queue, the groups of it that are open, and the next cycle.
         self._opening, self._opened, self._opened_from, self._open_cycle = 0, 0, 0, 0
         # Refreshes: when the next one takes place, and when it was due; the last ones of all banks, in cycles; the next
-        # unit of banks, when the last one began, and the last cycle in which no word could be accessed for one.
+        # unit of banks, when the last one began, and the last cycle in which no word could be accessed for one. Where
+        # they are hidden: the units of this round, whether one waits for a segment to be completed, and the bank that
+        # was accessed last.
         self._by_unit = bool(dram.t_refi_bank)
         self._interval = (dram.t_refi_bank // dram.ratio if self._by_unit else dram.refresh_interval)
-        self._refresh_at = self._due = NEVER if dram.refresh_hidden or not self._interval else self._interval
+        self._refresh_at = self._due = self._interval or NEVER
         self._rests: deque[tuple[int, int]] = deque(maxlen=4)
+        self._units = len(self._banks) // dram.refresh_banks
         self._unit, self._unit_start, self._blocked = 0, LONG_AGO, -1
+        self._round, self._postponed, self._accessed_bank = set(range(self._units)), False, 0
+
+    def release(self) -> None:
+        """Forget whom to call: a run has ended."""
+        self.follow = lambda cycle: None
 
     # Segments
 
@@ -205,13 +212,20 @@ class MemoryTiming:
         self._refresh_at = self._due
 
     def _refresh_unit(self, cycle: int) -> None:
-        """The banks of a unit are closed and refreshed."""
-        dram, now = self.dram, cycle * self.dram.ratio
-        units = len(self._banks) // dram.refresh_banks
+        """The banks of a unit are closed and refreshed, unless this is postponed."""
+        dram, now, units = self.dram, cycle * self.dram.ratio, self._units
         self.follow(cycle - 1)
         self._open_rows(cycle - 1)
-        members = [self._banks[number] for number in range(self._unit, len(self._banks), units)]
-        if any(bank.row is not None and bank.user >= self._completed for bank in members):
+        used, latest = self._used_units(cycle), self._due + MAX_POSTPONED * self._interval
+        if dram.refresh_hidden:
+            unit, forced = self._hidden_unit(set() if cycle >= latest else used), cycle >= latest
+            if unit is None:
+                self._refresh_at, self._postponed = latest, True
+                return
+        else:
+            unit, forced, self._unit = self._unit, self._unit in used, (self._unit + 1) % units
+        members = [self._banks[number] for number in range(unit, len(self._banks), units)]
+        if forced:
             self._open_again(cycle)
             self._blocked = cycle
         self._open_cycle = max(self._open_cycle, cycle + 1)
@@ -220,9 +234,27 @@ class MemoryTiming:
             else bank.activated + dram.t_rc for bank in members))
         for bank in members:
             bank.row, bank.activated = None, start + dram.t_rfc_bank - dram.t_rc
-        self._unit_start, self._unit = start, (self._unit + 1) % units
+        self._unit_start = start
         self._due += self._interval
         self._refresh_at = max(self._due, -(-(start + dram.t_pbr2pbr) // dram.ratio), cycle + 1)
+
+    def _used_units(self, cycle: int) -> set[int]:
+        """The units that have open rows which segments need, or the word that is accessed next."""
+        used = {number % self._units for number, bank in enumerate(self._banks)
+                if bank.row is not None and bank.user >= self._completed}
+        if self.queue and self.queue[0].visible <= cycle:
+            _, _, number, row = self._place(self.queue[0].word + self.queue[0].done)
+            if self._banks[number].row == row:
+                used.add(number % self._units)
+        return used
+
+    def _hidden_unit(self, used: set[int]) -> int | None:
+        """The unit of this round that a sequential stream comes to last, of those that are not used, or None."""
+        banks = self.dram.banks
+        unit = max(self._round - used, key=lambda unit: ((unit - self._accessed_bank) % banks, unit), default=None)
+        if unit is not None:
+            self._round = self._round - {unit} or set(range(self._units))
+        return unit
 
     def _open_again(self, cycle: int) -> None:
         """Rows are opened from the word on that is accessed next, after a refresh that has closed some."""
@@ -265,6 +297,8 @@ class MemoryTiming:
             self.queue.popleft()
             self._completions.append(self.now)
             self._completed += 1
+            if self._postponed:
+                self._refresh_at, self._postponed = self.now + 1, False
             self._opening, unopened = max(self._opening - 1, 0), not self._opening
             if unopened:
                 self._opened = self._opened_from = 0
@@ -290,6 +324,7 @@ class MemoryTiming:
             if self.dram.banks:
                 rank, group, number, _ = self._place(segment.word + segment.done + n)
                 bank = self._banks[number]
+                self._accessed_bank = number % self.dram.banks
                 bank.precharge = max(bank.precharge, columns.precharge(time, segment.write))
                 self._no_precharge = max(self._no_precharge, bank.precharge)
             columns.access(rank, group, time, segment.write)

@@ -21,18 +21,20 @@ from host.errors import UserError
 from host.folders import write_whole
 from host.json_reader import parse_json
 from host.measure.models import ModelShape
-from host.measure.sweep_point import Point, Result, predicted
+from host.measure.sweep_point import Point, Result, predicted, predicted_within
 from host.measure.sweep_workers import Runner, sources
 from host.progress import Update
 from host.tables.causes import CAUSES
 from host.tables.row import Column
 from host.tables.sweep import SweepRow
 from sim.dram.dram import Dram
-from sim.dram.presets import preset
+from sim.dram.presets import PRESETS, preset
 
 __all__ = ["Sweep", "affordable", "failures", "points_of", "run_sweep", "summary", "write_csv"]
 
-
+_STREAM, _STREAM_OF_VARIANTS = 1e-3, 3e-3
+"""Share by which the rate of a long read may differ from :attr:`~sim.dram.dram.Dram.sequential_limit`: what the tests
+of presets allow, and those of their variants."""
 
 @dataclass(frozen=True)
 class Sweep:
@@ -156,6 +158,7 @@ def _point_row(point: Point, result: Result | None) -> SweepRow:
         bit_exact=counters["bit_exact"] if in_rtl else None,
         weights_from=str(point.model.path or "random") if in_rtl else None,
         model_deviation=model["cycles"] / counters["cycles"] - 1 if in_rtl else None,
+        model_tolerance=None if in_rtl else predicted_within(point),
         error=result.get("error") if result else None,
         **{cause.name: counters[cause.name] for cause in CAUSES},
         **_rates(counters["cycles"], counters["beats"] * point.bus_bits // 8 + counters["bytes_written"], point.weights,
@@ -168,11 +171,14 @@ def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep)
     cache_bytes = model.kv_cache_bytes(sweep.context)
     cache_cycles = cache_bytes * 8 / sweep.bus_bits / (dram.sequential_limit * dram.word_rate(sweep.bus_bits))
     cycles = round(model.layers * layer.cycles + head.cycles + cache_cycles)
+    off = (model.layers * layer.cycles * (layer.model_tolerance or 0) + head.cycles * (head.model_tolerance or 0)
+           + cache_cycles * (_STREAM if layer.memory in PRESETS else _STREAM_OF_VARIANTS))
     return SweepRow(
         model=layer.model, matrix="model", format=layer.format, memory=layer.memory, bus_bits=layer.bus_bits,
         addr_bits=layer.addr_bits,
         kv_cache_bytes=cache_bytes, context=sweep.context, source="model", layer_source=layer.source,
-        lm_head_source=head.source, tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
+        lm_head_source=head.source, model_tolerance=off / cycles,
+        tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
         **_rates(cycles, model.layers * layer.bytes + head.bytes + cache_bytes, model.streamed_weights, dram,
                  sweep.bus_bits))
 
@@ -240,10 +246,12 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
         if row.matrix == "layer":
             mine = short.setdefault(key, {"model": row.model, "memory": row.memory, "weights": row.weights,
                                           "clock_mhz": row.clock_mhz, "source": row.source, "model_deviation": None,
-                                          "bit_exact": row.bit_exact})
+                                          "model_tolerance": None, "bit_exact": row.bit_exact})
             mine |= {f"{name} cycles": row.cycles, f"{name} speedup": row.speedup, f"{name} byte_ratio": row.byte_ratio}
             if row.source not in mine["source"]:
                 mine["source"] = "rtl, model"
+            if row.model_tolerance is not None:
+                mine["model_tolerance"] = max(mine["model_tolerance"] or 0, row.model_tolerance)
             if row.model_deviation is not None:
                 mine["model_deviation"] = max(mine["model_deviation"] or 0, abs(row.model_deviation))
                 mine["bit_exact"] = mine["bit_exact"] is not False and row.bit_exact

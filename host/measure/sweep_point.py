@@ -15,7 +15,7 @@ from golden.spec import ACT_BITS, parse_format
 from host.checkpoint.checkpoint import open_checkpoint
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver, mean
-from host.measure.cycle_model import Step, predict
+from host.measure.cycle_model import Step, predict, tolerance
 from host.measure.layer import Matrix, prepared, products_over_phases
 from host.measure.models import INPUTS, MATRICES, ModelShape
 from host.packing.image import SlicedMatrix, slice_rows
@@ -24,7 +24,7 @@ from sim.device.cocotb_device import open_device
 from sim.device.random_operands import finite_halves, random_weights
 from sim.dram.presets import preset
 
-__all__ = ["Point", "Result", "measured", "predicted"]
+__all__ = ["Point", "Result", "measured", "predicted", "predicted_within"]
 
 Result = dict[str, Any]
 """What a point gave, as it is kept: the counters of its runs and ``bit_exact``, or ``error``, a sentence."""
@@ -99,12 +99,21 @@ def _input(name: str) -> str:
     return INPUTS.get(name, name)
 
 
+def _steps(point: Point) -> list[Step]:
+    """Return the chain that the point runs, for the cycle model."""
+    inputs = [_input(name) for name in point.names]
+    return [Step(*shape, mine == before)
+            for shape, mine, before in zip(point.shapes, inputs, [None, *inputs[:-1]], strict=True)]
+
+
 def predicted(point: Point) -> Counters:
     """Return the counters that the cycle model predicts."""
-    inputs = [_input(name) for name in point.names]
-    return predict(point.config, preset(point.memory), [
-        Step(*shape, mine == before)
-        for shape, mine, before in zip(point.shapes, inputs, [None, *inputs[:-1]], strict=True)])
+    return predict(point.config, preset(point.memory), _steps(point))
+
+
+def predicted_within(point: Point) -> float:
+    """Return the share by which the cycles of :func:`predicted` may be off."""
+    return tolerance(point.config, preset(point.memory), _steps(point))
 
 
 def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray, results: list[np.ndarray]

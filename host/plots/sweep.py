@@ -10,6 +10,7 @@ from host.plots.roofline import sweep_roofline
 from host.plots.style import byte_limit, clean, new_figure, numbered, styles
 from host.printable import printable
 from host.tables.causes import CAUSES
+from host.tables.row import plus_minus
 from host.tables.sweep import SweepRow
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
             text = f" {by_key[line].cycles:,}" if relative else f" {end:.2f} %"
             axes.text(end, y, text, va="center", fontsize=6)
     whole.set_yticks(at, [f"{printable(model)}  {name}"
-                          + ("" if by_key[model, name].source == "rtl" else " (cycle model)")
+                          + ("" if by_key[model, name].source == "rtl"
+                             else f" (cycle model{plus_minus(by_key[model, name].model_tolerance)})")
                           for model, name in lines], fontsize=7)
     whole.set_ylim(at[-1] + 0.8, -0.8)
     whole.set_xlabel("cycles, % of FP16's", fontsize=9)

@@ -34,11 +34,12 @@ _CAPTIONS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: its text, what it is sorted by, and its CSS class."""
+    """A cell of a table: its text, what it is sorted by, its CSS class, and what follows the tag of a source."""
 
     text: str
     key: str
     kind: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ def _figure(path: Path, prefix: str) -> Figure:
 def _cell(value: object, text: str, key: str, numeric: bool) -> Cell:
     """Return the cell of a value: numbers are sorted by value, all else by its text, and what is missing comes last."""
     if key == "source":
-        return Cell(text, text, "source")
+        source = "-" if value is None else str(value)
+        return Cell(source, text, "source", text.removeprefix(source))
     if isinstance(value, bool) or value is None or not numeric:
         return Cell(text, "" if value is None else text, "bad" if text == "NO" and key == "bit_exact"
                     else "number" if numeric else "")

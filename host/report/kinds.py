@@ -70,7 +70,8 @@ class Kind:
 KINDS = (
     Kind("sweep", "Sweep over models", "make sweep",
          "Shapes of whole decoder layers, streamed as one chain. Rows marked RTL were simulated cycle by cycle; those "
-         "marked cycle model come from the closed form that tests hold against RTL, which also gives whole models "
+         "marked cycle model come from a model that goes from event to event and that tests hold against RTL. They may "
+         "be off by 0.1 % or three cycles, or by what stands beside the mark. The model also gives whole models "
          "(“model”: all layers, lm_head and KV cache as bytes). Tokens a second assume the clock of the memory's "
          "controller, at which no engine has been placed. Results from RTL are compared with golden bit for bit "
          "(“exact”); weights are random but valid unless a checkpoint is named.",

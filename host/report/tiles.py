@@ -3,17 +3,21 @@
 from dataclasses import dataclass
 from typing import Any
 
+from host.tables.row import plus_minus
+
 __all__ = ["Tile", "exactness", "tiles"]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure: its value, what it is, where it comes from, and whether it misses what was wanted."""
+    """One figure: its value, what it is, where it comes from, whether it misses what was wanted, and what follows its
+    source."""
 
     value: str
     label: str
     source: str = ""
     bad: bool = False
+    note: str = ""
 
 
 def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
@@ -25,7 +29,8 @@ def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
             best = max(own, key=lambda row: (row["source"] == "rtl", row.get("weights") or 0))
             model = best.get("model") or "a checkpoint"
             found.append(Tile(f"{best['speedup']:.3f} times", f"as fast as FP16: {name}, a layer of {model}, "
-                              f"{best['memory']}", str(best["source"])))
+                              f"{best['memory']}", str(best["source"]),
+                              note=plus_minus(best.get("model_tolerance"))))
     return found
 
 

@@ -11,14 +11,23 @@ Tables, Markdown, JSON, the report page and the charts take keys, headings, form
 shows some of the fields names them in a view, a tuple of field names; :attr:`Row.VIEW` is that of the printed table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from typing import Any, ClassVar, dataclass_transform
 
-__all__ = ["Column", "Row", "column"]
+__all__ = ["Column", "Row", "column", "plus_minus"]
 
 _COLUMN, _OPTIONAL = "column", "optional"
 """Keys of a field's metadata."""
+_NEGLIGIBLE = 0.1
+"""A number that may be off by so many per cent or less is shown without them."""
+
+
+def plus_minus(share: object) -> str:
+    """Return what tables put behind the source of a number that may be off by a share, such as ``, ± 0.5 %``; nothing
+    where it is negligible or not known."""
+    percent = round(100 * share, 2) if isinstance(share, float) else 0
+    return f", ± {percent:g} %" if percent > _NEGLIGIBLE else ""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Column:
         Unit of the values, or empty.
     doc : str
         A sentence that says what the values are.
+    tolerance : str
+        Key of a field with the share by which numbers of this source may be off, or empty.
     """
 
     key: str
@@ -45,6 +56,7 @@ class Column:
     spec: str = ""
     unit: str = ""
     doc: str = ""
+    tolerance: str = ""
 
     def text(self, value: object) -> str:
         """Return a value as tables show it.
@@ -60,9 +72,19 @@ class Column:
             return "yes" if value else "NO"
         return format(value, self.spec)
 
+    def cell(self, record: Mapping[str, Any]) -> str:
+        """Return a record's value as tables show it, with its tolerance.
+
+        Raises
+        ------
+        TypeError, ValueError
+            As :meth:`text` does.
+        """
+        return self.text(record.get(self.key)) + (plus_minus(record.get(self.tolerance)) if self.tolerance else "")
+
 
 def column(heading: str, spec: str = "", *, unit: str = "", doc: str = "", default: Any = MISSING,
-           optional: bool = False) -> Any:
+           optional: bool = False, tolerance: str = "") -> Any:
     """Declare a field of a :class:`Row` and its column; see :class:`Column`.
 
     Parameters
@@ -72,7 +94,7 @@ def column(heading: str, spec: str = "", *, unit: str = "", doc: str = "", defau
     optional : bool
         A row in which the field is None has no such key in JSON.
     """
-    shown = Column("", heading, spec, unit, doc)
+    shown = Column("", heading, spec, unit, doc, tolerance)
     return field(default=default, metadata={_COLUMN: shown, _OPTIONAL: optional})
 
 

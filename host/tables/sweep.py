@@ -35,7 +35,9 @@ class SweepRow(Row):
     stalled: int | None = cause("stalled", optional=True)
     drain: int | None = cause("drain", optional=True)
     bytes: int = column("bytes", ",d", unit="bytes", doc="Bytes read and written.")
-    source: str = column("source", doc="How the cycles were obtained.")
+    source: str = column("source", tolerance="model_tolerance",
+                         doc="How the cycles were obtained; if by the cycle model, with what they may be off by, where "
+                             "that is more than 0.1 %.")
     bit_exact: bool | None = column("exact", default=None,
                                     doc="Whether every result equals golden's, bit for bit; empty where nothing ran.")
     weights_from: str | None = column("weights", default=None, doc="Checkpoint of the weights, or “random”.")
@@ -43,6 +45,8 @@ class SweepRow(Row):
                                       doc="Cycles that the cycle model predicts.")
     model_deviation: float | None = column("model off by", "+.3%", default=None,
                                            doc="The cycle model's cycles beside RTL's.")
+    model_tolerance: float | None = column("model within", ".2%", default=None, optional=True,
+                                           doc="Share by which cycles of the cycle model may be off.")
     error: str | None = column("error", default=None, doc="Why the point could not be run in RTL.")
     speedup: float | None = column("speed-up", ".4f", doc="FP16's cycles divided by this format's.", default=None)
     byte_ratio: float | None = column("at most", ".4f", default=None,

@@ -21,7 +21,7 @@ _R = TypeVar("_R", bound=Row)
 
 def cells(record: Mapping[str, Any], columns: Sequence[Column]) -> list[str]:
     """Return a record's values as printable text, one for each column; "-" where it has none."""
-    return [printable(column.text(record.get(column.key))) for column in columns]
+    return [printable(column.cell(record)) for column in columns]
 
 
 def markdown(columns: Sequence[Column], records: Iterable[Mapping[str, Any]]) -> str:

@@ -22,9 +22,9 @@ from amaranth.lib.wiring import In, Out
 from sim.dram.dram import Dram
 from sim.dram.times import START, TIME
 
-__all__ = ["Refresh"]
+__all__ = ["MAX_POSTPONED", "Refresh"]
 
-_MAX_POSTPONED = 8
+MAX_POSTPONED = 8
 """Refreshes that may be postponed: a standard's limit (JEDEC JESD79-3, Refresh Command; its successors keep it)."""
 
 
@@ -89,11 +89,11 @@ class Refresh(wiring.Component):
     def _outstanding(self, m: Module) -> Signal:
         """Refreshes of single banks that are due and have not taken place."""
         interval = self._dram.t_refi_bank // self._dram.ratio
-        countdown, outstanding = Signal(range(interval), init=interval - 1), Signal(range(_MAX_POSTPONED + 2))
+        countdown, outstanding = Signal(range(interval), init=interval - 1), Signal(range(MAX_POSTPONED + 2))
         m.d.sync += [
             countdown.eq(Mux(countdown == 0, interval - 1, countdown - 1)),
             outstanding.eq(outstanding + (countdown == 0) - self.refresh_unit),
-            Assert(outstanding <= _MAX_POSTPONED + 1),
+            Assert(outstanding <= MAX_POSTPONED + 1),
             Assert(~self.refresh_unit | self.unit_ready),
         ]
         return outstanding
@@ -116,7 +116,7 @@ class Refresh(wiring.Component):
         pending, eligible = Signal(units, init=(1 << units) - 1), Signal(units)  # of this round
         remaining = Signal(units)
         m.d.comb += [
-            overdue.eq(outstanding > _MAX_POSTPONED),
+            overdue.eq(outstanding > MAX_POSTPONED),
             eligible.eq(pending & Mux(overdue, ~0, self.idle)),
             self.refresh_unit.eq((outstanding != 0) & (eligible != 0) & self.unit_ready),
             self.forced.eq(overdue & self.refresh_unit),

@@ -20,12 +20,15 @@ from golden.tree import ROOT
 from host import folders
 from host.cli.main import main
 from host.compress.cluster import Tls
-from host.measure import sweep_point, sweep_workers
+from host.measure import cycle_model, sweep_point, sweep_workers
+from host.measure.cycle_model import TOLERANCE
 from host.measure.models import PRESETS, ModelShape
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.measure.sweep_point import Point, Result, measured, predicted
 from host.measure.sweep_workers import Runner, cluster, processes
 from host.tables.causes import CAUSES
+from host.tables.sweep import SweepRow
+from host.tables.tables import cells
 from hw.config import EngineConfig
 from sim.dram.presets import PRESETS as MEMORIES
 from sim.dram.presets import preset
@@ -68,6 +71,7 @@ def test_rows_and_what_is_kept(tmp_path: Path) -> None:
     layer = rows[1]
     assert layer.cycles == sum(getattr(layer, cause.name) for cause in CAUSES)
     assert layer.model_cycles == layer.cycles - 100
+    assert layer.model_tolerance is None
     assert layer.model_deviation == pytest.approx(-100 / layer.cycles)
     assert layer.speedup == rows[0].cycles / layer.cycles
     assert (layer.weights, layer.weights_from) == (TINY.layer_weights, "random")
@@ -87,7 +91,24 @@ def test_a_summary(tmp_path: Path) -> None:
     assert row["fp16 tokens_per_s"] < row["seedlm4 tokens_per_s"]
     assert row["clock_mhz"] == 300
     assert (row["bit_exact"], row["weights"]) == (True, TINY.layer_weights)
-    assert {column.key for column in columns} == set(row) - {"fp16 speedup", "fp16 byte_ratio"}
+    assert {column.key for column in columns} == set(row) - {"fp16 speedup", "fp16 byte_ratio", "model_tolerance"}
+
+
+def test_a_modelled_row_says_how_far_it_may_be_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def shown() -> tuple[list[float | None], list[str], list[str]]:
+        rows = run_sweep(SWEEP, [], Path(), fake(counters, []), quiet)
+        columns, records = summary(rows)
+        source = next(column for column in columns if column.key == "source")
+        return ([row.model_tolerance for row in rows], [cells(row.record(), [SweepRow.column("source")])[0]
+                for row in rows], [cells(record, [source])[0] for record in records])
+
+    (layer, _, token, _), texts, short = shown()
+    assert (layer, texts, short) == (TOLERANCE, ["model"] * 4, ["model"])
+    assert token == pytest.approx(TOLERANCE, rel=1e-3)
+    # No more than what was checked: of this memory nothing was.
+    monkeypatch.setattr("host.measure.cycle_model.COMPARED", ("ideal",))
+    (layer, *_), texts, short = shown()
+    assert (layer, texts[:2], short) == (1, ["model, ± 100 %"] * 2, ["model, ± 100 %"])
 
 
 def test_a_token() -> None:
@@ -152,8 +173,9 @@ def test_what_there_is_time_for() -> None:
 
 @pytest.mark.parametrize("bus_bits", [32, 64, 512])
 @pytest.mark.parametrize("memory", MEMORIES)
-def test_counters_suffice_for_the_largest_layer(memory: str, bus_bits: int) -> None:
+def test_counters_suffice_for_the_largest_layer(memory: str, bus_bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one chain, of more than 4 GiB, and its cycles fit into 32 bits."""
+    monkeypatch.setattr(cycle_model, "_MOST_BEATS", 200_000)
     point = Point(PRESETS["Llama-3.1-405B"], "layer", "fp16", memory, bus_bits)
     found = predicted(point)
     assert found.bytes_read > 1 << 32
@@ -162,7 +184,8 @@ def test_counters_suffice_for_the_largest_layer(memory: str, bus_bits: int) -> N
 
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("fmt", [FP16, SEEDLM4])
-def test_addresses_reach_the_whole_model(name: str, fmt: WeightFormat) -> None:
+def test_addresses_reach_the_whole_model(name: str, fmt: WeightFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cycle_model, "_MOST_BEATS", 200_000)
     model = PRESETS[name]
     points = [Point(model, matrix, fmt.name, "ideal", 512) for matrix in ("layer", "lm_head", "q_proj")]
     (config,) = {point.config for point in points}

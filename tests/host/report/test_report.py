@@ -98,6 +98,19 @@ def test_the_page_needs_nothing_else(reports: Path, tmp_path: Path) -> None:
     assert {link[1:] for link in links if link} <= set(names)
 
 
+def test_a_modelled_figure_says_how_far_it_may_be_off(reports: Path, tmp_path: Path) -> None:
+    path = reports / "sweep" / "report.json"
+    report = json.loads(path.read_text())
+    modelled = [row for row in report["results"] if row["source"] == "model"]
+    modelled[0]["model_tolerance"], modelled[1]["model_tolerance"] = 0.005, 0.001
+    path.write_text(json.dumps(report))
+    text = write_page(reports, tmp_path).read_text()
+    tag = '<span class="tag model">cycle model</span>'
+    assert re.findall(f'<td data-sort="([^"]*)" class="source">{tag}([^<]+)</td>', text) == [
+        ("model, ± 0.5 %", ", ± 0.5 %")]
+    assert text.count(f"{tag}</td>") == len(modelled) - 1
+
+
 def test_a_result_that_differs_stands_out(reports: Path, tmp_path: Path) -> None:
     path = reports / "sweep" / "report.json"
     report = json.loads(path.read_text())
