@@ -156,15 +156,18 @@ class Checker(wiring.Component):
 
     def _fits(self, m: Module, name: str, beats: Value, units: Value, unit_bits: int) -> Value:
         """Whether ``units`` of ``unit_bits`` each take ``beats``. The multiple of ``units`` is in a register, and so
-        are the beats, because the register file is far away."""
+        are the beats, because the register file is far away; of those that are beyond all multiples, it is only known
+        that they are."""
         common = gcd(unit_bits, self._config.bus_bits)
-        each, beat = unit_bits // common, self._config.bus_bits // common
+        each, beat = unit_bits // common, exact_log2(self._config.bus_bits // common)
         parts = Signal((((1 << len(units)) - 1) * each).bit_length(), name=f"{name}_parts")
-        held = Signal(32, name=f"{name}_held")
-        m.d.sync += [parts.eq(sum(units << i for i in range(each.bit_length()) if each >> i & 1)), held.eq(beats)]
-        padding = Signal(max(len(parts), len(held) + exact_log2(beat)) + 1, name=f"{name}_padding")
-        m.d.comb += padding.eq((held << exact_log2(beat)) - parts)
-        return ~padding[exact_log2(beat):].any()
+        held = Signal(min(max(len(parts) - beat, 0) + 1, len(beats)), name=f"{name}_held")
+        beyond = Signal(name=f"{name}_beyond")
+        m.d.sync += [parts.eq(sum(units << i for i in range(each.bit_length()) if each >> i & 1)),
+                     held.eq(beats), beyond.eq(beats[len(held):].any())]
+        padding = Signal(max(len(parts), len(held) + beat) + 1, name=f"{name}_padding")
+        m.d.comb += padding.eq((held << beat) - parts)
+        return ~(padding[beat:].any() | beyond)
 
     def _check_activations(self, m: Module) -> Value:
         """Whether there is neither a vector of ``blocks * c`` elements, nor one to share with the matrix before."""
