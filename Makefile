@@ -99,7 +99,8 @@ compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=s
 	@$(if $(and $(MODEL),$(OUT)),,echo 'error: give MODEL=path and OUT=folder' >&2; exit 2)
 	@$(BIN)/python -m host compress --format $(call quoted,$(FORMAT)) $(ARGS) $(call quoted,$(MODEL)) $(call quoted,$(OUT))
 
-bench-encode: $(VENV)/.base $(if $(DEVICE),$(call extras,torch)) ## blocks a second of the encoder, beside NumPy and the machine's peak; or DEVICE=cuda
+bench-encode: $(if $(DEVICE),$(call extras,torch))
+bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's peak; or DEVICE=cuda
 	@$(BIN)/python -m host bench-encode $(if $(DEVICE),--device $(call quoted,$(DEVICE)) --blocks 1048576 --modes 'exact paper') $(ARGS)
 
 bench-sim: FORMATS := fp16 seedlm4
