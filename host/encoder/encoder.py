@@ -23,7 +23,7 @@ from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 from host.encoder.kernel import load
 from host.errors import UserError
 
-__all__ = ["Mode", "bias_of", "encode", "exponent_bias_for", "say_if_lost", "searchable"]
+__all__ = ["Mode", "bias_of", "encode", "exponent_bias_for", "require_codes", "say_if_lost", "searchable"]
 
 Mode = Literal["exact", "paper", "printed"]
 
@@ -95,6 +95,18 @@ def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) ->
     blocks = np.pad(values, (0, -cols % fmt.c), mode="edge").reshape(-1, fmt.c)
     blocks[~blocks.any(axis=1)] = 1
     return blocks / blocks.max(axis=1, keepdims=True)
+
+
+def require_codes(fmt: BlockFormat, mode: Mode) -> None:
+    """Refuse a format whose codes the mode cannot search.
+
+    Raises
+    ------
+    UserError
+        When ``exact`` mode is asked of a format with more coefficients than weights.
+    """
+    if mode == "exact" and fmt.p > fmt.c:
+        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
 
 
 def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> int:
@@ -267,8 +279,7 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
         As a warning, when no weight is large enough for the format, so that all become zero.
     """
     weights, bias = searchable(weights, fmt, exponent_bias)
-    if mode == "exact" and fmt.p > fmt.c:
-        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
+    require_codes(fmt, mode)
     search = _Search(weights, fmt, mode, bias, channel_weights)
     done = 0
     pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))

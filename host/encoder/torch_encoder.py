@@ -14,7 +14,7 @@ import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.spec import EXP_MIN, BlockFormat
-from host.encoder.encoder import Mode, bias_of, say_if_lost, searchable
+from host.encoder.encoder import Mode, bias_of, require_codes, say_if_lost, searchable
 from host.errors import UserError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class _Search:
         return torch.where(self.norm > 0, tables.highest(self.error / self.norm.clamp_min(1e-300)), -1)
 
     def _try(self, tables: "Tables", block: "Tensor", at: "Tensor", first: bool = False) -> None:
-        """Try pairs of a block and a seed, both ascending; the ``first`` ones not for all codes."""
+        """Try pairs of a block and a seed, which is an index into the tables; the ``first`` ones not for all codes."""
         from host.encoder import torch_codes
 
         for start in range(0, len(block), _PAIRS):
@@ -186,8 +186,7 @@ def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
         raise UserError("this needs PyTorch: pip install 'seedlm-fpga[torch]'") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"PyTorch finds no CUDA device for {device!r}: use the encoder for processors")
-    if mode == "exact" and fmt.p > fmt.c:
-        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
+    require_codes(fmt, mode)
 
 
 def product_type(device: str) -> "torch.dtype":
@@ -250,8 +249,9 @@ def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
         padded = torch.nn.functional.pad(resident, (0, padding)) if padding else resident
         blocks = padded.reshape(-1, fmt.c)
         power = torch.tensor(-bias, device=resident.device)
-        batch = min(max(int(memory / (_WORK * min(fmt.seeds, 1 << 16) * dtype.itemsize)), 1), _BATCH)
-        starts, segments = range(0, len(blocks), batch), firsts(fmt)
+        segments = firsts(fmt)
+        batch = min(max(int(memory / (_WORK * min(fmt.seeds, segments.step) * dtype.itemsize)), 1), _BATCH)
+        starts = range(0, len(blocks), batch)
         seeds, exponents, codes = [], [], []
         for n, start in enumerate(starts):
             search = _Search(times_power(blocks[start:start + batch].double(), power), fmt, mode)

@@ -18,7 +18,7 @@ from torch import Tensor
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
 
-__all__ = ["TILE", "Tables", "tables"]
+__all__ = ["TILE", "Tables", "firsts", "tables"]
 
 TILE = 128
 """Number of seeds of a tile, whose least residual is looked for first. They are as far from each other as there are
