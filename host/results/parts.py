@@ -57,7 +57,8 @@ class Part:
     minutes : int
         Usual duration, on two cores.
     modules : tuple of str
-        Modules that the commands are made of. While they and all that they import stay as they are, so do the figures.
+        Modules that make the figures. While they and all that they import stay as they are, so do the figures; what
+        only parses a command, prints or draws does not count.
     commands : tuple of Command
         What a user would run, in this order.
     row : type
@@ -99,8 +100,7 @@ def _remarks(rows: Sequence[Record]) -> list[str]:
     return [f"{row['memory']}: {row['remark']}" for row in rows if row["remark"]]
 
 
-_SIMULATE, _SYNTH, _BOARD, _QUALITY = ("host.cli.simulate",), ("host.cli.synth",), ("host.cli.board",), (
-    "host.cli.quality",)
+_LAYER, _ROOFLINE = ("host.measure.layer", "host.measure.published"), ("host.measure.roofline",)
 _EXACT = "Every result is compared with golden, bit for bit (“exact”)."
 _PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp16-512-g8", "seedlm4-512-g8",
            "seedlm4-512-g6")
@@ -112,22 +112,22 @@ _ALL = (
     Part("sim", "A real layer",
          "Layer 0 of SmolLM2-135M-Instruct, compressed, streamed through the engine and simulated in RTL, cycle by "
          f"cycle, on DDR4-2400 and a 512-bit bus. “layer” is all seven matrices as one chain. {_EXACT}",
-         4, _SIMULATE, (Command("sim", "sim"),), LayerRow),
+         4, _LAYER, (Command("sim", "sim"),), LayerRow),
     Part("sim-paper", "The paper's matrices",
          f"{_PAPER}the preset `paper`, a memory that we fitted to the two published cycle counts. The columns “paper” "
          f"are published by the paper's authors. {_EXACT}",
-         3, _SIMULATE, (Command("sim-paper", "sim-paper"),), PaperRow),
+         3, _LAYER, (Command("sim-paper", "sim-paper"),), PaperRow),
     Part("sim-paper-ddr4", "The paper's matrices on DDR4-2400",
          f"{_PAPER}DDR4-2400. The columns “paper” are published by the paper's authors. {_EXACT}",
-         3, _SIMULATE, (Command("sim-paper --memory ddr4-2400", "sim-paper"),), PaperRow),
+         3, _LAYER, (Command("sim-paper --memory ddr4-2400", "sim-paper"),), PaperRow),
     Part("roofline", "Beside the memory's limit",
          "What a master that only reads gets of every memory (the limit), and what each engine takes of it in steady "
          f"state, without start-up and drain: both simulated in RTL, 1,536 columns on a 64-bit bus. {_EXACT}",
-         35, _SIMULATE, (Command("roofline", "roofline"),), RooflineRow),
+         35, _ROOFLINE, (Command("roofline", "roofline"),), RooflineRow),
     Part("short-rows", "Short rows",
          "What engines take of the memory's limit when matrices have 64 columns, with one result a cycle and with two: "
          f"simulated in RTL, on DDR4-2400 and a 512-bit bus. {_EXACT}",
-         6, _SIMULATE, tuple(Command("roofline --formats 'seedlm4 int4' --memories ddr4-2400 --bus 512 --cols 64 "
+         6, _ROOFLINE, tuple(Command("roofline --formats 'seedlm4 int4' --memories ddr4-2400 --bus 512 --cols 64 "
                                      f"--results-per-cycle {count}", "roofline") for count in (1, 2)),
          RooflineRow, columns=("memory", "format", "bus_bits", "cols", "results_per_cycle", "achieved_fraction",
                                "weights_per_cycle", "bit_exact", "source")),
@@ -135,45 +135,49 @@ _ALL = (
          "A sequential stream of reads, simulated in RTL by Icarus on a 64-bit bus, over ten refresh intervals, or "
          "over 60 rounds where single banks are refreshed. “independent” are figures of simulators that were run "
          "outside this project, on the same timings: two of LPDDR5 (16 Gb x16) and one of HBM2.",
-         5, _SIMULATE, (Command("memories", "memories"),), MemoryRow, notes=_remarks),
+         5, ("host.measure.memories",), (Command("memories", "memories"),), MemoryRow, notes=_remarks),
     Part("quality", "Reconstruction error",
          "‖ŵ - w‖ / ‖w‖ over all tensors of two models, 32 rows of each, beside data-free quantisers at about the same "
          "bits: computed on the weights, nothing simulated.",
-         4, _QUALITY, (Command("quality", "quality"),), QualityRow, kept=lambda row: row["tensor"] == "total"),
+         4, ("host.quality.quality",), (Command("quality", "quality"),), QualityRow,
+         kept=lambda row: row["tensor"] == "total"),
     Part("explore", "Choice of C, P and K",
          "The formats of the least error for the bits that they spend, of all that spend as many, on Gaussian and on "
          "real weights: computed on the weights, nothing simulated. The JSON has every format that was tried.",
-         30, _QUALITY, (Command("explore", "explore"),), ExploreRow, shown=lambda row: bool(row["best"])),
+         30, ("host.quality.explore",), (Command("explore", "explore"),), ExploreRow,
+         shown=lambda row: bool(row["best"])),
     Part("bench-encode", "Speed of the encoder",
          "Blocks a second of the encoder, beside a plain exhaustive search in NumPy: measured on the machine that is "
          "named below.",
-         1, _QUALITY, (Command("bench-encode", "bench-encode"),), EncoderRow),
+         1, ("host.quality.bench_encode",), (Command("bench-encode", "bench-encode"),), EncoderRow),
     Part("bench-sim", "Speed of the simulators",
          "Simulated cycles a second of a 2048 × 2048 matrix on a 512-bit bus, without the time of builds: measured on "
          f"the machine named below. {_EXACT}",
-         1, _SIMULATE, (Command("bench-sim", "bench-sim"),), SimulatorRow),
+         1, ("host.measure.bench_sim",), (Command("bench-sim", "bench-sim"),), SimulatorRow),
     Part("sweep", "Layers of whole models",
          "The seven matrices of a decoder layer as one chain, simulated in RTL on DDR4-2400 and a 512-bit bus; "
          "weights are random. Tokens a second are made of these cycles by the cycle model, at an assumed clock. “at "
          f"most” is the speed-up that bytes alone allow. {_EXACT}",
-         90, ("host.cli.sweep",), (Command("sweep --exact", "sweep"),), SweepRow),
+         90, ("host.measure.sweep",), (Command("sweep --exact", "sweep"),), SweepRow),
     Part("area", "Area on 7-series",
          "Cells that Yosys synthesises for Xilinx 7-series, before packing and not placed. Each block is synthesised "
          "apart, so that they do not add up to the total. The row “paper” was published by its authors; whether it is "
          "of the whole engine is unknown.",
-         40, _SYNTH, (Command("area", "area"),), AreaRow),
+         40, ("host.synth.area",), (Command("area", "area"),), AreaRow),
     Part("pnr", "Placed and routed on ECP5",
          "Engines on Lattice ECP5, placed and routed by Yosys and nextpnr with a harness of flip-flops around each.",
-         180, _SYNTH, tuple(Command(f"pnr --config {name}", f"pnr/{name}") for name in _PLACED), PnrRow, may_fail=True),
+         180, ("host.synth.place_and_route",),
+         tuple(Command(f"pnr --config {name}", f"pnr/{name}") for name in _PLACED), PnrRow, may_fail=True),
     Part("bitstreams", "Bitstreams of the boards",
          "Engine, SDRAM controller and serial link on two boards, placed and routed by Yosys and nextpnr; not yet run "
          "on hardware.",
-         45, _BOARD, tuple(Command(f"bitstream --board {board} --format {name}", f"{board}/{name}")
+         45, ("host.synth.bitstream",), tuple(Command(f"bitstream --board {board} --format {name}", f"{board}/{name}")
                            for board, name in _BITSTREAMS), BitstreamRow, may_fail=True),
     Part("test-board", "A whole board, simulated",
          "A 2048 × 2048 product on a board that is simulated in RTL, from the pins of its serial line to those of its "
          f"SDRAM. {_EXACT}",
-         15, _BOARD, (Command("run-simulated --board ulx3s_85f --formats 'fp16 seedlm4' --least 3.9", "test-board"),),
+         15, ("host.measure.on_board",),
+         (Command("run-simulated --board ulx3s_85f --formats 'fp16 seedlm4' --least 3.9", "test-board"),),
          BoardRow),
 )
 PARTS = {part.name: part for part in _ALL}
