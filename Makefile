@@ -69,6 +69,14 @@ $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
 
+# PyPI's PyTorch for Linux comes with CUDA, some 3 GB. TORCH_INDEX names a package index with a smaller build, such as
+# https://download.pytorch.org/whl/cpu, which is enough for every test.
+$(VENV)/.extra-test: pyproject.toml | $(VENV)/.ready
+	@echo 'installing test into $(VENV)'
+	@$(if $(TORCH_INDEX),$(PIP) --index-url $(call quoted,$(TORCH_INDEX)) "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)")
+	@$(PIP) --editable '.[test]'
+	@touch $@
+
 # nextpnr, 170 MB, unless the machine has one.
 $(VENV)/.extra-pnr: pyproject.toml | $(VENV)/.ready
 	@echo 'installing pnr into $(VENV)'

@@ -306,8 +306,6 @@ def test_what_are_no_floats(kind: Any) -> None:
     (1.0, 1001, "an exponent bias of 1001 is beyond"), (1.0, -40, "a weight of 1 is far beyond")])
 def test_weights_beyond_the_format(encoder: Any, weight: float, bias: Any, reason: str) -> None:
     """They are refused at once: the search would take minutes a block and find nothing that is near."""
-    if encoder is not encode:
-        pytest.importorskip("torch")
     weights = np.full((1, 8), 0.5, np.longdouble)
     weights[0, 3] = weight
     with pytest.raises(UserError, match=reason):

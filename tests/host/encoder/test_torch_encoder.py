@@ -27,10 +27,6 @@ def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class TestWithPyTorch:
-    @pytest.fixture(autouse=True)
-    def torch(self) -> None:
-        pytest.importorskip("torch", reason="the extra 'torch' is not installed")
-
     @pytest.mark.parametrize("mode", get_args(Mode))
     @pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(7, 2, 9, 3), BlockFormat(5, 1, 6), BlockFormat(6, 4, 8, 2),
                                      BlockFormat(4, 2, 17)], ids=lambda fmt: fmt.name)
