@@ -18,10 +18,11 @@ from host.checkpoint.digests import FileDigest, Stamp
 from host.checkpoint.durable import contents, durable, storing
 from host.checkpoint.integrity import Findings, examine
 from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
+from host.checkpoint.shard_names import INDEX
 from host.checkpoint.shards import Content, write_shard
 from host.checkpoint.unfinished import PARTS
 from host.compress.journal import Finished, Job, Journal, require_room
-from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target, encoder_digest
+from host.compress.plan import Options, Plan, Shard, Slice, Target, encoder_digest
 from host.compress.planner import make_plan
 from host.compress.slices import Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for

@@ -16,9 +16,9 @@ from golden import interruption
 from golden.tree import source_digest
 from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.durable import contents, durable, storing
+from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, plain_names
 from host.checkpoint.shards import FLOATS, Content, write_shard
 from host.compress.journal import Finished, Job, Journal, require_room
-from host.compress.plan import INDEX
 from host.errors import UserError
 from host.packing import decode
 from host.packing.stream import lanes
@@ -32,11 +32,13 @@ _PIECE = 1 << 21  # weights decoded at a time
 class _Decompression:
     """One run of :func:`decompress`.
 
-    ``dtype`` is the type of all weights, or None for the one that each tensor had. ``done`` and ``total`` count blocks.
+    ``dtype`` is the type of all weights, or None for the one that each tensor had. ``names`` maps the name of each
+    shard to the one that it will have. ``done`` and ``total`` count blocks.
     """
 
     def __init__(self, files: CompressedFiles, dtype: str | None, progress: Callable[[str, int, int], None]) -> None:
         self.files, self.dtype, self._progress = files, dtype, progress
+        self.names = dict(zip((file.name for file in files.files), plain_names(len(files.files)), strict=True))
         self.total = sum(map(self._blocks, files.compressed))
         self.done = 0
 
@@ -89,9 +91,9 @@ class _Decompression:
         out, files = journal.folder, self.files
         with storing(out):
             if len(files.files) > 1:
-                shard_of = {name: file.name for file in files.files for name in files.held(file)}
+                shard_of = {name: self.names[file.name] for file in files.files for name in files.held(file)}
                 index = json.dumps({"metadata": {}, "weight_map": shard_of}, indent=1)
-                durable(out / INDEX, journal.part(INDEX), [f"{index}\n".encode()])
+                durable(out / PLAIN_INDEX, journal.part(PLAIN_INDEX), [f"{index}\n".encode()])
             for name in files.manifest.files:
                 if name not in ("config.json", INDEX):
                     size = files.manifest.files[name].bytes
@@ -136,18 +138,19 @@ def decompress(folder: Path, out: Path, dtype: str | None = None,
     require_room(out, sum(content.size for file in files.files for content in run.contents(file)))
     journal, complete = Journal(out, run.job()), False
     try:
-        finished = journal.finished([file.name for file in files.files], reading)
+        finished = journal.finished(run.names.values(), reading)
         for file in files.files:
-            if file.name in finished:
+            if run.names[file.name] in finished:
                 run.skip(file)
         progress("", run.done, run.total)
         for file in files.files:
-            if file.name in finished:
+            name = run.names[file.name]
+            if name in finished:
                 continue
             notices += files.check([file.name])
             with storing(out):
-                entry = write_shard(out / file.name, journal.part(file.name), run.contents(file))
-            journal.finish(file.name, Finished(entry))
+                entry = write_shard(out / name, journal.part(name), run.contents(file))
+            journal.finish(name, Finished(entry))
         run.finish(journal)
         interruption.complete()  # without its journal, the result is a folder like any other
         complete = True

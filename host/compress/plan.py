@@ -20,11 +20,9 @@ from host.errors import UserError
 from host.packing.stream import group_bytes, lanes
 from host.regular_file import open_regular
 
-__all__ = ["INDEX", "LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest",
+__all__ = ["LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest",
            "weighting_file"]
 
-INDEX = "model.safetensors.index.json"
-"""Name of the file that says which shard holds a tensor, where there are several."""
 LINEAR_LAYERS = ("*_proj.weight",)
 """Glob patterns that match the linear layers of Llama-like models."""
 

@@ -10,7 +10,8 @@ import numpy as np
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp, content_digest
 from host.checkpoint.manifest import MANIFEST, SUFFIX
-from host.compress.plan import INDEX, Options, Plan, Shard, Slice, Target, weighting_file
+from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, shard_names
+from host.compress.plan import Options, Plan, Shard, Slice, Target, weighting_file
 from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
@@ -21,7 +22,7 @@ __all__ = ["make_plan"]
 
 _EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")
 """Files of a model's folder that are copied along: those of the tokenizer and the like."""
-_NOT_EXTRA = ("config.json", INDEX, MANIFEST)  # files that the compression writes itself
+_NOT_EXTRA = ("config.json", INDEX, PLAIN_INDEX, MANIFEST)  # files that the compression writes itself
 
 
 def _extras(model: Path) -> tuple[Path, ...]:
@@ -138,11 +139,8 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     _try_encoder(options, weighting)
     contents, left_out = _contents(checkpoint, options)
     groups = list(_shards(contents, options.shard_bytes))
-    # The names that Hugging Face's loaders look for.
-    names = ["model.safetensors"] if len(groups) == 1 else [
-        f"model-{i + 1:05d}-of-{len(groups):05d}.safetensors" for i in range(len(groups))]
     shards = tuple(Shard(file, tuple(targets), tuple(copies))
-                   for file, (targets, copies) in zip(names, groups, strict=True))
+                   for file, (targets, copies) in zip(shard_names(len(groups)), groups, strict=True))
     targets = [target for shard in shards for target in shard.targets]
     # Everything that the result depends on: a run with other bytes must not go on with this one's slices.
     extras = _extras(checkpoint.path)

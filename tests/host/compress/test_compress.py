@@ -97,7 +97,7 @@ def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
                                          "vocab_size", "tie_word_embeddings", "bos_token_id")} == {
         "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "num_attention_heads": 4,
         "vocab_size": 40, "tie_word_embeddings": True, "bos_token_id": 1}
-    held = load_file(tmp_path / "out" / "model.safetensors")
+    held = load_file(tmp_path / "out" / "model.seedlm.safetensors")
     assert {name: str(values.dtype) for name, values in held.items()} == {
         "model.embed_tokens.weight": "float16", "odd.weight": "float32",
         "model.layers.0.self_attn.q_proj.weight.seedlm": "uint8"}
@@ -125,7 +125,7 @@ def test_stored_matrices_are_streamed_as_they_are(model: Path, tmp_path: Path) -
                                                                        StreamLayout(SMALL.fmt))
     assert checkpoint.stored("model.norm.weight") is None
     assert open_checkpoint(model).stored(name) is None
-    shard = tmp_path / "out" / "model.safetensors"
+    shard = tmp_path / "out" / "model.seedlm.safetensors"
     flip(shard, files.stream(name).offset)
     with pytest.raises(UserError, match="the file is damaged"):
         open_checkpoint(tmp_path / "out").stored(name)

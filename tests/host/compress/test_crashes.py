@@ -144,7 +144,7 @@ def test_mending_of_a_finished_folder(fault: str, model: Path, tmp_path: Path) -
 
     def damaged(out: Path) -> None:
         laid(out, whole)
-        flip(out / "model-00001-of-00002.safetensors", 4500)
+        flip(out / "model.seedlm-00001-of-00002.safetensors", 4500)
         (out / "tokenizer.json").unlink()
 
     for out, _, _ in everywhere(lambda out: compress(model, out, OPTIONS), tmp_path, fault, damaged):

@@ -58,7 +58,7 @@ def resealed(out: Path, change: Callable[[dict[str, object]], None]) -> None:
 def test_every_byte_is_under_a_digest(out: Path) -> None:
     listed = read_manifest(out)
     assert {*listed.files, *listed.shards, MANIFEST} == set(content(out))
-    assert {"config.json", "tokenizer.json", "model.safetensors.index.json"} == set(listed.files)
+    assert {"config.json", "tokenizer.json", "model.safetensors.index.seedlm.json"} == set(listed.files)
     rows, notices = inspect(out)
     assert rows[-1].verified
     assert notices == []
@@ -90,7 +90,7 @@ def test_a_damaged_tensor_is_named_and_not_used(stored: str, model: Path, out: P
 
 def test_a_finished_folder_with_a_missing_shard_or_file_is_completed(model: Path, out: Path) -> None:
     good = content(out)
-    for name in ("tokenizer.json", "config.json", "model-00002-of-00002.safetensors"):
+    for name in ("tokenizer.json", "config.json", "model.seedlm-00002-of-00002.safetensors"):
         (out / name).unlink()
         with pytest.raises(UserError, match=f"{name}.* is missing" if "config" not in name else "missing"):
             inspect(out)
@@ -112,7 +112,7 @@ def test_another_encoder_does_not_mend_a_finished_folder(model: Path, out: Path,
     assert content(out) == before
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.json"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors.index.seedlm.json"])
 def test_a_changed_file_is_refused_until_it_is_sealed(name: str, model: Path, out: Path, tmp_path: Path) -> None:
     (out / name).write_text(json.dumps(json.loads((out / name).read_text()) | {"more": 1}))
     for use in (lambda: inspect(out), lambda: decompress(out, tmp_path / "plain"), lambda: compress(model, out, TWO)):
