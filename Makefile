@@ -32,6 +32,35 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
 
+# The variables that each target takes, besides PYTHON, TORCH_INDEX, SEEDLM_BUILD and SEEDLM_CACHE. Any other one is
+# refused: a name that is misspelt must not run with its default for minutes.
+streams = SIM FORMATS BUS ACT_BITS MEMORY WAVES ARGS
+takes.sim = $(streams) MODEL LAYER ROWS
+takes.sim-paper = $(streams)
+takes.compress = MODEL OUT FORMAT ARGS
+takes.bench-encode = DEVICE ARGS
+takes.bench-sim = FORMATS BUS MEMORY ARGS
+takes.quality = MODEL ARGS
+takes.explore = ARGS
+takes.roofline = FORMATS SIM WAVES ARGS
+takes.memories = ARGS
+takes.sweep = WAVES FORMATS MEMORY BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
+takes.area = CONFIGS ARGS
+takes.pnr = CONFIG SEED ARGS
+takes.results = PARTS ARGS
+takes.bitstream = BOARD FORMAT SEED ARGS
+takes.test-board = BOARD FORMATS ARGS
+takes.test = TESTS WAVES
+takes.fuzz = FUZZ_SECONDS TARGETS
+takes.faults = TESTS
+takes.ip = FORMAT BUS ACT_BITS ADDR_BITS MAX_ROWS MAX_COLS LATENCY FAST DSP CACHE PROT QOS NAME OUT ARGS
+takes.verilog = FORMATS BUS ACT_BITS
+plain = setup report cycles lint registers help clean distclean
+targets = $(plain) $(patsubst takes.%,%,$(filter takes.%,$(.VARIABLES)))
+given = $(filter-out MAKEFLAGS,$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $(v))),$(v))))
+$(foreach goal,$(filter $(targets),$(MAKECMDGOALS)),$(foreach v,$(given),$(if $(filter $(v),$(takes.$(goal)) \
+	PYTHON TORCH_INDEX SEEDLM_BUILD SEEDLM_CACHE),,$(error make $(goal) takes no $(v), but $(or $(takes.$(goal)),no variable): see `make help`))))
+
 help: ## this list
 	@echo 'targets:'
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20

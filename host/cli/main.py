@@ -1,4 +1,5 @@
-"""The command line, ``python -m host``. Bad input ends in one sentence and exit status 2; a failed comparison in 1.
+"""The command line, ``seedlm-fpga`` or ``python -m host``. Bad input ends in one sentence and exit status 2; a failed
+comparison in 1.
 
 The modules of commands import what a command needs when it runs: ``--help`` is quick, and the commands that compress
 run where the simulators are not installed.
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -49,8 +51,24 @@ def _checked(command: Callable[..., None], extras: tuple[str, ...]) -> Callable[
     return checked
 
 
-app = typer.Typer(help="SeedLM on an FPGA: compress, simulate, measure.", add_completion=False,
-                  pretty_exceptions_enable=False)
+def _show_version(wanted: bool) -> None:
+    """Print the version of the installed package and end, when that is wanted."""
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"seedlm-fpga {version('seedlm-fpga')}")
+        raise typer.Exit
+
+
+app = typer.Typer(pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+@app.callback()
+def _whole(version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version,
+                                                 help="Show the version and exit.")] = False) -> None:
+    """SeedLM on an FPGA: compress, simulate, measure."""
+
+
 for _command, _extras in _COMMANDS:
     app.command()(_checked(_command, _extras))
 
@@ -71,7 +89,7 @@ def main() -> None:
     """Run the command line; ends the process."""
     try:
         with usable_output():
-            status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+            status = app(sys.argv[1:] or ["--help"], prog_name="seedlm-fpga", standalone_mode=False)
         sys.exit(status)
     except TyperException as error:
         say(f"error: {printable_lines(error.format_message())}")

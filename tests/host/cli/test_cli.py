@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import gguf
@@ -236,3 +237,15 @@ def test_one_unwritable_folder_of_the_build(name: str, fmt: str, tmp_path: Path)
     message = refused(host("sim", "--model", path, "--formats", fmt, "--bus", "32", SEEDLM_BUILD=str(build)))
     assert message.startswith("cannot ")
     assert str(build / name) in message
+
+
+@pytest.mark.parametrize("words", [["-h"], ["sim", "-h"], ["compress", "--help"]])
+def test_help_is_found_by_both_names(words: list[str]) -> None:
+    done = host(*words)
+    assert done.returncode == 0
+    assert "Usage: seedlm-fpga" in done.stdout
+
+
+def test_version_is_the_packages() -> None:
+    done = host("--version")
+    assert (done.returncode, done.stdout) == (0, f"seedlm-fpga {version('seedlm-fpga')}\n")

@@ -1,0 +1,41 @@
+"""The Makefile's variables: a target refuses those that it would not use."""
+
+import re
+import subprocess
+
+import pytest
+
+from golden.tree import ROOT
+
+TEXT = (ROOT / "Makefile").read_text()
+TARGETS = re.findall(r"^([a-z-]+):.*## ", TEXT, re.MULTILINE)
+
+
+def dry_run(*words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_variable_that_no_target_takes(target: str) -> None:
+    done = dry_run(target, "LAYERS=3")
+    assert done.returncode == 2
+    assert f"make {target} takes no LAYERS, but " in done.stderr
+
+
+@pytest.mark.parametrize(("target", "variable"), [("sim", "FORMAT=seedlm4"), ("sweep", "ROWS=4"),
+                                                  ("roofline", "MEMORY=ddr4-2400"), ("lint", "TESTS=tests/golden")])
+def test_a_variable_of_another_target(target: str, variable: str) -> None:
+    done = dry_run(target, variable)
+    assert done.returncode == 2
+    assert f"make {target} takes no {variable.partition('=')[0]}, but " in done.stderr
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_variable_of_a_recipe_is_taken(target: str) -> None:
+    """What a recipe asks for can be given."""
+    rule = re.search(rf"^{target}:.*## .*\n((?:\t.*\n)*)", TEXT, re.MULTILINE)
+    assert rule
+    recipe = rule[1].replace("$(COMMON)", "$(FORMATS) $(BUS) $(SIM) $(ACT_BITS)")
+    wanted = set(re.findall(r"\$\(([A-Z_]+)\)", recipe)) - {"BIN", "VENV", "PIP", "MAKEFILE_LIST"}
+    done = dry_run(target, *(f"{name}=1" for name in sorted(wanted)))
+    assert done.returncode == 0, done.stderr
