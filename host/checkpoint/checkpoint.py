@@ -16,6 +16,7 @@ import numpy as np
 
 from host.checkpoint.container import CompressedFiles, is_compressed, open_compressed
 from host.checkpoint.gguf_file import GgufFile
+from host.checkpoint.gguf_split import gguf_of_folder
 from host.checkpoint.own_files import require_own_files
 from host.checkpoint.safetensors_file import SafetensorsFiles
 from host.checkpoint.shards import Content
@@ -177,7 +178,8 @@ class Checkpoint:
 def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder.
 
-    The folder may be a compressed one. Its tensors then read as what they decompress to.
+    Any part of a split GGUF model opens all of it, and so does a folder whose only weights are one GGUF model. The
+    folder may be a compressed one. Its tensors then read as what they decompress to.
 
     Raises
     ------
@@ -190,6 +192,8 @@ def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
             return Checkpoint(open_compressed(path))
         require_finished(path)
         require_own_files(path)
+        if (found := sorted(path.glob("*.gguf"))) and not any(path.glob("*.safetensors")):
+            return Checkpoint(GgufFile(gguf_of_folder(found)))
         return Checkpoint(SafetensorsFiles(path))
     with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:
         magic = file.read(4)

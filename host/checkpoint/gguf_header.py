@@ -10,16 +10,19 @@ import math
 import mmap
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from host.errors import UserError
 from host.regular_file import open_regular
 
-__all__ = ["CURE", "GgufHeader", "GgufTensor", "read_header"]
+__all__ = ["CURE", "GgufHeader", "GgufTensor", "read_array", "read_header"]
+
+T = TypeVar("T")
 
 CURE = "download it again"
 
@@ -28,6 +31,7 @@ _MOST = 1 << 15
 _NAME_BYTES = 256  # of a tensor's name or a key; llama.cpp takes names of 63 bytes
 _TEXT_BYTES = 1 << 16  # of a text that is asked for
 _ELEMENTS = 1 << 12  # of an array that is asked for; there are arrays of one number for each layer
+_ENTRIES = 1 << 21  # of a vocabulary, or of its merges; the largest public ones have some 500,000
 _LONGEST = 1 << 40  # of a dimension: NumPy fails far beyond it, even where another dimension is zero
 _DIMS = 4  # GGML_MAX_DIMS of ggml.h
 _DEPTH = 4  # arrays in one another
@@ -39,6 +43,7 @@ _KINDS = {int(kind): (kind, *sizes) for kind, sizes in GGML_QUANT_SIZES.items()}
 """By its number: a type of tensors, the elements of one of its blocks, and the bytes of one."""
 _PLACES = tuple(struct.Struct(f"<{dims}QIQ") for dims in range(_DIMS + 1))
 """By the number of dimensions, what follows it: the dimensions, fastest first, the type, and where the data begin."""
+_LFS = b"version https://git-lfs"
 _ALIGNMENT = 32  # of the tensors, unless general.alignment says otherwise
 
 
@@ -72,10 +77,18 @@ class GgufHeader:
         Of the keys that were asked for and are there, the values: numbers, texts, truth values, or lists of them.
     tensors : dict of GgufTensor
         The tensors by the names in the file.
+    keys : dict of (int, int)
+        All keys that are there, each with the type of its value and the byte at which the value begins.
     """
 
     values: dict[str, Any]
     tensors: dict[str, GgufTensor]
+    keys: dict[str, tuple[int, int]]
+
+
+class _Foreign(Exception):
+    """A file that may be whole but is of a kind that is not read. The text completes "the file is ..." and names the
+    cure."""
 
 
 class _Walk:
@@ -174,7 +187,8 @@ def _tensors(walk: _Walk, count: int, alignment: int) -> dict[str, GgufTensor]:
         *sizes, number, offset = form.unpack_from(walk.data, walk.skip(form.size))
         row = sizes[0] if sizes else 1
         if number not in _KINDS:
-            raise ValueError(f"the tensor {name} is of type {number}, which this program does not know")
+            raise _Foreign(f"a GGUF file whose tensor {name} is of type {number}, which this program does not know: "
+                           "convert it with llama-quantize to F16 or Q8_0")
         kind, block, block_bytes = _KINDS[number]
         if row % block:
             raise ValueError(f"the tensor {name} has rows of {row}, no multiple of {block}")
@@ -203,12 +217,18 @@ def _placed(tensors: dict[str, GgufTensor], start: int, size: int) -> dict[str, 
 def _parse(data: mmap.mmap, asked: tuple[str, ...]) -> GgufHeader:
     """Return the header of a mapped file; see :func:`read_header`. ValueError when it is none."""
     walk = _Walk(data)
+    if data[:len(_LFS)] == _LFS:
+        raise _Foreign("a pointer of Git LFS and not the file itself: fetch it with git lfs pull, or download it")
     if data[walk.skip(4):4] != b"GGUF":
         raise ValueError("it does not begin with GGUF")
-    version, tensor_count, key_count = walk.scalar("<I"), walk.scalar("<Q"), walk.scalar("<Q")
+    version = walk.scalar("<I")
+    if version & 0xffff == 0 and version:
+        raise _Foreign("a GGUF file in big-endian order: turn it around with gguf-py's gguf_convert_endian.py, or "
+                       "download one for little-endian machines")
     if version not in (2, 3):
-        raise ValueError("it is in big-endian order" if version & 0xffff == 0 and version else
-                         f"it is of version {version}, where 2 and 3 are known")
+        raise _Foreign(f"a GGUF file of version {version}, and versions 2 and 3 are read: convert the model again with "
+                       "a current llama.cpp, or download a newer file")
+    tensor_count, key_count = walk.scalar("<Q"), walk.scalar("<Q")
     for what, count in (("keys", key_count), ("tensors", tensor_count)):
         if count > min(_MOST, len(data) // 12):
             raise ValueError(f"it announces {count} {what}")
@@ -233,7 +253,7 @@ def _parse(data: mmap.mmap, asked: tuple[str, ...]) -> GgufHeader:
         raise ValueError(f"its tensors are aligned to {alignment} bytes")
     walk.at = after
     tensors = _tensors(walk, tensor_count, alignment)
-    return GgufHeader(values, _placed(tensors, walk.at + -walk.at % alignment, len(data)))
+    return GgufHeader(values, _placed(tensors, walk.at + -walk.at % alignment, len(data)), settings)
 
 
 def read_header(path: Path, asked: tuple[str, ...]) -> GgufHeader:
@@ -249,11 +269,46 @@ def read_header(path: Path, asked: tuple[str, ...]) -> GgufHeader:
     UserError
         When the file is not a complete GGUF file of version 2 or 3.
     """
+    return _mapped(path, lambda data: _parse(data, asked))
+
+
+def read_array(path: Path, header: GgufHeader, key: str) -> list[Any]:
+    """Read a setting that is a list of numbers or of texts, as a vocabulary is; an empty list where it is not there.
+
+    Parameters
+    ----------
+    header : GgufHeader
+        The file's.
+
+    Raises
+    ------
+    UserError
+        When the setting is no such list, or the file can no longer be read.
+    """
+    def parse(data: mmap.mmap) -> list[Any]:
+        walk = _Walk(data)
+        kind, walk.at = header.keys[key]
+        inner, count = (walk.scalar("<I"), walk.scalar("<Q")) if kind == _ARRAY else (0, 0)
+        if kind != _ARRAY or not (inner == _STRING or inner in _SCALARS):
+            raise ValueError(f"the key {key} is no list of numbers or texts")
+        if count > _ENTRIES:
+            raise ValueError(f"the key {key} is a list of {count} values where {_ENTRIES} are enough")
+        if count > walk.size - walk.at:
+            raise ValueError("the file ends too early")
+        return [walk.text(_TEXT_BYTES) if inner == _STRING else walk.scalar(_SCALARS[inner]) for _ in range(count)]
+
+    return _mapped(path, parse) if key in header.keys else []
+
+
+def _mapped(path: Path, parse: Callable[[mmap.mmap], T]) -> T:
+    """Return what ``parse`` makes of a file's bytes. UserError when it raises ValueError or :class:`_Foreign`."""
     with open_regular(path, CURE) as file:
         try:
             if not os.fstat(file.fileno()).st_size:
                 raise ValueError("it is empty")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                return _parse(data, asked)
+                return parse(data)
+        except _Foreign as foreign:
+            raise UserError(f"{path} is {foreign}") from None
         except (OSError, ValueError) as error:
             raise UserError(f"{path} is not a complete GGUF file ({error}): {CURE}") from error

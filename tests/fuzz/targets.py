@@ -90,7 +90,7 @@ class Gguf(Target):
     def seeds(self) -> list[bytes]:
         rng, made = np.random.default_rng(0), []
         for architecture, kinds in (("llama", ("Q8_0", "Q4_1", "BF16", "Q4_K")),
-                                    ("other", ("IQ4_NL", "MXFP4", "TQ1_0", "IQ1_S"))):
+                                    ("gemma", ("IQ4_NL", "MXFP4", "TQ1_0", "IQ1_S"))):
             path = self.folder / "seed.gguf"
             writer = gguf.GGUFWriter(path, architecture)
             writer.add_head_count(2)
@@ -104,12 +104,13 @@ class Gguf(Target):
             writer.add_tensor("blk.0.attn_k.weight", rng.normal(size=(2, 32)).astype(np.float16))
             writer.add_tensor("token_embd.weight", rng.normal(size=(3, 32)).astype(np.float64))
             writer.add_tensor("output_norm.weight", np.ones(32, np.float32))
-            writer.add_tensor("codes", np.ones((2, 4), np.int32))
-            for kind in kinds:
+            writer.add_tensor("output.weight", np.ones((2, 4), np.int32))
+            for kind, part in zip(kinds, ("attn_v", "attn_output", "ffn_gate", "ffn_up"), strict=True):
                 number = gguf.GGMLQuantizationType[kind]
                 block, size = gguf.GGML_QUANT_SIZES[number]
                 row = max(256 // block, 1) * size
-                writer.add_tensor(f"q.{kind}", rng.integers(0, 64, (2, row)).astype(np.uint8), raw_dtype=number)
+                writer.add_tensor(f"blk.0.{part}.weight", rng.integers(0, 64, (2, row)).astype(np.uint8),
+                                  raw_dtype=number)
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file()

@@ -59,7 +59,6 @@ def refused(path: Path) -> str:
     ([LLAMA], [tensor("a", (1, 1, 1, 1, 1))], "the tensor a has 5 dimensions"),
     ([LLAMA], [tensor("a", (2, 31), 0, Q8_0)], "the tensor a has rows of 31, no multiple of 32"),
     ([LLAMA], [tensor("a", (), 0, Q8_0)], "the tensor a has rows of 1, no multiple of 32"),
-    ([LLAMA], [tensor("a", (2,), 0, 4)], "the tensor a is of type 4, which this program does not know"),
     ([LLAMA], [tensor("x" * 257, (2,))], "a text of 257 bytes where 256 are enough"),
     ([LLAMA], [tensor(b"\xff", (2,))], "codec can't decode"),
     ([key("general.architecture", U32, bytes(4))], [], "does not say in general.architecture which model it is"),
@@ -70,18 +69,34 @@ def refused(path: Path) -> str:
     ([key("a", ARRAY, struct.pack("<IQ", ARRAY, 1) * 9)], [], "arrays nested more than 4 deep"),
     ([key("a", 13, b"")], [], "a value of type 13"),
     ([LLAMA, key("general.alignment", U32, struct.pack("<I", 24))], [], "its tensors are aligned to 24 bytes"),
-    ([LLAMA, key("split.count", U32, struct.pack("<I", 2))], [], "one part of a split GGUF"),
-    ([LLAMA], [tensor("blk.0.attn_q.weight", (2, 2)), tensor("model.layers.0.self_attn.q_proj.weight", (2, 2), 32)],
-     "has two tensors that are both model.layers.0.self_attn.q_proj.weight"),
 ])
 def test_what_is_refused(keys: list[bytes], tensors: list[bytes], reason: str, tmp_path: Path) -> None:
     message = refused(file(tmp_path / "m.gguf", keys, tensors, bytes(64)))
     assert reason in message
-    assert message.endswith((f": {CURE}", "llama-gguf-split --merge"))
+    assert message.endswith(f": {CURE}")
+
+
+@pytest.mark.parametrize(("keys", "tensors", "reason"), [
+    ([LLAMA], [tensor("output.weight", (2,), 0, 4)], "whose tensor output.weight is of type 4, which this program does "
+     "not know: convert it with llama-quantize to F16 or Q8_0"),
+    ([LLAMA, key("split.count", U32, struct.pack("<I", 2))], [], "one of 2 parts of a split GGUF, but its name does"),
+    ([LLAMA], [tensor("blk.0.attn_q.weight", (2, 2)), tensor("model.layers.0.self_attn.q_proj.weight", (2, 2), 32)],
+     "has a tensor model.layers.0.self_attn.q_proj.weight, which no llama that is read from GGUF files has: compress"),
+    ([key("general.architecture", STRING, text("mamba"))], [], "of the architecture mamba, and only llama, qwen2,"),
+    ([LLAMA, key("general.type", STRING, text("adapter"))], [], "is no model (adapter in general.type): give the")])
+def test_what_is_of_another_kind(keys: list[bytes], tensors: list[bytes], reason: str, tmp_path: Path) -> None:
+    assert reason in refused(file(tmp_path / "m.gguf", keys, tensors, bytes(64)))
+
+
+def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    assert refused(tmp_path / "m.gguf").endswith(
+        "m.gguf is a pointer of Git LFS and not the file itself: fetch it with git lfs pull, or download it")
 
 
 @pytest.mark.parametrize(("version", "counts", "reason"), [
-    (1, None, "it is of version 1"), (0, None, "it is of version 0"), (0x03000000, None, "it is in big-endian order"),
+    (1, None, "a GGUF file of version 1, and versions 2 and 3 are read: convert"), (0, None, "of version 0"),
+    (0x03000000, None, "a GGUF file in big-endian order: turn it around"),
     (3, (1 << 62, 0), "it announces 4611686018427387904 tensors"),
     (3, (0, 1 << 62), "it announces 4611686018427387904 keys"),
     (2, (3, 0), "it announces 3 tensors"), (3, (1, 0), "the file ends too early")])
@@ -91,19 +106,20 @@ def test_versions_and_counts(version: int, counts: tuple[int, int] | None, reaso
 
 def test_scalars_and_empty_tensors(tmp_path: Path) -> None:
     path = file(tmp_path / "m.gguf", [LLAMA, key("llama.attention.head_count", U32, struct.pack("<I", 2))], [
-        tensor("scalar", ()), tensor("rowless", (0, 4), 32), tensor("hollow", (4, 0), 32),
-        tensor("blk.0.attn_q.weight", (1 << 40, 0), 32), tensor("none.weight", (0,), 32)],
+        tensor("output_norm.weight", ()), tensor("token_embd.weight", (0, 4), 32), tensor("output.weight", (4, 0), 32),
+        tensor("blk.0.attn_q.weight", (1 << 40, 0), 32), tensor("blk.0.attn_norm.weight", (0,), 32)],
         np.float32(3).tobytes() + bytes(28))
     checkpoint = open_checkpoint(path)
-    assert checkpoint.read("scalar").tolist() == 3
-    assert b"".join(checkpoint.raw("scalar").pieces()) == np.float32(3).tobytes()
-    for name, shape in (("rowless", (0, 4)), ("hollow", (4, 0)), ("none.weight", (0,))):
+    assert checkpoint.read("model.norm.weight").tolist() == 3
+    assert b"".join(checkpoint.raw("model.norm.weight").pieces()) == np.float32(3).tobytes()
+    for name, shape in (("model.embed_tokens.weight", (0, 4)), ("lm_head.weight", (4, 0)),
+                        ("model.layers.0.input_layernorm.weight", (0,))):
         assert checkpoint.read(name).shape == shape
         assert not b"".join(checkpoint.raw(name).pieces())
     q = checkpoint.raw("model.layers.0.self_attn.q_proj.weight")
     assert (q.size, list(q.pieces())) == (0, [])
     with pytest.raises(UserError, match="not that of a matrix"):
-        checkpoint.matrix("rowless")
+        checkpoint.matrix("model.embed_tokens.weight")
 
 
 @pytest.mark.parametrize(("setting", "value", "reason"), [

@@ -12,7 +12,6 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
-import gguf
 import ml_dtypes
 import numpy as np
 import pytest
@@ -36,6 +35,7 @@ from host.encoder.encoder import encode
 from host.errors import CheckError, UserError
 from host.packing import decode
 from host.packing.image import weight_image
+from tests.host.checkpoint.tiny_gguf import write_tiny
 from tests.host.compress.toy import FFN, SMALL, WIDTH, Stop, content, flip, folder, stopping, tensors
 
 
@@ -78,29 +78,19 @@ def test_the_folder_holds_streams_and_all_else_as_it_was(options: Options, model
 
 
 def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
-    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
-    writer.add_head_count(4)
-    writer.add_embedding_length(WIDTH)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_bos_token_id(1)
-    writer.add_tensor("token_embd.weight", np.ones((40, WIDTH), np.float16))
-    writer.add_tensor("blk.0.attn_q.weight", np.arange(WIDTH * WIDTH, dtype=np.float32).reshape(WIDTH, WIDTH))
-    quantised = gguf.quants.quantize(np.ones((4, 64), np.float32), gguf.GGMLQuantizationType.Q8_0)
-    writer.add_tensor("odd.weight", quantised, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    write_tiny(tmp_path / "m.gguf", {"token_embd.weight": "Q8_0", "blk.0.attn_q.weight": "F16"},
+               lambda writer: writer.add_bos_token_id(1))
     compress(tmp_path / "m.gguf", tmp_path / "out", SMALL)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert {key: config[key] for key in ("architectures", "model_type", "hidden_size", "num_attention_heads",
                                          "vocab_size", "tie_word_embeddings", "bos_token_id")} == {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": WIDTH, "num_attention_heads": 4,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "num_attention_heads": 4,
         "vocab_size": 40, "tie_word_embeddings": True, "bos_token_id": 1}
     held = load_file(tmp_path / "out" / "model.seedlm.safetensors")
-    assert {name: str(values.dtype) for name, values in held.items()} == {
-        "model.embed_tokens.weight": "float16", "odd.weight": "float32",
-        "model.layers.0.self_attn.q_proj.weight.seedlm": "uint8"}
+    assert {name.split(".")[-2 if name.endswith("weight") else -3]: str(values.dtype)
+            for name, values in held.items()} == {
+        "embed_tokens": "float16", **dict.fromkeys(("norm", "input_layernorm", "post_attention_layernorm"), "float32"),
+        **dict.fromkeys(("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), "uint8")}
     name = "model.layers.0.self_attn.q_proj.weight"
     source = open_checkpoint(tmp_path / "m.gguf").matrix(name)
     restored = open_checkpoint(tmp_path / "out").matrix(name)

@@ -109,7 +109,7 @@ def test_a_tensor_with_the_name_of_metadata(tmp_path: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    with pytest.raises(UserError, match="has a tensor called __metadata__, which no model has"):
+    with pytest.raises(UserError, match="has a tensor __metadata__, which no llama that is read"):
         compress(tmp_path / "m.gguf", tmp_path / "out", SMALL)
 
 
@@ -141,18 +141,10 @@ def test_a_tensor_that_is_compressed_and_plain(tmp_path: Path) -> None:
 def test_tensors_that_are_scalars_or_empty_are_carried_along(tmp_path: Path) -> None:
     shapes: dict[str, tuple[int, ...]] = {"scalar": (), "rowless_proj.weight": (0, 4), "hollow_proj.weight": (4, 0),
                                           "none": (0,), "a_proj.weight": (8, 8)}
-    writer = gguf.GGUFWriter(tmp_path / "m.gguf", "llama")
-    for name, shape in shapes.items():
-        writer.add_tensor(name, np.ones(shape, np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
     save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, tmp_path / "m.safetensors")
-    for model in ("m.gguf", "m.safetensors"):
-        compress(tmp_path / model, tmp_path / f"{model}-out", SMALL)
-        inspect(tmp_path / f"{model}-out")
-        decompress(tmp_path / f"{model}-out", tmp_path / f"{model}-plain")
-        found = load_file(tmp_path / f"{model}-plain" / "model.safetensors")
-        assert {name: values.shape for name, values in found.items()} == shapes
-        assert found["scalar"] == 1
+    compress(tmp_path / "m.safetensors", tmp_path / "out", SMALL)
+    inspect(tmp_path / "out")
+    decompress(tmp_path / "out", tmp_path / "plain")
+    found = load_file(tmp_path / "plain" / "model.safetensors")
+    assert {name: values.shape for name, values in found.items()} == shapes
+    assert found["scalar"] == 1
