@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -42,6 +43,7 @@ from hw.config import EngineConfig
 from hw.registers.register_map import ID, OFFSETS, capability, identity
 from tests.fuzz.mutation import Mutator
 from tests.fuzz.target import Target
+from tests.host.checkpoint.tiny_gguf import write_tiny
 from tests.host.compress.toy import SMALL, Stop, folder, stopping
 from tests.host.device.test_serial_device import FakePort
 from tests.host.made_up import environment
@@ -89,32 +91,24 @@ class Gguf(Target):
 
     def seeds(self) -> list[bytes]:
         rng, made = np.random.default_rng(0), []
-        for architecture, kinds in (("llama", ("Q8_0", "Q4_1", "BF16", "Q4_K")),
-                                    ("gemma", ("IQ4_NL", "MXFP4", "TQ1_0", "IQ1_S"))):
-            path = self.folder / "seed.gguf"
-            writer = gguf.GGUFWriter(path, architecture)
-            writer.add_head_count(2)
-            writer.add_head_count_kv(1)
-            writer.add_context_length(64)
+
+        def add(writer: gguf.GGUFWriter, kind: str) -> None:
+            """Add a vocabulary, and a tensor of a kind whose blocks have up to 256 elements."""
             writer.add_rope_freq_base(1e4)
             writer.add_array("tokenizer.ggml.tokens", ["a", "bc", ""])
             writer.add_array("tokenizer.ggml.scores", [0.5, 1.5])
             writer.add_bos_token_id(1)
-            writer.add_tensor("blk.0.attn_q.weight", rng.normal(size=(4, 32)).astype(np.float32))
-            writer.add_tensor("blk.0.attn_k.weight", rng.normal(size=(2, 32)).astype(np.float16))
-            writer.add_tensor("token_embd.weight", rng.normal(size=(3, 32)).astype(np.float64))
-            writer.add_tensor("output_norm.weight", np.ones(32, np.float32))
-            writer.add_tensor("output.weight", np.ones((2, 4), np.int32))
-            for kind, part in zip(kinds, ("attn_v", "attn_output", "ffn_gate", "ffn_up"), strict=True):
-                number = gguf.GGMLQuantizationType[kind]
-                block, size = gguf.GGML_QUANT_SIZES[number]
-                row = max(256 // block, 1) * size
-                writer.add_tensor(f"blk.0.{part}.weight", rng.integers(0, 64, (2, row)).astype(np.uint8),
-                                  raw_dtype=number)
-            writer.write_header_to_file()
-            writer.write_kv_data_to_file()
-            writer.write_tensors_to_file()
-            writer.close()
+            number = gguf.GGMLQuantizationType[kind]
+            block, size = gguf.GGML_QUANT_SIZES[number]
+            writer.add_tensor("output.weight", rng.integers(0, 64, (2, 256 // block * size)).astype(np.uint8),
+                              raw_dtype=number)
+
+        for kinds in (
+                ("Q8_0", "F16", "Q4_K"), ("BF16", "Q4_1", "MXFP4"), ("F32", "Q5_0", "IQ1_S"),
+                ("F16", "Q8_0", "TQ1_0")):
+            path = self.folder / "seed.gguf"
+            write_tiny(path, {"token_embd.weight": kinds[0], "blk.0.attn_q.weight": kinds[1]},
+                       partial(add, kind=kinds[2]), "gemma" if kinds[0] == "F32" else "llama")
             made.append(path.read_bytes())
         return made
 

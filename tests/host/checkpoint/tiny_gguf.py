@@ -7,7 +7,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-WIDTH, FFN, WORDS = 64, 96, 40
+WIDTH, FFN, WORDS = 32, 64, 40
 SHAPES = {"token_embd": (WORDS, WIDTH), "output_norm": (WIDTH,), "blk.0.attn_norm": (WIDTH,),
           "blk.0.attn_q": (WIDTH, WIDTH), "blk.0.attn_k": (WIDTH // 2, WIDTH), "blk.0.attn_v": (WIDTH // 2, WIDTH),
           "blk.0.attn_output": (WIDTH, WIDTH), "blk.0.ffn_norm": (WIDTH,), "blk.0.ffn_gate": (FFN, WIDTH),

@@ -84,7 +84,7 @@ def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert {key: config[key] for key in ("architectures", "model_type", "hidden_size", "num_attention_heads",
                                          "vocab_size", "tie_word_embeddings", "bos_token_id")} == {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "num_attention_heads": 4,
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 32, "num_attention_heads": 4,
         "vocab_size": 40, "tie_word_embeddings": True, "bos_token_id": 1}
     held = load_file(tmp_path / "out" / "model.seedlm.safetensors")
     assert {name.split(".")[-2 if name.endswith("weight") else -3]: str(values.dtype)
