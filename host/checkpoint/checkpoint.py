@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 from difflib import get_close_matches
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ from typing import Any
 import numpy as np
 
 from host.checkpoint.container import CompressedFiles, is_compressed, open_compressed
+from host.checkpoint.families import Family, family_of, guessed, model_type
 from host.checkpoint.gguf_file import GgufFile
 from host.checkpoint.gguf_split import gguf_of_folder
 from host.checkpoint.own_files import require_own_files
 from host.checkpoint.safetensors_file import SafetensorsFiles
 from host.checkpoint.shards import Content
+from host.checkpoint.stacks import matrix_shape, turned
 from host.checkpoint.unfinished import require_finished
 from host.errors import UserError
+from host.packing import decode
 from host.packing.image import StoredMatrix
 from host.regular_file import open_regular
 
@@ -31,6 +35,11 @@ _LAYER_PARTS = {name: f"{group}.{name}" for group, names in
                 {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
                  "mlp": ("gate_proj", "up_proj", "down_proj")}.items() for name in names}
 _LAYER = re.compile(r"(?:.*\.)?layers\.([0-9]{1,6})\.")
+
+
+def _is_matrix(shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of this shape holds one or more matrices."""
+    return len(shape) > 1 and all(shape)
 
 
 class Checkpoint:
@@ -71,36 +80,81 @@ class Checkpoint:
         """
         self._entry(name)
         with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 is caught below
-            values = self._source.read(name, rows)
+            return self._finite(name, self._source.read(name, rows))
+
+    def _finite(self, name: str, values: np.ndarray) -> np.ndarray:
+        """Return values of a tensor. UserError when one of them is NaN or infinite."""
         if not np.isfinite(values).all():
-            raise UserError(f"tensor {name} in {self.path} contains NaN or infinity: mend the checkpoint or leave the "
-                            "tensor out")
+            raise UserError(f"tensor {name} in {self.path} contains NaN or infinity: mend the checkpoint, or leave the "
+                            f"tensor out with --exclude '{name}'")
         return values
 
     def matrix(self, name: str, rows: slice = slice(None)) -> np.ndarray:
-        """Read a tensor that must be a matrix, or some of its rows: float32, (outputs, inputs).
+        """Read the matrix of a tensor (:mod:`host.checkpoint.stacks`), or consecutive rows of it: float32, (outputs,
+        inputs).
 
         Raises
         ------
         UserError
-            As :meth:`read`, and when the tensor has not two dimensions or is empty.
+            As :meth:`read`, and when the tensor has fewer than two dimensions or is empty.
         """
-        self.matrix_shape(name)
-        return self.read(name, rows)
+        start, stop, _ = rows.indices(self.matrix_shape(name)[0])
+        if matrix := self.stored(name, slice(start, stop)):
+            return decode.weights(matrix).astype(np.float32)
+        shape = self.shape(name)
+        with np.errstate(over="ignore", invalid="ignore"):  # a float64 beyond float32 is caught below
+            if self.transposed(name):
+                values = turned(lambda first, last: self._source.rows(name, first, last), shape, start, stop)
+            else:
+                values = self._source.rows(name, start, stop)
+        return self._finite(name, values)
 
     def matrix_shape(self, name: str) -> tuple[int, int]:
-        """Return the shape of a tensor that must be a matrix: (outputs, inputs).
+        """Return the shape of the matrix of a tensor (:mod:`host.checkpoint.stacks`): (outputs, inputs).
 
         Raises
         ------
         UserError
-            When there is no such tensor, it has not two dimensions, or is empty.
+            When there is no such tensor, it has fewer than two dimensions, or is empty.
         """
         shape = self.shape(name)
-        if len(shape) != 2 or 0 in shape:
+        if not _is_matrix(shape):
             raise UserError(f"tensor {name} in {self.path} has shape {shape}, not that of a matrix: choose a tensor "
-                            "with two dimensions")
-        return shape[0], shape[1]
+                            "with two or more dimensions")
+        return matrix_shape(shape, self.transposed(name))
+
+    def transposed(self, name: str) -> bool:
+        """Return whether a tensor holds its matrices transposed, as its family does (:mod:`host.checkpoint.families`).
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor.
+        """
+        self._entry(name)
+        if isinstance(self._source, CompressedFiles) and name in self._source.compressed:
+            return self._source.compressed[name].transposed
+        return self._family is not None and self._family.transposed(name)
+
+    def compressible(self) -> list[str]:
+        """Return the names of the tensors that are compressed by default, in the file's order: the matrices of the
+        decoder's linear layers, as its family has them (:mod:`host.checkpoint.families`).
+
+        Raises
+        ------
+        UserError
+            When the model's family is not known, and its names do not tell which tensors these are.
+        """
+        shapes = {name: self.shape(name) for name in self.names() if _is_matrix(self.shape(name))}
+        if self._family:
+            return [name for name in shapes if self._family.compressed(name)]
+        kind = model_type(self.config())
+        return guessed(shapes, f"the model_type {kind} of {self.path} is not known" if kind else
+                       f"{self.path} has no config.json with a model_type")
+
+    @cached_property
+    def _family(self) -> Family | None:
+        return family_of(self.config())
 
     def raw(self, name: str) -> Content:
         """Return a tensor of any type, to be copied as it is stored, or in F32 where safetensors has no such type.

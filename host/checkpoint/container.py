@@ -2,7 +2,7 @@
 
 The folder holds ``config.json`` and all other small files of the model, shards, and a manifest
 (:mod:`host.checkpoint.manifest`), which says what the tensors mean and what the digest of every file is. In
-``config.json``, ``quantization_config`` repeats the manifest's settings: ``quant_method`` "seedlm", ``version`` 2,
+``config.json``, ``quantization_config`` repeats the manifest's settings: ``quant_method`` "seedlm", ``version`` 3,
 ``format`` (``c,p,k[,coef_bits]`` or its name), ``mode``, ``exponent_bias`` ("auto" or "off"), ``bus_bits`` and
 ``lanes`` of the order of the streams, and ``job``, a digest of all that the result depends on.
 
@@ -14,6 +14,7 @@ Every file and every tensor is compared with its digest before it is used. Openi
 its own digest and the headers of the shards with the manifest.
 """
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from host.checkpoint.digests import digests
 from host.checkpoint.integrity import examine, unlike
 from host.checkpoint.manifest import MANIFEST, SUFFIX, VERSION, Manifest, read_manifest
 from host.checkpoint.own_files import require_own_files
-from host.checkpoint.shards import FLOATS, Content, Located, copied, floats, tensors_of
+from host.checkpoint.shards import FLOATS, Content, Located, copied, flattened, floats, tensors_of
+from host.checkpoint.stacks import turned
 from host.checkpoint.unfinished import require_finished
 from host.errors import UserError
 from host.json_reader import read_json
@@ -176,7 +178,7 @@ class CompressedFiles:
         return np.memmap(place.path, np.uint8, "r", place.start, (place.size,))
 
     def matrix(self, name: str, rows: slice = slice(None)) -> CompressedMatrix:
-        """Return a compressed tensor, or some of its rows, in golden's form.
+        """Return the matrix of a compressed tensor, or some of its rows, in golden's form.
 
         Raises
         ------
@@ -184,25 +186,48 @@ class CompressedFiles:
             When the stream does not have its digest, or holds what no encoder writes.
         """
         tensor, side = self.compressed[name], lanes(self.compressed[name].fmt)
-        start, stop, _ = rows.indices(tensor.shape[0])
+        height, width = tensor.matrix_shape
+        start, stop, _ = rows.indices(height)
         # The stream can be cut between groups of rows only: whole groups are read, and rows before `start` dropped.
-        first, size = start // side * side, group_bytes(tensor.fmt, tensor.shape[1])
+        first, size = start // side * side, group_bytes(tensor.fmt, width)
         content = self.stream(name)[first // side * size:-(-stop // side) * size]
         try:
-            whole = unpack_rows(content, tensor.fmt, (stop - first, tensor.shape[1]), tensor.exponent_bias)
+            whole = unpack_rows(content, tensor.fmt, (stop - first, width), tensor.exponent_bias)
         except ValueError as error:
             raise UserError(f"the stream of {name} in {self._places[name + SUFFIX].path} is damaged ({error}): "
                             "compress the model again") from error
         skip = start - first
-        return CompressedMatrix(tensor.fmt, (stop - start, tensor.shape[1]), whole.seeds[skip:],
+        return CompressedMatrix(tensor.fmt, (stop - start, width), whole.seeds[skip:],
                                 whole.exponents[skip:], whole.coefs[skip:], tensor.exponent_bias)
 
     def stored(self, name: str, rows: slice) -> StoredMatrix:
         """As :meth:`matrix`, with the stream when all rows are asked for."""
         matrix, tensor = self.matrix(name, rows), self.compressed[name]
         return StoredMatrix(matrix.fmt, matrix.shape, matrix.seeds, matrix.exponents, matrix.coefs,
-                            matrix.exponent_bias, self.stream(name) if matrix.shape == tensor.shape else None,
+                            matrix.exponent_bias, self.stream(name) if matrix.shape == tensor.matrix_shape else None,
                             tensor.error)
+
+    def decoded(self, name: str, kind: str, start: int, stop: int) -> np.ndarray:
+        """Decompress rows of a tensor as it was before compression, with the rows of a stack one below another.
+
+        Parameters
+        ----------
+        kind : str
+            The type to return, a key of :data:`host.checkpoint.shards.FLOATS`. A weight beyond it becomes infinite.
+
+        Raises
+        ------
+        UserError
+            When the stream does not have its digest, or holds what no encoder writes.
+        """
+        def read(first: int, last: int) -> np.ndarray:
+            with np.errstate(over="ignore"):
+                return decode.weights(self.matrix(name, slice(first, last))).astype(FLOATS[kind])
+
+        tensor = self.compressed[name]
+        if not tensor.transposed:
+            return read(start, stop)
+        return turned(read, (*tensor.shape[:-2], tensor.shape[-1], tensor.shape[-2]), start, stop)
 
     def read(self, name: str, rows: slice) -> np.ndarray:
         """Read rows of a tensor, which are decompressed if need be: float32.
@@ -213,12 +238,24 @@ class CompressedFiles:
             When the tensor is damaged, or holds anything but floats of 16 bits or more.
         """
         if name in self.compressed:
-            return decode.weights(self.matrix(name, rows)).astype(np.float32)
+            first, *others = self.compressed[name].shape
+            start, stop, _ = rows.indices(first)
+            below = math.prod(others[:-1])  # rows of the stack for each element of the first dimension
+            return self.decoded(name, "F32", start * below, stop * below).reshape(-1, *others)
+        return floats(self._float_place(name), rows)
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read rows of a tensor of floats with two or more dimensions that is not compressed, with the rows of a stack
+        one below another: float32. UserError as :meth:`read`."""
+        return floats(flattened(self._float_place(name)), slice(start, stop))
+
+    def _float_place(self, name: str) -> Located:
+        """Return where a tensor of floats is stored. UserError as :meth:`read`."""
         place = self._place(name)
         if place.dtype not in FLOATS:
             raise UserError(f"tensor {name} in {self.path} is stored as {place.dtype}, integers or quantised already: "
                             "choose a tensor of floats")
-        return floats(place, rows)
+        return place
 
 
 def open_compressed(path: Path) -> CompressedFiles:

@@ -192,6 +192,17 @@ class GgufFile:
         values = values[places - start].reshape(len(wanted), *tensor.shape[1:]) if tensor.shape else values.reshape(())
         return values - np.float32(source.offset) if source.offset else values
 
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read rows of a tensor of two or more dimensions, with the rows of a stack one below another: float32.
+
+        UserError as :meth:`read`.
+        """
+        _, *others = self.tensors[name][0]
+        below = math.prod(others[:-1])  # rows of the stack for each element of the first dimension
+        begin = start // below
+        whole = self.read(name, slice(begin, -(-stop // below))).reshape(-1, others[-1])
+        return whole[start - begin * below:stop - begin * below]
+
     def _whole(self) -> None:
         """Refuse a model that lacks a tensor, or has more layers than it says."""
         stated = self._values[f"{self._name}.block_count"]

@@ -2,14 +2,16 @@
 
 It is a JSON object with these fields:
 
-- ``version``: 2.
+- ``version``: 3.
 - ``settings``: how the model was compressed, which is also the ``quantization_config`` of ``config.json``.
 - ``program``: a digest of the encoder's sources.
 - ``files``: every file of the folder that is no shard. Each name is mapped to ``bytes`` and ``sha256``.
 - ``shards``: every safetensors file. Each name is mapped to ``bytes``, ``sha256`` and ``tensors``, where the name of
   every tensor in the file is mapped to ``dtype``, ``shape`` and ``sha256`` of its bytes.
-- ``tensors``: what compressed tensors mean. Each original name is mapped to ``format``, ``shape`` (rows and columns of
-  weights), ``exponent_bias``, ``dtype`` (before compression) and ``error`` (relative, Frobenius norm).
+- ``tensors``: what compressed tensors mean. Each original name is mapped to ``format``, ``shape`` and ``transposed``
+  (the tensor's shape before compression, and whether its matrices were turned around;
+  :mod:`host.checkpoint.stacks`), ``exponent_bias``, ``dtype`` (before compression) and ``error`` (relative, Frobenius
+  norm).
 - ``sha256``: the digest of the text of all other fields.
 
 The digest is of the bytes of the file before it, closed by a line end and a bracket, so no bit can change unnoticed.
@@ -28,6 +30,7 @@ from golden.layout import StreamLayout
 from golden.spec import BlockFormat, FormatError, parse_seedlm
 from host.checkpoint.digests import FileDigest
 from host.checkpoint.durable import durable
+from host.checkpoint.stacks import DIMS, matrix_shape
 from host.errors import UserError
 from host.json_reader import Json, parse_json, read_text
 from host.packing.stream import stream_bytes
@@ -39,7 +42,7 @@ MANIFEST = "seedlm.json"
 """Name of the manifest in the folder."""
 SUFFIX = ".seedlm"
 """What the name of a compressed tensor has behind it in the shard."""
-VERSION = 2
+VERSION = 3
 """Version of the format of the folder."""
 
 BIASES = (-2000, 2000)
@@ -82,7 +85,8 @@ class CompressedTensor:
     """
 
     format: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
+    transposed: bool
     exponent_bias: int
     dtype: str
     error: float
@@ -92,15 +96,20 @@ class CompressedTensor:
         """The block format."""
         return parse_seedlm(self.format)
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of the matrix that is stored, which has outputs as rows."""
+        return matrix_shape(self.shape, self.transposed)
+
     @cached_property
     def stream_bytes(self) -> int:
         """Size of the stream in bytes."""
-        return stream_bytes(self.fmt, self.shape)
+        return stream_bytes(self.fmt, self.matrix_shape)
 
     @property
     def bits_per_weight(self) -> float:
         """Stored bits for one weight, including what pads rows and columns."""
-        return 8 * self.stream_bytes / (self.shape[0] * self.shape[1])
+        return 8 * self.stream_bytes / math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -198,10 +207,10 @@ def _format(value: Json) -> str:
 def compressed_tensor(value: Json) -> CompressedTensor:
     """Return what JSON says of a compressed tensor. UserError when a field is missing or of another type."""
     shape = value["shape"].wholes(1)
-    if len(shape) != 2:
-        value["shape"].refuse("must be the rows and the columns of a matrix")
-    return CompressedTensor(_format(value["format"]), (shape[0], shape[1]), value["exponent_bias"].whole(*BIASES),
-                            value["dtype"].text(), value["error"].number())
+    if not 2 <= len(shape) <= DIMS:
+        value["shape"].refuse(f"must have from two to {DIMS} dimensions")
+    return CompressedTensor(_format(value["format"]), tuple(shape), value["transposed"].truth(),
+                            value["exponent_bias"].whole(*BIASES), value["dtype"].text(), value["error"].number())
 
 
 def _named(value: Json, read: Callable[[Json], Any]) -> dict[str, Any]:
@@ -252,7 +261,8 @@ def read_manifest(folder: Path) -> Manifest:
     whole = parse_json(content, path, _CURE)
     version = whole["version"].whole()
     if version != VERSION:
-        raise UserError(f"{folder} is of version {version}, and this program reads version {VERSION}: update it")
+        cure = "compress the model again" if version < VERSION else "update it"
+        raise UserError(f"{folder} is of version {version}, and this program reads version {VERSION}: {cure}")
     manifest = Manifest(whole["settings"].object(), whole["program"].text(), _named(whole["files"], _file_digest),
                         _named(whole["shards"], shard_entry),
                         {name: compressed_tensor(entry) for name, entry in whole["tensors"].items()})

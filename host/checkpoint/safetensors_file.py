@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from host.checkpoint.shards import FLOATS, Content, Located, copied, floats, tensors_of
+from host.checkpoint.shards import FLOATS, Content, Located, copied, flattened, floats, tensors_of
 from host.errors import UserError
 from host.json_reader import read_json
 
@@ -103,8 +103,19 @@ class SafetensorsFiles:
         UserError
             When the tensor holds anything but floats of 16 bits or more, or the file can no longer be read.
         """
+        return floats(self._float_place(name), rows)
+
+    def rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Read rows of a tensor of two or more dimensions, with the rows of a stack one below another: float32.
+
+        UserError as :meth:`read`.
+        """
+        return floats(flattened(self._float_place(name)), slice(start, stop))
+
+    def _float_place(self, name: str) -> Located:
+        """Return where a tensor of floats is stored. UserError as :meth:`read`."""
         place = self._places[name]
         if place.dtype not in FLOATS:
             raise UserError(f"tensor {name} in {self.path} is stored as {place.dtype}, integers or quantised already: "
                             "give the original checkpoint in BF16, F16 or F32")
-        return floats(place, rows)
+        return place

@@ -9,7 +9,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ml_dtypes
@@ -18,11 +18,12 @@ import numpy as np
 from host.checkpoint.digests import Range
 from host.checkpoint.durable import durable
 from host.checkpoint.manifest import ShardEntry, TensorEntry
+from host.checkpoint.stacks import DIMS
 from host.errors import UserError
 from host.json_reader import Json, parse_json
 from host.regular_file import open_regular, read_range
 
-__all__ = ["FLOATS", "Content", "Located", "copied", "floats", "tensors_of", "write_shard"]
+__all__ = ["FLOATS", "Content", "Located", "copied", "flattened", "floats", "tensors_of", "write_shard"]
 
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 """Types of weights, by their names in safetensors."""
@@ -31,7 +32,6 @@ _ITEM_BITS = {"F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "BOOL": 8, "U8": 8, "I8": 8, 
               "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "U16": 16, "I16": 16, "F16": 16, "BF16": 16, "U32": 32,
               "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64}
 """Bits of an element, by type: ``Dtype`` in safetensors/src/tensor.rs of https://github.com/huggingface/safetensors."""
-_DIMS = 64  # more than NumPy's, and few enough for their product to be cheap
 _LONGEST = 1 << 40  # of a dimension: NumPy fails far beyond it, even where another dimension is zero
 _PAGE = 4096
 _PIECE = 1 << 24  # bytes copied at a time
@@ -82,8 +82,8 @@ def _place(path: Path, entry: Json, start: int) -> Located:
     offsets, dtype, shape = entry["data_offsets"].wholes(0), entry["dtype"].text(), entry["shape"].wholes(0)
     if len(offsets) != 2 or offsets[0] > offsets[1]:
         entry["data_offsets"].refuse("must be a first byte and the byte behind the last")
-    if len(shape) > _DIMS or max(shape, default=0) > _LONGEST:
-        entry["shape"].refuse(f"must be at most {_DIMS} numbers up to {_LONGEST}")
+    if len(shape) > DIMS or max(shape, default=0) > _LONGEST:
+        entry["shape"].refuse(f"must be at most {DIMS} numbers up to {_LONGEST}")
     bits = _ITEM_BITS.get(dtype)
     if bits is None:
         entry["dtype"].refuse(f"must be a type of safetensors, not {dtype}")
@@ -145,6 +145,11 @@ def copied(tensor: Located) -> Iterator[bytes]:
     """
     for start in range(0, tensor.size, _PIECE):
         yield read_range(tensor.path, tensor.start + start, min(tensor.size - start, _PIECE), _CURE)
+
+
+def flattened(tensor: Located) -> Located:
+    """Return a tensor of two or more dimensions as the matrix that has all its rows one below another."""
+    return replace(tensor, shape=(math.prod(tensor.shape[:-1]), tensor.shape[-1]))
 
 
 def floats(tensor: Located, rows: slice) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from host.cli.options import Exclude, Include, Mode, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
+from host.cli.options import Exclude, Mode, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
 from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect", "seal"]
@@ -33,7 +33,10 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              format: SeedlmFormat = "seedlm4", mode: Mode = "exact",
              bias: Annotated[str, typer.Option(help="Bias of the exponents: auto chooses one for each tensor; off is "
                                                     "the paper's format.")] = "auto",
-             include: Include = ["*_proj.weight"], exclude: Exclude = [],  # noqa: B006  typer copies them
+             include: Annotated[list[str], typer.Option(
+                 help="Glob of tensors to compress, which may be repeated, in place of what is compressed by default: "
+                      "the linear layers of the model's decoder.")] = [],  # noqa: B006  typer copies it
+             exclude: Exclude = [],  # noqa: B006  typer copies it
              check: Annotated[bool, typer.Option("--check", help="Decode every slice again and compare it with golden."
                                                  )] = False,
              weighting: Annotated[Path | None, typer.Option(

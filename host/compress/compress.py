@@ -104,7 +104,7 @@ class _Assembly:
     def __init__(self, journal: Journal, target: Target, plan: Plan) -> None:
         self._journal, self._target, self._options = journal, target, plan.options
         self._error, self._norm, self._bias = 0.0, 0.0, 0
-        self._size = stream_bytes(plan.options.fmt, target.shape)
+        self._size = stream_bytes(plan.options.fmt, target.matrix_shape)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the stream, slice by slice, and the zeros at its end."""
@@ -129,7 +129,8 @@ class _Assembly:
         """What the tensor means."""
         # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
         relative = float(f"{(self._error / self._norm) ** 0.5 if self._norm else 0.0:.6g}")
-        return CompressedTensor(self._options.fmt.name, self._target.shape, self._bias, self._target.dtype, relative)
+        return CompressedTensor(self._options.fmt.name, self._target.shape, self._target.transposed, self._bias,
+                                self._target.dtype, relative)
 
 
 def _fits(finished: Finished, shard: Shard) -> bool:

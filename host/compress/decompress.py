@@ -20,7 +20,6 @@ from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, plain_names
 from host.checkpoint.shards import FLOATS, Content, write_shard
 from host.compress.journal import Finished, Job, Journal, require_room
 from host.errors import UserError
-from host.packing import decode
 from host.packing.stream import lanes
 from host.progress import Update, no_progress
 
@@ -45,7 +44,8 @@ class _Decompression:
     def _blocks(self, name: str) -> int:
         """Return the number of blocks of a compressed tensor."""
         tensor = self.files.compressed[name]
-        return tensor.shape[0] * -(-tensor.shape[1] // tensor.fmt.c)
+        rows, cols = tensor.matrix_shape
+        return rows * -(-cols // tensor.fmt.c)
 
     def count(self, name: str, blocks: int) -> None:
         """Say that blocks of a tensor are done."""
@@ -62,22 +62,23 @@ class _Decompression:
                 for name in self.files.held(file)]
 
     def _content(self, name: str) -> Content:
-        """Return a compressed tensor as it will be written: decoded some groups of rows at a time."""
+        """Return a compressed tensor as it will be written: decoded some groups of rows at a time, or one matrix at a
+        time where they are transposed."""
         tensor = self.files.compressed[name]
         kind = self.dtype or (tensor.dtype if tensor.dtype in FLOATS else "F32")
-        side, (rows, cols) = lanes(tensor.fmt), tensor.shape
-        step = max(_PIECE // (cols * side), 1) * side
+        side, (height, cols) = lanes(tensor.fmt), tensor.shape[-2:]
+        rows = math.prod(tensor.shape[:-1])
+        step = height if tensor.transposed else max(_PIECE // (cols * side), 1) * side
 
         def pieces() -> Iterator[bytes]:
             for start in range(0, rows, step):
-                matrix = self.files.matrix(name, slice(start, start + step))
-                with np.errstate(over="ignore"):
-                    values = decode.weights(matrix).astype(FLOATS[kind])
+                stop = min(start + step, rows)
+                values = self.files.decoded(name, kind, start, stop)
                 if not np.isfinite(values).all():
                     raise UserError(f"{name} has weights beyond the range of {kind}: decompress with --dtype f32 into "
                                     "a new folder")
                 yield values.tobytes()
-                self.count(name, matrix.seeds.size)
+                self.count(name, self._blocks(name) * (stop - start) // rows)
 
         return Content(name, kind, tensor.shape, math.prod(tensor.shape) * np.dtype(FLOATS[kind]).itemsize, pieces)
 

@@ -15,16 +15,13 @@ from golden.tree import source_digest
 from host.checkpoint.container import METHOD
 from host.checkpoint.digests import Stamp
 from host.checkpoint.manifest import VERSION
+from host.checkpoint.stacks import matrix_shape
 from host.encoder.encoder import Mode
 from host.errors import UserError
 from host.packing.stream import group_bytes, lanes
 from host.regular_file import open_regular
 
-__all__ = ["LINEAR_LAYERS", "Options", "Plan", "Shard", "Slice", "Target", "encoder_digest",
-           "weighting_file"]
-
-LINEAR_LAYERS = ("*_proj.weight",)
-"""Glob patterns that match the linear layers of Llama-like models."""
+__all__ = ["Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "weighting_file"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,8 @@ class Options:
     bias : {"auto", "off"}
         "auto" gives each tensor an exponent bias that suits its weights; "off" is the paper's format, without one.
     include, exclude : tuples of glob patterns
-        Matrices whose names match one of the first and none of the second are compressed.
+        Matrices whose names match one of the first and none of the second are compressed. Where there is nothing in
+        ``include``, it stands for the matrices that the model's family names (:mod:`host.checkpoint.families`).
     slice_weights : int
         Weights in a slice, about. A finished slice is never lost.
     shard_bytes : int
@@ -57,7 +55,7 @@ class Options:
     format: str = "seedlm4"
     mode: Mode = "exact"
     bias: str = "auto"
-    include: tuple[str, ...] = LINEAR_LAYERS
+    include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     slice_weights: int = 1 << 20
     shard_bytes: int = 1 << 30
@@ -79,7 +77,8 @@ class Options:
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows from ``start`` up to, but not including, ``stop`` of a tensor, which is the plan's target of this number."""
+    """Rows from ``start`` up to, but not including, ``stop`` of a tensor's matrix; the tensor is the plan's target of
+    this number."""
 
     target: int
     tensor: str
@@ -94,20 +93,27 @@ class Slice:
 
 @dataclass(frozen=True)
 class Target:
-    """A tensor to be compressed: its name, (rows, columns), safetensors type, and slices in order."""
+    """A tensor to be compressed: its name, its shape and whether its matrices are transposed
+    (:mod:`host.checkpoint.stacks`), its safetensors type, and the slices of its matrix in order."""
 
     name: str
-    shape: tuple[int, int]
+    shape: tuple[int, ...]
+    transposed: bool
     dtype: str
     slices: tuple[Slice, ...]
 
+    @property
+    def matrix_shape(self) -> tuple[int, int]:
+        """Rows and columns of the matrix that is compressed."""
+        return matrix_shape(self.shape, self.transposed)
+
     def blocks(self, fmt: BlockFormat, part: Slice) -> int:
         """Return the number of blocks in one of its slices."""
-        return (part.stop - part.start) * -(-self.shape[1] // fmt.c)
+        return (part.stop - part.start) * -(-self.matrix_shape[1] // fmt.c)
 
     def slice_bytes(self, fmt: BlockFormat, part: Slice) -> int:
         """Return the bytes of the stream of one of its slices."""
-        return -(-(part.stop - part.start) // lanes(fmt)) * group_bytes(fmt, self.shape[1])
+        return -(-(part.stop - part.start) // lanes(fmt)) * group_bytes(fmt, self.matrix_shape[1])
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,11 @@ def _try_encoder(options: Options, weighting: Path | None) -> None:
         encode_torch(trial, options.fmt, options.mode, device=options.device)
 
 
-def _matches(name: str, options: Options) -> bool:
-    """Whether the patterns ask for a tensor of this name to be compressed."""
-    return any(fnmatchcase(name, glob) for glob in options.include) and not any(
-        fnmatchcase(name, glob) for glob in options.exclude)
+def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
+    """Return the names of the tensors that the options ask to be compressed."""
+    included = ([name for name in checkpoint.names() if any(fnmatchcase(name, glob) for glob in options.include)]
+                if options.include else checkpoint.compressible())
+    return {name for name in included if not any(fnmatchcase(name, glob) for glob in options.exclude)}
 
 
 def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int, Target | str]], tuple[str, ...]]:
@@ -81,24 +82,26 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
     Of each tensor there is its size in bytes in the result, and the target or, if it is copied, its name.
     """
     contents: list[tuple[int, Target | str]] = []
-    left_out, number = [], 0
+    left_out, number, wanted = [], 0, _wanted(checkpoint, options)
     for name in checkpoint.names():
         if name.endswith(SUFFIX):
             raise UserError(f"tensor {name} of {checkpoint.path} is compressed already: give the original checkpoint")
-        content, wanted = checkpoint.raw(name), _matches(name, options)
-        if wanted and len(content.shape) == 2 and all(content.shape):
-            shape = (content.shape[0], content.shape[1])
-            checkpoint.read(name, slice(1))  # refuses a tensor of integers now, not after hours
-            target = Target(name, shape, checkpoint.dtype(name), _slices(options, number, name, shape))
+        content = checkpoint.raw(name)
+        if name in wanted and len(content.shape) > 1 and all(content.shape):
+            shape = checkpoint.matrix_shape(name)
+            checkpoint.matrix(name, slice(1))  # refuses a tensor of integers now, not after hours
+            target = Target(name, content.shape, checkpoint.transposed(name), checkpoint.dtype(name),
+                            _slices(options, number, name, shape))
             contents.append((stream_bytes(options.fmt, shape), target))
             number += 1
         else:
             contents.append((content.size, name))
-            if wanted:
+            if name in wanted:
                 left_out.append(name)
     if not number:
-        raise UserError(f"no matrix in {checkpoint.path} matches {' '.join(options.include)}: give patterns with "
-                        f"--include; the first names are {', '.join(checkpoint.names()[:3])}")
+        asked = f"matches {' '.join(options.include)}" if options.include else "is compressed by default"
+        raise UserError(f"no matrix in {checkpoint.path} {asked}: give patterns with --include; the first names are "
+                        f"{', '.join(checkpoint.names()[:3])}")
     return contents, tuple(left_out)
 
 
@@ -149,6 +152,6 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
                *_weighting_files(weighting, targets)]
     stamps = tuple(map(Stamp.of, sources))
     fingerprint = content_digest(sources, reading)
-    padded = tuple(target.name for target in targets if target.shape[1] % fmt.c)
+    padded = tuple(target.name for target in targets if target.matrix_shape[1] % fmt.c)
     return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
                 tuple(stamp for stamp in stamps if stamp.path in extras), stamps)

@@ -44,7 +44,7 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
         notices = found.notices(folder)
         notices += [f"{folder / name} is not listed in {MANIFEST}: it was not checked, and is not used" for name
                     in _unlisted(files)]
-    rows = [TensorRow(tensor=name, format=tensor.format, rows=tensor.shape[0], cols=tensor.shape[1],
+    rows = [TensorRow(tensor=name, format=tensor.format, rows=tensor.matrix_shape[0], cols=tensor.matrix_shape[1],
                       bits_per_weight=tensor.bits_per_weight, relative_error=tensor.error,
                       exponent_bias=tensor.exponent_bias, sha256=files.sha256(name), verified=verify or None)
             for name, tensor in files.compressed.items()]

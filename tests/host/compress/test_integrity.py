@@ -203,7 +203,8 @@ def test_nothing_is_read_from_a_shards_metadata(out: Path) -> None:
      "which is a shard"),
     (lambda fields: fields["files"]["config.json"].update(sha256="0x"), "must be a SHA-256 in 64 hexadecimal digits"),
     (lambda fields: fields["shards"].update(more=next(iter(fields["shards"].values()))), "one tensor in two shards"),
-    (lambda fields: fields.update(version=9), "is of version 9, and this program reads version 2: update it"),
+    (lambda fields: fields.update(version=9), "is of version 9, and this program reads version 3: update it"),
+    (lambda fields: fields.update(version=2), "is of version 2, and this program reads version 3: compress the model"),
     (lambda fields: fields.update(version=None), "version must be a whole number")])
 def test_fields_of_the_manifest_are_checked(change: Callable[[dict[str, object]], None], message: str,
                                             out: Path) -> None:

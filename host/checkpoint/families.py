@@ -1,0 +1,156 @@
+"""Families of models: which tensors of a checkpoint are compressed by default, and which are stored transposed.
+
+A family is known by the ``model_type`` of ``config.json``, which of a multimodal model is that of its ``text_config``.
+It names the matrices of the decoder's linear layers by what follows the layer's number in a tensor's name. All else is
+left as it is: embeddings, output matrices, norms, routers of experts, and the towers for images and sound, whose layers
+have other names before the number.
+
+The names are those that transformers 5.24 writes (src/transformers/models, and src/transformers/conversion_mapping.py,
+by which it splits merged experts again), and those of the checkpoints that the models' makers publish.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from host.errors import UserError
+
+__all__ = ["Family", "family_of", "guessed", "model_type"]
+
+_LAYER = re.compile(r"(?:(?:model|language_model|text_model|transformer|decoder|gpt_neox)\.)*(?:layers|h)\.[0-9]+\."
+                    r"(?P<part>.+)")
+"""A tensor of a decoder's layer. What stands before the number is as above and nothing else, so that the layers of
+towers are none of the decoder's."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What is known of the names of a family.
+
+    Members
+    -------
+    matrices : tuple of str
+        Glob patterns of what follows the layer's number in the names of tensors that are compressed.
+    turned : tuple of str
+        The patterns among them whose tensors hold (..., inputs, outputs).
+    """
+
+    matrices: tuple[str, ...]
+    turned: tuple[str, ...] = ()
+
+    def compressed(self, name: str) -> bool:
+        """Whether a tensor of this name is compressed by default."""
+        return _part_matches(name, self.matrices)
+
+    def transposed(self, name: str) -> bool:
+        """Whether a tensor of this name holds (..., inputs, outputs)."""
+        return _part_matches(name, self.turned)
+
+
+def _part_matches(name: str, globs: tuple[str, ...]) -> bool:
+    """Whether a tensor is of a decoder's layer and what follows the layer's number matches one of the patterns."""
+    layer = _LAYER.fullmatch(name)
+    return layer is not None and any(fnmatchcase(layer["part"], glob) for glob in globs)
+
+
+_ATTENTION = ("self_attn.[qkvo]_proj.weight",)
+_MLP = ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight")
+_FUSED = ("self_attn.qkv_proj.weight", "self_attn.o_proj.weight", "mlp.gate_up_proj.weight", "mlp.down_proj.weight")
+_EXPERTS = ("mlp.experts.*.gate_proj.weight", "mlp.experts.*.up_proj.weight", "mlp.experts.*.down_proj.weight",
+            "mlp.shared_expert*.gate_proj.weight", "mlp.shared_expert*.up_proj.weight",
+            "mlp.shared_expert*.down_proj.weight")
+_STACKED = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
+_W123 = ("block_sparse_moe.experts.*.w[123].weight",)
+_LATENT = ("self_attn.q_proj.weight", "self_attn.q_[ab]_proj.weight", "self_attn.kv_a_proj_with_mqa.weight",
+           "self_attn.kv_b_proj.weight", "self_attn.o_proj.weight")
+_4H = ("mlp.dense_h_to_4h.weight", "mlp.dense_4h_to_h.weight")
+_CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+
+_LLAMA = Family((*_ATTENTION, *_MLP))
+_LLAMA_MOE = Family((*_ATTENTION, *_MLP, *_EXPERTS, *_STACKED))
+_MIXTRAL = Family((*_ATTENTION, *_W123, *_STACKED))
+_DEEPSEEK = Family((*_LATENT, *_MLP, *_EXPERTS, *_STACKED))
+_GPT_BIG = Family(("self_attention.query_key_value.weight", "self_attention.dense.weight", *_4H))
+
+_FAMILIES: dict[str, Family] = dict.fromkeys((
+    "llama", "mistral", "ministral", "ministral3", "qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3",
+    "qwen3_vl_text", "gemma", "gemma2", "gemma3_text", "granite", "smollm3", "olmo", "olmo2", "olmo3", "cohere",
+    "cohere2", "stablelm", "nemotron", "exaone4", "ernie4_5", "hunyuan_v1_dense", "seed_oss", "arcee", "helium",
+    "apertus"), _LLAMA) | dict.fromkeys((
+    "qwen2_moe", "qwen3_moe", "olmoe", "flex_olmo", "glm4_moe", "ernie4_5_moe", "hunyuan_v1_moe", "dots1"),
+    _LLAMA_MOE) | dict.fromkeys(("mixtral", "phimoe"), _MIXTRAL) | dict.fromkeys(
+    ("deepseek_v2", "deepseek_v3"), _DEEPSEEK) | dict.fromkeys(("phi3", "glm"), Family(_FUSED)) | dict.fromkeys(
+    ("falcon", "bloom"), _GPT_BIG) | {
+    "glm4": Family((*_ATTENTION, "mlp.gate_up_proj.weight", "mlp.down_proj.weight")),
+    "granitemoe": Family((*_ATTENTION, "block_sparse_moe.input_linear.weight",
+                          "block_sparse_moe.output_linear.weight")),
+    "gpt_oss": Family((*_ATTENTION, *_STACKED), _STACKED),
+    "llama4_text": Family((*_ATTENTION, "feed_forward.*_proj.weight", "feed_forward.experts.*_proj"),
+                          ("feed_forward.experts.*_proj",)),
+    "phi": Family(("self_attn.[qkv]_proj.weight", "self_attn.dense.weight", "mlp.fc[12].weight")),
+    "opt": Family(("self_attn.[qkv]_proj.weight", "self_attn.out_proj.weight", "fc[12].weight")),
+    "gpt_neox": Family(("attention.query_key_value.weight", "attention.dense.weight", *_4H)),
+    "persimmon": Family(("self_attn.query_key_value.weight", "self_attn.dense.weight", *_4H)),
+    "gpt2": Family(_CONV1D, _CONV1D),
+    "gpt_bigcode": Family(_CONV1D),
+    "gptj": Family(("attn.[qkv]_proj.weight", "attn.out_proj.weight", "mlp.fc_in.weight", "mlp.fc_out.weight")),
+    "codegen": Family(("attn.qkv_proj.weight", "attn.out_proj.weight", "mlp.fc_in.weight", "mlp.fc_out.weight")),
+    "starcoder2": Family((*_ATTENTION, "mlp.c_fc.weight", "mlp.c_proj.weight")),
+}
+"""Families by ``model_type``."""
+
+
+def model_type(config: dict[str, Any]) -> str | None:
+    """Return the ``model_type`` of the decoder that a ``config.json`` describes, or None when there is none."""
+    text = config.get("text_config")
+    found = text.get("model_type") if isinstance(text, dict) else None
+    return found or config.get("model_type")
+
+
+def family_of(config: dict[str, Any]) -> Family | None:
+    """Return the family of a model, or None when it is not known.
+
+    Parameters
+    ----------
+    config : dict
+        The content of ``config.json``.
+    """
+    return _FAMILIES.get(model_type(config) or "")
+
+
+_KNOWN_ENDS = re.compile(r"(?:.*\.)?(?:[qkvo]|gate|up|down)_proj\.weight")
+"""Names of matrices that mean a decoder's linear layer in every family."""
+_NUMBERED = re.compile(r"(?:.*\.)?[0-9]+\..*")
+_TOWER = re.compile(r"(?:.*[._])?(?:vision|visual|image|audio|speech|encoder|vit)(?:[._].*)?")
+_ENOUGH = 0.95  # of the bytes of matrices in numbered layers
+
+
+def guessed(shapes: dict[str, tuple[int, ...]], model: str) -> list[str]:
+    """Return the names of the tensors to compress in a model whose family is not known.
+
+    These are matrices with names that mean the same in every family. They are believed to be all only when hardly
+    anything else is in numbered layers, so that a model of another kind is refused and never compressed in part.
+
+    Parameters
+    ----------
+    shapes : dict
+        The shapes of all tensors, by name.
+    model : str
+        What the model is called in a message.
+
+    Raises
+    ------
+    UserError
+        When the numbered layers hold other matrices, too.
+    """
+    found = [name for name, shape in shapes.items()
+             if len(shape) == 2 and _KNOWN_ENDS.fullmatch(name) and not _TOWER.fullmatch(name)]
+    others = [name for name, shape in shapes.items()
+              if len(shape) > 1 and _NUMBERED.fullmatch(name) and name not in found]
+    sizes = {name: math.prod(shapes[name]) for name in (*found, *others)}
+    if sum(sizes[name] for name in found) < _ENOUGH * sum(sizes.values()):
+        raise UserError(f"{model}, and its layers hold matrices such as {max(others, key=lambda name: sizes[name])}: "
+                        "say with --include which tensors to compress, for example --include '*_proj.weight'")
+    return found
