@@ -299,7 +299,7 @@ def test_two_runs_in_one_folder(model: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     (replace(SMALL, include=("*.bias",)), r"no matrix in .* matches \*.bias: give patterns with --include"),
-    (replace(SMALL, exclude=("*",)), "no matrix in .* matches"),
+    (replace(SMALL, exclude=("*",)), "no matrix in .* is compressed by default: give patterns with --include"),
     (replace(SMALL, include=("*",)), "tensor codes.weight in .* is stored as I8, integers or quantised already"),
     (Options("2,3,9"), "format 2,3,9 has more coefficients than weights")])
 def test_unusable_choices(options: Options, message: str, tmp_path: Path) -> None:

@@ -50,13 +50,14 @@ def test_a_tensor_that_becomes_zeros_is_named(tmp_path: Path, monkeypatch: pytes
                "c_proj.weight": np.ones((16, 16))}
     save_file({name: values.astype(np.float32) for name, values in tensors.items()}, tmp_path / "m.safetensors")
     said = "1 tensors are nothing but zeros now, as all their weights are too small for the format: [a]_proj.weight;"
-    assert said in printed(monkeypatch, capsys, "compress", tmp_path / "m.safetensors", tmp_path / "out")
+    assert said in printed(monkeypatch, capsys, "compress", tmp_path / "m.safetensors", tmp_path / "out",
+                           "--include", "*_proj.weight")
 
 
 def test_weights_beyond_the_format_name_their_tensor(tmp_path: Path) -> None:
     save_file({"a_proj.weight": np.full((16, 16), 1e14, np.float32)}, tmp_path / "m.safetensors")
     with pytest.raises(UserError, match=r"a_proj\.weight cannot be compressed: a weight of 1e\+14 is far beyond"):
-        compress(tmp_path / "m.safetensors", tmp_path / "out", replace(SMALL, bias="off"))
+        compress(tmp_path / "m.safetensors", tmp_path / "out", replace(SMALL, bias="off", include=("a*",)))
 
 
 def test_room_is_wanted_for_what_is_copied_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +123,8 @@ def test_channel_weights_are_looked_for_in_their_folder_alone(tmp_path: Path) ->
     names = ("../outside_proj.weight", outside, "x" * 300 + "_proj.weight", "a\0_proj.weight", "good_proj.weight")
     save_file({name: np.ones((16, 16), np.float32) for name in names}, tmp_path / "m.safetensors")
     np.save(channels / "good_proj.weight.npy", np.ones(16))
-    compress(tmp_path / "m.safetensors", tmp_path / "out", SMALL, weighting=channels)
+    options = replace(SMALL, include=("*_proj.weight",))
+    compress(tmp_path / "m.safetensors", tmp_path / "out", options, weighting=channels)
 
 
 def test_a_tensor_that_is_compressed_and_plain(tmp_path: Path) -> None:
@@ -142,7 +144,7 @@ def test_tensors_that_are_scalars_or_empty_are_carried_along(tmp_path: Path) -> 
     shapes: dict[str, tuple[int, ...]] = {"scalar": (), "rowless_proj.weight": (0, 4), "hollow_proj.weight": (4, 0),
                                           "none": (0,), "a_proj.weight": (8, 8)}
     save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, tmp_path / "m.safetensors")
-    compress(tmp_path / "m.safetensors", tmp_path / "out", SMALL)
+    compress(tmp_path / "m.safetensors", tmp_path / "out", replace(SMALL, include=("*_proj.weight",)))
     inspect(tmp_path / "out")
     decompress(tmp_path / "out", tmp_path / "plain")
     found = load_file(tmp_path / "plain" / "model.safetensors")
