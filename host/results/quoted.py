@@ -20,7 +20,9 @@ from sim.dram.presets import PRESETS, preset
 
 __all__ = ["QUOTES"]
 
-_README, _BOARD = "README.md", "docs/board.md"
+_README = "README.md"
+_MEASURED, _CODES, _AREA, _INSIDE, _LIMITS, _BOARD = (
+    f"docs/{name}.md" for name in ("measurements", "compressing", "area", "architecture", "limits", "board"))
 _LARGEST = "2048x2048"
 
 
@@ -100,9 +102,9 @@ def _limit(name: str, **timing: Any) -> float:
 
 
 def _preset_row(name: str) -> Quote:
-    """The row of a preset in README's table."""
+    """The row of a preset in the table of memories."""
     dram = preset(name)
-    return Quote(_README, f"| `{name}` | {{:.0f}} | {{}} | {{:g}} | {{:.1f}}% | {{}} |" if name == "sdram-133" else
+    return Quote(_INSIDE, f"| `{name}` | {{:.0f}} | {{}} | {{:g}} | {{:.1f}}% | {{}} |" if name == "sdram-133" else
                  f"| `{name}` | {{:.0f}} | {{}} | {{:.1f}} | {{:.1f}}% | {{}} |",
                  lambda r: (dram.ck_mhz, dram.ratio, round((dram.peak_bytes_per_s(512) or 0) / 1e9, 2),
                             100 * dram.sequential_limit, dram.controller))
@@ -132,86 +134,86 @@ QUOTES = (
     Quote(_README, "low-cost ECP5-85F | – | {:.1f} MHz at grade 8, {:.1f} at grade 6",
           lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz, r.row("pnr", config="seedlm4-512-g6").fmax_mhz)),
     # Short rows
-    Quote(_README, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
+    Quote(_INSIDE, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
           "takes {:.1f} % of DDR4-2400's limit", lambda r: (_INTERVAL, _short_rows(r, "seedlm4", 1))),
-    Quote(_README, "will be free for the next group: {} or {} cycles later. With two results a cycle, seedlm4 takes "
+    Quote(_INSIDE, "will be free for the next group: {} or {} cycles later. With two results a cycle, seedlm4 takes "
           "{:.1f} % of the limit with 64 columns and int4 {:.1f} %",
           lambda r: (*(join_interval(EngineConfig(SEEDLM4, results_per_cycle=count)) for count in (2, 4)),
                      _short_rows(r, "seedlm4", 2), _short_rows(r, "int4", 2))),
-    Quote(_README, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
+    Quote(_INSIDE, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
     # Beside the paper
-    Quote(_README, "T = {:.4f} · beats + {:.0f}, if beats are those of the weights alone. It stands for {:.1f} % of "
+    Quote(_MEASURED, "T = {:.4f} · beats + {:.0f}, if beats are those of the weights alone. It stands for {:.1f} % of "
           "the bus and {:.0f} cycles from", lambda r: (_SLOPE, _START, 100 / _SLOPE, _START)),
-    Quote(_README, "for which the line gives {:.2f} and {:.2f} where {} and {} are published",
+    Quote(_MEASURED, "for which the line gives {:.2f} and {:.2f} where {} and {} are published",
           lambda r: (_fitted(512, 16) / _fitted(512, 4), _fitted(1024, 16) / _fitted(1024, 4), SPEEDUP["512x512"],
                      SPEEDUP["1024x1024"])),
-    Quote(_README, "all three sizes, {:.3f} beside {} at 512 × 512, {:.3f} beside {} at 1024 × 1024, and {:.3f} "
+    Quote(_MEASURED, "all three sizes, {:.3f} beside {} at 512 × 512, {:.3f} beside {} at 1024 × 1024, and {:.3f} "
           "beside {} at 2048 × 2048. The fit's {:.0f} cycles",
           lambda r: (*(figure for matrix, published in SPEEDUP.items()
                        for figure in (_paper(r, "seedlm4", matrix=matrix).speedup, published)), _START)),
-    Quote(_README, "some {:.0f} to {:.0f} cycles a matrix",
+    Quote(_MEASURED, "some {:.0f} to {:.0f} cycles a matrix",
           lambda r: (round(min(_beyond_fit(r)), -1), round(max(_beyond_fit(r)), -1))),
-    Quote(_README, "keep the 4-bit speed-up below {:.3f}",
+    Quote(_LIMITS, "keep the 4-bit speed-up below {:.3f}",
           lambda r: (_paper(r, "seedlm4", "sim-paper-ddr4").byte_ratio,)),
     # Memories
-    Quote(_README, "All engines take {:.1f} % or more of every limit",
+    Quote(_MEASURED, "All engines take {:.1f} % or more of every limit",
           lambda r: (_percent_at_least([row.achieved_fraction for row in r.rows("roofline")]),)),
-    Quote(_README, "DDR4-2400 falls to {:.0f} % of its peak, DDR4-3200 to {:.0f} %",
+    Quote(_INSIDE, "DDR4-2400 falls to {:.0f} % of its peak, DDR4-3200 to {:.0f} %",
           lambda r: (_limit("ddr4-2400", columns_lowest=True), _limit("ddr4-3200", columns_lowest=True))),
     *(_preset_row(name) for name in PRESETS if preset(name).ck_mhz),
-    Quote(_README, "| `ideal`, `paper` | - | - | - | {:.0f}%, {:.1f}% |",
+    Quote(_INSIDE, "| `ideal`, `paper` | - | - | - | {:.0f}%, {:.1f}% |",
           lambda r: (_limit("ideal"), _limit("paper"))),
-    Quote(_README, "will reach last ({:.1f} % in RTL)",
+    Quote(_INSIDE, "will reach last ({:.1f} % in RTL)",
           lambda r: (100 * r.row("memories", memory="lpddr5-6400-hidden").measured,)),
-    Quote(_README, "falls to {:.1f} % for `ddr4-2400`, to {:.1f} % for `lpddr5-6400` and to {:.1f} % for `hbm2`",
+    Quote(_LIMITS, "falls to {:.1f} % for `ddr4-2400`, to {:.1f} % for `lpddr5-6400` and to {:.1f} % for `hbm2`",
           lambda r: (_hot("ddr4-2400"), _hot("lpddr5-6400"), _hot("hbm2"))),
-    Quote(_README, "its limit is {:.1f} % instead of {:.1f} %",
+    Quote(_LIMITS, "its limit is {:.1f} % instead of {:.1f} %",
           lambda r: (_limit("lpddr4-2400", t_refi=round(3.904 * 1200)), _limit("lpddr4-2400"))),
     # Whole models
-    Quote(_README, "implies, {:.0f} MHz for `ddr4-2400` on 512 bits", lambda r: (preset("ddr4-2400").fabric_mhz,)),
-    Quote(_README, "only on an ECP5, at {:.1f} MHz", lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz,)),
-    Quote(_README, "each figure would be {:.2f} of what is shown",
+    Quote(_MEASURED, "implies, {:.0f} MHz for `ddr4-2400` on 512 bits", lambda r: (preset("ddr4-2400").fabric_mhz,)),
+    Quote(_MEASURED, "only on an ECP5, at {:.1f} MHz", lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz,)),
+    Quote(_MEASURED, "each figure would be {:.2f} of what is shown",
           lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz / (preset("ddr4-2400").fabric_mhz or 1),)),
-    Quote(_README, "keeps a layer below 4 and {:.3f} is what", lambda r: (16 / 3,)),
-    Quote(_README, "those alone allow {:.3f} and {:.3f} for TinyLlama (some columns padded to blocks of 12), {:.3f} "
+    Quote(_MEASURED, "keeps a layer below 4 and {:.3f} is what", lambda r: (16 / 3,)),
+    Quote(_MEASURED, "those alone allow {:.3f} and {:.3f} for TinyLlama (some columns padded to blocks of 12), {:.3f} "
           "for Llama-3.2-3B, {:.3f} for Llama-2-7B",
           lambda r: [_layer(r, model, name).byte_ratio for model, name in (
               ("TinyLlama-1.1B", "seedlm4"), ("TinyLlama-1.1B", "seedlm3"), ("Llama-3.2-3B", "seedlm4"),
               ("Llama-2-7B", "seedlm4"))]),
-    Quote(_README, "All runs take {:.1f} % or more of what the memory gives in their cycles. int4 reads {} bits a "
+    Quote(_MEASURED, "All runs take {:.1f} % or more of what the memory gives in their cycles. int4 reads {} bits a "
           "weight",
           lambda r: (_percent_at_least([row.limit_fraction for row in r.rows("sweep", matrix="layer")]),
                      parse_format("int4").bits_per_weight)),
     # Errors
-    Quote(_README, "| the same | {:.3f} | {:.3f} | `--mode printed` |", lambda r: _error(r, "printed")),
-    Quote(_README, "− 2 | {:.3f} | {:.3f} | `--mode paper` |", lambda r: _error(r, "paper")),
-    Quote(_README, "and the codes too | {:.3f} | {:.3f} | `--mode exact` |", lambda r: _error(r, "exact")),
-    Quote(_README, "one for each row ({:.2f} bit more) or for each group of 128 ({:.3f} bit more), and block floating "
+    Quote(_CODES, "| the same | {:.3f} | {:.3f} | `--mode printed` |", lambda r: _error(r, "printed")),
+    Quote(_CODES, "− 2 | {:.3f} | {:.3f} | `--mode paper` |", lambda r: _error(r, "paper")),
+    Quote(_CODES, "and the codes too | {:.3f} | {:.3f} | `--mode exact` |", lambda r: _error(r, "exact")),
+    Quote(_CODES, "one for each row ({:.2f} bit more) or for each group of 128 ({:.3f} bit more), and block floating "
           "point, whose exponent is searched ({:.2f} bit more)",
           lambda r: [_bits(r, method) - _bits(r, "seedlm4") for method in (
               "int4, searched scale per row", "int4, searched scale per 128", "bfp4, 8-bit exponent per 32")]),
-    Quote(_README, "{} bits a weight, packed as densely", lambda r: (parse_format("int4").bits_per_weight,)),
-    Quote(_README, "other codes, {} and {} bits a weight",
+    Quote(_INSIDE, "{} bits a weight, packed as densely", lambda r: (parse_format("int4").bits_per_weight,)),
+    Quote(_INSIDE, "other codes, {} and {} bits a weight",
           lambda r: (parse_format("int8").bits_per_weight, parse_format("int3").bits_per_weight)),
-    Quote(_README, "up to {:,} rows and {:,} columns, any numbers",
+    Quote(_INSIDE, "up to {:,} rows and {:,} columns, any numbers",
           lambda r: (EngineConfig(parse_format("seedlm4")).max_rows, EngineConfig(parse_format("seedlm4")).max_cols)),
     # Area
-    Quote(_README, "has {:.1f} times as many LUTs as `seedlm4-128dsp` with about as many DSPs, {:.1f} times as many as "
+    Quote(_AREA, "has {:.1f} times as many LUTs as `seedlm4-128dsp` with about as many DSPs, {:.1f} times as many as "
           "`seedlm4-256dsp` with about half as many, {:.1f} and {:.1f} times their flip-flops and {:.1f} times their "
           "block RAMs",
           lambda r: (PUBLISHED.lut / _area(r, "seedlm4-128dsp").lut, PUBLISHED.lut / _area(r, "seedlm4-256dsp").lut,
                      PUBLISHED.ff / _area(r, "seedlm4-128dsp").ff, PUBLISHED.ff / _area(r, "seedlm4-256dsp").ff,
                      PUBLISHED.bram / _area(r, "seedlm4-128dsp").bram)),
-    Quote(_README, "nothing says whether the {:,} LUTs are", lambda r: (PUBLISHED.lut,)),
-    Quote(_README, "The LFSR bank takes {:.0f} LUTs for the 24 states",
+    Quote(_AREA, "nothing says whether the {:,} LUTs are", lambda r: (PUBLISHED.lut,)),
+    Quote(_AREA, "The LFSR bank takes {:.0f} LUTs for the 24 states",
           lambda r: (_area(r, "seedlm4-128dsp", "LFSR bank").lut / EngineConfig(parse_format("seedlm4")).lanes,)),
-    Quote(_README, "SeedLM takes {} more DSPs and {:.0f} % more LUTs, or no more DSPs and {:.0f} % more LUTs, and "
+    Quote(_AREA, "SeedLM takes {} more DSPs and {:.0f} % more LUTs, or no more DSPs and {:.0f} % more LUTs, and "
           "saves {:.0f} % of the bytes",
           lambda r: (_area(r, "seedlm4-256dsp").dsp - _area(r, "int4").dsp,
                      _more(_area(r, "seedlm4-256dsp").lut, _area(r, "int4").lut),
                      _more(_area(r, "seedlm4-128dsp").lut, _area(r, "int4").lut),
                      100 * (1 - 4 / parse_format("int4").bits_per_weight))),
-    Quote(_README, "make it {:.1f} times as large. Activations of 8 bits save only {:.0f} % of the LUTs",
+    Quote(_AREA, "make it {:.1f} times as large. Activations of 8 bits save only {:.0f} % of the LUTs",
           lambda r: (_area(r, "seedlm3").lut / _area(r, "seedlm4-128dsp").lut,
                      -_more(_area(r, "seedlm4-act8").lut, _area(r, "seedlm4-128dsp").lut))),
     # Boards
