@@ -17,7 +17,7 @@ from typing import Any
 
 from host.errors import UserError
 
-__all__ = ["Family", "family_of", "guessed", "model_type"]
+__all__ = ["FAMILIES", "Family", "family_of", "guessed", "model_type"]
 
 _LAYER = re.compile(r"(?:(?:model|language_model|text_model|transformer|decoder|gpt_neox)\.)*(?:layers|h)\.[0-9]+\."
                     r"(?P<part>.+)")
@@ -57,48 +57,49 @@ def _part_matches(name: str, globs: tuple[str, ...]) -> bool:
 
 _ATTENTION = ("self_attn.[qkvo]_proj.weight",)
 _MLP = ("mlp.gate_proj.weight", "mlp.up_proj.weight", "mlp.down_proj.weight")
-_FUSED = ("self_attn.qkv_proj.weight", "self_attn.o_proj.weight", "mlp.gate_up_proj.weight", "mlp.down_proj.weight")
+_FUSED_MLP = ("mlp.gate_up_proj.weight", "mlp.down_proj.weight")
 _EXPERTS = ("mlp.experts.*.gate_proj.weight", "mlp.experts.*.up_proj.weight", "mlp.experts.*.down_proj.weight",
-            "mlp.shared_expert*.gate_proj.weight", "mlp.shared_expert*.up_proj.weight",
-            "mlp.shared_expert*.down_proj.weight")
+            "mlp.shared_*.gate_proj.weight", "mlp.shared_*.up_proj.weight", "mlp.shared_*.down_proj.weight")
 _STACKED = ("mlp.experts.gate_up_proj", "mlp.experts.down_proj")
-_W123 = ("block_sparse_moe.experts.*.w[123].weight",)
+_LLAMA4_STACKED = ("feed_forward.experts.gate_up_proj", "feed_forward.experts.down_proj")
 _LATENT = ("self_attn.q_proj.weight", "self_attn.q_[ab]_proj.weight", "self_attn.kv_a_proj_with_mqa.weight",
            "self_attn.kv_b_proj.weight", "self_attn.o_proj.weight")
 _4H = ("mlp.dense_h_to_4h.weight", "mlp.dense_4h_to_h.weight")
-_CONV1D = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+_GPT2 = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
-_LLAMA = Family((*_ATTENTION, *_MLP))
-_LLAMA_MOE = Family((*_ATTENTION, *_MLP, *_EXPERTS, *_STACKED))
-_MIXTRAL = Family((*_ATTENTION, *_W123, *_STACKED))
-_DEEPSEEK = Family((*_LATENT, *_MLP, *_EXPERTS, *_STACKED))
-_GPT_BIG = Family(("self_attention.query_key_value.weight", "self_attention.dense.weight", *_4H))
-
-_FAMILIES: dict[str, Family] = dict.fromkeys((
-    "llama", "mistral", "ministral", "ministral3", "qwen2", "qwen2_vl_text", "qwen2_5_vl_text", "qwen3",
-    "qwen3_vl_text", "gemma", "gemma2", "gemma3_text", "granite", "smollm3", "olmo", "olmo2", "olmo3", "cohere",
-    "cohere2", "stablelm", "nemotron", "exaone4", "ernie4_5", "hunyuan_v1_dense", "seed_oss", "arcee", "helium",
-    "apertus"), _LLAMA) | dict.fromkeys((
-    "qwen2_moe", "qwen3_moe", "olmoe", "flex_olmo", "glm4_moe", "ernie4_5_moe", "hunyuan_v1_moe", "dots1"),
-    _LLAMA_MOE) | dict.fromkeys(("mixtral", "phimoe"), _MIXTRAL) | dict.fromkeys(
-    ("deepseek_v2", "deepseek_v3"), _DEEPSEEK) | dict.fromkeys(("phi3", "glm"), Family(_FUSED)) | dict.fromkeys(
-    ("falcon", "bloom"), _GPT_BIG) | {
-    "glm4": Family((*_ATTENTION, "mlp.gate_up_proj.weight", "mlp.down_proj.weight")),
-    "granitemoe": Family((*_ATTENTION, "block_sparse_moe.input_linear.weight",
-                          "block_sparse_moe.output_linear.weight")),
-    "gpt_oss": Family((*_ATTENTION, *_STACKED), _STACKED),
-    "llama4_text": Family((*_ATTENTION, "feed_forward.*_proj.weight", "feed_forward.experts.*_proj"),
-                          ("feed_forward.experts.*_proj",)),
-    "phi": Family(("self_attn.[qkv]_proj.weight", "self_attn.dense.weight", "mlp.fc[12].weight")),
-    "opt": Family(("self_attn.[qkv]_proj.weight", "self_attn.out_proj.weight", "fc[12].weight")),
-    "gpt_neox": Family(("attention.query_key_value.weight", "attention.dense.weight", *_4H)),
-    "persimmon": Family(("self_attn.query_key_value.weight", "self_attn.dense.weight", *_4H)),
-    "gpt2": Family(_CONV1D, _CONV1D),
-    "gpt_bigcode": Family(_CONV1D),
-    "gptj": Family(("attn.[qkv]_proj.weight", "attn.out_proj.weight", "mlp.fc_in.weight", "mlp.fc_out.weight")),
-    "codegen": Family(("attn.qkv_proj.weight", "attn.out_proj.weight", "mlp.fc_in.weight", "mlp.fc_out.weight")),
-    "starcoder2": Family((*_ATTENTION, "mlp.c_fc.weight", "mlp.c_proj.weight")),
+_GROUPS: dict[tuple[str, ...], Family] = {
+    ("llama", "mistral", "ministral", "ministral3", "qwen2", "qwen2_vl", "qwen2_vl_text", "qwen2_5_vl",
+     "qwen2_5_vl_text", "qwen3", "qwen3_vl_text", "gemma", "gemma2", "gemma3_text", "granite", "smollm3", "olmo",
+     "olmo2", "olmo3", "cohere", "cohere2", "stablelm", "nemotron", "exaone4", "ernie4_5", "hunyuan_v1_dense",
+     "seed_oss", "arcee", "helium", "apertus"): Family((*_ATTENTION, *_MLP)),
+    ("phi3",): Family(("self_attn.qkv_proj.weight", "self_attn.o_proj.weight", *_FUSED_MLP)),
+    ("glm", "glm4"): Family((*_ATTENTION, *_FUSED_MLP)),
+    ("qwen2_moe", "qwen3_moe", "olmoe", "flex_olmo", "glm4_moe", "ernie4_5_moe", "hunyuan_v1_moe", "dots1",
+     "exaone_moe"): Family((*_ATTENTION, *_MLP, *_EXPERTS, *_STACKED)),
+    ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"): Family(
+        (*_ATTENTION, *_MLP, *_EXPERTS, *_STACKED, "linear_attn.in_proj_qkv*.weight", "linear_attn.in_proj_z.weight",
+         "linear_attn.out_proj.weight")),
+    ("mixtral", "phimoe", "minimax_m2"): Family(
+        (*_ATTENTION, "block_sparse_moe.experts.*.w[123].weight", *_STACKED)),
+    ("granitemoe",): Family((*_ATTENTION, "block_sparse_moe.input_linear.weight",
+                             "block_sparse_moe.output_linear.weight")),
+    ("deepseek_v2", "deepseek_v3", "glm4_moe_lite"): Family((*_LATENT, *_MLP, *_EXPERTS, *_STACKED)),
+    ("gpt_oss",): Family((*_ATTENTION, *_STACKED), _STACKED),
+    ("llama4_text",): Family((*_ATTENTION, "feed_forward.*_proj.weight", *_LLAMA4_STACKED), _LLAMA4_STACKED),
+    ("phi",): Family(("self_attn.[qkv]_proj.weight", "self_attn.dense.weight", "mlp.fc[12].weight")),
+    ("opt",): Family(("self_attn.[qkv]_proj.weight", "self_attn.out_proj.weight", "fc[12].weight")),
+    ("gpt_neox",): Family(("attention.query_key_value.weight", "attention.dense.weight", *_4H)),
+    ("persimmon",): Family(("self_attn.query_key_value.weight", "self_attn.dense.weight", *_4H)),
+    ("falcon", "bloom"): Family(("self_attention.query_key_value.weight", "self_attention.dense.weight", *_4H)),
+    ("gpt2",): Family(_GPT2, _GPT2),
+    ("gpt_bigcode",): Family(_GPT2),
+    ("gptj", "codegen"): Family(("attn.[qkv]_proj.weight", "attn.qkv_proj.weight", "attn.out_proj.weight",
+                                 "mlp.fc_in.weight", "mlp.fc_out.weight")),
+    ("starcoder2",): Family((*_ATTENTION, "mlp.c_fc.weight", "mlp.c_proj.weight")),
+    ("lfm2",): Family(("self_attn.[qkv]_proj.weight", "self_attn.out_proj.weight", "feed_forward.w[123].weight",
+                       "conv.in_proj.weight", "conv.out_proj.weight")),
 }
+FAMILIES: dict[str, Family] = {name: family for names, family in _GROUPS.items() for name in names}
 """Families by ``model_type``."""
 
 
@@ -117,7 +118,7 @@ def family_of(config: dict[str, Any]) -> Family | None:
     config : dict
         The content of ``config.json``.
     """
-    return _FAMILIES.get(model_type(config) or "")
+    return FAMILIES.get(model_type(config) or "")
 
 
 _KNOWN_ENDS = re.compile(r"(?:.*\.)?(?:[qkvo]|gate|up|down)_proj\.weight")

@@ -1,0 +1,144 @@
+"""Which tensors of every known family are compressed: models made and saved by transformers, with random weights."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+
+from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from host.checkpoint.families import FAMILIES
+from host.compress.compress import compress
+from host.compress.decompress import decompress
+from host.compress.plan import Options
+from host.errors import UserError
+
+SETTINGS: dict[str, Any] = {
+    "vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 64, "moe_intermediate_size": 32, "num_experts": 4,
+    "num_local_experts": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1,
+    "q_lora_rank": 24, "kv_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 16,
+    "first_k_dense_replace": 1, "shared_expert_intermediate_size": 32, "n_group": 1, "topk_group": 1,
+    "linear_num_value_heads": 2, "linear_num_key_heads": 2, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+"""Settings of a tiny model of any family, each of which takes those that it knows."""
+VISION = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+          "image_size": 28, "patch_size": 14, "depth": 2, "embed_dim": 64, "num_heads": 4, "out_hidden_size": 64}
+TOWERS = {"llava": ("clip_vision_model", "llama"), "gemma3": ("siglip_vision_model", "gemma3_text"),
+          "mistral3": ("pixtral", "mistral"), "qwen2_vl": (None, None), "qwen2_5_vl": (None, None),
+          "qwen3_vl": (None, None)}
+"""Multimodal models: the types of their towers and of their decoders, where these are not the only ones."""
+LEFT_ALONE = ("embed", "lm_head", "wte", "wpe", "router", "gate.weight", "shared_expert_gate", "gate.wg", "bias",
+              "conv", "in_proj_a", "in_proj_b")
+INPUTS = {"down_proj": 96, "output_linear": 96, "mlp.c_proj": 256}
+"""Columns of the matrices that do not take the hidden state, 64, by a part of their names."""
+
+
+def settings(kind: str) -> dict[str, Any]:
+    """The settings of a tiny model of a type."""
+    known = SETTINGS if kind == "falcon" else SETTINGS | {"head_dim": 16}
+    return known | ({"layer_types": ["linear_attention", "full_attention"]} if kind.startswith(("qwen3_n", "qwen3_5"))
+                    else {"layer_types": ["conv", "full_attention"]} if kind == "lfm2" else {})
+
+
+def saved(config: Any, folder: Path, auto: Any = transformers.AutoModelForCausalLM) -> Checkpoint:
+    """Save a model with random weights, and open its folder."""
+    torch.manual_seed(0)
+    auto.from_config(config).save_pretrained(folder)
+    return open_checkpoint(folder)
+
+
+def matrix_bytes(checkpoint: Checkpoint) -> dict[str, int]:
+    """The sizes of the matrices of a model."""
+    return {name: math.prod(checkpoint.shape(name)) for name in checkpoint.names() if len(checkpoint.shape(name)) > 1}
+
+
+@pytest.mark.parametrize("kind", [name for name in FAMILIES if "_vl" not in name])
+def test_share_that_is_compressed(kind: str, tmp_path: Path) -> None:
+    checkpoint = saved(transformers.AutoConfig.for_model(kind, **settings(kind)), tmp_path)
+    compressed, sizes = checkpoint.compressible(), matrix_bytes(checkpoint)
+    decoder = [name for name in sizes if ".0." in name or ".1." in name]
+    assert sum(sizes[name] for name in compressed) >= 0.95 * sum(sizes[name] for name in decoder)
+    assert set(compressed) <= set(decoder)
+    for name in sizes.keys() - set(compressed):
+        assert any(part in name for part in LEFT_ALONE), name
+
+
+@pytest.mark.parametrize("kind", TOWERS)
+def test_towers_are_left_alone(kind: str, tmp_path: Path) -> None:
+    vision, text = TOWERS[kind]
+    decoder = settings(text or kind) | ({"model_type": text} if text else {})
+    rope = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 3, 3]}}
+    config = transformers.AutoConfig.for_model(
+        kind, text_config=decoder | (rope if vision is None else {}),
+        vision_config=VISION | ({"model_type": vision} if vision else {}))
+    checkpoint = saved(config, tmp_path, transformers.AutoModelForImageTextToText)
+    compressed, sizes = checkpoint.compressible(), matrix_bytes(checkpoint)
+    towers = [name for name in sizes if "vision" in name or "visual" in name]
+    decoder_bytes = sum(size for name, size in sizes.items() if "layers." in name and name not in towers)
+    assert towers
+    assert not set(towers) & set(compressed)
+    assert sum(sizes[name] for name in compressed) == decoder_bytes > 0
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_oss", "llama4_text", "gpt_bigcode", "granitemoe"])
+def test_a_row_is_an_output(kind: str, tmp_path: Path) -> None:
+    """A matrix has a column for each input of its layer, and its tensor comes back as it lay."""
+    model, out, plain = tmp_path / "model", tmp_path / "out", tmp_path / "plain"
+    checkpoint = saved(transformers.AutoConfig.for_model(kind, **settings(kind)), model)
+    held = load_file(model / "model.safetensors")
+    compress(model, out, Options("8,3,8", slice_weights=3000))
+    compressed = open_checkpoint(out)
+    decompress(out, plain)
+    restored = load_file(plain / "model.safetensors")
+    assert restored.keys() == held.keys()
+    turned = [name for name in checkpoint.compressible() if checkpoint.transposed(name)]
+    assert bool(turned) == (kind in ("gpt2", "gpt_oss", "llama4_text"))
+    for name, weights in held.items():
+        if name not in checkpoint.compressible():
+            assert np.array_equal(weights, restored[name])
+            continue
+        assert checkpoint.matrix_shape(name)[1] == next((n for part, n in INPUTS.items() if part in name), 64)
+        whole = (weights.swapaxes(-1, -2) if name in turned else weights).reshape(checkpoint.matrix_shape(name))
+        assert np.array_equal(checkpoint.matrix(name), whole)
+        assert np.array_equal(checkpoint.matrix(name, slice(30, 71)), whole[30:71])
+        assert 0 < np.linalg.norm(restored[name] - weights) < 0.35 * np.linalg.norm(weights)
+        assert np.array_equal(compressed.read(name), restored[name])
+        assert np.array_equal(compressed.read(name, slice(1, 3)), restored[name][1:3])
+        back = (restored[name].swapaxes(-1, -2) if name in turned else restored[name]).reshape(whole.shape)
+        assert np.array_equal(compressed.matrix(name), back)
+        assert np.array_equal(compressed.matrix(name, slice(30, 71)), back[30:71])
+
+
+def folder(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> Checkpoint:
+    """A folder with these tensors."""
+    path.mkdir()
+    save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, path / "model.safetensors")
+    (path / "config.json").write_text(json.dumps(config))
+    return open_checkpoint(path)
+
+
+LAYER = "model.layers.0"
+COMMON = {f"{LAYER}.self_attn.q_proj.weight": (64, 64), f"{LAYER}.mlp.down_proj.weight": (64, 64),
+          f"{LAYER}.mlp.gate.weight": (2, 64), "model.embed_tokens.weight": (900, 64)}
+
+
+@pytest.mark.parametrize("config", [{}, {"model_type": "new"}, {"model_type": "x", "text_config": {"model_type": "y"}}])
+def test_names_that_mean_the_same_in_every_family(config: dict[str, Any], tmp_path: Path) -> None:
+    checkpoint = folder(tmp_path / "model", config, COMMON)
+    assert checkpoint.compressible() == [f"{LAYER}.mlp.down_proj.weight", f"{LAYER}.self_attn.q_proj.weight"]
+
+
+@pytest.mark.parametrize("other", [f"{LAYER}.mlp.experts.w1", "vision_tower.layers.0.self_attn.q_proj.weight",
+                                   f"{LAYER}.mlp.fc1.weight"])
+def test_an_unknown_family_is_refused_where_its_layers_hold_more(other: str, tmp_path: Path) -> None:
+    checkpoint = folder(tmp_path / "model", {"model_type": "new"}, COMMON | {other: (64, 64)})
+    with pytest.raises(UserError, match=rf"the model_type new of .* is not known, and its layers hold .* {other}: say "
+                                        "with --include which tensors to compress"):
+        checkpoint.compressible()
+    compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=("*down_proj*",)))
