@@ -77,13 +77,13 @@ def sim(model: Model = "", layer: Layer = 0,
 
     job = _job(formats, memory, bus, simulator, act_bits)
     path = model or str(default_model())
-    matrices = measure.layer_matrices(path, layer, rows or None)
+    matrices, experts = measure.layer_matrices(path, layer, rows or None)
     folder = report_folder("sim")
     with work_progress() as progress:
         results = measure.simulate(job, matrices, True, progress)
     name = path.rstrip("/").rpartition("/")[2]
-    _finish(folder, f"{name}, layer {layer}", job, results,
-            {"model": name, "layer": layer, "first_rows": rows or None})
+    _finish(folder, f"{name}, layer {layer}{experts and f', {experts}'}", job, results,
+            {"model": name, "layer": layer, "first_rows": rows or None, **({"experts": experts} if experts else {})})
 
 
 def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
@@ -93,15 +93,16 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
     On any other memory the paper's figures are left out, because they are not of that memory.
     """
     from host.measure import layer as measure
+    from host.measure.matrices import SIGMA, gaussian_matrices
     from host.measure.published import beside_published
     from host.progress import work_progress
 
     job = _job(formats, memory, bus, simulator, act_bits)
     folder = report_folder("sim-paper")
     with work_progress() as progress:
-        results = measure.simulate(job, measure.gaussian_matrices(_PAPER_SIZES), False, progress)
+        results = measure.simulate(job, gaussian_matrices(_PAPER_SIZES), False, progress)
     _finish(folder, "the paper's matrices", job, beside_published(results),
-            {"sizes": _PAPER_SIZES, "sigma": measure.SIGMA})
+            {"sizes": _PAPER_SIZES, "sigma": SIGMA})
 
 
 def roofline(formats: Formats = COMPARED,

@@ -20,7 +20,7 @@ from host.cli.options import (
     engines,
     names,
 )
-from host.errors import CheckError, choose
+from host.errors import CheckError
 from host.folders import report_folder
 from sim.dram.presets import preset
 
@@ -28,17 +28,6 @@ __all__ = ["sweep"]
 
 _MODELS, _MATRICES, _MEMORIES = "--models Llama-3-8B", "--matrices layer", "--memory ddr4-2400"
 """Examples of options, for messages."""
-
-
-def _matrices(text: str) -> tuple[str, ...]:
-    """Return the matrices of a sweep."""
-    from host.measure.models import MATRICES
-
-    known = ("layer", *MATRICES, "lm_head")
-    chosen = known if text == "all" else names("matrices", text, _MATRICES)
-    for name in chosen:
-        choose(name, dict.fromkeys(known), "unknown matrix {!r}: MATRICES are of {}, or all")
-    return chosen
 
 
 def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json files or checkpoints, separated by "
@@ -58,7 +47,8 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
           ) -> None:
     """Sweep over layers of whole models: cycles, speed-up and tokens a second, in RTL or by the cycle model."""
     from host.compress.cluster import Tls
-    from host.measure.models import PRESETS, find_model
+    from host.measure.models import find_model
+    from host.measure.shapes import PRESETS
     from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
     from host.measure.sweep_workers import cluster, processes
     from host.plots.sweep import charts
@@ -69,20 +59,21 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
 
     chosen = tuple(PRESETS) if models is None else names("models", models, _MODELS)
     plan = Sweep(tuple(map(find_model, chosen)), tuple(config.name for config in engines(formats, bus, act_bits)),
-                 names("memories", memories, _MEMORIES), _matrices(matrices), bus, act_bits, context, layer)
+                 names("memories", memories, _MEMORIES), names("matrices", matrices, _MATRICES), bus,
+                 act_bits, context, layer)
     for name in plan.memories:
         preset(name)
+    points = points_of(plan)
     require("verilator")
     folder, cores = report_folder("sweep"), workers or len(os.sched_getaffinity(0))
     (folder / "points").mkdir(exist_ok=True)
-    points = points_of(plan)
     in_rtl = points if exact else affordable(points, seconds * cores)
     runners = (cluster(scheduler, Tls(tls_ca_file, tls_cert, tls_key)) if scheduler
                else processes(min(cores, max(len(in_rtl), 1))))
     with runners as runner, resumed_progress() as progress:
         rows = run_sweep(plan, in_rtl, folder / "points", runner, progress)
     settings = {
-        **asdict(plan), "models": [{key: str(value) for key, value in asdict(model).items()} for model in plan.models],
+        **asdict(plan), "models": [model.description for model in plan.models],
         "exact": exact, "seconds": seconds, "in_rtl": len(in_rtl), "points": len(points),
         "memory_sources": {name: preset(name).source for name in plan.memories},
         "weights": "random valid streams of the models' shapes, or of the checkpoints that are named",

@@ -3,73 +3,31 @@
 Every result is compared with golden, and the cycles of every format with FP16's.
 """
 
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from golden.integers import quantise
 from golden.product import Weights, product, restored
-from golden.spec import ACT_BITS, BlockFormat, GroupFormat, parse_format
+from golden.spec import ACT_BITS, parse_format
 from host.checkpoint.checkpoint import open_checkpoint
-from host.device.arena import Loaded, memory_needed
+from host.device.arena import memory_needed
 from host.device.driver import Driver, Product, check_shape, mean
-from host.encoder.cache import compressed
-from host.errors import UserError
-from host.measure.cycle_model import PHASES
-from host.measure.models import INPUTS
+from host.measure.layer_matrices import stored_layer
+from host.measure.matrices import Matrix, prepared
+from host.measure.phases import products_over_phases
+from host.measure.shapes import LAYER, LayerShape
 from host.packing.image import StoredMatrix
 from host.progress import Update, no_progress
 from host.tables.causes import CAUSES
 from host.tables.layer import LayerRow
 from hw.config import EngineConfig
-from sim.device.cocotb_device import SimulatedDevice, open_device
+from sim.device.cocotb_device import open_device
 from sim.dram.dram import Dram
 
-__all__ = ["SIGMA", "Job", "Matrix", "gaussian_matrices", "layer_matrices", "prepared",
-           "products_over_phases", "simulate"]
-
-SIGMA = 0.02
-"""Standard deviation of random weights: about that of a language model's, and ours, not the
-paper's. Cycles do not depend on it, nor do errors where the exponent bias is chosen."""
-
-
-@cache
-def _vector(name: str, cols: int) -> np.ndarray:
-    """Return a standard normal vector, float16, (cols,): always the same one for a name and width."""
-    rng = np.random.default_rng([zlib.crc32(name.encode()), cols])
-    return np.asarray(rng.standard_normal(cols), dtype=np.float16)
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A weight matrix.
-
-    Parameters
-    ----------
-    name : str
-    weights : float32, (rows, columns)
-    stored : StoredMatrix or None
-        Its compressed form, where the checkpoint has one.
-    """
-
-    name: str
-    weights: np.ndarray
-    stored: StoredMatrix | None = None
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        rows, cols = self.weights.shape
-        return rows, cols
-
-    @property
-    def activations(self) -> np.ndarray:
-        """Random vector, float16, (columns,); matrices of a layer with the same input have the same one."""
-        return _vector(INPUTS.get(self.name, self.name), self.weights.shape[1])
+__all__ = ["Job", "layer_matrices", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -96,65 +54,23 @@ class Job:
     act_bits: int = ACT_BITS
 
 
-def layer_matrices(model: str, layer: int, rows: int | None = None) -> list[Matrix]:
-    """Return the seven matrices of a decoder layer of a checkpoint; of each, the first ``rows`` rows when given.
-
-    Raises
-    ------
-    UserError
-        When the checkpoint cannot be read, or has no such layer.
-    """
-    checkpoint = open_checkpoint(model)
-    return [Matrix(short, checkpoint.matrix(name, slice(rows)), checkpoint.stored(name, slice(rows)))
-            for short, name in checkpoint.layer_matrices(layer)]
-
-
-def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
-    """Return square matrices of N(0, SIGMA**2), float32; those of a size are always the same."""
-    return [Matrix(f"{size}x{size}", np.random.default_rng(size).normal(0, SIGMA, (size, size)).astype(np.float32))
-            for size in sizes]
-
-
-def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
-    """Return a matrix in the format of the engine, as its best encoder makes it: SeedLM's codes are searched, and so
-    are the scales of integers.
+def layer_matrices(model: str, layer: int, rows: int | None = None) -> tuple[list[Matrix], str]:
+    """Return the matrices of a decoder layer that a token uses, in that order, and what to say of experts.
 
     Parameters
     ----------
-    progress : callable
-        Called with blocks done and blocks in all, when the matrix is compressed.
+    rows : int, optional
+        Of each matrix, only so many rows, the first ones.
 
     Raises
     ------
     UserError
-        When its weights are beyond the range of the format.
+        When the checkpoint cannot be read, has no such layer, or does not say how many experts a token uses.
     """
-    fmt = config.fmt
-    if matrix.stored and matrix.stored.fmt == fmt:
-        return matrix.stored
-    if isinstance(fmt, BlockFormat):
-        return compressed(matrix.weights, fmt, progress)
-    greatest = float(np.abs(matrix.weights).max()) / (fmt.code_max if isinstance(fmt, GroupFormat) else 1)
-    with np.errstate(over="ignore"):
-        if np.isinf(np.float16(greatest)):
-            raise UserError(f"{matrix.name} has weights beyond the range of {config.name}, "
-                            f"{np.abs(matrix.weights).max():g}: scale the tensor, or leave {config.name} out")
-    return quantise(matrix.weights, fmt) if isinstance(fmt, GroupFormat) else matrix.weights.astype(np.float16)
-
-
-def products_over_phases(device: SimulatedDevice, driver: Driver, loaded: Loaded) -> list[Product]:
-    """Run what is loaded, and return what each run gave.
-
-    There is one run, or :data:`PHASES` of them when it is short. A run with a waveform is not repeated, as the file
-    would be huge.
-    """
-    device.align(0)
-    products = [driver.run(loaded)]
-    if products[0].counters.cycles < PHASES * device.dram.refresh_interval and not device.waves:
-        for phase in range(1, PHASES):
-            device.align(phase / PHASES)
-            products.append(driver.run(loaded))
-    return products
+    checkpoint = open_checkpoint(model)
+    found = stored_layer(checkpoint, layer)
+    return [found.read(checkpoint, matrix, rows)
+            for matrix in LayerShape(LAYER, (layer,), found.matrices).chain], found.experts
 
 
 def _timing(products: list[Product], expected: list[np.ndarray], job: Job, dram: Dram) -> dict[str, Any]:

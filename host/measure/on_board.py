@@ -12,7 +12,7 @@ from host.device.driver import Driver, check_shape, mean
 from host.device.identity import found_engine
 from host.device.names import HardwareDevice
 from host.json_reader import read_json
-from host.measure.layer import SIGMA, Matrix, prepared
+from host.measure.matrices import SIGMA, Matrix, prepared
 from host.progress import Update
 from host.tables.board import BoardRow
 from hw.registers.cycle_classes import WAITING

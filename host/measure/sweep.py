@@ -2,7 +2,8 @@
 
 Finished points are kept below ``build/sweep/points``, each under a digest of itself and of the sources that its result
 depends on, so that a sweep that was interrupted continues where it was. Tokens a second follow from these points: a
-token reads all layers, lm_head, and the keys and values of its context, these at the rate at which the memory streams.
+token reads all layers (of experts those that it uses), lm_head, and the keys and values of its context, these at the
+rate at which the memory streams.
 """
 
 import csv
@@ -20,7 +21,7 @@ from host.device.driver import Counters, check_shape
 from host.errors import UserError
 from host.folders import write_whole
 from host.json_reader import parse_json
-from host.measure.models import ModelShape
+from host.measure.shapes import HEAD, LAYER, ModelShape
 from host.measure.sweep_point import Point, Result, predicted, predicted_within
 from host.measure.sweep_workers import Runner, sources
 from host.progress import Update
@@ -46,13 +47,14 @@ class Sweep:
     formats, memories : tuples of str
         Names of formats, and memory presets.
     matrices : tuple of str
-        As in :class:`~host.measure.sweep_point.Point`.
+        ``layer`` for the layers of every kind that a model has, ``lm_head``, names of matrices of the commonest kind,
+        or ``all`` for all of these, of experts only the first.
     bus_bits, act_bits : int
         Width of the memory bus and of an activation.
     context : int
         Tokens whose keys and values a token reads.
     layer : int
-        Number of the decoder layer, of models that are checkpoints.
+        Number of the decoder layer, of models that are checkpoints. Of another kind of layers it is the first one.
     """
 
     models: tuple[ModelShape, ...]
@@ -65,10 +67,45 @@ class Sweep:
     layer: int = 0
 
 
+def _names(model: ModelShape, matrices: Sequence[str]) -> list[str]:
+    """Return the names of what is streamed of a model.
+
+    Raises
+    ------
+    UserError
+        When it has nothing of a name.
+    """
+    kinds = [kind.name for kind in model.kinds]
+    every = [*kinds, *(matrix.name for matrix in model.kinds[0].chain
+                       if not matrix.name.startswith("experts.") or matrix.name.startswith("experts.0.")), HEAD]
+    found = [name for given in matrices
+             for name in (kinds if given == LAYER else every if given == "all" else [given])]
+    for name in found:
+        model.chain(name)
+    return list(dict.fromkeys(found))
+
+
+def _point(sweep: Sweep, model: ModelShape, matrix: str, name: str, memory: str) -> Point:
+    """Return a point of a sweep."""
+    kind = next((kind for kind in model.kinds if kind.name == matrix), model.kinds[0])
+    layer = sweep.layer if sweep.layer in kind.numbers else kind.numbers[0]
+    return Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, layer)
+
+
 def points_of(sweep: Sweep) -> list[Point]:
-    """Return all points of a sweep, in the order of the report."""
-    return [Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, sweep.layer)
-            for memory in sweep.memories for model in sweep.models for matrix in sweep.matrices
+    """Return all points of a sweep, in the order of the report.
+
+    Raises
+    ------
+    UserError
+        When a model has no matrix of a name, or a checkpoint has no layer of the number.
+    """
+    for model in sweep.models:
+        if model.path and not any(sweep.layer in kind.numbers for kind in model.kinds):
+            raise UserError(f"no layer {sweep.layer} in {model.path}, which has {model.layers} layers: choose another "
+                            "with --layer")
+    return [_point(sweep, model, matrix, name, memory)
+            for memory in sweep.memories for model in sweep.models for matrix in _names(model, sweep.matrices)
             for name in sweep.formats]
 
 
@@ -92,13 +129,14 @@ def affordable(points: Sequence[Point], seconds: float) -> list[Point]:
 def _kept(point: Point, folder: Path) -> Path:
     """Return the file in which the result of a point is kept.
 
-    Its name is a digest of the point, of sizes and times of the checkpoint's files, and of the sources. Names of models
-    do not count: models of the same shape share their results.
+    Its name is a digest of what is run, of sizes and times of the checkpoint's files, and of the sources. Models do not
+    count: those with the same matrices share their results.
     """
     files = sorted(path for path in point.model.path.rglob("*") if path.is_file()) if point.model.path and \
         point.model.path.is_dir() else [point.model.path] if point.model.path else []
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    text = repr((replace(point, model=replace(point.model, name="", source="")), stamps, sources()))
+    text = repr((point.chain, point.config, point.memory, point.layer if point.stored else None, stamps,
+                 sources(point.stored)))
     return folder / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
@@ -165,21 +203,27 @@ def _point_row(point: Point, result: Result | None) -> SweepRow:
                  preset(point.memory), point.bus_bits))
 
 
-def _token_row(layer: SweepRow, head: SweepRow, model: ModelShape, sweep: Sweep) -> SweepRow:
-    """Return the row of a token, which reads all layers, lm_head and the KV cache."""
-    dram = preset(layer.memory)
+def _token_row(layers: Sequence[tuple[int, SweepRow]], head: SweepRow, model: ModelShape, sweep: Sweep) -> SweepRow:
+    """Return the row of a token, which reads all layers, lm_head and the KV cache.
+
+    Parameters
+    ----------
+    layers : sequence of (int, SweepRow)
+        Of every kind of layers: how many there are, and the row of one.
+    """
+    dram = preset(head.memory)
     cache_bytes = model.kv_cache_bytes(sweep.context)
     cache_cycles = cache_bytes * 8 / sweep.bus_bits / (dram.sequential_limit * dram.word_rate(sweep.bus_bits))
-    cycles = round(model.layers * layer.cycles + head.cycles + cache_cycles)
-    off = (model.layers * layer.cycles * (layer.model_tolerance or 0) + head.cycles * (head.model_tolerance or 0)
-           + cache_cycles * (_STREAM if layer.memory in PRESETS else _STREAM_OF_VARIANTS))
+    parts = [*layers, (1, head)]
+    cycles = round(sum(count * row.cycles for count, row in parts) + cache_cycles)
+    off = (sum(count * row.cycles * (row.model_tolerance or 0) for count, row in parts)
+           + cache_cycles * (_STREAM if head.memory in PRESETS else _STREAM_OF_VARIANTS))
     return SweepRow(
-        model=layer.model, matrix="model", format=layer.format, memory=layer.memory, bus_bits=layer.bus_bits,
-        addr_bits=layer.addr_bits,
-        kv_cache_bytes=cache_bytes, context=sweep.context, source="model", layer_source=layer.source,
-        lm_head_source=head.source, model_tolerance=off / cycles,
-        tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
-        **_rates(cycles, model.layers * layer.bytes + head.bytes + cache_bytes, model.streamed_weights, dram,
+        model=head.model, matrix="model", format=head.format, memory=head.memory, bus_bits=head.bus_bits,
+        addr_bits=head.addr_bits, kv_cache_bytes=cache_bytes, context=sweep.context, source="model",
+        layer_source=", ".join(dict.fromkeys(row.source for _, row in layers)), lm_head_source=head.source,
+        model_tolerance=off / cycles, tokens_per_s=dram.fabric_mhz * 1e6 / cycles if dram.fabric_mhz else None,
+        **_rates(cycles, sum(count * row.bytes for count, row in parts) + cache_bytes, model.streamed_weights, dram,
                  sweep.bus_bits))
 
 
@@ -202,18 +246,19 @@ def run_sweep(sweep: Sweep, in_rtl: Sequence[Point], folder: Path, runner: Runne
     """
     points = points_of(sweep)
     for point in points:
-        for name in point.names:
-            check_shape(point.config, point.model.shape(name))
+        for shape in point.shapes:
+            check_shape(point.config, shape)
     results = dict(_in_rtl(in_rtl, folder, runner, update))
     rows = {point: _point_row(point, results.get(point)) for point in points}
     for model in sweep.models:
         for memory in sweep.memories:
             for name in sweep.formats:
-                of_model = {matrix: Point(model, matrix, name, memory, sweep.bus_bits, sweep.act_bits, sweep.layer)
-                            for matrix in ("layer", "lm_head", "model")}
-                layer, head = (rows.get(of_model[matrix]) or _point_row(of_model[matrix], None)
-                               for matrix in ("layer", "lm_head"))
-                rows[of_model["model"]] = _token_row(layer, head, model, sweep)
+                parts = [(kind.count, _point(sweep, model, kind.name, name, memory)) for kind in model.kinds]
+                head = _point(sweep, model, HEAD, name, memory)
+                modelled = {point: rows.get(point) or _point_row(point, None)
+                            for point in (*(point for _, point in parts), head)}
+                rows[replace(head, matrix="model")] = _token_row(
+                    [(count, modelled[point]) for count, point in parts], modelled[head], model, sweep)
     for point, row in rows.items():
         if baseline := rows.get(replace(point, format="fp16")):
             rows[point] = replace(row, speedup=baseline.cycles / row.cycles, byte_ratio=baseline.bytes / row.bytes)
@@ -243,7 +288,7 @@ def summary(rows: Sequence[SweepRow]) -> tuple[tuple[Column, ...], list[dict[str
     short: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         key, name = (row.memory, row.model), row.format
-        if row.matrix == "layer":
+        if row.matrix == LAYER:
             mine = short.setdefault(key, {"model": row.model, "memory": row.memory, "weights": row.weights,
                                           "clock_mhz": row.clock_mhz, "source": row.source, "model_deviation": None,
                                           "model_tolerance": None, "bit_exact": row.bit_exact})

@@ -1,10 +1,11 @@
 """A point of a sweep: a layer of a model, or one of its matrices, in a format, on a memory; in RTL or by the model.
 
-A layer is one chain of its seven matrices, however large.
+A layer is one chain of all matrices that a token uses, however large. Weights are random, or given; nothing here reads
+a checkpoint, so that points on random weights do not depend on how checkpoints are read.
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,12 +13,11 @@ import numpy as np
 
 from golden.product import Weights, product
 from golden.spec import ACT_BITS, parse_format
-from host.checkpoint.checkpoint import open_checkpoint
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver, mean
 from host.measure.cycle_model import Step, predict, tolerance
-from host.measure.layer import Matrix, prepared, products_over_phases
-from host.measure.models import INPUTS, MATRICES, ModelShape
+from host.measure.phases import products_over_phases
+from host.measure.shapes import MatrixShape, ModelShape
 from host.packing.image import SlicedMatrix, slice_rows
 from hw.config import EngineConfig
 from sim.device.cocotb_device import open_device
@@ -43,13 +43,18 @@ class Point:
     model : ModelShape
         Weights are those of its checkpoint, where it has one, and random otherwise.
     matrix : str
-        One of :data:`~host.measure.models.MATRICES`, ``lm_head``, or ``layer`` for all seven of a layer.
+        What is streamed, as :meth:`~host.measure.shapes.ModelShape.chain` takes it.
     format, memory : str
         Name of the format, and memory preset.
     bus_bits, act_bits : int
         Width of the memory bus and of an activation.
     layer : int
         Number of the decoder layer, of a checkpoint.
+
+    Raises
+    ------
+    UserError
+        From every property of its matrices: when the model has none of this name.
     """
 
     model: ModelShape
@@ -64,29 +69,34 @@ class Point:
     def config(self) -> EngineConfig:
         """Configuration of the engine that the point runs on.
 
-        The engine reaches all of the model in this format, all layers and lm_head, because rows of whole models are
-        made of points: addresses have more than 32 bits where that is more than 4 GiB.
+        The engine reaches all of the model in this format, all layers, experts and lm_head, because rows of whole
+        models are made of points: addresses have more than 32 bits where that is more than 4 GiB.
         """
         config = EngineConfig(parse_format(self.format), self.bus_bits, act_bits=self.act_bits)
-        layer, head = (memory_needed(config, [self.model.shape(name) for name in names])
-                       for names in (MATRICES, ("lm_head",)))
-        needed = self.model.layers * layer + head
+        needed = memory_needed(config, [self.model.head.shape]) + sum(
+            kind.count * matrix.held * memory_needed(config, [matrix.shape])
+            for kind in self.model.kinds for matrix in kind.matrices)
         return replace(config, addr_bits=max(config.addr_bits, (needed - 1).bit_length()))
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of its matrices."""
-        return MATRICES if self.matrix == "layer" else (self.matrix,)
+    def chain(self) -> tuple[MatrixShape, ...]:
+        """Its matrices."""
+        return self.model.chain(self.matrix)
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """Rows and columns of its matrices."""
-        return [self.model.shape(name) for name in self.names]
+        return [matrix.shape for matrix in self.chain]
 
     @property
     def weights(self) -> int:
         """Number of its weights."""
-        return sum(rows * cols for rows, cols in self.shapes)
+        return sum(matrix.weights for matrix in self.chain)
+
+    @property
+    def stored(self) -> bool:
+        """Whether its weights are those of a checkpoint."""
+        return self.model.path is not None
 
     @property
     def seconds(self) -> float:
@@ -94,16 +104,10 @@ class Point:
         return self.weights * _SECONDS.get(self.format, _SECONDS[""])
 
 
-def _input(name: str) -> str:
-    """Return the name of the matrix whose input vector a matrix is multiplied with."""
-    return INPUTS.get(name, name)
-
-
 def _steps(point: Point) -> list[Step]:
     """Return the chain that the point runs, for the cycle model."""
-    inputs = [_input(name) for name in point.names]
-    return [Step(*shape, mine == before)
-            for shape, mine, before in zip(point.shapes, inputs, [None, *inputs[:-1]], strict=True)]
+    before = [None, *(matrix.input for matrix in point.chain)]
+    return [Step(*matrix.shape, matrix.input == shared) for matrix, shared in zip(point.chain, before, strict=False)]
 
 
 def predicted(point: Point) -> Counters:
@@ -135,16 +139,13 @@ def _random(name: str, rows: int, cols: int, config: EngineConfig, x: np.ndarray
     return SlicedMatrix(config.fmt, (rows, cols), slices)
 
 
-def _stored(point: Point) -> dict[str, Weights]:
-    """Return the weights of a checkpoint by name, in the point's format."""
-    checkpoint = open_checkpoint(str(point.model.path))
-    where = {**dict(checkpoint.layer_matrices(point.layer)), "lm_head": checkpoint.lm_head}
-    return {name: prepared(point.config, Matrix(name, checkpoint.matrix(where[name]), checkpoint.stored(where[name])),
-                           lambda done, total: None) for name in point.names}
-
-
-def measured(point: Point) -> Result:
+def measured(point: Point, stored: Mapping[str, Weights] | None = None) -> Result:
     """Run a point in RTL.
+
+    Parameters
+    ----------
+    stored : mapping, optional
+        Weights of its matrices by name, in the point's format; random ones by default.
 
     Raises
     ------
@@ -153,21 +154,21 @@ def measured(point: Point) -> Result:
     sim.tools.errors.ToolError, sim.tools.errors.SimulationError, host.device.device.DeviceError
         When the simulator cannot be built, or fails.
     """
-    config, names, shapes = point.config, point.names, point.shapes
-    vectors, results = dict[str, np.ndarray](), {name: list[np.ndarray]() for name in names}
-    for name, (_, cols) in zip(names, shapes, strict=True):
-        if _input(name) not in vectors:
-            vectors[_input(name)] = finite_halves(np.random.default_rng([zlib.crc32(name.encode()), cols]), cols)
-    stored = _stored(point) if point.model.path else {}
-    with open_device(config, point.memory, memory_needed(config, shapes), "verilator") as device:
-        driver, chain = Driver(device, config), []
-        for name, (rows, cols) in zip(names, shapes, strict=True):
-            x = vectors[_input(name)]
+    config, chain, stored = point.config, point.chain, stored or {}
+    vectors, results = dict[str, np.ndarray](), {matrix.name: list[np.ndarray]() for matrix in chain}
+    for matrix in chain:
+        if matrix.input not in vectors:
+            rng = np.random.default_rng([zlib.crc32(matrix.name.encode()), matrix.cols])
+            vectors[matrix.input] = finite_halves(rng, matrix.cols)
+    with open_device(config, point.memory, memory_needed(config, point.shapes), "verilator") as device:
+        driver, operands = Driver(device, config), []
+        for matrix in chain:
+            name, x = matrix.name, vectors[matrix.input]
             if name in stored:
                 results[name].append(product(stored[name], x, config.act_bits))
-            chain.append((stored[name] if name in stored else
-                          _random(name, rows, cols, config, x, results[name]), x))
-        runs = products_over_phases(device, driver, driver.load(*chain))
+            operands.append((stored[name] if name in stored else
+                             _random(name, *matrix.shape, config, x, results[name]), x))
+        runs = products_over_phases(device, driver, driver.load(*operands))
     expected = [np.concatenate(parts).tobytes() for parts in results.values()]
     exact = all([y.tobytes() for y in run.results] == expected for run in runs)
     return {**asdict(mean([run.counters for run in runs])), "bit_exact": exact}

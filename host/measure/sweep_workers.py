@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from golden.tree import source_digest
 from host.compress.cluster import Tls, connected
 from host.device.device import DeviceError
 from host.errors import UserError
+from host.measure.stored_point import stored_weights
 from host.measure.sweep_point import Point, Result, measured
 from host.workers import WorkerDied, Workers
 from hw.config import ConfigError
@@ -23,19 +24,28 @@ Runner = Callable[[Sequence[Point]], Iterator[tuple[Point, Result]]]
 
 
 @cache
-def sources() -> str:
-    """Return a digest of all that results depend on, but for the point itself: sources and versions."""
-    known = (sorted(python_versions().items()), source_digest(measured.__module__))
+def sources(stored: bool) -> str:
+    """Return a digest of all that results depend on, but for the point itself: sources and versions.
+
+    Parameters
+    ----------
+    stored : bool
+        Whether the point's weights are those of a checkpoint, so that results depend on how that is read, too.
+    """
+    modules = [measured.__module__, *([stored_weights.__module__] if stored else [])]
+    known = (sorted(python_versions().items()), source_digest(*modules))
     return hashlib.sha256(repr(known).encode()).hexdigest()
 
 
-def _run(wanted: str, point: Point) -> Result:
-    """Run a point on a worker whose sources must have the digest ``wanted``; what goes wrong is its ``error``."""
-    if sources() != wanted:
+def _run(task: tuple[str, Point]) -> Result:
+    """Run a point on a worker whose sources must have the digest that is given first; what goes wrong is its
+    ``error``."""
+    wanted, point = task
+    if sources(point.stored) != wanted:
         return {"error": "the worker's sources are not those that the sweep began with: install the same there, or run "
                          "again"}
     try:
-        return measured(point)
+        return measured(point, stored_weights(point))
     except (UserError, ConfigError, ToolError, DeviceError, SimulationError, MemoryError, OSError) as error:
         return {"error": str(error) or type(error).__name__}
 
@@ -56,7 +66,7 @@ def processes(count: int) -> Iterator[Runner]:
     """Provide a runner with ``count`` processes of this machine, which end with the context."""
     with Workers(count) as workers:
         def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
-            for point, future in workers.run(partial(_run, sources()), ((point, point) for point in points)):
+            for point, future in workers.run(_run, ((point, (sources(point.stored), point)) for point in points)):
                 yield point, _result(future)
 
         yield run
@@ -75,7 +85,7 @@ def cluster(scheduler: str, tls: Tls) -> Iterator[Runner]:
         from distributed import as_completed as completed
 
         def run(points: Sequence[Point]) -> Iterator[tuple[Point, Result]]:
-            futures = {client.submit(_run, sources(), point, pure=False): point for point in points}
+            futures = {client.submit(_run, (sources(point.stored), point), pure=False): point for point in points}
             for future in completed(futures):
                 yield futures[future], _result(future)
 

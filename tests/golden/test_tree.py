@@ -30,7 +30,9 @@ CACHED: dict[str, tuple[tuple[str, ...], Callable[[], str]]] = {
     "kernel": (("host.encoder.kernel",), lambda: kernel._digest(kernel._compiler(), [])),
     "compressed matrix": (("host.encoder.encoder",), lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4)),
     "unfinished compression": (("host.encoder.encoder", "host.encoder.torch_encoder"), plan.encoder_digest),
-    "sweep point": (("host.measure.sweep_point",), sweep_workers.sources.__wrapped__),
+    "sweep point": (("host.measure.sweep_point",), lambda: sweep_workers.sources.__wrapped__(False)),
+    "sweep point of a checkpoint": (("host.measure.sweep_point", "host.measure.stored_point"),
+                                    lambda: sweep_workers.sources.__wrapped__(True)),
 }
 """What is cached: the modules that make it, and the function whose value decides whether it is stale."""
 

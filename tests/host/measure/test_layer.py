@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from golden import fp16
-from host.measure.layer import Job, Matrix, gaussian_matrices, layer_matrices, simulate
+from host.measure.layer import Job, layer_matrices, simulate
+from host.measure.matrices import Matrix, gaussian_matrices
 from host.tables.causes import CAUSES
 
 HIDDEN, FFN, KV = 48, 96, 16
@@ -37,12 +38,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_layers_are_found_and_cut(checkpoint: Path) -> None:
-    whole, cut = layer_matrices(str(checkpoint), 1), layer_matrices(str(checkpoint), 1, 5)
+    (whole, experts), (cut, _) = layer_matrices(str(checkpoint), 1), layer_matrices(str(checkpoint), 1, 5)
+    assert not experts
     assert {matrix.name: matrix.weights.shape for matrix in whole} == SHAPES
     for matrix, part in zip(whole, cut, strict=True):
         assert np.array_equal(part.weights, matrix.weights[:5])
         assert np.array_equal(part.activations, matrix.activations)
-    assert not np.array_equal(whole[0].weights, layer_matrices(str(checkpoint), 0)[0].weights)
+    assert not np.array_equal(whole[0].weights, layer_matrices(str(checkpoint), 0)[0][0].weights)
 
 
 def test_gaussian_matrices_are_always_the_same() -> None:
@@ -53,7 +55,7 @@ def test_gaussian_matrices_are_always_the_same() -> None:
 
 
 def test_a_layer(checkpoint: Path) -> None:
-    matrices = layer_matrices(str(checkpoint), 1)
+    matrices, _ = layer_matrices(str(checkpoint), 1)
     rows = simulate(Job(tuple(FORMATS), "ideal", 8 * BUS_BYTES, "verilator"), matrices)
     assert [(row.matrix, row.format) for row in rows] == [(name, fmt) for name in (*SHAPES, "layer")
                                                                 for fmt in FORMATS]
@@ -88,7 +90,7 @@ def test_a_layer(checkpoint: Path) -> None:
 
 
 def test_narrow_activations(checkpoint: Path) -> None:
-    matrices = layer_matrices(str(checkpoint), 0, 8)[:1]
+    matrices = layer_matrices(str(checkpoint), 0, 8)[0][:1]
     rows = simulate(Job(("int4", "seedlm4"), "ideal", 8 * BUS_BYTES, "verilator", 8), matrices, False)
     assert [(row.format, row.bit_exact) for row in rows] == [("int4", True), ("seedlm4", True)]
 

@@ -8,7 +8,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from host.errors import UserError
-from host.measure.models import MATRICES, PRESETS, find_model
+from host.measure.models import find_model
+from host.measure.shapes import PRESETS
 
 PUBLISHED = {
     "TinyLlama-1.1B": 1_100_048_384, "Llama-3.2-1B": 1_235_814_400, "Llama-3.2-3B": 3_212_749_824,
@@ -16,8 +17,9 @@ PUBLISHED = {
     "Llama-2-70B": 68_976_648_192, "Llama-3-70B": 70_553_706_496, "Llama-3.1-405B": 405_853_388_800,
 }
 """Parameters, as their checkpoints have them."""
-SETTINGS = {"hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 5, "num_attention_heads": 8,
-            "num_key_value_heads": 4, "vocab_size": 512}
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+SETTINGS = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 5,
+            "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 512}
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -57,7 +59,7 @@ def test_a_shape_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("content", "message"), [
-    ("{", "Expecting property name"), ("[1]", "it must be an object, not a list"), ("{}", "hidden_size is missing"),
+    ("{", "Expecting property name"), ("[1]", "it must be an object, not a list"), ("{}", "model_type is missing"),
     (json.dumps({**SETTINGS, "vocab_size": "many"}), "vocab_size must be a whole number from 1 to [0-9]*, not .many."),
     (json.dumps({**SETTINGS, "num_hidden_layers": 0}), "num_hidden_layers must be a whole number .*, not 0"),
     (json.dumps({**SETTINGS, "num_attention_heads": True}), "num_attention_heads must be a whole number .*, not true"),

@@ -22,7 +22,7 @@ from host.cli.main import main
 from host.compress.cluster import Tls
 from host.measure import cycle_model, sweep_point, sweep_workers
 from host.measure.cycle_model import TOLERANCE
-from host.measure.models import PRESETS, ModelShape
+from host.measure.shapes import PRESETS, dense
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.measure.sweep_point import Point, Result, measured, predicted
 from host.measure.sweep_workers import Runner, cluster, processes
@@ -34,9 +34,9 @@ from sim.dram.presets import PRESETS as MEMORIES
 from sim.dram.presets import preset
 from sim.tools.errors import ToolError
 
-TINY = ModelShape("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")
-SETTINGS = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "num_key_value_heads": 2, "vocab_size": 128}
+TINY = dense("tiny", 64, 96, 3, 4, 2, 16, 128, "made up")
+SETTINGS = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 128}
 SWEEP = Sweep((TINY,), ("fp16", "seedlm4"), ("ddr4-2400",), context=10)
 
 
@@ -154,7 +154,7 @@ def test_other_sources_or_weights_are_other_points(tmp_path: Path, monkeypatch: 
     sweep = replace(SWEEP, formats=("fp16",))
     count: list[Point] = []
     for name, source in (("tiny", "digest"), ("renamed", "digest"), ("tiny", "another digest")):
-        monkeypatch.setattr("host.measure.sweep.sources", lambda source=source: source)
+        monkeypatch.setattr("host.measure.sweep.sources", lambda stored, source=source: source)
         renamed = replace(sweep, models=(replace(TINY, name=name),))
         run_sweep(renamed, points_of(renamed), tmp_path, fake(counters, count), quiet)
     assert len(count) == 2
@@ -239,7 +239,7 @@ def test_processes_end_with_a_sweep_that_is_killed() -> None:
     code = f"""
 import multiprocessing, os, signal
 from pathlib import Path
-from host.measure.models import ModelShape
+from host.measure.shapes import KvCache, LayerShape, MatrixShape, ModelShape
 from host.measure.sweep_point import Point
 from host.measure.sweep_workers import processes
 with processes(1) as runner:
