@@ -15,17 +15,15 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["ALL_MATRICES", "COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
+__all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
            "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed",
            "ResultsPerCycle", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert",
            "TlsKey", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
-ALL_MATRICES = ["*.weight"]
-"""Matrices that measurements of quality take by default, as :data:`Include` is given."""
 EMBEDDINGS = ["*embed*", "lm_head*"]
-"""Matrices that they leave out, as :data:`Exclude` is given."""
+"""Matrices that measurements of quality leave out by default, as :data:`Exclude` is given."""
 
 _SEEDLM = "seedlm4, seedlm3 or C,P,K"
 _ANY = f"fp16, int8, int4, int3, {_SEEDLM}"
@@ -47,7 +45,8 @@ Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
 Model = Annotated[str, typer.Option(help="GGUF file, .safetensors file or Hugging Face folder; by default the packaged "
                                          "model.")]
 Layer = Annotated[int, typer.Option(min=0, help="Number of the decoder layer of a checkpoint.")]
-Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may be repeated.")]
+Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may be repeated. By default those that "
+                                                  "compress takes.")]
 Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out; may be repeated.")]
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
 Cols = Annotated[int, typer.Option(min=1, help="Columns of the matrix.")]

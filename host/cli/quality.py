@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from golden.spec import parse_seedlm
-from host.cli.options import ALL_MATRICES, EMBEDDINGS, Exclude, Include, Mode, Model, SeedlmFormats, names
+from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, SeedlmFormats, names
 from host.errors import UserError, choose
 from host.folders import report_folder
 
@@ -58,7 +58,8 @@ def _opened(models: list[str]) -> "list[tuple[str, Checkpoint]]":
 def quality(models: Annotated[list[str], typer.Argument(help="Models; by default the two packaged ones.")] =
             [],  # noqa: B006  typer copies it
             rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
-            include: Include = ALL_MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+            include: Include = [],  # noqa: B006  typer copies it
+            exclude: Exclude = EMBEDDINGS) -> None:
     """Compare SeedLM at 4 and 3 bits with data-free quantisers, tensor by tensor and in total."""
     from host.plots.error import quality_chart
     from host.progress import work_progress
@@ -69,14 +70,19 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; by default
     folder = report_folder("quality")
     opened = _opened(models)
     chosen = {name: measure.matrices(checkpoint, tuple(include), tuple(exclude)) for name, checkpoint in opened}
+    notes = []
+    for name, found in chosen.items() if rows else ():
+        chosen[name], note = measure.sampled_experts(found)
+        notes += [f"{name}: {note}; --rows 0 takes all"] if note else []
     results: list[QualityRow] = []
     with work_progress() as progress:
         for name, checkpoint in opened:
             results += measure.quality(checkpoint, name, chosen[name], rows, progress)
     settings = {"models": [name for name, _ in opened], "rows_of_each_tensor": rows or None, "include": include,
-                "exclude": exclude, "mode": "exact"}
+                "exclude": exclude, "mode": "exact", **({"notes": notes} if notes else {})}
     finish(folder, settings, results, f"relative error in total, {rows or 'all'} rows of each tensor",
-           shown=[row for row in results if row.tensor == "total"], charts=lambda: {"quality": quality_chart(results)})
+           shown=[row for row in results if row.tensor == "total"], notes="\n".join(notes),
+           charts=lambda: {"quality": quality_chart(results)})
 
 
 def explore(model: Model = "",
@@ -85,13 +91,15 @@ def explore(model: Model = "",
             greatest_k: Annotated[int, typer.Option("--max-k", min=2, max=24, help="Length of the longest LFSR.")] = 16,
             greatest_p: Annotated[int, typer.Option("--max-p", min=1, max=8, help="Most coefficients of a block.")] = 5,
             weights: Annotated[int, typer.Option(min=256, help="Weights of each kind.")] = 1 << 15,
-            mode: Mode = "exact", include: Include = ALL_MATRICES, exclude: Exclude = EMBEDDINGS) -> None:
+            mode: Mode = "exact",
+            include: Include = [],  # noqa: B006  typer copies it
+            exclude: Exclude = EMBEDDINGS) -> None:
     """Search all C, P and K that spend given bits, on Gaussian and on real weights, for the least error."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint
     from host.plots.error import explore_chart
     from host.progress import work_progress
     from host.quality import explore as measure
-    from host.quality.quality import matrices
+    from host.quality.quality import matrices, sampled_experts
     from host.report.writer import finish
 
     folder = report_folder("explore")
@@ -100,14 +108,14 @@ def explore(model: Model = "",
     except ValueError:
         raise UserError(f"bits must be numbers separated by blanks, not {bits!r}") from None
     checkpoint = open_checkpoint(model or default_model())
-    chosen = matrices(checkpoint, tuple(include), tuple(exclude))
+    chosen, note = sampled_experts(matrices(checkpoint, tuple(include), tuple(exclude)))
     sources = {"Gaussian": measure.gaussian_weights(weights),
                checkpoint.path.stem: measure.real_weights(checkpoint, chosen, weights)}
     with work_progress() as progress:
         results = measure.explore(sources, widths, least_k, greatest_k, greatest_p, mode, progress)
     ranges = f"K {least_k} to {greatest_k}, P up to {greatest_p}"
     settings = {"bits": widths, "min_k": least_k, "max_k": greatest_k, "max_p": greatest_p, "weights": weights,
-                "mode": mode, "model": checkpoint.path.stem}
+                "mode": mode, "model": checkpoint.path.stem, **({"notes": [note]} if note else {})}
     finish(folder, settings, results, f"best formats of each width, {weights:,} weights, {ranges}",
-           shown=[row for row in results if row.best],
+           shown=[row for row in results if row.best], notes=note,
            charts=lambda: {"explore": explore_chart(results, f"Formats of 4-bit coefficients, {ranges}, {mode} codes")})

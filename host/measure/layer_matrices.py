@@ -5,6 +5,7 @@ their own or in one tensor of three dimensions, (experts, ...), which :meth:`Che
 expert below expert. A token uses some of the experts. Because all are of one size, the first ones stand for them.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -73,17 +74,16 @@ def _layers(checkpoint: Checkpoint) -> dict[int, dict[str, str]]:
     UserError
         When the model has more than one stack of layers.
     """
-    found: dict[int, dict[str, str]] = {}
-    prefixes = dict[str | None, None]()
-    compressed = {name for name in checkpoint.names() if name.endswith(".weight") and len(checkpoint.shape(name)) > 1}
-    for name in checkpoint.names():
-        match = _LAYER.match(name)
-        if match and (name in compressed or (name.endswith(".weight") and has_role(match[3]))):
-            prefixes[match[1]] = None
-            found.setdefault(int(match[2]), {})[match[3]] = name
+    matches = {name: match for name in checkpoint.names() if (match := _LAYER.match(name))}
+    compressed = {name for name in checkpoint.compressible() if name in matches}
+    prefixes = list(dict.fromkeys(matches[name][1] for name in matches if name in compressed))
     if len(prefixes) > 1:
-        raise UserError(f"{checkpoint.path} has layers below {' and '.join(str(name) for name in prefixes)}: give a "
-                        "model with one stack of decoder layers")
+        raise UserError(f"{checkpoint.path} has layers below {' and '.join(map(str, prefixes))}: give a model with one "
+                        "stack of decoder layers")
+    found: dict[int, dict[str, str]] = {}
+    for name, match in matches.items():
+        if name in compressed or (match[1] in prefixes and name.endswith(".weight") and has_role(match[3])):
+            found.setdefault(int(match[2]), {})[match[3]] = name
     return found
 
 
@@ -97,23 +97,23 @@ def _settings(checkpoint: Checkpoint) -> Json:
 def _layer(checkpoint: Checkpoint, tensors: dict[str, str]) -> StoredLayer:
     """Return a layer, whose tensors are given by what follows the layer's number in their names."""
     short, shapes = short_names(tensors), dict[str, tuple[int, int]]()
-    numbers, places, held = dict[str, list[int]](), dict[str, Place](), dict[str, int]()
+    numbers, places = dict[str, list[int]](), dict[str, Place]()
     for part in ordered(tensors):
         name, tensor, expert = short[part], tensors[part], expert_of(part)
         rows, cols = checkpoint.matrix_shape(tensor)
         group = name
-        if expert is None:
-            places[name] = Place(tensor)
-        elif expert >= 0:
+        if expert is not None and expert >= 0:
             group = name.replace(f"experts.{expert}.", "experts.", 1)
             numbers.setdefault(group, []).append(expert)
-            places[name] = Place(tensor)
-        else:
-            stacked = checkpoint.shape(tensor)[0]
+        if len(checkpoint.shape(tensor)) > 2:
+            stacked = math.prod(checkpoint.shape(tensor)[:-2])
             rows //= stacked
+            group = name if expert is not None else f"experts.{name}"
             numbers[group] = list(range(stacked))
-            places |= {name.replace("experts.", f"experts.{each}.", 1): Place(tensor, each * rows)
+            places |= {group.replace("experts.", f"experts.{each}.", 1): Place(tensor, each * rows)
                        for each in range(stacked)}
+        else:
+            places[name] = Place(tensor)
         if shapes.setdefault(group, (rows, cols)) != (rows, cols):
             raise UserError(f"tensor {tensor} in {checkpoint.path} has another shape than the same of other experts: "
                             "download the model again")
@@ -122,8 +122,7 @@ def _layer(checkpoint: Checkpoint, tensors: dict[str, str]) -> StoredLayer:
         raise UserError(f"the experts of a layer of {checkpoint.path} are not complete: download the model again")
     total = len(counts.pop()) if counts else 0
     used = used_experts(_settings(checkpoint), total) if total else 0
-    held = dict.fromkeys(numbers, total)
-    matrices = matrices_of([(name, *shape, used, held[name]) if name in held else (name, *shape)
+    matrices = matrices_of([(name, *shape, used, total) if name in numbers else (name, *shape)
                             for name, shape in shapes.items()])
     which = "expert 0" if used == 1 else f"experts 0 to {used - 1}"
     return StoredLayer(matrices, places, f"{which} of {total}, for the {used} that a token uses" if total else "")

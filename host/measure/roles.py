@@ -14,9 +14,9 @@ _STEPS: tuple[tuple[str, ...], ...] = (
      "q_a_proj", "kv_a_proj_with_mqa"),
     ("q_b_proj",), ("kv_b_proj",),
     ("o_proj", "out_proj", "attn.c_proj", "self_attention.dense", "self_attn.dense", "attention.dense"),
-    ("router", "gate", "shared_expert_gate", "gate_proj", "up_proj", "gate_up_proj", "w1", "w3", "fc1", "fc_in",
-     "dense_h_to_4h", "c_fc"),
-    ("down_proj", "w2", "fc2", "fc_out", "dense_4h_to_h", "c_proj"),
+    ("router", "router.layer", "gate", "shared_expert_gate", "gate_proj", "up_proj", "gate_up_proj", "w1", "w3", "fc1",
+     "fc_in", "dense_h_to_4h", "c_fc", "input_linear"),
+    ("down_proj", "w2", "fc2", "fc_out", "dense_4h_to_h", "c_proj", "output_linear"),
 )
 """What a layer does, step by step. The matrices of a step are multiplied with the same vector, in this order, but for
 those of the last step, each of which has the result of the one or two before it."""
@@ -82,10 +82,11 @@ def inputs(names: Iterable[str]) -> dict[str, str]:
 
 
 def _shortened(name: str) -> str:
-    """Return the last word of a name; of an expert, all from ``experts`` on."""
+    """Return the last word of a name, or the last two where it is ``layer``; of an expert, all from ``experts`` on."""
     if start := _SHARED.search(name) or _EXPERT.search(name):
         return name[start.start():].lstrip(".")
-    return name.rpartition(".")[2]
+    last = name.rpartition(".")[2]
+    return ".".join(name.split(".")[-2:]) if last == "layer" else last
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:

@@ -46,7 +46,7 @@ def real_weights(checkpoint: Checkpoint, names: list[str], count: int) -> np.nda
 
     Every tensor is divided by its root mean square, so that all count alike.
     """
-    rows = [sampled_matrix(checkpoint, name, max(count // (len(names) * checkpoint.shape(name)[1]), 1))
+    rows = [sampled_matrix(checkpoint, name, max(count // (len(names) * checkpoint.matrix_shape(name)[1]), 1))
             for name in names]
     scaled = [row.ravel() / max(float(np.sqrt(np.mean(np.square(row, dtype=np.float64)))), 1e-30) for row in rows]
     return np.concatenate(scaled).astype(np.float32)[None]

@@ -1,6 +1,8 @@
 """SeedLM beside data-free quantisers of about the same bits: relative error, tensor by tensor and in total."""
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -14,7 +16,7 @@ from host.packing import decode
 from host.quality.controls import CONTROLS
 from host.tables.quality import QualityRow
 
-__all__ = ["SIGMA", "matrices", "quality", "sampled_matrix"]
+__all__ = ["SIGMA", "matrices", "quality", "sampled_experts", "sampled_matrix"]
 
 SIGMA = 0.02
 """Standard deviation of random weights: about that of a language model's, and that of the published figures of
@@ -24,28 +26,64 @@ seedlm-repro (https://github.com/qiuyu-ren/seedlm-repro). It is not the paper's,
 _FORMATS = {4: SEEDLM4, 3: SEEDLM3}
 
 
+_EXPERT = re.compile(r"(.*\.experts\.)([0-9]{1,6})(\..*)")
+_EXPERTS = 4
+"""Experts of a layer that are measured where rows are sampled."""
+
+
 def sampled_matrix(checkpoint: Checkpoint, name: str, rows: int) -> np.ndarray:
-    """Return ``rows`` evenly spaced rows of a matrix, or all when it has no more or ``rows`` is 0; float32."""
-    have = checkpoint.shape(name)[0]
+    """Return ``rows`` evenly spaced rows of a matrix, or all when it has no more or ``rows`` is 0; float32.
+
+    The matrix of a tensor that holds a stack of experts has the rows of all of them.
+    """
+    have = checkpoint.matrix_shape(name)[0]
     if not 0 < rows < have:
         return checkpoint.matrix(name)
     return np.concatenate([checkpoint.matrix(name, slice(at, at + 1)) for at in np.arange(rows) * have // rows])
 
 
+def _compressed(checkpoint: Checkpoint) -> list[str]:
+    """Return the matrices that are compressed by default; of a model whose family is not known, all that are named
+    ``*.weight``."""
+    with suppress(UserError):
+        if found := checkpoint.compressible():
+            return found
+    return [name for name in checkpoint.names() if name.endswith(".weight") and len(checkpoint.shape(name)) == 2]
+
+
 def matrices(checkpoint: Checkpoint, include: tuple[str, ...], exclude: tuple[str, ...]) -> list[str]:
     """Return the names of the matrices that match a glob of ``include`` and none of ``exclude``.
+
+    Where ``include`` is empty, they are those that are compressed by default; of a model whose family is not known, all
+    that are named ``*.weight``.
 
     Raises
     ------
     UserError
         When there are none.
     """
-    found = [name for name in checkpoint.names()
-             if len(checkpoint.shape(name)) == 2 and any(fnmatchcase(name, glob) for glob in include)
-             and not any(fnmatchcase(name, glob) for glob in exclude)]
+    taken = [name for name in checkpoint.names() if len(checkpoint.shape(name)) > 1
+             and any(fnmatchcase(name, glob) for glob in include)] if include else _compressed(checkpoint)
+    found = [name for name in taken if not any(fnmatchcase(name, glob) for glob in exclude)]
     if not found:
-        raise UserError(f"no matrix in {checkpoint.path} matches {' '.join(include)}: give patterns with --include")
+        raise UserError(f"no matrix in {checkpoint.path} matches {' '.join(include) or '*.weight'}: give patterns with "
+                        "--include")
     return found
+
+
+def sampled_experts(names: list[str]) -> tuple[list[str], str]:
+    """Return the names with those of some experts in place of all, evenly spaced; and a sentence that says so, which is
+    empty when all are taken."""
+    numbers: dict[str, list[str]] = {}
+    for name in names:
+        if found := _EXPERT.fullmatch(name):
+            numbers.setdefault(found[1] + found[3], []).append(name)
+    left_out = {name for group in numbers.values() if len(group) > _EXPERTS for name in group}
+    left_out -= {group[place * len(group) // _EXPERTS] for group in numbers.values() if len(group) > _EXPERTS
+                 for place in range(_EXPERTS)}
+    most = max(map(len, numbers.values()), default=0)
+    return [name for name in names if name not in left_out], (
+        f"{_EXPERTS} of the {most} experts of a layer are measured, evenly spaced" if left_out else "")
 
 
 def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
