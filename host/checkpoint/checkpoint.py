@@ -184,6 +184,15 @@ class Checkpoint:
         """Return the model's settings as in Hugging Face's ``config.json``; empty when nothing is known."""
         return self._source.config()
 
+    def side_files(self) -> dict[str, bytes]:
+        """Return files that make a Hugging Face folder of the checkpoint beside ``config.json``, by name: the tokenizer
+        that a GGUF file holds. Empty for other checkpoints, whose files are in their folders."""
+        return self._source.side_files() if isinstance(self._source, GgufFile) else {}
+
+    def notices(self) -> list[str]:
+        """Return sentences about what the checkpoint holds and :meth:`side_files` does not."""
+        return self._source.notices if isinstance(self._source, GgufFile) else []
+
     @property
     def files(self) -> list[Path]:
         """All files that hold tensors."""

@@ -17,6 +17,7 @@ from host.checkpoint.gguf_config import CONVERT, KEYS, config_of
 from host.checkpoint.gguf_header import CURE, GgufTensor
 from host.checkpoint.gguf_rope import FACTORS
 from host.checkpoint.gguf_split import read_parts
+from host.checkpoint.gguf_tokenizer import VocabularyError, generation_config, read_vocabulary, tokenizer_files
 from host.checkpoint.shards import Content
 from host.errors import UserError
 from host.regular_file import read_range
@@ -262,6 +263,39 @@ class GgufFile:
                 raise UserError(f"{self.path} says that there are {config[setting]} experts and holds {len(stacks)}: "
                                 f"{CURE}")
         return config | self._biases() | {"dtype": self._dtype()}
+
+    @cached_property
+    def _sided(self) -> tuple[dict[str, bytes], list[str]]:
+        """The files of :meth:`side_files`, and the sentences of :attr:`notices`."""
+        left_out = f"no tokenizer is written, because that of {self.path}"
+        try:
+            vocabulary = read_vocabulary(self.files[0], self._header)
+        except VocabularyError as error:
+            return {}, [f"{left_out} cannot be used: {error}"]
+        if vocabulary is None:
+            return {}, [f"{left_out} is missing"]
+        files = generation_config(vocabulary)
+        try:
+            return {**tokenizer_files(vocabulary, self._config["max_position_embeddings"]), **files}, []
+        except VocabularyError as error:
+            return files, [f"{left_out} has no certain counterpart: {error}; take tokenizer.json and "
+                           "tokenizer_config.json from the Hugging Face checkpoint"]
+
+    def side_files(self) -> dict[str, bytes]:
+        """Return the files of a Hugging Face folder that hold neither weights nor ``config.json``, by name: the
+        tokenizer's and ``generation_config.json``.
+
+        Raises
+        ------
+        UserError
+            As :meth:`config`.
+        """
+        return dict(self._sided[0])
+
+    @property
+    def notices(self) -> list[str]:
+        """Sentences about what the file has and a Hugging Face folder of it has not."""
+        return list(self._sided[1])
 
     @cached_property
     def _kept(self) -> dict[str, str]:

@@ -20,7 +20,7 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from host.errors import UserError
 from host.regular_file import open_regular
 
-__all__ = ["CURE", "GgufHeader", "GgufTensor", "read_array", "read_header"]
+__all__ = ["CURE", "GgufHeader", "GgufTensor", "read_header", "read_value"]
 
 T = TypeVar("T")
 
@@ -30,6 +30,7 @@ _MOST = 1 << 15
 """Keys, and tensors, of a file. The largest model with a public GGUF file has some 2,000 tensors and 60 keys."""
 _NAME_BYTES = 256  # of a tensor's name or a key; llama.cpp takes names of 63 bytes
 _TEXT_BYTES = 1 << 16  # of a text that is asked for
+_LONG_TEXT = 1 << 22  # of a text that is read by itself; chat templates have some 20,000 bytes
 _ELEMENTS = 1 << 12  # of an array that is asked for; there are arrays of one number for each layer
 _ENTRIES = 1 << 21  # of a vocabulary, or of its merges; the largest public ones have some 500,000
 _LONGEST = 1 << 40  # of a dimension: NumPy fails far beyond it, even where another dimension is zero
@@ -272,32 +273,33 @@ def read_header(path: Path, asked: tuple[str, ...]) -> GgufHeader:
     return _mapped(path, lambda data: _parse(data, asked))
 
 
-def read_array(path: Path, header: GgufHeader, key: str) -> list[Any]:
-    """Read a setting that is a list of numbers or of texts, as a vocabulary is; an empty list where it is not there.
+def read_value(path: Path, header: GgufHeader, key: str) -> Any:
+    """Read a setting that may be longer than those of :func:`read_header`: a number, a truth value, a text, or a list
+    of them, as a vocabulary is.
 
     Parameters
     ----------
     header : GgufHeader
-        The file's.
+        The file's, which has the key.
 
     Raises
     ------
     UserError
-        When the setting is no such list, or the file can no longer be read.
+        When the setting is longer than any that is known, a list of lists, or the file can no longer be read.
     """
-    def parse(data: mmap.mmap) -> list[Any]:
+    def parse(data: mmap.mmap) -> Any:
         walk = _Walk(data)
         kind, walk.at = header.keys[key]
-        inner, count = (walk.scalar("<I"), walk.scalar("<Q")) if kind == _ARRAY else (0, 0)
-        if kind != _ARRAY or not (inner == _STRING or inner in _SCALARS):
+        if kind != _ARRAY:
+            return walk.text(_LONG_TEXT) if kind == _STRING else walk.scalar(_SCALARS[kind])
+        inner, count = walk.scalar("<I"), walk.scalar("<Q")
+        if inner != _STRING and inner not in _SCALARS:
             raise ValueError(f"the key {key} is no list of numbers or texts")
-        if count > _ENTRIES:
+        if count > min(_ENTRIES, walk.size - walk.at):
             raise ValueError(f"the key {key} is a list of {count} values where {_ENTRIES} are enough")
-        if count > walk.size - walk.at:
-            raise ValueError("the file ends too early")
         return [walk.text(_TEXT_BYTES) if inner == _STRING else walk.scalar(_SCALARS[inner]) for _ in range(count)]
 
-    return _mapped(path, parse) if key in header.keys else []
+    return _mapped(path, parse)
 
 
 def _mapped(path: Path, parse: Callable[[mmap.mmap], T]) -> T:
