@@ -39,7 +39,8 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Summary:
     """What a compression did: its plan, and whether it wrote anything. ``fresh`` is false when the folder was complete
-    already. ``notices`` are sentences about what was found in a folder that was finished before."""
+    already. ``notices`` are sentences about what the model has and the folder has not, and about what was found in a
+    folder that was finished before."""
 
     plan: Plan
     fresh: bool
@@ -214,6 +215,7 @@ class _Compression:
             index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
             yield INDEX, [_text(index)]
         yield from ((stamp.path.name, contents(stamp.path, stamp.size)) for stamp in self.plan.extras)
+        yield from ((name, [content]) for name, content in self.checkpoint.side_files().items())
         yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
 
     def finish(self) -> None:
@@ -280,7 +282,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     plan = make_plan(checkpoint, options, weighting, reading)
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
-        return Summary(plan, False, tuple(result.notices(out)))
+        return Summary(plan, False, (*checkpoint.notices(), *result.notices(out)))
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras),
                  min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
@@ -310,4 +312,5 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         complete = True
     finally:
         journal.close(complete)
-    return Summary(plan, not (result and result.complete), tuple(result.notices(out)) if result else ())
+    return Summary(plan, not (result and result.complete),
+                   (*checkpoint.notices(), *(result.notices(out) if result else ())))

@@ -12,6 +12,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import gguf
 import ml_dtypes
 import numpy as np
 import pytest
@@ -95,6 +96,28 @@ def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
     source = open_checkpoint(tmp_path / "m.gguf").matrix(name)
     restored = open_checkpoint(tmp_path / "out").matrix(name)
     assert np.linalg.norm(restored - source) < 0.3 * np.linalg.norm(source)
+
+
+def test_a_tokenizer_of_a_gguf_is_written_and_kept(tmp_path: Path) -> None:
+    def vocabulary(writer: gguf.GGUFWriter) -> None:
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_list(["a", "b", "ab"])
+        writer.add_token_types([1, 1, 1])
+        writer.add_token_merges(["a b"])
+        writer.add_eos_token_id(1)
+
+    write_tiny(tmp_path / "m.gguf", more=vocabulary)
+    assert compress(tmp_path / "m.gguf", tmp_path / "out", SMALL).notices == ()
+    decompress(tmp_path / "out", tmp_path / "plain")
+    for name, wanted in open_checkpoint(tmp_path / "m.gguf").side_files().items():
+        assert name in ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes() == wanted
+    write_tiny(tmp_path / "n.gguf")
+    for fresh in (True, False):
+        summary = compress(tmp_path / "n.gguf", tmp_path / "bare", SMALL)
+        assert summary.fresh == fresh
+        assert "no tokenizer is written" in summary.notices[0]
 
 
 def test_stored_matrices_are_streamed_as_they_are(model: Path, tmp_path: Path) -> None:
