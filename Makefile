@@ -183,7 +183,7 @@ test-board: $(call extras,sim board) ## a whole board simulated, serial line to 
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
 test: $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
-	@$(BIN)/python -m sim.tools.setup icarus chromium
+	@$(BIN)/python -m sim.tools.setup $(if $(TESTS),--where-possible) icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
 fuzz: $(VENV)/.model $(call extras,sim test) ## made-up inputs of every reader: FUZZ_SECONDS=60 for each, TARGETS="gguf ..."

@@ -1,8 +1,8 @@
-"""Set-up of tools that pip does not install: ``python -m sim.tools.setup TOOL...``, with TOOL ``libpython``,
-``icarus`` or ``chromium``.
+"""Set-up of tools that pip does not install: ``python -m sim.tools.setup [--where-possible] TOOL...``, with TOOL
+``libpython``, ``icarus`` or ``chromium``.
 
 A tool that is there already is left alone. Otherwise it is installed from Debian's packages. Where that is not
-possible, one sentence says what to do.
+possible, one sentence says what to do. With ``--where-possible`` that is a note and no error.
 """
 
 import os
@@ -92,13 +92,17 @@ def chromium() -> None:
 
 
 def main() -> None:
-    """Set up the tools that the command line names; exit status 2 when one cannot be installed."""
-    try:
-        for name in sys.argv[1:]:
+    """Set up the tools that the command line names; exit status 2 when one that must be there cannot be installed."""
+    names, needed = sys.argv[1:], True
+    if names[:1] == ["--where-possible"]:
+        names, needed = names[1:], False
+    for name in names:
+        try:
             {"libpython": libpython, "icarus": icarus, "chromium": chromium}[name]()
-    except ToolError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        except ToolError as error:
+            print(f"{'error' if needed else 'note'}: {error}", file=sys.stderr)
+            if needed:
+                sys.exit(2)
 
 
 if __name__ == "__main__":

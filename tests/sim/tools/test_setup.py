@@ -24,6 +24,13 @@ def test_icarus_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         "error: Icarus Verilog is not installed: run `apt-get install iverilog` as root\n")
 
 
+def test_icarus_where_possible(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["setup", "--where-possible", "icarus"])
+    setup.main()
+    assert capsys.readouterr().err == (
+        "note: Icarus Verilog is not installed: run `apt-get install iverilog` as root\n")
+
+
 def test_chromium_can_be_done_without(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["setup", "chromium"])
     setup.main()
