@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from golden.products import put
+from golden.products import put, sync
 from host.checkpoint.digests import FileDigest
 from host.errors import UserError
 from host.regular_file import read_range
 
-__all__ = ["contents", "durable", "storing"]
+__all__ = ["contents", "durable", "place_below", "storing"]
 
 _PIECE = 1 << 24  # bytes copied at a time
 
@@ -41,6 +41,29 @@ def contents(path: Path, size: int) -> Iterator[bytes]:
     """
     for start in range(0, size, _PIECE):
         yield read_range(path, start, min(size - start, _PIECE), "make it readable or download it again")
+
+
+def place_below(folder: Path, name: str) -> Path:
+    """Return the path of a file in a folder or below it, where the folders that it lies in have been made.
+
+    Parameters
+    ----------
+    name : str
+        Path of the file from the folder, with ``/`` between folders.
+
+    Raises
+    ------
+    OSError
+        When a folder cannot be made.
+    """
+    path = folder
+    *between, file = name.split("/")
+    for part in between:
+        path /= part
+        if not path.is_dir():
+            path.mkdir()
+            sync(path.parent)
+    return path / file
 
 
 def durable(path: Path, part: Path, pieces: Iterable[bytes]) -> FileDigest:

@@ -5,7 +5,8 @@ It is a JSON object with these fields:
 - ``version``: 3.
 - ``settings``: how the model was compressed, which is also the ``quantization_config`` of ``config.json``.
 - ``program``: a digest of the encoder's sources.
-- ``files``: every file of the folder that is no shard. Each name is mapped to ``bytes`` and ``sha256``.
+- ``files``: every file of the folder that is no shard. Each name, a path with ``/`` between folders, is mapped to
+  ``bytes`` and ``sha256``.
 - ``shards``: every safetensors file. Each name is mapped to ``bytes``, ``sha256`` and ``tensors``, where the name of
   every tensor in the file is mapped to ``dtype``, ``shape`` and ``sha256`` of its bytes.
 - ``tensors``: what compressed tensors mean. Each original name is mapped to ``format``, ``shape`` and ``transposed``
@@ -50,7 +51,7 @@ BIASES = (-2000, 2000)
 _CURE = "copy or download the whole folder again, or remove it and compress the model again"
 _END = "\n}"  # of an object's text
 _NAME_BYTES = 255  # of a file's name: NAME_MAX of Linux
-_RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file or shard can have
+_RESERVED = ("", ".", "..", ".parts", MANIFEST)  # names that no file can have
 
 
 @dataclass(frozen=True)
@@ -213,11 +214,23 @@ def compressed_tensor(value: Json) -> CompressedTensor:
                             value["exponent_bias"].whole(*BIASES), value["dtype"].text(), value["error"].number())
 
 
+def _is_below(name: str) -> bool:
+    """Whether a name can be that of a file in the folder or in a folder below it.
+
+    Folders whose names begin with a dot are not looked through for links (:mod:`host.checkpoint.own_files`), so that no
+    name may lead into one.
+    """
+    *folders, file = name.split("/")
+    return (name not in _RESERVED and "\0" not in name and file not in _RESERVED and all(
+        folder and not folder.startswith(".") for folder in folders) and all(
+        len(part.encode()) <= _NAME_BYTES for part in (*folders, file)))
+
+
 def _named(value: Json, read: Callable[[Json], Any]) -> dict[str, Any]:
-    """Read the entries of an object whose keys are names of files in the folder itself."""
+    """Read the entries of an object whose keys are names of files in the folder or below it."""
     found = {}
     for name, entry in value.items():
-        if name in _RESERVED or "/" in name or "\0" in name or len(name.encode()) > _NAME_BYTES:
+        if not _is_below(name):
             entry.refuse("has a name that is none of a file in the folder")
         found[name] = read(entry)
     return found
@@ -229,6 +242,8 @@ def _require_agreement(manifest: Manifest, whole: Json) -> None:
         whole["shards"].refuse("has one tensor in two shards")
     if both := manifest.files.keys() & manifest.shards.keys():
         whole["files"].refuse(f"names {min(both)}, which is a shard")
+    if below := [name for name in manifest.shards if "/" in name]:
+        whole["shards"].refuse(f"names {below[0]}, which is not in the folder itself")
     if "config.json" not in manifest.files:
         whole["files"].refuse("must list config.json")
     held = {name: manifest.shards[shard].tensors[name] for name, shard in manifest.shard_of.items()}

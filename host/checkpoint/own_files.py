@@ -32,6 +32,9 @@ def _require_own(path: Path, root: Path, mode: int) -> None:
             raise UserError(f"{path} is a link to {target}, outside the model's folder: put the file itself in its "
                             "place, or remove the link")
         mode = target.stat().st_mode
+        if stat.S_ISDIR(mode) and (in_hub or any(part.startswith(".") for part in target.relative_to(root).parts)):
+            raise UserError(f"{path} is a link to {target}, a folder whose links are not looked at: put the folder "
+                            "itself in its place, or remove the link")
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise UserError(f"{path} is a device, a socket or a pipe: remove it from the model's folder")
 

@@ -70,6 +70,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
                               progress=progress, reading=reading)
     _note(done.notices)
     plan = done.plan
+    if plan.left_behind:
+        _note([f"files of other weights are left behind: {_some(plan.left_behind)}"])
     if plan.padded:
         print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
               f"{_some(plan.padded)}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.digests import FileDigest, Stamp
-from host.checkpoint.durable import contents, durable, storing
+from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.integrity import Findings, examine
 from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
 from host.checkpoint.shard_names import INDEX
@@ -141,6 +141,9 @@ def _fits(finished: Finished, shard: Shard) -> bool:
             and finished.entry.tensors.keys() == {name + SUFFIX for name in targets}.union(shard.copies))
 
 
+_SIDE_FILE = "file"  # what a file that is no shard is called until it is complete, whatever folder it belongs into
+
+
 class _Compression:
     """One run of :func:`compress`.
 
@@ -214,7 +217,7 @@ class _Compression:
                     for name in (*(target.name + SUFFIX for target in shard.targets), *shard.copies)}
             index = {"metadata": {"total_size": self.plan.output_bytes}, "weight_map": held}
             yield INDEX, [_text(index)]
-        yield from ((stamp.path.name, contents(stamp.path, stamp.size)) for stamp in self.plan.extras)
+        yield from ((name, contents(stamp.path, stamp.size)) for name, stamp in self.plan.extras.items())
         yield from ((name, [content]) for name, content in self.checkpoint.side_files().items())
         yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
 
@@ -235,7 +238,7 @@ class _Compression:
         with storing(folder):
             for name, pieces in self._side_files():
                 if name not in files:
-                    files[name] = durable(folder / name, self.journal.part(name), pieces)
+                    files[name] = durable(place_below(folder, name), self.journal.part(_SIDE_FILE), pieces)
             shards = {shard.file: self.finished[shard.file] for shard in self.plan.shards}
             tensors = {name: tensor for shard in shards.values() for name, tensor in shard.tensors.items()}
             Manifest(self.plan.settings, self.journal.job.program, files,
@@ -278,12 +281,15 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     CheckError
         When a check fails.
     """
+    if model.is_dir() and out.resolve().is_relative_to(model.resolve()):
+        raise UserError(f"the output folder {out} is in the model's folder {model}, of which all files are carried "
+                        "over: give another")
     checkpoint = open_checkpoint(model)
     plan = make_plan(checkpoint, options, weighting, reading)
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
         return Summary(plan, False, (*checkpoint.notices(), *result.notices(out)))
-    require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras),
+    require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
     complete = False

@@ -14,8 +14,9 @@ import numpy as np
 
 from golden import interruption
 from golden.tree import source_digest
+from host.checkpoint.carried import restored_name
 from host.checkpoint.container import CompressedFiles, open_compressed
-from host.checkpoint.durable import contents, durable, storing
+from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, plain_names
 from host.checkpoint.shards import FLOATS, Content, write_shard
 from host.compress.journal import Finished, Job, Journal, require_room
@@ -95,10 +96,10 @@ class _Decompression:
                 shard_of = {name: self.names[file.name] for file in files.files for name in files.held(file)}
                 index = json.dumps({"metadata": {}, "weight_map": shard_of}, indent=1)
                 durable(out / PLAIN_INDEX, journal.part(PLAIN_INDEX), [f"{index}\n".encode()])
-            for name in files.manifest.files:
-                if name not in ("config.json", INDEX):
-                    size = files.manifest.files[name].bytes
-                    durable(out / name, journal.part(name), contents(files.path / name, size))
+            for stored, digest in files.manifest.files.items():
+                name = restored_name(stored)
+                if name and stored not in ("config.json", INDEX):
+                    durable(place_below(out, name), journal.part("file"), contents(files.path / stored, digest.bytes))
             config = {key: value for key, value in files.config().items() if key != "quantization_config"}
             durable(out / "config.json", journal.part("config.json"), [f"{json.dumps(config, indent=1)}\n".encode()])
 

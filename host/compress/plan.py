@@ -132,8 +132,9 @@ class Plan:
     ``output_bytes`` is the size of all tensors of the result. ``fingerprint`` is a digest that tells the checkpoint
     from others. ``padded`` names the tensors whose number of columns is no multiple of ``c``. ``left_out`` names the
     tensors that match the patterns but are no matrices. ``weighting`` is the folder of channel weights, if any.
-    ``extras`` are the files of the model that are copied along, with their sizes. ``sources`` are all files that the
-    result depends on, as they were before the fingerprint was taken.
+    ``extras`` are the files of the model that are copied along, by the names that they will have
+    (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not copied.
+    ``sources`` are all files that the result depends on, as they were before the fingerprint was taken.
     """
 
     options: Options
@@ -143,7 +144,8 @@ class Plan:
     padded: tuple[str, ...]
     left_out: tuple[str, ...]
     weighting: Path | None
-    extras: tuple[Stamp, ...]
+    extras: dict[str, Stamp]
+    left_behind: tuple[str, ...]
     sources: tuple[Stamp, ...]
 
     @property
@@ -158,7 +160,8 @@ class Plan:
         The program is left out because a finished folder is still good after the encoder has changed. Only an
         unfinished folder must not be continued by another encoder, which the journal checks.
         """
-        known = [asdict(self.options), self.fingerprint, [asdict(shard) for shard in self.shards]]
+        known = [asdict(self.options), self.fingerprint, list(self.extras),
+                 [asdict(shard) for shard in self.shards]]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property

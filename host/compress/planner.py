@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from host.checkpoint.carried import carried, left_behind, stored_name
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp, content_digest
-from host.checkpoint.manifest import MANIFEST, SUFFIX
-from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, shard_names
+from host.checkpoint.manifest import SUFFIX
+from host.checkpoint.shard_names import shard_names
 from host.compress.plan import Options, Plan, Shard, Slice, Target, weighting_file
 from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
@@ -19,17 +20,6 @@ from host.packing.stream import lanes, stream_bytes
 from host.progress import Update, no_progress
 
 __all__ = ["make_plan"]
-
-_EXTRAS = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*")
-"""Files of a model's folder that are copied along: those of the tokenizer and the like."""
-_NOT_EXTRA = ("config.json", INDEX, PLAIN_INDEX, MANIFEST)  # files that the compression writes itself
-
-
-def _extras(model: Path) -> tuple[Path, ...]:
-    """Return the files that are copied along with a model; none when it is a single file."""
-    found = {path for glob in _EXTRAS for path in model.glob(glob) if path.is_file()} if model.is_dir() else set()
-    return tuple(sorted(path for path in found if path.name not in _NOT_EXTRA))
-
 
 def _slices(options: Options, number: int, name: str, shape: tuple[int, int]) -> tuple[Slice, ...]:
     """Cut a tensor into slices of whole groups of rows, whose streams can be joined byte by byte."""
@@ -146,12 +136,14 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
                    for file, (targets, copies) in zip(shard_names(len(groups)), groups, strict=True))
     targets = [target for shard in shards for target in shard.targets]
     # Everything that the result depends on: a run with other bytes must not go on with this one's slices.
-    extras = _extras(checkpoint.path)
+    names = carried(checkpoint.path)
     config = checkpoint.path / "config.json"
-    sources = [*checkpoint.files, *([config] if os.path.isfile(config) else []), *extras,
+    sources = [*checkpoint.files, *([config] if os.path.isfile(config) else []), *(checkpoint.path / n for n in names),
                *_weighting_files(weighting, targets)]
     stamps = tuple(map(Stamp.of, sources))
     fingerprint = content_digest(sources, reading)
     padded = tuple(target.name for target in targets if target.matrix_shape[1] % fmt.c)
+    stamp_of = {stamp.path: stamp for stamp in stamps}
     return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
-                tuple(stamp for stamp in stamps if stamp.path in extras), stamps)
+                {stored_name(name): stamp_of[checkpoint.path / name] for name in names},
+                tuple(left_behind(checkpoint.path, checkpoint.files)), stamps)

@@ -3,11 +3,13 @@
 from math import prod
 from pathlib import Path
 
+from host.checkpoint.carried import carried, files_below
 from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.digests import FileDigest, digests, whole
 from host.checkpoint.durable import storing
 from host.checkpoint.integrity import examine
 from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
+from host.checkpoint.shard_names import INDEX
 from host.json_reader import read_json
 from host.progress import Update, no_progress
 from host.tables.tensor import TensorRow
@@ -18,7 +20,7 @@ __all__ = ["inspect", "seal"]
 def _unlisted(files: CompressedFiles) -> list[str]:
     """Return the names of the files of a folder that its manifest does not list."""
     known = {MANIFEST, *files.manifest.files, *files.manifest.shards}
-    return sorted(path.name for path in files.path.iterdir() if path.is_file() and path.name not in known)
+    return [name for name in files_below(files.path) if name not in known]
 
 
 def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) -> tuple[list[TensorRow], list[str]]:
@@ -58,8 +60,8 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
 def seal(folder: Path, reading: Update = no_progress) -> list[str]:
     """Take the files of a compressed folder that are no shards as they are now into its manifest.
 
-    New files are added and missing ones are dropped. Shards that another tool has rewritten are taken as they are, too,
-    if their tensors are those of the manifest.
+    New files, except those of weights, are added and missing ones are dropped. Shards that another tool has rewritten
+    are taken as they are, too, if their tensors are those of the manifest.
 
     Returns
     -------
@@ -76,10 +78,10 @@ def seal(folder: Path, reading: Update = no_progress) -> list[str]:
     found = examine(folder, manifest, manifest.shards, reading)
     found.refuse(folder)
     read_json(folder / "config.json", "mend it, then seal the folder").object()
-    ranges = [whole(path) for path in sorted(folder.iterdir()) if path.is_file() and path.name not in manifest.shards
-              and path.name != MANIFEST and path.suffix not in (".safetensors", ".part")]
-    files = {part.path.name: FileDigest(part.size, sha256) for part, sha256
-             in zip(ranges, digests(ranges, reading), strict=True)}
+    names = ["config.json", *(name for name in (INDEX,) if (folder / name).is_file()), *carried(folder)]
+    ranges = [whole(folder / name) for name in names]
+    files = {name: FileDigest(part.size, sha256) for name, part, sha256
+             in zip(names, ranges, digests(ranges, reading), strict=True)}
     shards = {name: ShardEntry(found.rewritten.get(name, shard.digest), shard.tensors)
               for name, shard in manifest.shards.items()}
     changed = sorted(found.rewritten) + sorted(name for name in files | manifest.files

@@ -36,6 +36,8 @@ def model(tmp_path: Path) -> Path:
                "norm.weight": np.ones(700, np.float32)}, path / "model.safetensors")
     (path / "config.json").write_text("{}")
     (path / "tokenizer.json").write_text("{}")
+    (path / "images").mkdir()
+    (path / "images" / "logo.png").write_bytes(b"logo")
     return path
 
 
@@ -102,7 +104,7 @@ class Counted:
 def test_compression(fault: str, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
     whole, first = content(tmp_path / "whole"), Counted()
-    assert len(whole) == 6
+    assert len(whole) == 7
 
     def work(out: Path) -> None:
         first.__init__()

@@ -47,9 +47,9 @@ def content(path: Path) -> dict[str, bytes]:
 
 
 def laid(path: Path, files: dict[str, bytes]) -> None:
-    """Make a folder with these files, none of which is in a folder below it."""
-    path.mkdir()
+    """Make a folder with these files."""
     for name, data in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(data)
 
 
