@@ -50,14 +50,22 @@ def test_no_module_of_the_core_imports_what_an_extra_brings(tmp_path: Path) -> N
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
 
 
-def test_every_version_is_pinned_except_that_of_torch() -> None:
+def test_the_plug_in_of_transformers_imports_no_other_extra(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    script = (f"import sys\nsys.path.insert(0, {str(ROOT)!r})\nimport host.hf\n"
+              f"print(*sorted(set({(*BROUGHT, 'hw', 'sim')!r}) & set(sys.modules)))\n")
+    done = run(sys.executable, "-c", script, cwd=tmp_path)
+    assert (done.returncode, set(done.stdout.split()) - {"jinja2"}) == (0, {"torch"}), done.stderr  # torch needs jinja2
+
+
+def test_every_version_is_pinned_except_those_of_torch_and_transformers() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     assert {"sim", "synth", "board", "plots", "cluster", "torch", "test", "lint", "docs"} <= set(extras)
     for extra, requirements in {"": project["dependencies"], **extras}.items():
         for requirement in requirements:
             if not requirement.startswith("seedlm-fpga["):
-                assert ("==" in requirement) != (extra == "torch"), requirement
+                assert ("==" in requirement) != (extra in ("torch", "hf")), requirement
 
 
 @pytest.fixture(scope="module")

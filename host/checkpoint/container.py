@@ -35,10 +35,16 @@ from host.packing import decode
 from host.packing.image import StoredMatrix
 from host.packing.stream import group_bytes, lanes, unpack_rows
 
-__all__ = ["METHOD", "CompressedFiles", "is_compressed", "open_compressed"]
+__all__ = ["METHOD", "NOTE", "NOTE_KEY", "CompressedFiles", "is_compressed", "open_compressed"]
 
 METHOD = "seedlm"
 """The ``quant_method`` of a compressed folder."""
+NOTE_KEY = "transformers_weights"
+"""The field of ``config.json`` in which transformers looks for the name of a file of weights before all others
+(``_get_resolved_checkpoint_files`` of src/transformers/modeling_utils.py)."""
+NOTE = ("this folder is compressed, and transformers would load random numbers. Install seedlm-fpga[hf] and `import "
+        "host.hf` before from_pretrained(folder, variant=\"seedlm\"), or turn it back with `host decompress`")
+"""What stands there in a compressed folder. As it is no name of a file, transformers stops and prints it."""
 
 
 def _declared(folder: Path) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from host.checkpoint.container import NOTE, NOTE_KEY
 from host.checkpoint.digests import FileDigest, Stamp
 from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.integrity import Findings, examine
@@ -219,7 +220,8 @@ class _Compression:
             yield INDEX, [_text(index)]
         yield from ((name, contents(stamp.path, stamp.size)) for name, stamp in self.plan.extras.items())
         yield from ((name, [content]) for name, content in self.checkpoint.side_files().items())
-        yield "config.json", [_text(self.checkpoint.config() | {"quantization_config": self.plan.settings})]
+        ours = {NOTE_KEY: NOTE, "quantization_config": self.plan.settings}
+        yield "config.json", [_text(self.checkpoint.config() | ours)]
 
     def finish(self) -> None:
         """Write the files that are no shards, and the manifest, which makes the folder complete, last of all.

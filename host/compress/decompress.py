@@ -15,7 +15,7 @@ import numpy as np
 from golden import interruption
 from golden.tree import source_digest
 from host.checkpoint.carried import restored_name
-from host.checkpoint.container import CompressedFiles, open_compressed
+from host.checkpoint.container import NOTE_KEY, CompressedFiles, open_compressed
 from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, plain_names
 from host.checkpoint.shards import FLOATS, Content, write_shard
@@ -100,7 +100,8 @@ class _Decompression:
                 name = restored_name(stored)
                 if name and stored not in ("config.json", INDEX):
                     durable(place_below(out, name), journal.part("file"), contents(files.path / stored, digest.bytes))
-            config = {key: value for key, value in files.config().items() if key != "quantization_config"}
+            config = {key: value for key, value in files.config().items()
+                      if key not in ("quantization_config", NOTE_KEY)}
             durable(out / "config.json", journal.part("config.json"), [f"{json.dumps(config, indent=1)}\n".encode()])
 
 

@@ -13,11 +13,11 @@ from golden.block import CompressedMatrix
 from golden.lfsr import step
 from golden.spec import BlockFormat
 
-__all__ = ["numerators", "weights"]
+__all__ = ["cycle", "numerators", "weights"]
 
 
 @lru_cache(maxsize=4)
-def _cycle(fmt: BlockFormat) -> tuple[np.ndarray, np.ndarray]:
+def cycle(fmt: BlockFormat) -> tuple[np.ndarray, np.ndarray]:
     """Return the centred states from seed 1 on, one block more than the period, and the place of every seed in them.
 
     Both tables are int32. Only a few formats are kept: their tables take half a megabyte for k = 16.
@@ -38,11 +38,11 @@ def numerators(matrix: CompressedMatrix) -> np.ndarray:
     """Return the integers ``(V - 2**(k-1)) @ q`` of all blocks, as ``matrix.numerators()`` does: int64, (rows, blocks,
     c)."""
     fmt = matrix.fmt
-    cycle, place = _cycle(fmt)
+    states, place = cycle(fmt)
     total = np.zeros((*matrix.seeds.shape, fmt.c), dtype=np.int64)
     first = place[matrix.seeds][..., None] + 1 + fmt.p * np.arange(fmt.c)
     for p in range(fmt.p):
-        total += matrix.coefs[..., p, None] * cycle[first + p]
+        total += matrix.coefs[..., p, None] * states[first + p]
     return total
 
 
