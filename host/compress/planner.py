@@ -76,16 +76,16 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
     for name in checkpoint.names():
         if name.endswith(SUFFIX):
             raise UserError(f"tensor {name} of {checkpoint.path} is compressed already: give the original checkpoint")
-        content = checkpoint.raw(name)
-        if name in wanted and len(content.shape) > 1 and all(content.shape):
+        stated = checkpoint.shape(name)
+        if name in wanted and len(stated) > 1 and all(stated):
             shape = checkpoint.matrix_shape(name)
             checkpoint.matrix(name, slice(1))  # refuses a tensor of integers now, not after hours
-            target = Target(name, content.shape, checkpoint.transposed(name), checkpoint.dtype(name),
+            target = Target(name, stated, checkpoint.transposed(name), checkpoint.dtype(name),
                             _slices(options, number, name, shape))
             contents.append((stream_bytes(options.fmt, shape), target))
             number += 1
         else:
-            contents.append((content.size, name))
+            contents.append((checkpoint.raw(name).size, name))
             if name in wanted:
                 left_out.append(name)
     if not number:

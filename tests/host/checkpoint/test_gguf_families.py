@@ -10,11 +10,14 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from safetensors.numpy import save_file  # noqa: E402
+from safetensors.numpy import load_file, save_file  # noqa: E402
 
 from host.checkpoint.checkpoint import open_checkpoint  # noqa: E402
 from host.checkpoint.gguf_architectures import ARCHITECTURES  # noqa: E402
+from host.compress.compress import compress  # noqa: E402
+from host.compress.decompress import decompress  # noqa: E402
 from tests.host.checkpoint.llama_cpp import Converter  # noqa: E402
+from tests.host.compress.toy import SMALL  # noqa: E402
 
 SIZES = {"vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 256,
@@ -124,3 +127,20 @@ def test_the_comparison_notices_a_rotary_embedding(name: str, folders: dict[str,
     (made / "config.json").write_text(json.dumps(config))
     wanted = logits(folders[name])
     assert np.abs(logits(made) - wanted).max() > 0.001 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("name", ["mixtral", "phi3", "gemma2"])
+def test_a_gguf_is_compressed_to_what_the_folder_of_transformers_is(name: str, folders: dict[str, Path],
+                                                                    tmp_path: Path) -> None:
+    made = {"hf": folders[name], "gguf": Converter(folders[name]).write(tmp_path / "m.gguf")}
+    held, found = {}, {}
+    for kind, path in made.items():
+        compress(path, tmp_path / kind, SMALL)
+        held[kind] = load_file(tmp_path / kind / "model.seedlm.safetensors")
+        decompress(tmp_path / kind, tmp_path / f"{kind}-plain")
+        found[kind] = logits(tmp_path / f"{kind}-plain")
+    assert held["hf"].keys() == held["gguf"].keys()
+    streams = [tensor for tensor in held["hf"] if tensor.endswith(".seedlm")]
+    assert len(streams) == {"mixtral": 2 * (4 + 4 * 3), "phi3": 2 * 4, "gemma2": 2 * 7}[name]
+    assert all(np.array_equal(held["hf"][tensor], held["gguf"][tensor]) for tensor in streams)
+    assert np.abs(found["gguf"] - found["hf"]).max() < 2e-4 * np.abs(found["hf"]).max()
