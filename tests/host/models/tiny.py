@@ -39,7 +39,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {name: partial(_config, *config[:1], **
     "gemma3 text": ("Gemma3Text", _HEADS | {"query_pre_attn_scalar": 16, "sliding_window": 8}),
     "granite": ("Granite", _LLAMA | {"embedding_multiplier": 3.0, "residual_multiplier": 0.5,
                                      "attention_multiplier": 0.1, "logits_scaling": 2.0}),
-    "smollm3": ("SmolLM3", _LLAMA | {"no_rope_layers": [1, 0]}),
+    "smollm3": ("SmolLM3", _LLAMA | {"num_hidden_layers": 4}),  # every fourth layer has no rotary embedding
     "phi": ("Phi", _LLAMA),
     "gpt2": ("GPT2", _SHORT | {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128, "n_inner": 96}),
     "opt": ("OPT", _SHORT | {"hidden_size": 64, "ffn_dim": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
