@@ -11,6 +11,7 @@ import pytest
 import torch
 import transformers
 
+import host.hf  # noqa: F401  it registers itself
 from golden.tree import ROOT
 from host.checkpoint.checkpoint import open_checkpoint
 from host.compress.compress import compress
@@ -21,8 +22,6 @@ from host.measure.layer import Job, layer_matrices, simulate
 from host.measure.models import find_model
 from tests.host.checkpoint.llama_cpp import ARCHITECTURES, Converter
 from tests.host.models.tiny import FAMILIES, logits, tiny
-
-import host.hf  # noqa: F401, I001  it registers itself
 
 PAGE = ROOT / "docs" / "models.md"
 STEPS = ("compress", "sim", "sweep", "decompress", "transformers")
@@ -72,7 +71,7 @@ class Runs:
         ties = "tie_word_embeddings"
         assert getattr(model.config, ties, None) == getattr(self.original.config, ties, None)
         wanted, found = logits(self.original), logits(model)
-        assert (found - wanted).norm() < 0.3 * wanted.norm()
+        assert (found - wanted).norm() < 0.4 * wanted.norm()  # four bits, widths of 64
 
     def transformers(self) -> None:
         assert torch.equal(logits(load(self.compressed, variant="seedlm")), logits(load(self.plain)))

@@ -15,7 +15,7 @@ _HEADS = _LLAMA | {"head_dim": 16}
 _MOE = _HEADS | {"num_experts_per_tok": 2, "moe_intermediate_size": 48}
 _SHORT = {"vocab_size": 128, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 _LLAMA3 = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
-           "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+           "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
 
 def _config(name: str, /, **settings: Any) -> Any:
@@ -24,8 +24,9 @@ def _config(name: str, /, **settings: Any) -> Any:
 
 FAMILIES: dict[str, Callable[[], Any]] = {name: partial(_config, *config[:1], **config[1]) for name, config in {
     "llama": ("Llama", _LLAMA),
-    "llama 3.1": ("Llama", _LLAMA | {"rope_parameters": _LLAMA3}),
-    "llama 3.2": ("Llama", _LLAMA | {"rope_parameters": _LLAMA3 | {"factor": 32.0}, "tie_word_embeddings": True}),
+    "llama 3.1": ("Llama", _LLAMA | {"rope_parameters": _LLAMA3, "head_dim": 32}),
+    "llama 3.2": ("Llama", _LLAMA | {"rope_parameters": _LLAMA3 | {"factor": 32.0}, "head_dim": 32,
+                            "tie_word_embeddings": True}),
     "mistral": ("Mistral", _HEADS | {"sliding_window": 8}),
     "mixtral": ("Mixtral", _LLAMA | {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "qwen2": ("Qwen2", _LLAMA),
