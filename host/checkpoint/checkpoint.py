@@ -6,7 +6,6 @@ tensors are dequantised. Only headers are read before a tensor is asked for.
 
 import importlib.util
 import os
-import re
 from difflib import get_close_matches
 from functools import cached_property
 from os import PathLike
@@ -30,11 +29,6 @@ from host.packing.image import StoredMatrix
 from host.regular_file import open_regular
 
 __all__ = ["Checkpoint", "default_model", "open_checkpoint", "packaged_model"]
-
-_LAYER_PARTS = {name: f"{group}.{name}" for group, names in
-                {"self_attn": ("q_proj", "k_proj", "v_proj", "o_proj"),
-                 "mlp": ("gate_proj", "up_proj", "down_proj")}.items() for name in names}
-_LAYER = re.compile(r"(?:.*\.)?layers\.([0-9]{1,6})\.")
 
 
 def _is_matrix(shape: tuple[int, ...]) -> bool:
@@ -197,45 +191,6 @@ class Checkpoint:
     def files(self) -> list[Path]:
         """All files that hold tensors."""
         return self._source.files
-
-    @property
-    def layers(self) -> int:
-        """Number of transformer layers: one more than the greatest in a name."""
-        found = (_LAYER.match(name) for name in self.names())
-        return max((int(match[1]) + 1 for match in found if match), default=0)
-
-    @property
-    def lm_head(self) -> str:
-        """Name of the matrix that gives the logits: the embedding where the two are tied.
-
-        Raises
-        ------
-        UserError
-            When there is neither.
-        """
-        for end in ("lm_head.weight", "embed_tokens.weight"):
-            if name := next((name for name in self.names() if name.endswith(end)), None):
-                return name
-        raise UserError(f"{self.path} has neither lm_head.weight nor embed_tokens.weight: give a whole model")
-
-    def layer_matrices(self, layer: int) -> list[tuple[str, str]]:
-        """Return the names of the seven matrices of a Llama-like layer as pairs (short name, full name).
-
-        Short names are q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj and down_proj, in this order.
-
-        Raises
-        ------
-        UserError
-            When the model has no such layer or the layer lacks one of the matrices.
-        """
-        prefix = next((m[0] for name in self.names() if (m := _LAYER.match(name)) and int(m[1]) == layer), None)
-        if prefix is None:
-            have = f"has layers up to {self.layers - 1}" if self.layers else "has no layers named as in Llama"
-            raise UserError(f"no layer {layer} in {self.path}, which {have}: choose another")
-        found = [(short, f"{prefix}{part}.weight") for short, part in _LAYER_PARTS.items()]
-        for _, name in found:
-            self._entry(name)
-        return found
 
 
 def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:

@@ -11,14 +11,15 @@ from functools import partial
 from pathlib import Path
 
 from host.json_reader import Json, read_json
-from host.measure.shapes import LAYER, KvCache, LayerShape, MatrixShape, ModelShape, matrices_of
+from host.measure.roles import LAYER
+from host.measure.shapes import KvCache, LayerShape, MatrixShape, ModelShape, matrices_of
 
 __all__ = ["FAMILIES", "layer_kinds", "shape_of_file", "token_caches", "used_experts"]
 
 _MOST = 1 << 24
 """Greatest dimension that a file may give: a hundred times the largest vocabulary."""
-_MOST_LAYERS = 1 << 12
-"""Most layers that a file may give: thirty times those of the largest model."""
+_MOST_LAYERS = _MOST_EXPERTS = 1 << 12
+"""Most layers, and most experts of a layer, that a file may give: several times those of the largest model."""
 _NAMES = {
     "hidden_size": ("n_embd", "n_embed"), "num_hidden_layers": ("n_layer",), "num_attention_heads": ("n_head",),
     "intermediate_size": ("n_inner", "ffn_dim", "ffn_hidden_size"), "num_key_value_heads": ("num_kv_heads",),
@@ -138,7 +139,7 @@ def used_experts(json: Json, held: int) -> int:
         When the settings do not say it, or it is more than there are.
     """
     found = _Settings(json, {}).found("num_experts_per_tok") or json["num_experts_per_tok"]
-    if (used := found.whole(1, _MOST)) > held:
+    if (used := found.whole(1, _MOST_EXPERTS)) > held:
         found.refuse(f"must be at most {held}, the number of experts, not {used}")
     return used
 
@@ -166,7 +167,7 @@ def _experts(settings: _Settings, layer: int, router: str = "gate", up: tuple[st
     """
     if not _is_sparse(settings, layer):
         return _gated(settings, layer)
-    hidden, ffn, held = settings.hidden, settings.number(width), settings.number("num_experts")
+    hidden, ffn, held = settings.hidden, settings.number(width), settings.number("num_experts", most=_MOST_EXPERTS)
     used = used_experts(settings.json, held)
     rows = 2 * ffn if len(up) == 1 else ffn
     found: list[_Shape] = [(router, held, hidden)]
@@ -230,7 +231,7 @@ FAMILIES: dict[str, _Family] = {
     "phimoe": _Family(mlp=partial(_experts, up=("w1", "w3"), down="w2", width="intermediate_size")),
     "olmoe": _Family(mlp=partial(_experts, width="intermediate_size")),
     "qwen2_moe": _Family(mlp=partial(_experts, shared="shared_expert_intermediate_size"), slides=False),
-    "qwen3_moe": _Family(mlp=_experts, defaults={"head_dim": 128}, slides=False),
+    "qwen3_moe": _Family(mlp=_experts, slides=False),
     "deepseek_v2": _Family(_latent, partial(_experts, shared="n_shared_experts")),
     "deepseek_v3": _Family(_latent, partial(_experts, shared="n_shared_experts")),
     "gpt_oss": _Family(mlp=partial(_experts, router="router", up=("gate_up_proj",), width="intermediate_size"),

@@ -18,7 +18,8 @@ from host.device.driver import Driver, Product, check_shape, mean
 from host.measure.layer_matrices import stored_layer
 from host.measure.matrices import Matrix, prepared
 from host.measure.phases import products_over_phases
-from host.measure.shapes import LAYER, LayerShape
+from host.measure.roles import LAYER
+from host.measure.shapes import LayerShape
 from host.packing.image import StoredMatrix
 from host.progress import Update, no_progress
 from host.tables.causes import CAUSES

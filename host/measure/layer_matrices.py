@@ -1,6 +1,7 @@
 """Where the matrices of a decoder layer lie in a checkpoint of any family, and which of them a token uses.
 
-A layer's matrices are those that are compressed by default, and the routers of experts. Experts lie in tensors of
+A layer's matrices are those that are compressed by default, and the routers of experts; where the model's family is not
+known, all of two dimensions. Experts lie in tensors of
 their own or in one tensor of three dimensions, (experts, ...), which :meth:`Checkpoint.matrix` gives as one matrix,
 expert below expert. A token uses some of the experts. Because all are of one size, the first ones stand for them.
 """
@@ -66,6 +67,24 @@ class StoredLayer:
                       matrix.input)
 
 
+def _compressed(checkpoint: Checkpoint, matches: dict[str, re.Match[str]]) -> set[str]:
+    """Return the matrices that are compressed by default, of those whose names were matched.
+
+    Raises
+    ------
+    UserError
+        When the family is not known, and a layer has stacks of matrices, of which nobody knows how they lie.
+    """
+    try:
+        return {name for name in checkpoint.compressible() if name in matches}
+    except UserError:
+        weights = {name for name in matches if name.endswith(".weight") and len(checkpoint.shape(name)) > 1}
+        if stack := next((name for name in sorted(weights) if len(checkpoint.shape(name)) > 2), None):
+            raise UserError(f"{checkpoint.path} is of no known family, and {stack} has more than two dimensions: give "
+                            "a model of a known family") from None
+        return weights
+
+
 def _layers(checkpoint: Checkpoint) -> dict[int, dict[str, str]]:
     """Return the matrices of every layer by its number: names of tensors by what follows the layer's number in them.
 
@@ -75,7 +94,7 @@ def _layers(checkpoint: Checkpoint) -> dict[int, dict[str, str]]:
         When the model has more than one stack of layers.
     """
     matches = {name: match for name in checkpoint.names() if (match := _LAYER.match(name))}
-    compressed = {name for name in checkpoint.compressible() if name in matches}
+    compressed = _compressed(checkpoint, matches)
     prefixes = list(dict.fromkeys(matches[name][1] for name in matches if name in compressed))
     if len(prefixes) > 1:
         raise UserError(f"{checkpoint.path} has layers below {' and '.join(map(str, prefixes))}: give a model with one "

@@ -5,10 +5,13 @@ family is: no two families give one name to matrices of different roles.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 
-__all__ = ["expert_of", "has_role", "inputs", "ordered", "short_names"]
+__all__ = ["LAYER", "expert_of", "has_role", "inputs", "ordered", "short_names"]
 
+LAYER = "layer"
+"""Name of the layer that a model has most of, which no matrix may have."""
 _STEPS: tuple[tuple[str, ...], ...] = (
     ("q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn", "Wqkv", "W_pack", "query", "key", "value",
      "q_a_proj", "kv_a_proj_with_mqa"),
@@ -81,18 +84,23 @@ def inputs(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _shortened(name: str) -> str:
-    """Return the last word of a name, or the last two where it is ``layer``; of an expert, all from ``experts`` on."""
+def _shortened(name: str, words: int) -> str:
+    """Return so many words of a name, the last ones, or one more where the last is ``layer``; of an expert, words from
+    ``experts`` on count as one."""
+    parts = name.split(".")
     if start := _SHARED.search(name) or _EXPERT.search(name):
-        return name[start.start():].lstrip(".")
-    last = name.rpartition(".")[2]
-    return ".".join(name.split(".")[-2:]) if last == "layer" else last
+        words += name[start.start():].lstrip(".").count(".")
+    return ".".join(parts[-words - (parts[-1] == LAYER):])
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Return the short name of each of a layer's matrices by its name: its last word, or the last two where matrices
-    share the last. Names of experts begin with ``experts`` or ``shared_expert``."""
-    names = list(names)
-    short = {name: _shortened(name) for name in names}
-    return {name: mine if list(short.values()).count(mine) == 1 else ".".join(name.split(".")[-2:])
-            for name, mine in short.items()}
+    """Return the short name of each of a layer's matrices by its name: its last word, or as many words as tell it from
+    the others. Names of experts begin with ``experts`` or ``shared_expert``."""
+    found: dict[str, str] = {}
+    missing, words = list(names), 1
+    while missing:
+        short = {name: _shortened(name, words) for name in missing}
+        counts = Counter(short.values())
+        found |= {name: mine for name, mine in short.items() if counts[mine] == 1 or mine == name}
+        missing, words = [name for name in missing if name not in found], words + 1
+    return found

@@ -9,12 +9,12 @@ from itertools import groupby
 from pathlib import Path
 
 from host.errors import UserError
-from host.measure.roles import inputs
+from host.measure.roles import LAYER, inputs
 
-__all__ = ["HEAD", "LAYER", "PRESETS", "KvCache", "LayerShape", "MatrixShape", "ModelShape", "dense", "matrices_of"]
+__all__ = ["HEAD", "PRESETS", "KvCache", "LayerShape", "MatrixShape", "ModelShape", "dense", "matrices_of"]
 
-LAYER, HEAD = "layer", "lm_head"
-"""Name of the layer that a model has most of, and of the matrix that gives the logits."""
+HEAD = "lm_head"
+"""Name of the matrix that gives the logits."""
 _HALF_BYTES = 2
 
 
@@ -60,7 +60,8 @@ class LayerShape:
     Parameters
     ----------
     name : str
-        :data:`LAYER`; or ``layer 0``, after the first of them, where the model has more layers of another kind.
+        :data:`~host.measure.roles.LAYER`; or ``layer 0``, after the first of them, where the model has more
+        layers of another kind.
     numbers : tuple of int
         Which layers of the model they are.
     matrices : tuple of MatrixShape
@@ -85,7 +86,8 @@ class LayerShape:
             for expert in range(parts[0].used):
                 found += [replace(part, name=part.name.replace("experts.", f"experts.{expert}.", 1), used=1, held=1)
                           if part.name.startswith("experts.") else part for part in parts]
-        return tuple(found)
+        shared = inputs(matrix.name for matrix in found)
+        return tuple(replace(matrix, input=shared[matrix.name]) for matrix in found)
 
     @property
     def weights(self) -> int:
@@ -112,8 +114,9 @@ class KvCache:
     window: int | None = None
 
     def bytes(self, context: int) -> int:
-        """Return the bytes that a token reads after ``context`` others."""
-        return self.layers * self.values * _HALF_BYTES * min(context, self.window or context)
+        """Return the bytes that a token reads after ``context`` others. Its own keys and values are not read."""
+        others = context if self.window is None else min(context, self.window - 1)
+        return self.layers * self.values * _HALF_BYTES * others
 
 
 @dataclass(frozen=True)

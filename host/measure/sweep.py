@@ -21,7 +21,8 @@ from host.device.driver import Counters, check_shape
 from host.errors import UserError
 from host.folders import write_whole
 from host.json_reader import parse_json
-from host.measure.shapes import HEAD, LAYER, ModelShape
+from host.measure.roles import LAYER
+from host.measure.shapes import HEAD, ModelShape
 from host.measure.sweep_point import Point, Result, predicted, predicted_within
 from host.measure.sweep_workers import Runner, sources
 from host.progress import Update

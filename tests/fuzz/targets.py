@@ -34,6 +34,7 @@ from host.device.serial_device import SerialDevice
 from host.device.uio import open_uio
 from host.encoder.encoder import encode
 from host.errors import UserError
+from host.measure.layer_matrices import shape_of_checkpoint
 from host.measure.models import find_model
 from host.measure.on_board import baseline_cycles
 from host.packing import decode
@@ -79,9 +80,8 @@ def _read_all(checkpoint: Checkpoint) -> None:
                 content = checkpoint.raw(name)
                 assert sum(map(len, content.pieces())) == content.size
     checkpoint.config()
-    if checkpoint.layers:
-        with suppress(UserError):
-            checkpoint.layer_matrices(0)
+    with suppress(UserError):
+        shape_of_checkpoint(checkpoint)
 
 
 class Gguf(Target):

@@ -89,6 +89,28 @@ def test_quality(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         assert min(by_tensor) <= total[method]["relative_error"] <= max(by_tensor)
 
 
+def test_experts_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+                             ) -> None:
+    """Those of a layer are in tensors of their own, or in one; what compress leaves alone is not measured."""
+    rng, folder = np.random.default_rng(0), tmp_path / "moe"
+    folder.mkdir()
+    layer = "model.layers.0"
+    experts = [f"{layer}.block_sparse_moe.experts.{expert}.w1.weight" for expert in range(10)]
+    tensors = {name: rng.normal(0, 0.02, (8, 64)).astype(np.float32) for name in (
+        *experts, f"{layer}.block_sparse_moe.gate.weight", f"{layer}.self_attn.q_proj.weight", "lm_head.weight")}
+    tensors |= {f"{layer}.mlp.experts.down_proj": rng.normal(0, 0.02, (10, 8, 64)).astype(np.float32)}
+    save_file(tensors, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "mixtral"}))
+    rest = {f"{layer}.mlp.experts.down_proj", f"{layer}.self_attn.q_proj.weight", "total"}
+    rows = command(monkeypatch, tmp_path, "quality", str(folder), "--rows", "20")
+    assert {row["tensor"] for row in rows} == {*(experts[number] for number in (0, 2, 5, 7)), *rest}
+    assert "moe: 4 of the 10 experts of a layer are measured, evenly spaced; --rows 0 takes all" in \
+        " ".join(capsys.readouterr().out.split())
+    rows = command(monkeypatch, tmp_path, "quality", str(folder), "--rows", "0")
+    assert {row["tensor"] for row in rows} == {*experts, *rest}
+    assert "evenly spaced" not in capsys.readouterr().out
+
+
 def test_explore(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = command(monkeypatch, tmp_path, "explore", "--model", str(model), "--bits", "4", "--max-k", "8", "--max-p",
                    "2", "--weights", "1024")
