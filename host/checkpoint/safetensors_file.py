@@ -7,17 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from host.checkpoint.refusals import refuse_without_weights
+from host.checkpoint.shard_names import PLAIN_INDEX
 from host.checkpoint.shards import FLOATS, Content, Located, copied, flattened, floats, tensors_of
 from host.errors import UserError
 from host.json_reader import read_json
 
 __all__ = ["SafetensorsFiles"]
 
-_INDEX = "model.safetensors.index.json"
+_SINGLE = "model.safetensors"
 
 
 class SafetensorsFiles:
-    """A ``.safetensors`` file, or a folder with an index or with one such file.
+    """A ``.safetensors`` file, or a folder of them.
+
+    Of a folder, transformers' choice is taken (``_get_resolved_checkpoint_files`` in
+    src/transformers/modeling_utils.py): ``model.safetensors``; or, where there is none, the files that the index names.
+    Without both, it is the only file.
 
     ``tensors`` maps names to (shape, storage type), and ``files`` are all files that hold tensors.
 
@@ -29,20 +35,22 @@ class SafetensorsFiles:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        index = self.path / _INDEX
+        index = self.path / PLAIN_INDEX
         shard_of: dict[str, str] = {}
         if self.path.is_file():
             self.files = [self.path]
+        elif (self.path / _SINGLE).exists():
+            self.files = [self.path / _SINGLE]
         elif index.exists():
             shard_of = self._indexed(index)
             self.files = [self.path / name for name in sorted(set(shard_of.values()))]
         else:
             self.files = sorted(self.path.glob("*.safetensors"))
-            if len(self.files) != 1:
-                what = (f"{len(self.files)} .safetensors files but no {_INDEX}" if self.files else
-                        "no .safetensors file")
-                raise UserError(f"folder {self.path} holds {what}: give a GGUF file, a .safetensors file or a complete "
-                                "Hugging Face folder")
+            if not self.files or self.files[0].name.startswith("adapter_"):
+                refuse_without_weights(self.path)
+            if len(self.files) > 1:
+                raise UserError(f"folder {self.path} holds {len(self.files)} .safetensors files but no {PLAIN_INDEX}: "
+                                "give a complete Hugging Face folder, or one of the files")
         self._places = self._located(shard_of)
         self.tensors = {name: (place.shape, place.dtype) for name, place in self._places.items()}
 
@@ -75,8 +83,8 @@ class SafetensorsFiles:
                 places[name] = place
         for name, shard in shard_of.items():
             if name not in places or places[name].path.name != shard:
-                raise UserError(f"tensor {name} is not in {self.path / shard}, though {_INDEX} says so: download both "
-                                "again")
+                raise UserError(f"tensor {name} is not in {self.path / shard}, though {PLAIN_INDEX} says so: download "
+                                "both again")
         return {name: places[name] for name in (*shard_of, *places)}
 
     def config(self) -> dict[str, Any]:

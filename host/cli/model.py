@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from host.cli.options import Exclude, Mode, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
+from host.cli.options import Exclude, Mode, Revision, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
 from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect", "seal"]
@@ -28,9 +28,10 @@ def _note(sentences: Iterable[str]) -> None:
         print(f"note: {printable(sentence)}", file=sys.stderr)
 
 
-def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder.")],
+def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder, or the "
+                                                         "name of a model in the hub's cache, org/name.")],
              out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
-             format: SeedlmFormat = "seedlm4", mode: Mode = "exact",
+             revision: Revision = "", format: SeedlmFormat = "seedlm4", mode: Mode = "exact",
              bias: Annotated[str, typer.Option(help="Bias of the exponents: auto chooses one for each tensor; off is "
                                                     "the paper's format.")] = "auto",
              include: Annotated[list[str], typer.Option(
@@ -51,6 +52,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              ) -> None:
     """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
     from host.checkpoint.container import open_compressed
+    from host.checkpoint.hub import find_model
     from host.compress.cluster import Tls, cluster_runner, connected, process_runner
     from host.compress.compress import compress as compress_model
     from host.compress.plan import Options
@@ -66,8 +68,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
         elif workers > 1:
             runner = process_runner(stack.enter_context(Workers(workers)))
         progress, reading = stack.enter_context(model_progress())
-        done = compress_model(model, out, options, check=check, weighting=weighting, runner=runner,
-                              progress=progress, reading=reading)
+        done = compress_model(find_model(model, revision), out, options, check=check, weighting=weighting,
+                              runner=runner, progress=progress, reading=reading)
     _note(done.notices)
     plan = done.plan
     if plan.left_behind:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
            "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed",
-           "ResultsPerCycle", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert",
-           "TlsKey", "board_format", "engines", "names"]
+           "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa",
+           "TlsCert", "TlsKey", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -42,8 +42,9 @@ Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or 
 Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
     help="How codes are chosen: exact searches all of them; paper rounds, with an exponent two below the rule "
          "that the paper prints; printed rounds by that rule as it is printed, at a much greater error.")]
-Model = Annotated[str, typer.Option(help="GGUF file, .safetensors file or Hugging Face folder; by default the packaged "
-                                         "model.")]
+Model = Annotated[str, typer.Option(help="GGUF file, .safetensors file or Hugging Face folder, or the name of a model "
+                                         "in the hub's cache, org/name; by default the packaged model.")]
+Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a model of the hub; by default main.")]
 Layer = Annotated[int, typer.Option(min=0, help="Number of the decoder layer of a checkpoint.")]
 Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may be repeated. By default those that "
                                                   "compress takes.")]

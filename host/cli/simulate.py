@@ -19,6 +19,7 @@ from host.cli.options import (
     Memory,
     Model,
     ResultsPerCycle,
+    Revision,
     Rows,
     Simulator,
     engines,
@@ -66,18 +67,19 @@ def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", co
            ends_section=lambda row: row.format == job.formats[-1], charts=charts)
 
 
-def sim(model: Model = "", layer: Layer = 0,
+def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
         rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
         formats: Formats = COMPARED, memory: Memory = "ddr4-2400", bus: Bus = 512,
         simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
     """Run one layer of a real checkpoint, compressed, through the simulated engine, beside FP16 and int4."""
     from host.checkpoint.checkpoint import default_model
+    from host.checkpoint.hub import find_model
     from host.measure import layer as measure
     from host.progress import work_progress
 
     job = _job(formats, memory, bus, simulator, act_bits)
     path = model or str(default_model())
-    matrices, experts = measure.layer_matrices(path, layer, rows or None)
+    matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, rows or None)
     folder = report_folder("sim")
     with work_progress() as progress:
         results = measure.simulate(job, matrices, True, progress)

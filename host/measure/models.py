@@ -25,7 +25,7 @@ def find_model(text: str) -> ModelShape:
     path = Path(text)
     if path.suffix.lower() == ".json":
         return shape_of_file(path)
-    if path.exists():
+    if path.exists() or "/" in text:  # or a model of the hub, org/name
         return shape_of_checkpoint(open_checkpoint(path))
     near = get_close_matches(text, PRESETS, n=1, cutoff=0.7)
     raise UserError(f"unknown model {text!r}: {f'did you mean {near[0]}? ' if near else ''}MODELS are of "

@@ -197,7 +197,7 @@ def test_damaged_folders(damage: Callable[[Path], None], message: str, tmp_path:
 def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"cannot read .*nowhere .No such file.*: give a GGUF file"):
         open_checkpoint(tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"holds no .safetensors file: give a GGUF file"):
+    with pytest.raises(UserError, match=r"is empty: give a GGUF file"):
         open_checkpoint(tmp_path)
     (tmp_path / "model.bin").write_bytes(b"PK\3\4 and so on")
     with pytest.raises(UserError, match=r"neither a GGUF nor a .safetensors file"):
