@@ -11,8 +11,8 @@ It is a JSON object with these fields:
   every tensor in the file is mapped to ``dtype``, ``shape`` and ``sha256`` of its bytes.
 - ``tensors``: what compressed tensors mean. Each original name is mapped to ``format``, ``shape`` and ``transposed``
   (the tensor's shape before compression, and whether its matrices were turned around;
-  :mod:`host.checkpoint.stacks`), ``exponent_bias``, ``dtype`` (before compression) and ``error`` (relative, Frobenius
-  norm).
+  :mod:`host.checkpoint.stacks`), ``exponent_bias``, ``dtype`` (before compression), ``error`` (relative, Frobenius
+  norm) and ``block_error`` (root of the mean over all blocks of their relative squared errors).
 - ``sha256``: the digest of the text of all other fields.
 
 The digest is of the bytes of the file before it, closed by a line end and a bracket, so no bit can change unnoticed.
@@ -91,6 +91,7 @@ class CompressedTensor:
     exponent_bias: int
     dtype: str
     error: float
+    block_error: float
 
     @cached_property
     def fmt(self) -> BlockFormat:
@@ -132,6 +133,11 @@ class Manifest:
     @cached_property
     def shard_of(self) -> dict[str, str]:
         return {tensor: name for name, shard in self.shards.items() for tensor in shard.tensors}
+
+    @property
+    def gaussian_error(self) -> float:
+        """Relative error of a block of Gaussian weights in the format and mode."""
+        return float(self.settings["gaussian_error"])
 
     def text(self) -> str:
         """Return the text of the file, in which the last field is the digest of all others."""
@@ -211,7 +217,8 @@ def compressed_tensor(value: Json) -> CompressedTensor:
     if not 2 <= len(shape) <= DIMS:
         value["shape"].refuse(f"must have from two to {DIMS} dimensions")
     return CompressedTensor(_format(value["format"]), tuple(shape), value["transposed"].truth(),
-                            value["exponent_bias"].whole(*BIASES), value["dtype"].text(), value["error"].number())
+                            value["exponent_bias"].whole(*BIASES), value["dtype"].text(), value["error"].number(),
+                            value["block_error"].number())
 
 
 def _is_below(name: str) -> bool:
@@ -256,6 +263,7 @@ def _require_agreement(manifest: Manifest, whole: Json) -> None:
         if (stored.dtype, stored.shape) != ("U8", (tensor.stream_bytes,)):
             whole["tensors"][name].refuse(f"needs {tensor.stream_bytes} bytes for its shape and format, and its stream "
                                           f"has {math.prod(stored.shape)} of {stored.dtype}")
+    whole["settings"]["gaussian_error"].number()
     layout = StreamLayout(parse_seedlm(_format(whole["settings"]["format"])))
     for field, wanted in (("bus_bits", layout.bus_bits), ("lanes", layout.lanes)):
         if whole["settings"][field].whole() != wanted:

@@ -53,6 +53,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
     from host.checkpoint.container import open_compressed
     from host.checkpoint.hub import find_model
+    from host.cli.summary import account_lines
     from host.compress.cluster import Tls, cluster_runner, connected, process_runner
     from host.compress.compress import compress as compress_model
     from host.compress.plan import Options
@@ -75,17 +76,18 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     if plan.left_behind:
         _note([f"files of other weights are left behind: {_some(plan.left_behind)}"])
     if plan.padded:
-        print(f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
-              f"{_some(plan.padded)}")
+        _note([f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
+               f"{_some(plan.padded)}"])
     if plan.left_out:
-        print(f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}")
+        _note([f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}"])
     files = open_compressed(out)
     if lost := tuple(name for name, tensor in files.compressed.items() if tensor.error >= 1):
-        print(f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "
-              f"{_some(lost)}; --exclude leaves them as they are")
+        _note([f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "
+               f"{_some(lost)}; --exclude leaves them as they are"])
     kept = sum(len(shard.copies) for shard in plan.shards)
     print(f"{printable(out)}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, "
           f"{files.total_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))
+    print(*account_lines(done.account), sep="\n")
 
 
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],

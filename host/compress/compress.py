@@ -22,6 +22,7 @@ from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifes
 from host.checkpoint.shard_names import INDEX
 from host.checkpoint.shards import Content, write_shard
 from host.checkpoint.unfinished import PARTS
+from host.compress.account import Account, account, far_off_notice
 from host.compress.journal import Finished, Job, Journal, require_room
 from host.compress.plan import Options, Plan, Shard, Slice, Target, encoder_digest
 from host.compress.planner import make_plan
@@ -39,11 +40,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """What a compression did: its plan, and whether it wrote anything. ``fresh`` is false when the folder was complete
-    already. ``notices`` are sentences about what the model has and the folder has not, and about what was found in a
-    folder that was finished before."""
+    """What a compression did: its plan, its account, and whether it wrote anything.
+
+    ``fresh`` is false when the folder was complete already. ``notices`` are sentences about what the model has and the
+    folder has not, about what was found in a folder that was finished before, and about errors.
+    """
 
     plan: Plan
+    account: Account
     fresh: bool
     notices: tuple[str, ...]
 
@@ -99,13 +103,19 @@ def _result(folder: Path, plan: Plan, reading: Update) -> _Result | None:
     return _Result(folder, plan, reading) if (folder / MANIFEST).is_file() else None
 
 
+def _root(error: float, norm: float) -> float:
+    """Return a relative error of squares."""
+    # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
+    return float(f"{(error / norm) ** 0.5 if norm else 0.0:.6g}")
+
+
 class _Assembly:
     """A compressed tensor that is put together from its slices while its bytes are written, so that memory holds only
     one of them. The sums of its errors are complete when all pieces were taken."""
 
     def __init__(self, journal: Journal, target: Target, plan: Plan) -> None:
         self._journal, self._target, self._options = journal, target, plan.options
-        self._error, self._norm, self._bias = 0.0, 0.0, 0
+        self._error, self._norm, self._bias, self._block_errors, self._blocks = 0.0, 0.0, 0, 0.0, 0
         self._size = stream_bytes(plan.options.fmt, target.matrix_shape)
 
     def pieces(self) -> Iterator[bytes]:
@@ -117,6 +127,7 @@ class _Assembly:
                 raise UserError(f"slice {part.name} in {self._journal.parts} is gone or damaged: give the same command "
                                 "again, which makes it anew")
             self._error, self._norm = self._error + encoded.error, self._norm + encoded.norm
+            self._block_errors, self._blocks = self._block_errors + encoded.block_errors, self._blocks + encoded.blocks
             self._bias, left = encoded.exponent_bias, left - len(encoded.stream)
             yield encoded.stream
         yield bytes(left)
@@ -129,10 +140,9 @@ class _Assembly:
     @property
     def tensor(self) -> CompressedTensor:
         """What the tensor means."""
-        # Sums of floats differ in their last digits from processor to processor; six digits make them the same text.
-        relative = float(f"{(self._error / self._norm) ** 0.5 if self._norm else 0.0:.6g}")
         return CompressedTensor(self._options.fmt.name, self._target.shape, self._target.transposed, self._bias,
-                                self._target.dtype, relative)
+                                self._target.dtype, _root(self._error, self._norm),
+                                _root(self._block_errors, self._blocks))
 
 
 def _fits(finished: Finished, shard: Shard) -> bool:
@@ -253,6 +263,13 @@ def _text(value: dict[str, object]) -> bytes:
     return (json.dumps(value, indent=1) + "\n").encode()
 
 
+def _summary(checkpoint: Checkpoint, plan: Plan, out: Path, result: _Result | None) -> Summary:
+    """Return the summary of a compression that is complete, where a finished run may have left ``result`` before."""
+    tensors = read_manifest(out).tensors
+    return Summary(plan, account(checkpoint, plan, tensors), not (result and result.complete), (
+        *checkpoint.notices(), *(result.notices(out) if result else ()), *far_off_notice(tensors, plan.gaussian)))
+
+
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,
              weighting: Path | None = None, runner: Runner = run_here,
              progress: Progress = lambda tensor, done, total: None, reading: Update = no_progress) -> Summary:
@@ -290,7 +307,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     plan = make_plan(checkpoint, options, weighting, reading)
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
-        return Summary(plan, False, (*checkpoint.notices(), *result.notices(out)))
+        return _summary(checkpoint, plan, out, result)
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
@@ -320,5 +337,4 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         complete = True
     finally:
         journal.close(complete)
-    return Summary(plan, not (result and result.complete),
-                   (*checkpoint.notices(), *(result.notices(out) if result else ())))
+    return _summary(checkpoint, plan, out, result)

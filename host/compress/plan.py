@@ -134,6 +134,7 @@ class Plan:
     tensors that match the patterns but are no matrices. ``weighting`` is the folder of channel weights, if any.
     ``extras`` are the files of the model that are copied along, by the names that they will have
     (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not copied.
+    ``gaussian`` is the relative error of a block of Gaussian weights in the format and mode.
     ``sources`` are all files that the result depends on, as they were before the fingerprint was taken.
     """
 
@@ -146,6 +147,7 @@ class Plan:
     weighting: Path | None
     extras: dict[str, Stamp]
     left_behind: tuple[str, ...]
+    gaussian: float
     sources: tuple[Stamp, ...]
 
     @property
@@ -170,7 +172,7 @@ class Plan:
         options, layout = self.options, StreamLayout(self.options.fmt)
         return {"quant_method": METHOD, "version": VERSION, "format": options.fmt.name, "mode": options.mode,
                 "exponent_bias": options.bias, "bus_bits": layout.bus_bits, "lanes": layout.lanes,
-                "activation_aware": self.weighting is not None, "job": self.job}
+                "activation_aware": self.weighting is not None, "gaussian_error": self.gaussian, "job": self.job}
 
     def channel_weights(self, name: str) -> np.ndarray | None:
         """Return the channel weights of a tensor, float64, or None when it has none.

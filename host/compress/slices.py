@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from golden.block import CompressedMatrix
 from golden.spec import parse_seedlm
 from host.checkpoint.manifest import BIASES
 from host.compress.plan import Slice
@@ -16,7 +17,7 @@ from host.json_reader import Json
 from host.packing import decode
 from host.packing.stream import pack_rows, unpack_rows
 
-__all__ = ["Encoded", "Runner", "Work", "encode_slice", "run_here"]
+__all__ = ["Encoded", "Runner", "Work", "block_errors", "encode_slice", "run_here"]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,16 @@ class Encoded:
     """A finished slice.
 
     ``stream`` holds its bytes of the packed stream, ``error`` and ``norm`` are the squared error and the squared norm
-    of its weights, and ``exponent_bias`` is the one that it was encoded with.
+    of its weights, and ``exponent_bias`` is the one that it was encoded with. ``block_errors`` is the sum of the
+    relative squared errors of its blocks, and ``blocks`` is the number of those that are not all zeros before.
     """
 
     stream: bytes
     error: float
     norm: float
     exponent_bias: int
+    block_errors: float
+    blocks: int
 
     def fields(self) -> dict[str, object]:
         """Return what the slice's file says beside the stream; :meth:`from_fields` reads it."""
@@ -70,7 +74,30 @@ class Encoded:
     @classmethod
     def from_fields(cls, fields: Json, stream: bytes) -> "Encoded":
         """Return a slice of what its file holds. UserError when a field is missing or of another type."""
-        return cls(stream, fields["error"].number(), fields["norm"].number(), fields["exponent_bias"].whole(*BIASES))
+        return cls(stream, fields["error"].number(), fields["norm"].number(), fields["exponent_bias"].whole(*BIASES),
+                   fields["block_errors"].number(), fields["blocks"].whole(0))
+
+
+def block_errors(exact: np.ndarray, matrix: CompressedMatrix, channels: np.ndarray | None = None) -> tuple[float, int]:
+    """Return the sum of the relative squared errors of a matrix's blocks, and the number of the blocks that it is over:
+    those that are not all zeros.
+
+    Parameters
+    ----------
+    exact : float64 array, (rows, columns)
+        The weights before compression.
+    channels : float array, (columns,), optional
+        What an error in each column counts. Default: all alike.
+    """
+    padding = -exact.shape[1] % matrix.fmt.c
+
+    def squares(values: np.ndarray) -> np.ndarray:
+        counted = np.square(values) if channels is None else np.square(values) * channels
+        return np.pad(counted, ((0, 0), (0, padding))).reshape(-1, matrix.fmt.c).sum(axis=1)
+
+    norms = squares(exact)
+    some = norms > 0
+    return float((squares(decode.weights(matrix) - exact)[some] / norms[some]).sum()), int(some.sum())
 
 
 def encode_slice(work: Work, threads: int | None = None,
@@ -112,7 +139,8 @@ def encode_slice(work: Work, threads: int | None = None,
             raise CheckError(f"{work.tensor} does not decode to what golden makes of it")
     exact = weights.astype(np.float64)
     error = float(np.square(decode.weights(matrix) - exact).sum())
-    return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias)
+    return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias,
+                   *block_errors(exact, matrix, work.channel_weights))
 
 
 Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]

@@ -10,6 +10,7 @@ from host.checkpoint.durable import storing
 from host.checkpoint.integrity import examine
 from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
 from host.checkpoint.shard_names import INDEX
+from host.compress.account import far_off_notice
 from host.json_reader import read_json
 from host.progress import Update, no_progress
 from host.tables.tensor import TensorRow
@@ -48,10 +49,12 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
                     in _unlisted(files)]
     rows = [TensorRow(tensor=name, format=tensor.format, rows=tensor.matrix_shape[0], cols=tensor.matrix_shape[1],
                       bits_per_weight=tensor.bits_per_weight, relative_error=tensor.error,
+                      block_error=tensor.block_error,
                       exponent_bias=tensor.exponent_bias, sha256=files.sha256(name), verified=verify or None)
             for name, tensor in files.compressed.items()]
     weights = sum(prod(tensor.shape) for tensor in files.compressed.values())
     stored = sum(tensor.stream_bytes for tensor in files.compressed.values())
+    notices += far_off_notice(files.compressed, files.manifest.gaussian_error)
     return [*rows, TensorRow(tensor=f"{len(rows)} compressed, {len(files.tensors) - len(rows)} as they were",
                              format=files.manifest.settings["format"], bits_per_weight=8 * stored / weights,
                              verified=verify or None)], notices

@@ -375,7 +375,7 @@ def test_the_commands(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     out, plain = str(tmp_path / "out"), str(tmp_path / "plain")
     given = ("--format", "7,3,8", "--bias", "off", "--exclude", "*.0.*", "--check")
     assert run("compress", str(model), out, *given, monkeypatch=monkeypatch) == 0
-    printed = capsys.readouterr().out
+    printed = "".join(capsys.readouterr())
     assert "3 tensors padded with zeros to a width of whole blocks of 7: model.layers.1.self_attn.q_proj" in printed
     assert "3 tensors in 7,3,8, 6 as they were" in printed
     assert run("inspect", out, monkeypatch=monkeypatch) == 0

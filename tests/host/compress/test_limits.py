@@ -31,7 +31,8 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     with pytest.raises(SystemExit) as end:
         cli.main()
     assert not end.value.code
-    return capsys.readouterr().out
+    shown = capsys.readouterr()
+    return shown.out + shown.err
 
 
 def test_the_summary_says_how_large_the_folder_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

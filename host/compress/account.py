@@ -1,0 +1,94 @@
+"""The account of a compression: what became smaller, what lost most, and what was left alone."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from host.checkpoint.checkpoint import Checkpoint
+from host.checkpoint.manifest import CompressedTensor
+from host.checkpoint.shards import FLOATS
+from host.compress.plan import Plan
+
+__all__ = ["FAR", "Account", "account", "far_off", "far_off_notice"]
+
+_NAMED = 3  # tensors named in a sentence
+
+FAR = 1.25
+"""A tensor whose blocks lose so many times what blocks of Gaussian weights do is far from what its format gives.
+Tensors of trained models, and weights with heavy tails (Student's t of two degrees of freedom), reach 1.05. One weight
+of 300 among others of 0.02 makes it 1.3, and one of 30,000 makes it 4."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a compression did to a model.
+
+    Members
+    -------
+    before, after : int
+        Bytes of the files of weights, and of all tensors of the result.
+    bits : float
+        Stored bits for one weight, over all tensors.
+    share : float
+        Bytes of the matrices that are compressed, of those of all matrices, before the compression.
+    gaussian : float
+        Relative error of a block of Gaussian weights in the format and mode.
+    errors : list of (str, CompressedTensor)
+        The compressed tensors, the one whose blocks lose most first.
+    left : list of (str, int)
+        Names and bytes of the matrices that are left alone and could be compressed, the largest first.
+    """
+
+    before: int
+    after: int
+    bits: float
+    share: float
+    gaussian: float
+    errors: list[tuple[str, CompressedTensor]]
+    left: list[tuple[str, int]]
+
+
+def account(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, CompressedTensor]) -> Account:
+    """Return the account of a compression.
+
+    Parameters
+    ----------
+    tensors : mapping
+        What the compressed tensors mean, by name.
+
+    Raises
+    ------
+    UserError
+        When a file of the checkpoint can no longer be read.
+    """
+    held = {name: checkpoint.raw(name) for name in checkpoint.names()}
+    matrices = {name: content.size for name, content in held.items() if len(content.shape) > 1}
+    left = [(name, size) for name, size in matrices.items() if name not in tensors and held[name].dtype in FLOATS]
+    weights = sum(math.prod(content.shape) for content in held.values())
+    return Account(
+        sum(Path(file).stat().st_size for file in checkpoint.files), plan.output_bytes, 8 * plan.output_bytes / weights,
+        sum(matrices[name] for name in tensors) / sum(matrices.values()), plan.gaussian,
+        sorted(tensors.items(), key=lambda item: -item[1].block_error), sorted(left, key=lambda item: -item[1]))
+
+
+def far_off(tensors: Mapping[str, CompressedTensor], gaussian: float) -> list[str]:
+    """Return the names of the tensors whose errors are far from what the format gives, the worst first.
+
+    The error of a whole tensor does not show them. A weight that is far greater than all others makes that error
+    smaller, while all blocks of small weights are lost, because a tensor has one exponent bias. The mean over blocks,
+    which counts each block alike, shows it. What is nothing but zeros is not among them.
+    """
+    far = [name for name, tensor in tensors.items() if tensor.error < 1 and tensor.block_error > FAR * gaussian]
+    return sorted(far, key=lambda name: -tensors[name].block_error)
+
+
+def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: float) -> list[str]:
+    """Return a sentence about the tensors of :func:`far_off`, if there are any."""
+    far = far_off(tensors, gaussian)
+    if not far:
+        return []
+    more = f" and {len(far) - _NAMED} more" if len(far) > _NAMED else ""
+    named = ", ".join(f"{name} ({tensors[name].block_error:.2f})" for name in far[:_NAMED])
+    return [f"blocks of {len(far)} tensors lose far more than the {gaussian:.2f} that the format gives: {named}{more}; "
+            "a few weights there are far greater than all others, and --exclude leaves such tensors as they are"]
