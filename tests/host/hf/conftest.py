@@ -12,6 +12,9 @@ from host.compress.plan import Options
 
 OPTIONS = Options("7,3,8", shard_bytes=40_000)
 """Blocks of 7 weights, whose rows the models' widths do not fill, and several shards."""
+CARRIED = {"tokenizer.json": "{}", "LICENSE": "MIT", "README.md": "A card.", "code/model.py": "a = 1\n",
+           "generation_config.json": '{"max_new_tokens": 7, "do_sample": true, "top_k": 5}'}
+"""Files of a model that hold no weights, by their paths, and what they hold."""
 
 
 class Folders(NamedTuple):
@@ -35,6 +38,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Folders
             made[family] = Folders(root / "original", root / "compressed", root / "plain")
             model: Any = tiny(family).to(torch.bfloat16)
             model.save_pretrained(made[family].original)
+            for name, content in CARRIED.items():
+                (made[family].original / name).parent.mkdir(exist_ok=True)
+                (made[family].original / name).write_text(content)
             compress(made[family].original, made[family].compressed, OPTIONS)
             decompress(made[family].compressed, made[family].plain)
         return made[family]
