@@ -133,8 +133,8 @@ class SeedlmQuantizer(HfQuantizer):
 
     @property
     def is_trainable(self) -> bool:
-        """Packed streams cannot be trained."""
-        return False
+        """Whether adapters such as LoRA's can be trained. Packed streams themselves cannot."""
+        return True
 
     @property
     def is_compileable(self) -> bool:
