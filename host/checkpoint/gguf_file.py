@@ -276,7 +276,8 @@ class GgufFile:
             return {}, [f"{left_out} is missing"]
         files = generation_config(vocabulary)
         try:
-            return {**tokenizer_files(vocabulary, self._config["max_position_embeddings"]), **files}, []
+            written = tokenizer_files(vocabulary, self._config["vocab_size"], self._config["max_position_embeddings"])
+            return {**written, **files}, []
         except VocabularyError as error:
             return files, [f"{left_out} has no certain counterpart: {error}; take tokenizer.json and "
                            "tokenizer_config.json from the Hugging Face checkpoint"]

@@ -175,6 +175,18 @@ def _llama3(rope: Rope) -> dict[str, Any]:
     raise RopeError("has a tensor rope_freqs.weight that is not that of Llama 3's scaling")
 
 
+def _refuse_idle(rope: Rope, kind: str) -> None:
+    """Refuse numbers that change the embedding and do not belong to its kind of scaling."""
+    usual = {"rope.scaling.yarn_ext_factor": (0, -1), "rope.scaling.yarn_attn_factor": (1,),
+             "rope.scaling.yarn_log_multiplier": (0,)}
+    if kind != "longrope":
+        usual["rope.scaling.attn_factor"] = (1,)
+    for key, values in usual.items():
+        if kind != "yarn" and rope.values.get(key, values[0]) not in values:
+            raise RopeError(f"has a {key} of {rope.values[key]}, which does not belong to a rotary embedding of the "
+                            f"kind {kind}")
+
+
 _SCALINGS = {"linear": _linear, "yarn": _yarn, "longrope": _longrope, "llama3": _llama3}
 
 
@@ -201,6 +213,7 @@ def rope_settings(rope: Rope, kinds: tuple[str, ...]) -> dict[str, Any]:
     if kind != "default" and kind not in kinds:
         raise RopeError(f"has a rotary embedding of the kind {kind}, where this type of model may have "
                         f"{' or '.join(kinds)}")
+    _refuse_idle(rope, kind)
     found: dict[str, Any] = {"rope_theta": rope.base}
     if rope.dims != rope.head_dim:
         part = rope.dims / rope.head_dim

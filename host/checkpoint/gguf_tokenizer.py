@@ -273,11 +273,13 @@ def _text(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def tokenizer_files(vocabulary: Vocabulary, context: int) -> dict[str, bytes]:
+def tokenizer_files(vocabulary: Vocabulary, rows: int, context: int) -> dict[str, bytes]:
     """Return ``tokenizer.json`` and ``tokenizer_config.json``.
 
     Parameters
     ----------
+    rows : int
+        Tokens that the model has embeddings for.
     context : int
         Tokens of the longest text.
 
@@ -288,6 +290,8 @@ def tokenizer_files(vocabulary: Vocabulary, context: int) -> dict[str, bytes]:
     """
     if vocabulary.kind not in _KINDS:
         raise VocabularyError(f"tokenizers of the kind {vocabulary.kind} are not known")
+    if len(vocabulary.tokens) > rows:
+        raise VocabularyError(f"it has {len(vocabulary.tokens)} tokens and the model {rows}")
     used = [text for text, kind in zip(vocabulary.tokens, vocabulary.types, strict=True) if kind != _UNUSED]
     if len(set(used)) != len(used):
         raise VocabularyError("two of its tokens have one text")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 
@@ -127,6 +128,18 @@ def test_the_comparison_notices_a_rotary_embedding(name: str, folders: dict[str,
     (made / "config.json").write_text(json.dumps(config))
     wanted = logits(folders[name])
     assert np.abs(logits(made) - wanted).max() > 0.001 * np.abs(wanted).max()
+
+
+def test_experts_in_a_quantised_stack(folders: dict[str, Path], tmp_path: Path) -> None:
+    made = open_checkpoint(Converter(folders["qwen3moe"]).write(tmp_path / "m.gguf", "Q8_0"))
+    origin = open_checkpoint(folders["qwen3moe"])
+    assert sorted(made.names()) == sorted(origin.names())
+    experts = [name for name in made.names() if ".experts." in name]
+    assert len(experts) == 2 * 3 * 4
+    for name in experts:
+        wanted, number = origin.read(name), gguf.GGMLQuantizationType.Q8_0
+        assert np.array_equal(made.read(name, slice(3, 9)),
+                              gguf.dequantize(gguf.quantize(wanted[3:9], number), number))
 
 
 @pytest.mark.parametrize("name", ["mixtral", "phi3", "gemma2"])

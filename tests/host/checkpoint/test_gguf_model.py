@@ -49,6 +49,8 @@ def freqs(values: Any) -> Callable[[Writer], None]:
     (number("llama.rope.scaling.type", "yarn"), "has rope.scaling.type yarn and no rope.scaling.factor"),
     (number("llama.rope.dimension_count", 4), "rotates 4 of the 8 elements of each head"),
     (number("llama.rope.freq_base", 0.0), "has a rotary embedding with a number that is zero, negative or odd"),
+    (number("llama.rope.scaling.attn_factor", 1.2), "attn_factor of 1.2, which does not belong to a rotary embedding"),
+    (number("llama.rope.scaling.yarn_ext_factor", 1.0), "yarn_ext_factor of 1.0, which does not belong to a rotary"),
     (number("llama.rope.freq_base", True), "llama.rope.freq_base in .* must be a finite number, not True"),
     (number("llama.attention.value_length", 4), "has llama.attention.value_length 4 where keys have 8"),
     (number("llama.attention.key_length", 16), r"q_proj.weight in .* has the shape \(32, 32\), where 4 heads"),

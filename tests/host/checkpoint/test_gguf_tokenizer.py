@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gguf
+import numpy as np
 import pytest
 
 regex = pytest.importorskip("regex")
@@ -18,7 +19,7 @@ transformers = pytest.importorskip("transformers")
 
 from host.checkpoint.checkpoint import Checkpoint, default_model, open_checkpoint  # noqa: E402
 from host.checkpoint.gguf_header import read_header, read_value  # noqa: E402
-from tests.host.checkpoint.tiny_gguf import write_tiny  # noqa: E402
+from tests.host.checkpoint.tiny_gguf import WIDTH, write_tiny  # noqa: E402
 
 PAGE = """It's a test: she'd said "we'll go", they'VE gone; I'm NOT sure...
 
@@ -157,6 +158,7 @@ def spm(model: Any, prefix: bool = True, **settings: Any) -> Callable[[gguf.GGUF
         kinds = [2 if model.IsUnknown(n) else 3 if model.IsControl(n) else 5 if model.IsUnused(n) else
                  6 if model.IsByte(n) else 1 for n in numbers]
         user = {"<tool>", "  "}
+        writer.add_tensor("token_embd.weight", np.zeros((model.vocab_size(), WIDTH), np.float32))
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
         writer.add_token_list([model.IdToPiece(n).encode() for n in numbers])
@@ -172,13 +174,18 @@ def spm(model: Any, prefix: bool = True, **settings: Any) -> Callable[[gguf.GGUF
     return add
 
 
+def embedded(folder: Path, vocabulary: Callable[[gguf.GGUFWriter], None]) -> Path:
+    """A model with an embedding that the vocabulary brings along."""
+    return write_tiny(folder / "m.gguf", more=vocabulary, without=("token_embd.weight",))
+
+
 SOURCE = Path(__file__).read_text() + PAGE
 
 
 @pytest.mark.parametrize("prefix", [True, False])
 def test_sentencepiece(prefix: bool, tmp_path: Path) -> None:
     model = trained(SOURCE, add_dummy_prefix=prefix)
-    checkpoint = open_checkpoint(write_tiny(tmp_path / "m.gguf", more=spm(model, prefix)))
+    checkpoint = open_checkpoint(embedded(tmp_path, spm(model, prefix)))
     assert checkpoint.notices() == []
     made = tokenizer_of(checkpoint)
     bytes_used = 0
@@ -194,7 +201,7 @@ def test_sentencepiece(prefix: bool, tmp_path: Path) -> None:
 
 def test_user_defined_tokens_of_sentencepiece(tmp_path: Path) -> None:
     model = trained(SOURCE, user_defined_symbols=["<tool>"])
-    made = tokenizer_of(open_checkpoint(write_tiny(tmp_path / "m.gguf", more=spm(model, add_bos_token=False))))
+    made = tokenizer_of(open_checkpoint(embedded(tmp_path, spm(model, add_bos_token=False))))
     number = model.PieceToId("<tool>")
     assert number in model.encode("a<tool>b")
     assert made.encode("a<tool>").ids == model.encode("a<tool>")
@@ -204,7 +211,8 @@ def test_user_defined_tokens_of_sentencepiece(tmp_path: Path) -> None:
 
 def other(key: str, value: Any) -> Callable[[gguf.GGUFWriter], None]:
     def add(writer: gguf.GGUFWriter) -> None:
-        bpe("gpt-2" if key != "pre" else value, NUMBERS, ["1 2"] if key != "merges" else value,
+        tokens = NUMBERS + [f"more {n}" for n in range(len(NUMBERS), len(value) if value and len(value) > 40 else 0)]
+        bpe("gpt-2" if key != "pre" else value, tokens, ["1 2"] if key != "merges" else value,
             TYPES if key != "types" else value)(writer)
         if key == "eos":
             writer.add_add_eos_token(True)
@@ -229,6 +237,7 @@ def tied(writer: gguf.GGUFWriter) -> None:
     (other("merges", ["1 9"]), "the merge '1 9' is not one of two tokens"),
     (other("eos", None), "texts have a eos_token_id around them which the file does not name"),
     (other("types", [1]), "cannot be used: its lists are not of one length"),
+    (other("types", [1] * 41), "it has 41 tokens and the model 40"),
     (tied, "its scores do not give an order of merges")])
 def test_what_is_left_out_with_a_sentence(more: Callable[[gguf.GGUFWriter], None], reason: str, tmp_path: Path) -> None:
     checkpoint = open_checkpoint(write_tiny(tmp_path / "m.gguf", more=more))
