@@ -148,7 +148,7 @@ class Checkpoint:
             return [name for name in shapes if self._family.compressed(name)]
         kind = model_type(self.config())
         return guessed(shapes, f"the model_type {kind} of {self.path} is not known" if kind else
-                       f"{self.path} has no config.json with a model_type")
+                       f"{self.path} comes without a config.json that gives its model_type")
 
     @cached_property
     def _family(self) -> Family | None:
@@ -225,7 +225,8 @@ def open_checkpoint(path: str | PathLike[str], revision: str = "") -> Checkpoint
         return _plain(path)
     with open_regular(path, "give a GGUF file, a .safetensors file or a Hugging Face folder") as file:
         head = file.read(64)
-    refuse_file(path, head)
+    if not head.startswith(b"GGUF"):
+        refuse_file(path, head)
     if head.startswith(b"GGUF") or path.suffix.lower() == ".gguf":
         return Checkpoint(GgufFile(path))
     if path.suffix.lower() == ".safetensors":

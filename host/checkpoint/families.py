@@ -123,6 +123,7 @@ def family_of(config: dict[str, Any]) -> Family | None:
 
 _KNOWN_ENDS = re.compile(r"(?:.*\.)?(?:[qkvo]|gate|up|down)_proj\.weight")
 """Names of matrices that mean a decoder's linear layer in every family."""
+_NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 _NUMBERED = re.compile(r"(?:.*\.)?[0-9]+\..*")
 _TOWER = re.compile(r"(?:.*[._])?(?:vision|visual|image|audio|speech|encoder|vit)(?:[._].*)?")
 _ENOUGH = 0.95  # of the bytes of matrices in numbered layers
@@ -152,6 +153,7 @@ def guessed(shapes: dict[str, tuple[int, ...]], model: str) -> list[str]:
               if len(shape) > 1 and _NUMBERED.fullmatch(name) and name not in found]
     sizes = {name: math.prod(shapes[name]) for name in (*found, *others)}
     if sum(sizes[name] for name in found) < _ENOUGH * sum(sizes.values()):
-        raise UserError(f"{model}, and its layers hold matrices such as {max(others, key=lambda name: sizes[name])}: "
-                        "say with --include which tensors to compress, for example --include '*_proj.weight'")
+        largest = max(others, key=lambda name: sizes[name])
+        raise UserError(f"{model}, and its layers hold matrices such as {largest}: say with --include which tensors to "
+                        f"compress, for example --include '{_NUMBER.sub('*', largest)}'")
     return found

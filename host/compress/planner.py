@@ -91,7 +91,7 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
         stated = checkpoint.shape(name)
         if name in wanted and len(stated) > 1 and all(stated):
             shape = checkpoint.matrix_shape(name)
-            checkpoint.matrix(name, slice(1))  # refuses a tensor of integers now, not after hours
+            checkpoint.read(name, slice(1))  # refuses a tensor of integers now, not after hours
             target = Target(name, stated, checkpoint.transposed(name), checkpoint.dtype(name),
                             _slices(options, number, name, shape))
             contents.append((stream_bytes(options.fmt, shape), target))
