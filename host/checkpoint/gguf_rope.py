@@ -5,7 +5,7 @@ settings mean is in transformers' ``modeling_rope_utils.py``. What has no counte
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,37 +141,52 @@ def _llama3_factors(waves: np.ndarray, factor: float, original: float, low: floa
     return 1 / ((1 - smooth) / factor + smooth)
 
 
-def _fitted(waves: np.ndarray, factors: np.ndarray, factor: float,
-            original: float) -> tuple[float, float, float] | None:
-    """Return original context, low and high frequency factor as they follow from the factors, or None.
+def _ramp(waves: np.ndarray, factors: np.ndarray, factor: float) -> tuple[float, float]:
+    """Return two wave numbers: up to the first all frequencies are divided by ``factor``, from the second on by 1.
 
-    The three are known but for a common multiple, so that the original context is taken as given: factors between 1 and
-    the greatest say for two wave lengths or more how smooth is a linear function of the wave number.
+    Between them, the reciprocal of what a frequency is divided by is linear in its wave number. Two such frequencies
+    give the line. With fewer, many lines say the same of the frequencies that there are, and one of them is taken.
     """
+    full = waves[factors >= factor * (1 - _CLOSE)].max()
+    plain = waves[factors <= 1 + _CLOSE].min(initial=4 * waves.max())
     between = (factors > 1 + _CLOSE) & (factors < factor * (1 - _CLOSE))
-    if between.sum() < 2:
-        return None
-    smooth = (1 / factors[between] - 1 / factor) / (1 - 1 / factor)
-    slope, offset = np.polyfit(original * waves[between], smooth, 1)
-    if slope <= 0:
-        return None
-    low, high = (float(f"{number:.4g}") for number in (-offset / slope, (1 - offset) / slope))
-    return (original, low, high) if 0 < low < high else None
+    place, smooth = waves[between], (1 / factors[between] - 1 / factor) / (1 - 1 / factor)
+    if len(place) == 0:
+        return float((full**2 * plain) ** (1 / 3)), float((full * plain**2) ** (1 / 3))
+    if len(place) == 1:
+        slope = 1.001 * max((1 - smooth[0]) / (plain - place[0]), smooth[0] / (place[0] - full))
+    else:
+        slope = np.polyfit(place, smooth, 1)[0]
+    return float(place[0] - smooth[0] / slope), float(place[0] + (1 - smooth[0]) / slope)
+
+
+def _candidates(rope: Rope, waves: np.ndarray, factors: np.ndarray,
+                factor: float) -> Iterator[tuple[int, float, float]]:
+    """Yield original contexts with low and high frequency factors that may be those of a file.
+
+    A common multiple of the three changes nothing, so that any original context will do: those of Llama 3 come first.
+    """
+    contexts = [rope.values.get("rope.scaling.original_context_length") or _LLAMA3[0],
+                *(1 << power for power in range(20, 3, -1))]
+    for original in contexts:
+        yield original, *_LLAMA3[1:]
+    first, second = _ramp(waves, factors, factor)
+    for digits in (4, 17):
+        yield contexts[0], float(f"{contexts[0] * first:.{digits}g}"), float(f"{contexts[0] * second:.{digits}g}")
 
 
 def _llama3(rope: Rope) -> dict[str, Any]:
     factors = rope.require("rope_freqs.weight").astype(np.float64)
     if np.allclose(factors, 1, rtol=_CLOSE):
         return {}
-    # The greatest factor is that of every wave that is too long; where there is none such, the fit fails the check.
+    # The greatest factor there is may be taken for that of the longest waves, as nothing is said of longer ones.
     factor, waves = _decimal(factors.max()), _wave_numbers(rope.base, rope.dims)
-    stated = rope.values.get("rope.scaling.original_context_length")
-    original = stated or _LLAMA3[0]
-    for candidate in ((original, *_LLAMA3[1:]), _fitted(waves, factors, factor, original)):
-        if candidate and np.allclose(_llama3_factors(waves, factor, *candidate), factors, rtol=_CLOSE, atol=0):
-            return {"rope_scaling": {"rope_type": "llama3", "factor": factor, "low_freq_factor": candidate[1],
-                                     "high_freq_factor": candidate[2],
-                                     "original_max_position_embeddings": candidate[0]}}
+    with np.errstate(all="ignore"):
+        for original, low, high in _candidates(rope, waves, factors, factor):
+            if 0 < low < high and np.allclose(_llama3_factors(waves, factor, original, low, high), factors,
+                                              rtol=_CLOSE, atol=0):
+                return {"rope_scaling": {"rope_type": "llama3", "factor": factor, "low_freq_factor": low,
+                                         "high_freq_factor": high, "original_max_position_embeddings": original}}
     raise RopeError("has a tensor rope_freqs.weight that is not that of Llama 3's scaling")
 
 

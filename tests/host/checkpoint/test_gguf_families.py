@@ -36,6 +36,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama 3.1": ("Llama", {"rope_parameters": LLAMA3, **SMALL_HEADS, "head_dim": 32}),
     "llama 3 of another context": ("Llama", {**SMALL_HEADS, "head_dim": 64, "rope_parameters": {
         **LLAMA3, "factor": 32.0, "original_max_position_embeddings": 1024, "high_freq_factor": 8.0}}),
+    "llama 3 of a toy": ("Llama", {"rope_parameters": {**LLAMA3, "original_max_position_embeddings": 32}}),
     "llama linear": ("Llama", {"rope_parameters": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0}}),
     "llama yarn": ("Llama", {"rope_parameters": {**YARN, "beta_fast": 16.0, "beta_slow": 2.0}}),
     "llama with wide heads": ("Llama", {"head_dim": 32}),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from host.checkpoint.checkpoint import open_checkpoint
+from host.checkpoint.gguf_rope import Rope, rope_settings
 from host.errors import UserError
 from tests.host.checkpoint.tiny_gguf import FFN, WIDTH, tensors, write_tiny
 
@@ -94,6 +95,35 @@ def test_other_architectures_need_other_settings(key: str, tmp_path: Path) -> No
     write_tiny(path, architecture=architecture, without=without if architecture == "phi3" else ())
     with pytest.raises(UserError, match=f"does not say {architecture}.attention.{key}, which a {architecture} needs"):
         open_checkpoint(path).config()
+
+
+@pytest.mark.parametrize("dims", [8, 16, 64, 128])
+@pytest.mark.parametrize("base", [1e4, 5e5])
+@pytest.mark.parametrize("original", [24, 32, 1024, 8192, 10_000])
+@pytest.mark.parametrize(("factor", "low", "high"), [(8.0, 1.0, 4.0), (32.0, 1.0, 4.0), (3.5, 0.7, 9.0)])
+def test_the_scaling_of_llama_3_is_found(dims: int, base: float, original: int, factor: float, low: float,
+                                         high: float) -> None:
+    """However many frequencies lie between those that are scaled and those that are not."""
+    def divisors(factor: float, original: float, low: float, high: float) -> np.ndarray:
+        """``_compute_llama3_parameters`` of transformers, in float32."""
+        freqs = 1 / np.float32(base) ** (np.arange(0, dims, 2, dtype=np.float32) / np.float32(dims))
+        waves = 2 * np.float32(np.pi) / freqs
+        smooth = (original / waves - low) / (high - low)
+        scaled = np.where(waves > original / low, freqs / factor, freqs)
+        medium = (waves >= original / high) & (waves <= original / low)
+        return np.asarray(freqs / np.where(medium, (1 - smooth) * freqs / factor + smooth * freqs, scaled))
+
+    given = divisors(factor, original, low, high).astype(np.float32)
+    found = rope_settings(Rope({"rope.freq_base": base}, {"rope_freqs.weight": given}, dims, 131072), ("llama3",))
+    if np.allclose(given, 1):
+        assert "rope_scaling" not in found
+        return
+    said = found["rope_scaling"]
+    assert np.allclose(divisors(said["factor"], said["original_max_position_embeddings"], said["low_freq_factor"],
+                                said["high_freq_factor"]), given, rtol=1e-4)
+    if (original, low, high) == (8192, 1.0, 4.0) and dims >= 64:  # with fewer frequencies, others say the same
+        assert (said["original_max_position_embeddings"], said["low_freq_factor"], said["high_freq_factor"]) == (
+            8192, 1.0, 4.0)
 
 
 def test_factors_that_scale_nothing(tmp_path: Path) -> None:
