@@ -1,7 +1,8 @@
 """The loader of compressed folders, as transformers calls it."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from host.hf.config import SeedlmConfig
 from host.hf.decode import BIAS_MOST
 from host.hf.packed import STREAM, stream_fault
 from host.hf.placing import Placing
+from host.hf.saving import copy_folder
 
 __all__ = ["SeedlmQuantizer"]
 
@@ -110,9 +112,12 @@ class SeedlmQuantizer(HfQuantizer):
     def _process_model_after_weight_loading(self, model: PreTrainedModel, **kwargs: Any) -> PreTrainedModel:
         """Check what was loaded. UserError when a stream stands for no weights of the model's type."""
         assert self._placing is not None
+        assert self._files is not None
         faults = [*self._placing.faults, *(self._fault(name, module) for name, module in self._placing.packed.items())]
         for fault in filter(None, faults):
             raise UserError(fault)
+        if self._placing.packed:
+            model.save_pretrained = partial(copy_folder, model, self._files.path)
         self._placing = None
         return model
 
@@ -125,11 +130,9 @@ class SeedlmQuantizer(HfQuantizer):
             return f"the stream of {name} was not loaded: decompress the folder with `host decompress`"
         return stream_fault(name, self._files.compressed[name], stream, self._dtype)
 
-    def is_serializable(self) -> NoReturn:
-        """Refuse to save: transformers would write weights without the manifest that says what they mean. UserError."""
-        folder = self._files.path if self._files else "the folder"
-        raise UserError(f"this model holds the streams of {folder}: copy that folder, which is the same model, or load "
-                        "it with quantization_config=SeedlmConfig(decode=\"on_load\") to save ordinary weights")
+    def is_serializable(self) -> bool:
+        """Whether transformers may write the weights itself: no, it would leave out what they mean."""
+        return False
 
     @property
     def is_trainable(self) -> bool:

@@ -17,7 +17,7 @@ from host.compress.compress import compress
 from host.compress.decompress import decompress
 from host.compress.plan import Options
 from host.errors import UserError
-from tests.host.compress.toy import flip
+from tests.host.compress.toy import content, flip
 from tests.host.hf.conftest import Folders
 
 torch = pytest.importorskip("torch")
@@ -107,13 +107,30 @@ class TestLoading:
 
 @pytest.mark.filterwarnings("ignore:You passed `quantization_config`")
 class TestSaving:
-    def test_streams_are_not_saved_and_the_message_says_what_to_do(self, folders: Make, tmp_path: Path) -> None:
-        made = folders("llama")
-        with pytest.raises(UserError, match=f"{made.compressed}: copy that folder"):
-            load(made.compressed).save_pretrained(tmp_path / "saved")
-        assert not (tmp_path / "saved").exists()
-        shutil.copytree(made.compressed, tmp_path / "copy")
-        require_equal(load(tmp_path / "copy"), plain(made.plain))
+    def test_a_model_with_streams_is_saved_as_the_folder_that_it_is(self, folders: Make, tmp_path: Path) -> None:
+        made = folders("mixtral")
+        load(made.compressed).save_pretrained(tmp_path / "saved", variant="seedlm")
+        assert content(tmp_path / "saved") == content(made.compressed)
+        require_equal(load(tmp_path / "saved"), plain(made.plain))
+
+    def test_a_model_with_streams_that_was_changed_is_not_saved(self, folders: Make, tmp_path: Path) -> None:
+        def refused(model: Any, why: str, **settings: Any) -> None:
+            with pytest.raises(UserError, match=why):
+                model.save_pretrained(tmp_path / "saved", **settings)
+            assert not (tmp_path / "saved").exists()
+
+        folder = folders("llama").compressed
+        refused(load(folder), r"save_pretrained\(push_to_hub=", push_to_hub=True)
+        model = load(folder)
+        model.model.norm.weight.data[3] += 1
+        refused(model, "model.norm.weight is not as in .*on_load")
+        model = load(folder)
+        model.generation_config.top_k = 9
+        refused(model, "generation_config of the model is not as in .*host seal")
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "a").touch()
+        with pytest.raises(UserError, match="is not empty"):
+            load(folder).save_pretrained(tmp_path / "full")
 
     @pytest.mark.parametrize("family", ["mixtral", "gpt2"])
     def test_a_model_that_was_decoded_is_saved_as_an_ordinary_one(self, folders: Make, tmp_path: Path,
