@@ -5,7 +5,9 @@ src/transformers/modeling_utils.py). A loader that does not ask for this variant
 would otherwise take packed streams for weights that are missing.
 """
 
-__all__ = ["INDEX", "PLAIN_INDEX", "VARIANT", "plain_names", "shard_names"]
+import re
+
+__all__ = ["INDEX", "PLAIN_INDEX", "VARIANT", "is_shard_name", "plain_names", "shard_names"]
 
 VARIANT = "seedlm"
 """The ``variant`` by which transformers finds the shards of a compressed folder."""
@@ -30,3 +32,8 @@ def plain_names(count: int) -> list[str]:
 def shard_names(count: int) -> list[str]:
     """Return the names of the shards of a compressed folder that has ``count`` of them, in order."""
     return _names(f"model.{VARIANT}", count)
+
+
+def is_shard_name(name: str) -> bool:
+    """Whether a name is that of a shard of a compressed folder, of any number of shards."""
+    return bool(re.fullmatch(rf"model\.{VARIANT}(-[0-9]{{5,}}-of-[0-9]{{5,}})?\.safetensors", name))

@@ -8,7 +8,7 @@ anew.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,11 @@ from host.checkpoint.digests import FileDigest, Stamp
 from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.integrity import Findings, examine
 from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
-from host.checkpoint.shard_names import INDEX
+from host.checkpoint.shard_names import INDEX, is_shard_name
 from host.checkpoint.shards import Content, write_shard
 from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice
-from host.compress.journal import Finished, Job, Journal, require_room
+from host.compress.journal import Finished, Job, Journal, Kept, require_room
 from host.compress.plan import Options, Plan, Shard, Slice, Target, encoder_digest
 from host.compress.planner import make_plan
 from host.compress.slices import Runner, Work, run_here
@@ -111,11 +111,13 @@ def _root(error: float, norm: float) -> float:
 
 class _Assembly:
     """A compressed tensor that is put together from its slices while its bytes are written, so that memory holds only
-    one of them. The sums of its errors are complete when all pieces were taken."""
+    one of them. The sums of its errors, and ``kept``, its slices by the names of their files, are complete when all
+    pieces were taken."""
 
     def __init__(self, journal: Journal, target: Target, plan: Plan) -> None:
         self._journal, self._target, self._options = journal, target, plan.options
         self._error, self._norm, self._bias, self._block_errors, self._blocks = 0.0, 0.0, 0, 0.0, 0
+        self.kept: dict[str, Kept] = {}
         self._size = stream_bytes(plan.options.fmt, target.matrix_shape)
 
     def pieces(self) -> Iterator[bytes]:
@@ -128,6 +130,7 @@ class _Assembly:
                                 "again, which makes it anew")
             self._error, self._norm = self._error + encoded.error, self._norm + encoded.norm
             self._block_errors, self._blocks = self._block_errors + encoded.block_errors, self._blocks + encoded.blocks
+            self.kept[part.name] = Kept(self._target.name + SUFFIX, self._size - left, replace(encoded, stream=b""))
             self._bias, left = encoded.exponent_bias, left - len(encoded.stream)
             yield encoded.stream
         yield bytes(left)
@@ -148,7 +151,8 @@ class _Assembly:
 def _fits(finished: Finished, shard: Shard) -> bool:
     """Whether a record is one of a shard of the plan."""
     targets = {target.name for target in shard.targets}
-    return (finished.tensors.keys() == targets
+    return (finished.slices.keys() == {part.name for target in shard.targets for part in target.slices}
+            and finished.tensors.keys() == targets
             and finished.entry.tensors.keys() == {name + SUFFIX for name in targets}.union(shard.copies))
 
 
@@ -168,9 +172,7 @@ class _Compression:
         self.checkpoint, self.plan, self.journal, self.check = checkpoint, plan, journal, check
         self.finished = dict(result.shards) if result else {}
         self.kept = dict(result.files) if result else {}
-        recorded = journal.finished([shard.file for shard in plan.shards if shard.file not in self.finished], reading)
-        self.finished |= {shard.file: recorded[shard.file] for shard in plan.shards
-                          if shard.file in recorded and _fits(recorded[shard.file], shard)}
+        self._take_up(reading)
         self.missing: dict[str, set[Slice]] = {}
         self.total = sum(target.blocks(plan.options.fmt, part) for target in plan.targets for part in target.slices)
         self.done = 0
@@ -185,6 +187,18 @@ class _Compression:
                         self.missing[shard.file].add(part)
                 if written:  # the last run may have ended before it could remove them
                     journal.forget(target.slices)
+
+    def _take_up(self, reading: Update) -> None:
+        """Take up the finished shards of an earlier run that are also this one's, and the slices of all others."""
+        shards = {shard.file: shard for shard in self.plan.shards}
+        wanted = {part.name: (part, target.slice_bytes(self.plan.options.fmt, part))
+                  for target in self.plan.targets for part in target.slices}
+        names = [name for name in self.journal.recorded() if is_shard_name(name) and name not in self.finished]
+        for name, record in self.journal.finished(names, reading).items():
+            if name in shards and _fits(record, shards[name]):
+                self.finished[name] = record
+            else:
+                self.journal.dissolve(name, record, wanted)
 
     def work(self) -> Iterator[tuple[Slice, Work]]:
         """Yield what is left to encode. Weights are read as they are asked for."""
@@ -216,7 +230,8 @@ class _Compression:
         with storing(folder):
             entry = write_shard(folder / shard.file, self.journal.part(shard.file), tensors)
         finished = Finished(entry, {target.name: assembly.tensor
-                                    for target, assembly in zip(shard.targets, assemblies, strict=True)})
+                                    for target, assembly in zip(shard.targets, assemblies, strict=True)},
+                            {name: kept for assembly in assemblies for name, kept in assembly.kept.items()})
         self.journal.finish(shard.file, finished, tuple(part for target in shard.targets for part in target.slices))
         self.finished[shard.file] = finished
 
@@ -233,6 +248,15 @@ class _Compression:
         ours = {NOTE_KEY: NOTE, "quantization_config": self.plan.settings}
         yield "config.json", [_text(self.checkpoint.config() | ours)]
 
+    def _remove_stale(self) -> None:
+        """Remove shards and the index that an earlier run wrote for another layout and had no time to record."""
+        stale = [path for path in self.journal.folder.iterdir() if is_shard_name(path.name)
+                 and path.name not in self.finished]
+        if len(self.plan.shards) == 1:
+            stale.append(self.journal.folder / INDEX)
+        for path in stale:
+            path.unlink(missing_ok=True)
+
     def finish(self) -> None:
         """Write the files that are no shards, and the manifest, which makes the folder complete, last of all.
 
@@ -248,6 +272,7 @@ class _Compression:
                                 "command again")
         files: dict[str, FileDigest] = dict(self.kept)
         with storing(folder):
+            self._remove_stale()
             for name, pieces in self._side_files():
                 if name not in files:
                     files[name] = durable(place_below(folder, name), self.journal.part(_SIDE_FILE), pieces)
@@ -310,7 +335,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         return _summary(checkpoint, plan, out, result)
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
-    journal = Journal(out, Job(plan.job, encoder_digest()), lambda: (out / MANIFEST).is_file())
+    journal = Journal(out, Job(plan.work, encoder_digest()), lambda: (out / MANIFEST).is_file())
     complete = False
     try:
         result = _result(out, plan, reading)  # another run may have ended before this one had the lock

@@ -1,14 +1,18 @@
 """The journal of a compression or decompression: what is finished, kept in ``.parts`` of the output folder.
 
-``.parts/job`` says what the work is. A finished slice is one file there until its shard is written, and every finished
-shard has a record there, with its digest, until the whole folder is finished. Each of these files begins with the
-digest of what follows, and says which work it belongs to. What does not have its digest was damaged and is made anew.
+``.parts/job`` says what all slices depend on. A finished slice is one file there until its shard is written, and every
+finished shard has a record there, with its digest, until the whole folder is finished. Each of these files begins with
+the digest of what follows, and says which work it belongs to. What does not have its digest was damaged and is made
+anew.
 
 Every file appears whole or not at all, even when the machine loses power. A run that ends in any way therefore loses at
 most what it was working on. The order of writes makes every interruption harmless. A slice is stored before it counts
 as done. A shard is stored before its record, and its slices are removed after that, so that none is missing from both.
 The file that makes an output folder complete is written when everything else is there, and the journal is removed last
 of all.
+
+A run may go on with the slices of one that compressed other tensors, or laid them out in other shards. A finished shard
+that is none of the new run's is then turned back into its slices, which its record describes, and removed.
 
 A lock on ``.parts/lock`` keeps two runs from working in one folder. The kernel gives it up however a process ends.
 """
@@ -20,7 +24,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -28,15 +32,16 @@ from golden.products import sync
 from host.checkpoint.digests import digests, whole
 from host.checkpoint.durable import durable, storing
 from host.checkpoint.manifest import CompressedTensor, ShardEntry, compressed_tensor, shard_entry
+from host.checkpoint.shards import tensors_of
 from host.checkpoint.unfinished import JOB, PARTS
 from host.compress.plan import Slice
 from host.compress.slices import Encoded
 from host.errors import UserError
 from host.json_reader import Json, parse_json
 from host.progress import Update, no_progress
-from host.regular_file import open_regular
+from host.regular_file import open_regular, read_range
 
-__all__ = ["Finished", "Job", "Journal", "require_room"]
+__all__ = ["Finished", "Job", "Journal", "Kept", "require_room"]
 
 _LOCK, _RECORD = "lock", ".shard"
 
@@ -62,11 +67,23 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A slice in a finished shard: the name of its tensor in the shard, its first byte in the tensor, and what it is
+    without its stream."""
+
+    tensor: str
+    at: int
+    encoded: Encoded
+
+
+@dataclass(frozen=True)
 class Finished:
-    """A finished shard: its digests, and what the compressed tensors in it mean, by their original names."""
+    """A finished shard: its digests, what the compressed tensors in it mean, by their original names, and the slices
+    that they were made of, by the names of their files."""
 
     entry: ShardEntry
     tensors: dict[str, CompressedTensor] = field(default_factory=dict)
+    slices: dict[str, Kept] = field(default_factory=dict)
 
 
 def require_room(folder: Path, output: int, beside: int = 0) -> None:
@@ -251,6 +268,10 @@ class Journal:
         with storing(self.folder):
             durable(self.parts / part.name, self.part(part.name), [_sealed(content)])
 
+    def recorded(self) -> list[str]:
+        """Return the names of the shards that there are records of, whatever these hold, in order."""
+        return sorted(path.name.removesuffix(_RECORD) for path in self.parts.glob(f"*{_RECORD}"))
+
     def finished(self, names: Iterable[str], reading: Update = no_progress) -> dict[str, Finished]:
         """Return the records of those of the shards that are finished and are as they were written.
 
@@ -272,7 +293,9 @@ class Journal:
             if found and (self.folder / name).is_file():
                 with suppress(UserError):  # a record that has its digest and no sense counts as none
                     tensors = {tensor: compressed_tensor(fields) for tensor, fields in found[0]["tensors"].items()}
-                    records[name] = Finished(shard_entry(found[0]["shard"]), tensors)
+                    slices = {part: Kept(kept["tensor"].text(), kept["at"].whole(0), Encoded.from_fields(kept, b""))
+                              for part, kept in found[0]["slices"].items()}
+                    records[name] = Finished(shard_entry(found[0]["shard"]), tensors, slices)
         hashed = digests([whole(self.folder / name) for name in records], reading)
         return {name: record for (name, record), sha256 in zip(records.items(), hashed, strict=True)
                 if record.entry.digest.sha256 == sha256}
@@ -280,10 +303,38 @@ class Journal:
     def finish(self, name: str, finished: Finished, parts: tuple[Slice, ...] = ()) -> None:
         """Record that a shard is finished, and remove its slices. UserError when the folder cannot be written."""
         head = self.job.head(name=name + _RECORD, shard=finished.entry.fields(),
-                             tensors={name: asdict(tensor) for name, tensor in finished.tensors.items()})
+                             tensors={name: asdict(tensor) for name, tensor in finished.tensors.items()},
+                             slices={name: {"tensor": kept.tensor, "at": kept.at, **kept.encoded.fields()}
+                                     for name, kept in finished.slices.items()})
         with storing(self.folder):
             durable(self.parts / (name + _RECORD), self.part(name), [_sealed(head)])
             self.forget(parts)
+
+    def dissolve(self, name: str, finished: Finished, wanted: dict[str, tuple[Slice, int]]) -> None:
+        """Turn a shard that :meth:`finished` returned back into those of its slices that are wanted, and remove it.
+
+        Parameters
+        ----------
+        wanted : dict
+            Slices and the bytes of their streams, by the names of the slices' files.
+
+        Raises
+        ------
+        UserError
+            When the folder cannot be read or written.
+        """
+        path = self.folder / name
+        held = tensors_of(path)
+        for part, size, kept in ((*wanted[file], kept) for file, kept in finished.slices.items() if file in wanted):
+            place = held.get(kept.tensor)
+            if place is None or kept.at + size > place.size:
+                continue  # a record that has its digest and no sense
+            stream = read_range(path, place.start + kept.at, size, "give the same command again")
+            self.store(part, replace(kept.encoded, stream=stream))
+        # In this order: a shard without a record is written anew, and a record without a shard counts for nothing.
+        with storing(self.folder):
+            (self.parts / (name + _RECORD)).unlink()
+            path.unlink()
 
     def forget(self, parts: tuple[Slice, ...]) -> None:
         """Remove slices whose shard is written. UserError when the folder cannot be written."""

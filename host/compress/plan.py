@@ -21,7 +21,7 @@ from host.errors import UserError
 from host.packing.stream import group_bytes, lanes
 from host.regular_file import open_regular
 
-__all__ = ["Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "weighting_file"]
+__all__ = ["Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "tensor_key", "weighting_file"]
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Slice:
-    """Rows from ``start`` up to, but not including, ``stop`` of a tensor's matrix; the tensor is the plan's target of
-    this number."""
+    """Rows from ``start`` up to, but not including, ``stop`` of a tensor's matrix.
 
-    target: int
+    ``key`` is a digest of the tensor's name, shape, order and type (:func:`tensor_key`). Together with the work that a
+    journal belongs to (:attr:`Plan.work`), it says all that the slice depends on.
+    """
+
+    key: str
     tensor: str
     start: int
     stop: int
@@ -88,7 +91,12 @@ class Slice:
     @property
     def name(self) -> str:
         """Name of its file in the journal, until its shard is written."""
-        return f"{self.target:05d}-{self.start:07d}.slice"
+        return f"{self.key}-{self.start:07d}.slice"
+
+
+def tensor_key(name: str, shape: tuple[int, ...], transposed: bool, dtype: str) -> str:
+    """Return a digest that tells a tensor of a model from all others, and from itself in another order."""
+    return hashlib.sha256(json.dumps([name, shape, transposed, dtype]).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -164,6 +172,16 @@ class Plan:
         """
         known = [asdict(self.options), self.fingerprint, list(self.extras),
                  [asdict(shard) for shard in self.shards]]
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def work(self) -> str:
+        """Digest of what all slices depend on, except the encoder's program: a run goes on with the slices of another
+        one if this is the same. Which tensors are compressed, and into which shards, makes no difference to a slice.
+        """
+        same = {key: value for key, value in asdict(self.options).items()
+                if key not in ("include", "exclude", "shard_bytes")}
+        known = [same, self.fingerprint, list(self.extras)]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property

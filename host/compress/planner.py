@@ -13,7 +13,7 @@ from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp, content_digest
 from host.checkpoint.manifest import SUFFIX
 from host.checkpoint.shard_names import shard_names
-from host.compress.plan import Options, Plan, Shard, Slice, Target, weighting_file
+from host.compress.plan import Options, Plan, Shard, Slice, Target, tensor_key, weighting_file
 from host.compress.slices import block_errors
 from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
@@ -28,11 +28,11 @@ _DEFAULT = "default"
 _TRIALS = 32  # blocks of Gaussian weights that are encoded to learn the error of the format, to some 4 %
 _USUAL = 0.02  # standard deviation of the weights of language models, about
 
-def _slices(options: Options, number: int, name: str, shape: tuple[int, int]) -> tuple[Slice, ...]:
+def _slices(options: Options, key: str, name: str, shape: tuple[int, int]) -> tuple[Slice, ...]:
     """Cut a tensor into slices of whole groups of rows, whose streams can be joined byte by byte."""
     side = lanes(options.fmt)
     step = max(options.slice_weights // (shape[1] * side), 1) * side
-    return tuple(Slice(number, name, start, min(start + step, shape[0])) for start in range(0, shape[0], step))
+    return tuple(Slice(key, name, start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
 def _shards(parts: list[tuple[int, Target | str]], limit: int) -> Iterator[tuple[list[Target], list[str]]]:
@@ -84,7 +84,7 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
     Of each tensor there is its size in bytes in the result, and the target or, if it is copied, its name.
     """
     contents: list[tuple[int, Target | str]] = []
-    left_out, number, wanted = [], 0, _wanted(checkpoint, options)
+    left_out, wanted = [], _wanted(checkpoint, options)
     for name in checkpoint.names():
         if name.endswith(SUFFIX):
             raise UserError(f"tensor {name} of {checkpoint.path} is compressed already: give the original checkpoint")
@@ -92,27 +92,27 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
         if name in wanted and len(stated) > 1 and all(stated):
             shape = checkpoint.matrix_shape(name)
             checkpoint.read(name, slice(1))  # refuses a tensor of integers now, not after hours
-            target = Target(name, stated, checkpoint.transposed(name), checkpoint.dtype(name),
-                            _slices(options, number, name, shape))
+            described = name, stated, checkpoint.transposed(name), checkpoint.dtype(name)
+            target = Target(*described, _slices(options, tensor_key(*described), name, shape))
             contents.append((stream_bytes(options.fmt, shape), target))
-            number += 1
         else:
             contents.append((checkpoint.raw(name).size, name))
             if name in wanted:
                 left_out.append(name)
-    if not number:
+    if not any(isinstance(part, Target) for _, part in contents):
         asked = f"matches {' '.join(options.include)}" if options.include else "is compressed by default"
         raise UserError(f"no matrix in {checkpoint.path} {asked}: give patterns with --include; the first names are "
                         f"{', '.join(checkpoint.names()[:3])}")
     return contents, tuple(left_out)
 
 
-def _weighting_files(weighting: Path | None, targets: list[Target]) -> list[Path]:
-    """Return the files of channel weights that there are; UserError when the folder has none for any tensor."""
+def _weighting_files(weighting: Path | None, targets: list[Target], names: list[str]) -> list[Path]:
+    """Return the files of channel weights of tensors of these names; UserError when the folder has none for any tensor
+    that is compressed."""
     if weighting is None:
         return []
-    found = [path for target in targets if (path := weighting_file(weighting, target.name))]
-    if not found:
+    found = [path for name in names if (path := weighting_file(weighting, name))]
+    if not any(weighting_file(weighting, target.name) for target in targets):
         raise UserError(f"{weighting} holds channel weights of no tensor that is compressed: name them as in "
                         f"{targets[0].name}.npy")
     return found
@@ -151,7 +151,7 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     names = carried(checkpoint.path)
     config = checkpoint.path / "config.json"
     sources = [*checkpoint.files, *([config] if os.path.isfile(config) else []), *(checkpoint.path / n for n in names),
-               *_weighting_files(weighting, targets)]
+               *_weighting_files(weighting, targets, checkpoint.names())]
     stamps = tuple(map(Stamp.of, sources))
     fingerprint = content_digest(sources, reading)
     padded = tuple(target.name for target in targets if target.matrix_shape[1] % fmt.c)

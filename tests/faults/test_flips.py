@@ -204,7 +204,7 @@ def test_headers_of_the_journal(files: int, toys: Toys) -> None:
     assert records
     for name in slices[:files]:
         target, start = name.removesuffix(".slice").split("-")
-        part, size = Slice(int(target), "", int(start), 0), len(whole[name]) - whole[name].index(b"\n", 65) - 1
+        part, size = Slice(target, "", int(start), 0), len(whole[name]) - whole[name].index(b"\n", 65) - 1
         assert journal.load(part, size)
         assert not journal.load(part, size + 1)
         for at in range(8 * (whole[name].index(b"\n", 65) + 1)):

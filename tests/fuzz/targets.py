@@ -277,7 +277,7 @@ class Journals(Target):
                     if name.endswith(".slice"):
                         target, start = name.removesuffix(".slice").split("-")
                         stream = (self.parts / name).read_bytes().split(b"\n", 2)[-1]
-                        journal.load(Slice(int(target), "w", int(start), int(start) + 16), len(stream))
+                        journal.load(Slice(target, "w", int(start), int(start) + 16), len(stream))
                 journal.finished(self.shards)
             finally:
                 journal.close(False)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from host.checkpoint.manifest import MANIFEST
+from host.checkpoint.manifest import MANIFEST, Manifest
+from host.checkpoint.shard_names import INDEX
 from host.compress.compress import compress
 from host.compress.decompress import decompress
 from host.compress.plan import Slice
@@ -118,6 +119,35 @@ def test_compression(fault: str, model: Path, tmp_path: Path) -> None:
         assert first.stored + second.encoded <= 4  # what was stored before the fault is not lost
         if not stopped:
             assert not fresh
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_going_on_with_other_tensors_in_other_shards(fault: str, model: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, exclude=("b_*",), shard_bytes=1 << 20)
+    compress(model, tmp_path / "whole", options)
+    whole = content(tmp_path / "whole")
+
+    def unfinished(out: Path) -> None:
+        """All slices are finished, and all shards: one of them and the index will be stale."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Manifest, "write", refuse)
+            with pytest.raises(UserError, match="no more"):
+                compress(model, out, OPTIONS)
+        assert (out / INDEX).is_file()
+        assert not list((out / ".parts").glob("*.slice"))
+
+    def refuse(*arguments: object) -> None:
+        raise UserError("no more")
+
+    for out, _, _ in everywhere(lambda out: compress(model, out, options, runner=none), tmp_path, fault, unfinished):
+        compress(model, out, options, runner=none)  # all slices are those of the first run
+        assert content(out) == whole
+
+
+def none(work: Iterable[tuple[Slice, Work]], partial: object) -> Iterator[tuple[Slice, Encoded]]:
+    """A runner that has nothing to do."""
+    assert list(work) == []
+    return iter(())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
