@@ -216,6 +216,8 @@ QUOTES = (
     Quote(_AREA, "make it {:.1f} times as large. Activations of 8 bits save only {:.0f} % of the LUTs",
           lambda r: (_area(r, "seedlm3").lut / _area(r, "seedlm4-128dsp").lut,
                      -_more(_area(r, "seedlm4-act8").lut, _area(r, "seedlm4-128dsp").lut))),
+    Quote("docs/faq.md", "SeedLM reads {:.0f} % fewer bytes",
+          lambda r: (100 * (1 - 4 / parse_format("int4").bits_per_weight),)),
     # Boards
     Quote(_README, "simulated in RTL, seedlm4 is {:.2f} times as fast there as FP16",
           lambda r: (r.row("test-board", format="seedlm4").speedup,)),
