@@ -48,8 +48,9 @@ def _snapshot(folder: Path, revision: str) -> Path:
         When there is none, or there are several to choose from.
     """
     snapshots, commit = folder / "snapshots", revision
-    reference = folder / "refs" / (revision or "main")
-    if ".." not in reference.parts and reference.is_file():
+    references = folder / "refs"
+    reference = references / (revision or "main")
+    if reference.is_relative_to(references) and ".." not in reference.parts and reference.is_file():
         with open_regular(reference, f"download the model again: {_download(folder, revision)}") as file:
             commit = file.read(_LONGEST).decode("ascii", "replace").strip()
     if _COMMIT.fullmatch(commit) and (snapshots / commit).is_dir():

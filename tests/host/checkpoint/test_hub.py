@@ -61,8 +61,11 @@ def test_a_path_comes_before_a_name(cache: Path) -> None:
     ("other", "v2", "hf download other --revision v2$"),
     ("org/name", "v2", r"models--org--name holds no revision v2 of the model: download it with hf download org/name "
                        "--revision v2$"),
-    ("org/name", "../../main", "holds no revision")])
+    ("org/name", "../../outside", "holds no revision"), ("org/name", "OUTSIDE", "holds no revision")])
 def test_what_is_not_in_the_cache(name: str, revision: str, message: str, cache: Path) -> None:
+    outside = cache.parent / "outside"
+    outside.write_text(OLD)
+    revision = revision.replace("OUTSIDE", str(outside))
     with pytest.raises(UserError, match=message):
         find_model(name, revision)
 
