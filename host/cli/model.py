@@ -61,6 +61,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     from host.progress import model_progress
     from host.workers import Workers
 
+    source = find_model(model, revision)
     options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
     with ExitStack() as stack:
         runner: Runner = run_here
@@ -69,7 +70,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
         elif workers > 1:
             runner = process_runner(stack.enter_context(Workers(workers)))
         progress, reading = stack.enter_context(model_progress())
-        done = compress_model(find_model(model, revision), out, options, check=check, weighting=weighting,
+        done = compress_model(source, out, options, check=check, weighting=weighting,
                               runner=runner, progress=progress, reading=reading)
     _note(done.notices)
     plan = done.plan
