@@ -81,8 +81,11 @@ _GROUPS: dict[tuple[str, ...], Family] = {
          "linear_attn.out_proj.weight")),
     ("mixtral", "phimoe", "minimax_m2"): Family(
         (*_ATTENTION, "block_sparse_moe.experts.*.w[123].weight", *_STACKED)),
-    ("granitemoe",): Family((*_ATTENTION, "block_sparse_moe.input_linear.weight",
-                             "block_sparse_moe.output_linear.weight")),
+    ("gemma4_text",): Family((*_ATTENTION, *_MLP, "experts.gate_up_proj", "experts.down_proj",
+                              "per_layer_input_gate.weight", "per_layer_projection.weight")),
+    ("granitemoe", "granitemoeshared"): Family(
+        (*_ATTENTION, "block_sparse_moe.input_linear.weight", "block_sparse_moe.output_linear.weight",
+         "shared_mlp.input_linear.weight", "shared_mlp.output_linear.weight")),
     ("deepseek_v2", "deepseek_v3", "glm4_moe_lite"): Family((*_LATENT, *_MLP, *_EXPERTS, *_STACKED)),
     ("gpt_oss",): Family((*_ATTENTION, *_STACKED), _STACKED),
     ("llama4_text",): Family((*_ATTENTION, "feed_forward.*_proj.weight", *_LLAMA4_STACKED), _LLAMA4_STACKED),
@@ -95,6 +98,8 @@ _GROUPS: dict[tuple[str, ...], Family] = {
     ("gpt_bigcode",): Family(_GPT2),
     ("gptj", "codegen"): Family(("attn.[qkv]_proj.weight", "attn.qkv_proj.weight", "attn.out_proj.weight",
                                  "mlp.fc_in.weight", "mlp.fc_out.weight")),
+    ("gpt_neo",): Family(("attn.attention.[qkv]_proj.weight", "attn.attention.out_proj.weight", "mlp.c_fc.weight",
+                          "mlp.c_proj.weight")),
     ("starcoder2",): Family((*_ATTENTION, "mlp.c_fc.weight", "mlp.c_proj.weight")),
     ("lfm2",): Family(("self_attn.[qkv]_proj.weight", "self_attn.out_proj.weight", "feed_forward.w[123].weight",
                        "conv.in_proj.weight", "conv.out_proj.weight")),

@@ -27,6 +27,13 @@ SETTINGS: dict[str, Any] = {
     "linear_num_value_heads": 2, "linear_num_key_heads": 2, "linear_key_head_dim": 32, "linear_value_head_dim": 32,
     "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 """Settings of a tiny model of any family, each of which takes those that it knows."""
+_LINEAR = {"layer_types": ["linear_attention", "full_attention"]}
+OWN: dict[str, dict[str, Any]] = {
+    "qwen3_next": _LINEAR, "qwen3_5_text": _LINEAR, "qwen3_5_moe_text": _LINEAR,
+    "lfm2": {"layer_types": ["conv", "full_attention"]}, "granitemoeshared": {"shared_intermediate_size": 96},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4},
+    "gemma4_text": {"enable_moe_block": True, "top_k_experts": 2, "vocab_size_per_layer_input": 128}}
+"""Settings of some types alone."""
 VISION = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
           "image_size": 28, "patch_size": 14, "depth": 2, "embed_dim": 64, "num_heads": 4, "out_hidden_size": 64}
 TOWERS = {"llava": ("clip_vision_model", "llama"), "gemma3": ("siglip_vision_model", "gemma3_text"),
@@ -34,7 +41,7 @@ TOWERS = {"llava": ("clip_vision_model", "llama"), "gemma3": ("siglip_vision_mod
           "qwen3_vl": (None, None)}
 """Multimodal models: the types of their towers and of their decoders, where these are not the only ones."""
 LEFT_ALONE = ("embed", "lm_head", "wte", "wpe", "router", "gate.weight", "shared_expert_gate", "gate.wg", "bias",
-              "conv", "in_proj_a", "in_proj_b")
+              "conv", "in_proj_a", "in_proj_b", "per_layer_model_projection")
 INPUTS = {"down_proj": 96, "output_linear": 96, "mlp.c_proj": 256}
 """Columns of the matrices that do not take the hidden state, 64, by a part of their names."""
 
@@ -42,8 +49,7 @@ INPUTS = {"down_proj": 96, "output_linear": 96, "mlp.c_proj": 256}
 def settings(kind: str) -> dict[str, Any]:
     """The settings of a tiny model of a type."""
     known = SETTINGS if kind == "falcon" else SETTINGS | {"head_dim": 16}
-    return known | ({"layer_types": ["linear_attention", "full_attention"]} if kind.startswith(("qwen3_n", "qwen3_5"))
-                    else {"layer_types": ["conv", "full_attention"]} if kind == "lfm2" else {})
+    return known | OWN.get(kind, {})
 
 
 def saved(config: Any, folder: Path, auto: Any = transformers.AutoModelForCausalLM) -> Checkpoint:
