@@ -276,7 +276,8 @@ class GgufFile:
             return {}, [f"{left_out} is missing"]
         files = generation_config(vocabulary)
         try:
-            written = tokenizer_files(vocabulary, self._config["vocab_size"], self._config["max_position_embeddings"])
+            written = tokenizer_files(vocabulary, *(self._config[key] for key in (
+                "model_type", "vocab_size", "max_position_embeddings")))
             return {**written, **files}, []
         except VocabularyError as error:
             return files, [f"{left_out} has no certain counterpart: {error}; take tokenizer.json and "

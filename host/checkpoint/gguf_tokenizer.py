@@ -273,11 +273,13 @@ def _text(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def tokenizer_files(vocabulary: Vocabulary, rows: int, context: int) -> dict[str, bytes]:
+def tokenizer_files(vocabulary: Vocabulary, model_type: str, rows: int, context: int) -> dict[str, bytes]:
     """Return ``tokenizer.json`` and ``tokenizer_config.json``.
 
     Parameters
     ----------
+    model_type : str
+        Hugging Face's type of the model, which transformers takes the class of the tokenizer from.
     rows : int
         Tokens that the model has embeddings for.
     context : int
@@ -288,6 +290,9 @@ def tokenizer_files(vocabulary: Vocabulary, rows: int, context: int) -> dict[str
     VocabularyError
         When the tokenizer is none that can be written.
     """
+    if model_type == "qwen2" and (vocabulary.kind, vocabulary.pre, _ends(vocabulary)) != ("gpt2", "qwen2", None):
+        # transformers 5.24 makes a Qwen2Tokenizer of it, whatever tokenizer_config.json says.
+        raise VocabularyError("transformers takes every tokenizer of a qwen2 for Qwen's own")
     if vocabulary.kind not in _KINDS:
         raise VocabularyError(f"tokenizers of the kind {vocabulary.kind} are not known")
     if len(vocabulary.tokens) > rows:

@@ -245,3 +245,22 @@ def test_what_is_left_out_with_a_sentence(more: Callable[[gguf.GGUFWriter], None
     assert notice.startswith(f"no tokenizer is written, because that of {tmp_path / 'm.gguf'}")
     assert reason in notice
     assert "tokenizer.json" not in checkpoint.side_files()
+
+
+def qwen2(pre: str) -> Callable[[gguf.GGUFWriter], None]:
+    def add(writer: gguf.GGUFWriter) -> None:
+        bpe(pre, NUMBERS, ["1 2", "a b"], TYPES, eos_token_id=11)(writer)
+        for part, rows in (("q", WIDTH), ("k", WIDTH // 2), ("v", WIDTH // 2)):
+            writer.add_tensor(f"blk.0.attn_{part}.bias", np.ones(rows, np.float32))
+    return add
+
+
+def test_transformers_takes_every_tokenizer_of_a_qwen2_for_its_own(tmp_path: Path) -> None:
+    checkpoint = open_checkpoint(write_tiny(tmp_path / "m.gguf", more=qwen2("qwen2"), architecture="qwen2"))
+    for name, content in checkpoint.side_files().items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "config.json").write_text(json.dumps(checkpoint.config()))
+    loaded = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert loaded("12ab</s>3").input_ids == tokenizer_of(checkpoint).encode("12ab</s>3").ids
+    (notice,) = open_checkpoint(write_tiny(tmp_path / "n.gguf", more=qwen2("smollm"), architecture="qwen2")).notices()
+    assert "transformers takes every tokenizer of a qwen2 for Qwen's own" in notice
