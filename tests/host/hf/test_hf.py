@@ -80,6 +80,21 @@ class TestLoading:
         assert sorted(streams(model)) == [f"model.layers.{n}.self_attn.q_proj.weight_seedlm" for n in (0, 1)]
         require_equal(model, plain(tmp_path / "plain"))
 
+    def test_a_tied_head_that_is_stored_in_place_of_the_embedding_is_decoded(self, folders: Make,
+                                                                             tmp_path: Path) -> None:
+        from safetensors.torch import load_file, save_file
+
+        shutil.copytree(folders("llama 3.2").original, tmp_path / "head")
+        shard = tmp_path / "head" / "model.safetensors"
+        tensors = load_file(shard)
+        tensors["lm_head.weight"] = tensors.pop("model.embed_tokens.weight")
+        save_file(tensors, shard, {"format": "pt"})
+        compress(tmp_path / "head", tmp_path / "small", Options("8,3,8", include=("*lm_head.weight",)))
+        decompress(tmp_path / "small", tmp_path / "plain")
+        model = load(tmp_path / "small")
+        assert model.lm_head.weight is model.model.embed_tokens.weight
+        require_equal(model, plain(tmp_path / "plain"))
+
     def test_some_experts_may_be_uncompressed(self, folders: Make, tmp_path: Path) -> None:
         compress(folders("mixtral").original, tmp_path / "small", Options("8,3,8", exclude=("*experts.1.*",)))
         decompress(tmp_path / "small", tmp_path / "plain")
@@ -192,6 +207,13 @@ class TestRefusals:
     def test_an_unknown_choice_is_refused(self) -> None:
         with pytest.raises(UserError, match="choose on_the_fly or on_load"):
             SeedlmConfig(decode="sometimes")
+
+    @pytest.mark.parametrize("how", ["on_the_fly", "on_load"])
+    def test_a_stream_that_no_encoder_writes_is_refused(self, folders: Make, monkeypatch: pytest.MonkeyPatch,
+                                                        how: str) -> None:
+        monkeypatch.setattr("host.hf.packed.zero_seeds", lambda *arguments: True)
+        with pytest.raises(UserError, match="it has the seed 0"):
+            load(folders("llama").compressed, how)
 
     def test_weights_beyond_a_type_are_refused(self, folders: Make, tmp_path: Path) -> None:
         from safetensors.torch import load_file, save_file
