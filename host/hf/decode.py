@@ -39,6 +39,13 @@ def _tables(fmt: BlockFormat, device: torch.device) -> tuple[Tensor, Tensor]:
     return states[1:].unfold(0, fmt.c * fmt.p, 1), place
 
 
+@lru_cache(maxsize=32)
+def _shifts(starts: tuple[int, ...], device: torch.device) -> Tensor:
+    """Return in which bits of their bytes some bits are, on a device: int64. They are kept, because a copy to a device
+    would wait for it every time."""
+    return torch.tensor([start % 8 for start in starts], device=device)
+
+
 def _bits(units: Tensor, fmt: BlockFormat, low: int) -> Tensor:
     """Return the 57 or more bits of every block that begin with its bit ``low``, as far as its unit goes.
 
@@ -51,10 +58,10 @@ def _bits(units: Tensor, fmt: BlockFormat, low: int) -> Tensor:
     -------
     int64 tensor, (n, 8)
     """
-    starts = [n * fmt.block_bits + low for n in range(8)]
+    starts = tuple(n * fmt.block_bits + low for n in range(8))
     padded = torch.nn.functional.pad(units, (0, 8))
     words = torch.stack([padded[:, start // 8:start // 8 + 8] for start in starts], dim=1).view(torch.int64)[..., 0]
-    return words >> torch.tensor([start % 8 for start in starts], device=units.device)
+    return words >> _shifts(starts, units.device)
 
 
 def _field(words: Tensor, low: int, width: int) -> Tensor:
