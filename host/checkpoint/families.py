@@ -111,8 +111,8 @@ FAMILIES: dict[str, Family] = {name: family for names, family in _GROUPS.items()
 def model_type(config: dict[str, Any]) -> str | None:
     """Return the ``model_type`` of the decoder that a ``config.json`` describes, or None when there is none."""
     text = config.get("text_config")
-    found = text.get("model_type") if isinstance(text, dict) else None
-    return found or config.get("model_type")
+    found = [part["model_type"] for part in (text, config) if isinstance(part, dict) and part.get("model_type")]
+    return str(found[0]) if found else None
 
 
 def family_of(config: dict[str, Any]) -> Family | None:

@@ -34,6 +34,14 @@ def _download(folder: Path, revision: str) -> str:
     return f"hf download {name}" + (f" --revision {revision}" if revision else "")
 
 
+def _folders(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, in order; none when it cannot be read."""
+    try:
+        return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return []
+
+
 def _snapshot(folder: Path, revision: str) -> Path:
     """Return the snapshot of a model in the cache.
 
@@ -50,12 +58,12 @@ def _snapshot(folder: Path, revision: str) -> Path:
     snapshots, commit = folder / "snapshots", revision
     references = folder / "refs"
     reference = references / (revision or "main")
-    if reference.is_relative_to(references) and ".." not in reference.parts and reference.is_file():
+    if reference.is_relative_to(references) and ".." not in reference.parts and os.path.isfile(reference):
         with open_regular(reference, f"download the model again: {_download(folder, revision)}") as file:
             commit = file.read(_LONGEST).decode("ascii", "replace").strip()
-    if _COMMIT.fullmatch(commit) and (snapshots / commit).is_dir():
+    if _COMMIT.fullmatch(commit) and os.path.isdir(snapshots / commit):
         return snapshots / commit
-    found = sorted(path.name for path in snapshots.iterdir() if path.is_dir()) if snapshots.is_dir() else []
+    found = _folders(snapshots)
     if not revision and len(found) == 1:
         return snapshots / found[0]
     if not revision and found:
@@ -83,14 +91,14 @@ def find_model(model: str | os.PathLike[str], revision: str = "") -> Path:
     """
     path, cache = Path(model), hub_cache()
     if os.path.lexists(path):
-        if path.is_dir() and (path / "snapshots").is_dir():
+        if os.path.isdir(path / "snapshots"):
             return _snapshot(path.resolve(), revision)
         if revision:
             raise UserError(f"{path} has no revisions: leave --revision {revision} out, or name a model of the hub")
         return path
     name = str(model)
     cached = cache / (name if name.startswith("models--") else f"models--{name.replace('/', '--')}")
-    if _ID.fullmatch(name) and cached.is_dir():
+    if _ID.fullmatch(name) and os.path.isdir(cached):
         return _snapshot(cached, revision)
     if _ID.fullmatch(name) and ("/" in name or revision):
         raise UserError(f"there is no file or folder {name}, and no model of this name in the hub's cache {cache}: "

@@ -134,7 +134,8 @@ COMMON = {f"{LAYER}.self_attn.q_proj.weight": (64, 64), f"{LAYER}.mlp.down_proj.
           f"{LAYER}.mlp.gate.weight": (2, 64), "model.embed_tokens.weight": (900, 64)}
 
 
-@pytest.mark.parametrize("config", [{}, {"model_type": "new"}, {"model_type": "x", "text_config": {"model_type": "y"}}])
+@pytest.mark.parametrize("config", [{}, {"model_type": "new"}, {"model_type": ["llama"], "text_config": 5},
+                                    {"model_type": "x", "text_config": {"model_type": "y"}}])
 def test_names_that_mean_the_same_in_every_family(config: dict[str, Any], tmp_path: Path) -> None:
     checkpoint = folder(tmp_path / "model", config, COMMON)
     assert checkpoint.compressible() == [f"{LAYER}.mlp.down_proj.weight", f"{LAYER}.self_attn.q_proj.weight"]

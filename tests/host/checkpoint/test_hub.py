@@ -61,7 +61,8 @@ def test_a_path_comes_before_a_name(cache: Path) -> None:
     ("other", "v2", "hf download other --revision v2$"),
     ("org/name", "v2", r"models--org--name holds no revision v2 of the model: download it with hf download org/name "
                        "--revision v2$"),
-    ("org/name", "../../outside", "holds no revision"), ("org/name", "OUTSIDE", "holds no revision")])
+    ("org/name", "../../outside", "holds no revision"), ("org/name", "OUTSIDE", "holds no revision"),
+    ("org/" + "x" * 300, "", "download the model with hf download"), ("org/name", "x" * 300, "holds no revision")])
 def test_what_is_not_in_the_cache(name: str, revision: str, message: str, cache: Path) -> None:
     outside = cache.parent / "outside"
     outside.write_text(OLD)
