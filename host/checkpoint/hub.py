@@ -12,7 +12,7 @@ from pathlib import Path
 from host.errors import UserError
 from host.regular_file import open_regular
 
-__all__ = ["find_model", "hub_cache"]
+__all__ = ["download", "find_model", "hub_cache"]
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9A-Za-z][\w.-]*")
@@ -28,8 +28,8 @@ def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(home, "hub").expanduser()
 
 
-def _download(folder: Path, revision: str) -> str:
-    """Return the command that downloads the model of a folder in the cache."""
+def download(folder: Path, revision: str) -> str:
+    """Return the command that downloads the model of a folder ``models--ORG--NAME``."""
     name = folder.name.removeprefix("models--").replace("--", "/")
     return f"hf download {name}" + (f" --revision {revision}" if revision else "")
 
@@ -59,7 +59,7 @@ def _snapshot(folder: Path, revision: str) -> Path:
     references = folder / "refs"
     reference = references / (revision or "main")
     if reference.is_relative_to(references) and ".." not in reference.parts and os.path.isfile(reference):
-        with open_regular(reference, f"download the model again: {_download(folder, revision)}") as file:
+        with open_regular(reference, f"download the model again: {download(folder, revision)}") as file:
             commit = file.read(_LONGEST).decode("ascii", "replace").strip()
     if _COMMIT.fullmatch(commit) and os.path.isdir(snapshots / commit):
         return snapshots / commit
@@ -70,7 +70,7 @@ def _snapshot(folder: Path, revision: str) -> Path:
         raise UserError(f"{folder} holds several snapshots and no main: choose one with --revision {found[0]} or "
                         f"--revision {found[1]}")
     raise UserError(f"{folder} holds no {f'revision {revision}' if revision else 'snapshot'} of the model: download it "
-                    f"with {_download(folder, revision)}")
+                    f"with {download(folder, revision)}")
 
 
 def find_model(model: str | os.PathLike[str], revision: str = "") -> Path:
@@ -102,5 +102,5 @@ def find_model(model: str | os.PathLike[str], revision: str = "") -> Path:
         return _snapshot(cached, revision)
     if _ID.fullmatch(name) and ("/" in name or revision):
         raise UserError(f"there is no file or folder {name}, and no model of this name in the hub's cache {cache}: "
-                        f"give a path, or download the model with {_download(cached, revision)}")
+                        f"give a path, or download the model with {download(cached, revision)}")
     return path

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from host.checkpoint.hub import download
 from host.errors import UserError
 from host.regular_file import open_regular
 
@@ -91,6 +92,9 @@ def refuse_without_weights(folder: Path) -> None:
             if file.name != "training_args.bin":
                 raise UserError(f"{folder} holds weights in {kind} format only, such as {file.name}: "
                                 f"{cure}")
+    if folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--"):
+        raise UserError(f"{folder} holds no weights, only other files of the model: download them with "
+                        f"{download(folder.parent.parent, '')}")
     what = "holds no .safetensors file" if names else "is empty"
     raise UserError(f"folder {folder} {what}: give a GGUF file, a .safetensors file or a complete Hugging Face folder")
 

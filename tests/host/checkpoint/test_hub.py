@@ -80,3 +80,10 @@ def test_snapshots_without_main(cache: Path) -> None:
     assert find_model("org/name").name == OLD
     (cache / "refs" / "main").write_text("../../../..")
     assert find_model("org/name").name == OLD
+
+
+def test_a_snapshot_without_weights(cache: Path) -> None:
+    (cache / "snapshots" / NEW / "model.safetensors").rename(cache / "snapshots" / NEW / "config.json")
+    with pytest.raises(UserError, match=r"holds no weights, only other files of the model: download them with hf "
+                                        r"download org/name$"):
+        open_checkpoint("org/name")
