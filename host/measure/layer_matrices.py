@@ -185,7 +185,7 @@ def _caches(checkpoint: Checkpoint, layers: list[tuple[MatrixShape, ...]]) -> tu
         When neither says it.
     """
     settings = _settings(checkpoint)
-    if (kind := settings.get("model_type")) and kind.value in FAMILIES:
+    if (kind := settings.get("model_type")) and kind.text() in FAMILIES:
         caches = token_caches(settings)
         if sum(cache.layers for cache in caches) != len(layers):
             settings.refuse(f"is of {sum(cache.layers for cache in caches)} layers, and the tensors are of "

@@ -176,6 +176,12 @@ class HuggingFaceConfig(Target):
                     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "vocab_size": 40}
         return [json.dumps(settings | more).encode() for more in (
             {}, {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+            {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 7},
+            {"model_type": "deepseek_v3", "n_routed_experts": 4, "num_experts_per_tok": 2, "n_shared_experts": 1,
+             "moe_intermediate_size": 24, "first_k_dense_replace": 1, "q_lora_rank": None, "kv_lora_rank": 8,
+             "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 8},
+            {"model_type": "gemma3", "text_config": {"model_type": "gemma3_text", "layer_types": ["full_attention"],
+                                                     "num_hidden_layers": 1}},
             {"quantization_config": {"quant_method": "seedlm", "version": 1}})]
 
     def run(self, data: bytes) -> None:
