@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 
+from host.checkpoint.refusals import refuse_file
 from host.errors import UserError
 from host.regular_file import open_regular
 
@@ -44,7 +45,6 @@ _KINDS = {int(kind): (kind, *sizes) for kind, sizes in GGML_QUANT_SIZES.items()}
 """By its number: a type of tensors, the elements of one of its blocks, and the bytes of one."""
 _PLACES = tuple(struct.Struct(f"<{dims}QIQ") for dims in range(_DIMS + 1))
 """By the number of dimensions, what follows it: the dimensions, fastest first, the type, and where the data begin."""
-_LFS = b"version https://git-lfs"
 _ALIGNMENT = 32  # of the tensors, unless general.alignment says otherwise
 
 
@@ -218,8 +218,6 @@ def _placed(tensors: dict[str, GgufTensor], start: int, size: int) -> dict[str, 
 def _parse(data: mmap.mmap, asked: tuple[str, ...]) -> GgufHeader:
     """Return the header of a mapped file; see :func:`read_header`. ValueError when it is none."""
     walk = _Walk(data)
-    if data[:len(_LFS)] == _LFS:
-        raise _Foreign("a pointer of Git LFS and not the file itself: fetch it with git lfs pull, or download it")
     if data[walk.skip(4):4] != b"GGUF":
         raise ValueError("it does not begin with GGUF")
     version = walk.scalar("<I")
@@ -270,7 +268,12 @@ def read_header(path: Path, asked: tuple[str, ...]) -> GgufHeader:
     UserError
         When the file is not a complete GGUF file of version 2 or 3.
     """
-    return _mapped(path, lambda data: _parse(data, asked))
+    def parse(data: mmap.mmap) -> GgufHeader:
+        if data[:4] != b"GGUF":
+            refuse_file(path, data[:64])  # also the pointers of Git LFS beside the part of a split model that was given
+        return _parse(data, asked)
+
+    return _mapped(path, parse)
 
 
 def read_value(path: Path, header: GgufHeader, key: str) -> Any:

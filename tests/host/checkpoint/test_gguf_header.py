@@ -90,8 +90,7 @@ def test_what_is_of_another_kind(keys: list[bytes], tensors: list[bytes], reason
 
 def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
     (tmp_path / "m.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
-    assert refused(tmp_path / "m.gguf").endswith(
-        "m.gguf is a pointer of Git LFS and not the file itself: fetch it with git lfs pull, or download it")
+    assert "m.gguf is a pointer of Git LFS and not the file itself: fetch" in refused(tmp_path / "m.gguf")
 
 
 @pytest.mark.parametrize(("version", "counts", "reason"), [

@@ -199,7 +199,12 @@ def foreign(split: Path) -> None:
         path.unlink()
 
 
+def fetch_not(split: Path) -> None:
+    (split / "m-00003-of-00003.gguf").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+
+
 @pytest.mark.parametrize(("damage", "reason"), [
+    (fetch_not, "m-00003-of-00003.gguf is a pointer of Git LFS and not the file itself"),
     (lose, "is one of 3 parts of a split GGUF, and m-00002-of-00003.gguf is not beside it: download all parts"),
     (rename, "its name does not end in -00001-of-00003.gguf: give the parts the names that they had"),
     (repeat, "m-00003-of-00003.gguf does not say that it is part 3 of 3: download it again"),
