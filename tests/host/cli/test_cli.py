@@ -249,3 +249,13 @@ def test_help_is_found_by_both_names(words: list[str]) -> None:
 def test_version_is_the_packages() -> None:
     done = host("--version")
     assert (done.returncode, done.stdout) == (0, f"seedlm-fpga {version('seedlm-fpga')}\n")
+
+
+@pytest.mark.parametrize("command", [("sim", "--model", "org/name"), ("quality", "org/name"),
+                                     ("explore", "--model", "org/name"), ("compress", "org/name", "OUT")])
+def test_a_revision_that_is_not_in_the_cache(command: tuple[str, ...], tmp_path: Path) -> None:
+    arguments = [str(tmp_path / "out") if part == "OUT" else part for part in command]
+    found = refused(host(*arguments, "--revision", "v2", HF_HUB_CACHE=str(tmp_path)))
+    assert found.startswith("there is no file or folder org/name, and no model of this name in the hub's cache")
+    assert found.endswith("download the model with hf download org/name --revision v2")
+    assert not (tmp_path / "out").exists()
