@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host.checkpoint.carried import CARD
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.container import NOTE, NOTE_KEY
 from host.checkpoint.digests import FileDigest, Stamp
@@ -23,6 +24,7 @@ from host.checkpoint.shard_names import INDEX, is_shard_name
 from host.checkpoint.shards import Content, write_shard
 from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice
+from host.compress.card import model_card
 from host.compress.journal import Finished, Job, Journal, Kept, require_room
 from host.compress.plan import Options, Plan, Shard, Slice, Target, encoder_digest
 from host.compress.planner import make_plan
@@ -246,6 +248,9 @@ class _Compression:
         yield from ((name, contents(stamp.path, stamp.size)) for name, stamp in self.plan.extras.items())
         yield from ((name, [content]) for name, content in self.checkpoint.side_files().items())
         ours = {NOTE_KEY: NOTE, "quantization_config": self.plan.settings}
+        tensors = {name: tensor for shard in self.plan.shards
+                   for name, tensor in self.finished[shard.file].tensors.items()}
+        yield CARD, [model_card(self.checkpoint, self.plan, tensors).encode()]
         yield "config.json", [_text(self.checkpoint.config() | ours)]
 
     def _remove_stale(self) -> None:

@@ -105,7 +105,7 @@ class Counted:
 def test_compression(fault: str, model: Path, tmp_path: Path) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
     whole, first = content(tmp_path / "whole"), Counted()
-    assert len(whole) == 7
+    assert len(whole) == 8
 
     def work(out: Path) -> None:
         first.__init__()

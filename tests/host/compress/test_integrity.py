@@ -58,7 +58,7 @@ def resealed(out: Path, change: Callable[[dict[str, object]], None]) -> None:
 def test_every_byte_is_under_a_digest(out: Path) -> None:
     listed = read_manifest(out)
     assert {*listed.files, *listed.shards, MANIFEST} == set(content(out))
-    assert {"config.json", "tokenizer.json", "model.safetensors.index.seedlm.json"} == set(listed.files)
+    assert {"README.md", "config.json", "tokenizer.json", "model.safetensors.index.seedlm.json"} == set(listed.files)
     rows, notices = inspect(out)
     assert rows[-1].verified
     assert notices == []
