@@ -47,7 +47,8 @@ def test_warnings_for_the_user_are_one_sentence(capsys: pytest.CaptureFixture[st
 def test_what_a_descriptor_that_is_closed_cannot_spoil(tmp_path: Path) -> None:
     """No file of the command gets the number of an output, which what runs inside it might write to."""
     save_file({"a_proj.weight": np.ones((16, 16), np.float32)}, tmp_path / "m.safetensors")
-    assert host("compress", str(tmp_path / "m.safetensors"), str(tmp_path / "out"), shell="{} <&- 2>&-")[0] == 0
+    assert host("compress", str(tmp_path / "m.safetensors"), str(tmp_path / "out"), "--include", "*",
+                shell="{} <&- 2>&-")[0] == 0
     assert host("inspect", str(tmp_path / "out"), PYTHONIOENCODING="ascii")[::2] == (0, "")
 
 
@@ -94,7 +95,8 @@ def test_a_tensor_and_a_folder_of_any_name(tmp_path: Path, monkeypatch: pytest.M
     model, out, back = (tmp_path / f"[red]{name}\r\udcff" for name in ("model", "out", "back"))
     model.mkdir()
     save_file({tensor: np.ones((16, 16), np.float32)}, model / "model.safetensors")
-    for arguments in (("compress", model, out), ("inspect", out), ("decompress", out, back)):
+    for arguments in (("compress", model, out, "--include", "*_proj.weight"), ("inspect", out),
+                      ("decompress", out, back)):
         monkeypatch.setattr(sys, "argv", ["host", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
             cli.main()
