@@ -16,7 +16,7 @@ _NAMED = 3  # tensors named in a sentence
 
 FAR = 1.25
 """A tensor whose blocks lose so many times what blocks of Gaussian weights do is far from what its format gives.
-Tensors of trained models, and weights with heavy tails (Student's t of two degrees of freedom), reach 1.05. One weight
+Matrices of SmolLM2-135M, and weights with heavy tails (Student's t of two degrees of freedom), reach 1.05. One weight
 of 300 among others of 0.02 makes it 1.3, and one of 30,000 makes it 4."""
 
 

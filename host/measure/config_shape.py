@@ -14,7 +14,7 @@ from host.json_reader import Json, read_json
 from host.measure.roles import LAYER
 from host.measure.shapes import KvCache, LayerShape, MatrixShape, ModelShape, matrices_of
 
-__all__ = ["FAMILIES", "layer_kinds", "shape_of_file", "token_caches", "used_experts"]
+__all__ = ["FAMILIES", "layer_kinds", "layer_of", "shape_of_file", "token_caches", "used_experts"]
 
 _MOST = 1 << 24
 """Greatest dimension that a file may give: a hundred times the largest vocabulary."""
@@ -319,6 +319,22 @@ def token_caches(json: Json) -> tuple[KvCache, ...]:
     return _caches(*_known(json))
 
 
+def _layer(settings: _Settings, family: _Family, layer: int) -> tuple[MatrixShape, ...]:
+    """Return the matrices of a layer."""
+    return matrices_of([*family.attention(settings)[0], *family.mlp(settings, layer)])
+
+
+def layer_of(json: Json, layer: int) -> tuple[MatrixShape, ...]:
+    """Return the matrices of a layer of the model that the settings describe.
+
+    Raises
+    ------
+    UserError
+        When the family is not known, or the settings are not as they should be.
+    """
+    return _layer(*_known(json), layer)
+
+
 def shape_of_file(path: Path) -> ModelShape:
     """Return the shape of the model that a ``config.json`` describes: of its ``text_config``, where it has one.
 
@@ -333,7 +349,6 @@ def shape_of_file(path: Path) -> ModelShape:
                                               f"{', '.join(sorted(FAMILIES))}"))
     if settings.number("word_embed_proj_dim", settings.hidden) != settings.hidden:
         settings.json["word_embed_proj_dim"].refuse("differs from hidden_size, so that lm_head is two matrices")
-    attention = family.attention(settings)[0]
-    layers = {layer: matrices_of([*attention, *family.mlp(settings, layer)]) for layer in range(settings.layers)}
+    layers = {layer: _layer(settings, family, layer) for layer in range(settings.layers)}
     return ModelShape(path.parent.name if path.name == "config.json" else path.stem, settings.hidden,
                       layer_kinds(layers), settings.number("vocab_size"), _caches(settings, family), str(path))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from host.checkpoint.checkpoint import Checkpoint
 from host.errors import UserError
 from host.json_reader import Json
-from host.measure.config_shape import FAMILIES, layer_kinds, token_caches, used_experts
+from host.measure.config_shape import FAMILIES, layer_kinds, layer_of, token_caches, used_experts
 from host.measure.matrices import Matrix
 from host.measure.roles import expert_of, has_role, ordered, short_names
 from host.measure.shapes import KvCache, MatrixShape, ModelShape, matrices_of
@@ -147,19 +147,31 @@ def _layer(checkpoint: Checkpoint, tensors: dict[str, str]) -> StoredLayer:
     return StoredLayer(matrices, places, f"{which} of {total}, for the {used} that a token uses" if total else "")
 
 
+def _whole_layer(checkpoint: Checkpoint, layer: int, tensors: dict[str, str]) -> StoredLayer:
+    """Return a layer. It is refused where the model's settings say what a layer has and it lacks one of these."""
+    found, settings = _layer(checkpoint, tensors), _settings(checkpoint)
+    if (kind := settings.get("model_type")) and kind.text() in FAMILIES:
+        names = {matrix.name for matrix in found.matrices}
+        for matrix in layer_of(settings, layer):
+            if matrix.name not in names:
+                raise UserError(f"layer {layer} of {checkpoint.path} has no {matrix.name}: download the model again")
+    return found
+
+
 def stored_layer(checkpoint: Checkpoint, layer: int) -> StoredLayer:
     """Return a decoder layer.
 
     Raises
     ------
     UserError
-        When there is no such layer, or its experts are not complete, or nothing says how many of them a token uses.
+        When there is no such layer, it lacks a matrix, its experts are not complete, or nothing says how many of them a
+        token uses.
     """
     layers = _layers(checkpoint)
     if layer not in layers:
         have = f"has layers up to {max(layers)}" if layers else "has no decoder layers"
         raise UserError(f"no layer {layer} in {checkpoint.path}, which {have}: choose another")
-    return _layer(checkpoint, layers[layer])
+    return _whole_layer(checkpoint, layer, layers[layer])
 
 
 def head_of(checkpoint: Checkpoint) -> str:
@@ -208,7 +220,7 @@ def shape_of_checkpoint(checkpoint: Checkpoint) -> ModelShape:
     found = _layers(checkpoint)
     if not found:
         stored_layer(checkpoint, 0)
-    layers = {number: _layer(checkpoint, tensors).matrices for number, tensors in found.items()}
+    layers = {number: _whole_layer(checkpoint, number, tensors).matrices for number, tensors in found.items()}
     vocab, hidden = checkpoint.matrix_shape(head_of(checkpoint))
     path = checkpoint.path
     caches = _caches(checkpoint, list(layers.values()))

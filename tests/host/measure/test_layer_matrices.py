@@ -157,3 +157,13 @@ def test_towers_are_no_layers(folders: dict[str, Path], tmp_path: Path) -> None:
              for layer in range(5)}
     path = changed(folders["llama"], tmp_path / "m", dict(tower))
     assert find_model(str(path)).kinds == find_model(str(folders["llama"])).kinds
+
+
+@pytest.mark.parametrize("lost", ["self_attn.v_proj", "mlp.down_proj"])
+def test_a_layer_that_lacks_a_matrix_is_refused(lost: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    path = changed(folders["llama"], tmp_path / "m", {f"model.layers.1.{lost}.weight": None})
+    layer_matrices(str(path), 0)
+    with pytest.raises(UserError, match=rf"layer 1 of .* has no {lost.partition('.')[2]}: download the model again"):
+        layer_matrices(str(path), 1)
+    with pytest.raises(UserError, match="download the model again"):
+        shape_of_checkpoint(open_checkpoint(path))
