@@ -20,8 +20,8 @@ __all__ = ["CONFIG", "SHAPES", "START", "Command", "compress", "content", "in_fo
 SHAPES = {"self_attn.q_proj": (64, 64), "self_attn.k_proj": (32, 64), "self_attn.v_proj": (32, 64),
           "self_attn.o_proj": (64, 64), "mlp.gate_proj": (96, 64), "mlp.up_proj": (96, 64), "mlp.down_proj": (64, 96)}
 """The matrices of a small Llama's layer."""
-CONFIG = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
-          "num_key_value_heads": 2, "vocab_size": 128}
+CONFIG = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3,
+          "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 128}
 """Its config.json, as far as a sweep needs it."""
 
 START = 0.15
