@@ -165,6 +165,17 @@ class Checkpoint:
         self._entry(name)
         return self._source.raw(name)
 
+    def raw_size(self, name: str) -> int:
+        """Return the size of a tensor in bytes as :meth:`raw` gives it, without reading the tensor.
+
+        Raises
+        ------
+        UserError
+            When there is no such tensor.
+        """
+        self._entry(name)
+        return self._source.raw_size(name)
+
     def stored(self, name: str, rows: slice = slice(None)) -> StoredMatrix | None:
         """Return a tensor, or some of its rows, as a compressed folder stores it. None when it is not compressed.
 

@@ -167,6 +167,10 @@ class CompressedFiles:
         """Return the content of ``config.json``. UserError when it is not the file that the manifest describes."""
         return self._config
 
+    def raw_size(self, name: str) -> int:
+        """Return the size of a tensor in bytes as :meth:`raw` gives it."""
+        return self._places[self._stored_name(name)].size
+
     def raw(self, name: str) -> Content:
         """Return a tensor that was not compressed, as it is stored. Its pieces raise UserError when it is damaged."""
         place = self._places[self._stored_name(name)]

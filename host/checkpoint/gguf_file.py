@@ -319,6 +319,13 @@ class GgufFile:
             self._kept[name] = "F16" if reached else "BF16"
         return self._kept[name]
 
+    def raw_size(self, name: str) -> int:
+        """Return the size of a tensor in bytes as :meth:`raw` gives it, without reading the tensor."""
+        shape, kind = self.tensors[name]
+        kept = _AS_THEY_ARE.get(kind)
+        stored = "F16" if kept is None else "F32" if self._sources[name].offset else kept  # BF16 is as wide as F16
+        return math.prod(shape) * np.dtype(_STORED[stored]).itemsize
+
     def raw(self, name: str) -> Content:
         """Return a tensor to be copied: in its own type, or in one of 16 bits where it is quantised.
 
@@ -328,7 +335,7 @@ class GgufFile:
         step = max(_PIECE // max(math.prod(shape[1:]), 1), 1)
         stored = self._stored_type(name, step)
         dtype = _STORED[stored]
-        size = math.prod(shape) * np.dtype(dtype).itemsize
+        size = self.raw_size(name)
 
         def pieces() -> Iterator[bytes]:
             for start in range(0, (shape[0] if shape else 1) if size else 0, step):

@@ -98,6 +98,10 @@ class SafetensorsFiles:
         path = self.path / "config.json"
         return read_json(path, "download it again").object() if path.exists() else {}
 
+    def raw_size(self, name: str) -> int:
+        """Return the size of a tensor in bytes as :meth:`raw` gives it."""
+        return self._places[name].size
+
     def raw(self, name: str) -> Content:
         """Return a tensor of any type, to be copied as it is stored."""
         place = self._places[name]

@@ -62,10 +62,12 @@ def account(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compressed
     UserError
         When a file of the checkpoint can no longer be read.
     """
-    held = {name: checkpoint.raw(name) for name in checkpoint.names()}
-    matrices = {name: content.size for name, content in held.items() if len(content.shape) > 1}
-    left = [(name, size) for name, size in matrices.items() if name not in tensors and held[name].dtype in FLOATS]
-    weights = sum(math.prod(content.shape) for content in held.values())
+    shapes = {name: checkpoint.shape(name) for name in checkpoint.names()}
+    matrices = {name: checkpoint.raw_size(name) for name, shape in shapes.items() if len(shape) > 1}
+    # Asking for the type of a quantised tensor reads all of it: only those are asked that were copied, and so read.
+    left = [(name, size) for name, size in matrices.items()
+            if name not in tensors and checkpoint.raw(name).dtype in FLOATS]
+    weights = sum(map(math.prod, shapes.values()))
     return Account(
         sum(Path(file).stat().st_size for file in checkpoint.files), plan.output_bytes, 8 * plan.output_bytes / weights,
         sum(matrices[name] for name in tensors) / sum(matrices.values()), plan.gaussian,

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from host.checkpoint.checkpoint import open_checkpoint
+from host.checkpoint.checkpoint import default_model, open_checkpoint
 from host.checkpoint.gguf_rope import Rope, rope_settings
 from host.errors import UserError
 from tests.host.checkpoint.tiny_gguf import FFN, WIDTH, tensors, write_tiny
@@ -219,3 +219,9 @@ def test_a_folder_of_several_models(split: Path) -> None:
     write_tiny(split / "other.gguf")
     with pytest.raises(UserError, match=r"holds 2 GGUF models: give one of the files, as m-00001-of-00003.gguf"):
         open_checkpoint(split)
+
+
+def test_the_size_of_a_copy_is_known_before_it_is_read() -> None:
+    checkpoint = open_checkpoint(default_model())
+    for name in checkpoint.names()[:12]:
+        assert checkpoint.raw_size(name) == checkpoint.raw(name).size, name
