@@ -19,6 +19,7 @@ from host.cli import board, ip, model, quality, report, results, simulate, sweep
 from host.cli.output import say, usable_output
 from host.errors import UserError
 from host.printable import printable, printable_lines
+from host.version import program_version
 
 __all__ = ["main"]
 
@@ -54,9 +55,7 @@ def _checked(command: Callable[..., None], extras: tuple[str, ...]) -> Callable[
 def _show_version(wanted: bool) -> None:
     """Print the version of the installed package and end, when that is wanted."""
     if wanted:
-        from importlib.metadata import version
-
-        print(f"seedlm-fpga {version('seedlm-fpga')}")
+        print(program_version())
         raise typer.Exit
 
 

@@ -10,7 +10,6 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
@@ -22,6 +21,7 @@ from host.checkpoint.shard_names import VARIANT
 from host.compress.account import account
 from host.compress.plan import Options, Plan
 from host.regular_file import read_range
+from host.version import program_version
 
 __all__ = ["model_card"]
 
@@ -32,7 +32,6 @@ _HUB = re.compile(r"models--([\w.-]+?)--([\w.-]+)")
 _LONGEST = 1 << 16  # bytes of a card whose metadata are read
 _LAYER = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 _ROWS = 24  # of the table of errors
-_DISTRIBUTION = "seedlm-fpga"
 
 
 def _base_metadata(card: Stamp | None) -> dict[str, str]:
@@ -89,14 +88,6 @@ def _errors(tensors: Mapping[str, CompressedTensor]) -> list[str]:
             *rows, *more]
 
 
-def _version() -> str:
-    """Return the version of this program."""
-    try:
-        return f"{_DISTRIBUTION} {version(_DISTRIBUTION)}"
-    except PackageNotFoundError:  # a source tree that was not installed
-        return _DISTRIBUTION
-
-
 def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, CompressedTensor]) -> str:
     """Return the text of the card.
 
@@ -124,7 +115,7 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
         f"| format | {fmt.name}: blocks of {fmt.c} weights, {fmt.p} coefficients, seeds of {fmt.k} bits |",
         f"| bits per weight | {streams / weights:.3f} in compressed tensors, {made.bits:.3f} over all |",
         f"| share of the bytes of matrices that is compressed | {100 * made.share:.1f} % |",
-        f"| made by | {_version()} |",
+        f"| made by | {program_version()} |",
         f"| command | `{_command(plan.options, plan.weighting is not None)}` |", "",
         "## Errors", "",
         "The error of a tensor is ‖ŵ - w‖ / ‖w‖. By block, it is the root of the mean of the squares of the blocks' "
