@@ -10,7 +10,7 @@ from golden.spec import SEEDLM4, BlockFormat
 from host import folders
 from host.encoder import cache as store
 from host.encoder.cache import compressed
-from host.encoder.encoder import encode
+from host.encoder.encoder import Mode, encode
 from host.errors import UserError
 
 FMT = BlockFormat(4, 2, 3)
@@ -27,9 +27,9 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[BlockFormat]:
     """The formats of the calls to the encoder."""
     calls = []
 
-    def counted(weights: np.ndarray, fmt: BlockFormat, **options: object) -> CompressedMatrix:
+    def counted(weights: np.ndarray, fmt: BlockFormat, mode: Mode, **options: object) -> CompressedMatrix:
         calls.append(fmt)
-        return encode(weights, fmt)
+        return encode(weights, fmt, mode)
 
     monkeypatch.setattr(store, "encode", counted)
     return calls
@@ -61,7 +61,9 @@ def test_other_weights_formats_and_types_are_others(folder: Path, encoded: list[
              (zeros, FMT), (zeros.reshape(4, 4), FMT), (np.zeros((2, 4)), FMT)]
     for case in cases * 2:
         assert same(compressed(*case), encode(*case))
-    assert len(encoded) == len(cases)
+    assert same(compressed(weights(), FMT, mode="printed"), encode(weights(), FMT, "printed"))
+    assert not same(compressed(weights(), FMT, mode="printed"), compressed(weights(), FMT))
+    assert len(encoded) == len(cases) + 1
 
 
 def test_a_changed_encoder_is_noticed(folder: Path, encoded: list[BlockFormat],
