@@ -42,9 +42,9 @@ takes.bench-encode = DEVICE ARGS
 takes.bench-sim = FORMATS BUS MEMORY ARGS
 takes.quality = MODEL ARGS
 takes.explore = ARGS
-takes.roofline = FORMATS SIM WAVES ARGS
+takes.roofline = FORMATS MEMORIES SIM WAVES ARGS
 takes.memories = ARGS
-takes.sweep = WAVES FORMATS MEMORY BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
+takes.sweep = WAVES FORMATS MEMORIES BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
 takes.area = CONFIGS ARGS
 takes.pnr = CONFIG SEED ARGS
 takes.results = PARTS ARGS
@@ -150,15 +150,16 @@ quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots) ## reconstruction 
 explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
 
-roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS; half an hour
-	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) $(ARGS)
+roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS, MEMORIES; half an hour
+	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) \
+		$(if $(MEMORIES),--memories $(call quoted,$(MEMORIES))) $(ARGS)
 
 memories: $(call extras,sim) ## what every memory preset delivers, beside independent simulators; about 5 minutes
 	@$(BIN)/python -m host memories $(ARGS)
 
-sweep: $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORY="preset ...", EXACT=1
-	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --memory $(call quoted,$(MEMORY)) --bus $(BUS) \
-		--act-bits $(ACT_BITS) $(if $(MODELS),--models $(call quoted,$(MODELS))) \
+sweep: $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORIES="preset ...", EXACT=1
+	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --bus $(BUS) --act-bits $(ACT_BITS) \
+		$(if $(MEMORIES),--memories $(call quoted,$(MEMORIES))) $(if $(MODELS),--models $(call quoted,$(MODELS))) \
 		$(if $(MATRICES),--matrices $(call quoted,$(MATRICES))) $(if $(CONTEXT),--context $(CONTEXT)) \
 		$(if $(filter-out 0,$(EXACT)),--exact) $(ARGS)
 

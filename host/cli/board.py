@@ -9,6 +9,7 @@ import typer
 
 from golden.spec import parse_format
 from host.cli.options import BoardFormat, BoardName, Cols, PlacerSeed, Rows, board_format, names
+from host.cli.reporting import reports
 from host.errors import TargetError, UserError
 from host.folders import report_folder
 
@@ -20,6 +21,7 @@ _DEVICE = ("Device, with options: serial:/dev/ttyUSB0 for a board, xdma:/dev/xdm
 Runs = Annotated[int, typer.Option(min=1, help="Runs, whose mean is reported.")]
 
 
+@reports
 def bitstream(board: BoardName = "ulx3s_85f", name: BoardFormat = "seedlm4", seed: PlacerSeed = 1) -> None:
     """Build a board's bitstream: utilisation and Fmax; exit status 1 when timing is missed."""
     from host.progress import stage_progress
@@ -46,6 +48,7 @@ def bitstream(board: BoardName = "ulx3s_85f", name: BoardFormat = "seedlm4", see
                           f"{row.target_mhz:g} MHz: try another SEED")
 
 
+@reports
 def run(device: Annotated[str, typer.Option(help=_DEVICE)],
         name: Annotated[str, typer.Option("--format", help="Format that the device's engine has to be for; by default "
                                                            "whatever it is for.")] = "",
@@ -74,6 +77,7 @@ def run(device: Annotated[str, typer.Option(help=_DEVICE)],
                  "fp16" if missing else "")
 
 
+@reports
 def run_simulated(board: BoardName = "ulx3s_85f",
                   formats: Annotated[str, typer.Option(help="Formats of the bitstreams, separated by blanks; the first "
                                                             "is the one to compare with.")] = "fp16 seedlm4",

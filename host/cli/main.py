@@ -16,6 +16,7 @@ from typer.exceptions import TyperException
 
 from golden.interruption import leave_if_interrupted
 from host.cli import board, ip, model, quality, report, results, simulate, sweep, synth
+from host.cli.examples import EXAMPLES
 from host.cli.output import say, usable_output
 from host.errors import UserError
 from host.printable import printable, printable_lines
@@ -69,7 +70,8 @@ def _whole(version: Annotated[bool, typer.Option("--version", is_eager=True, cal
 
 
 for _command, _extras in _COMMANDS:
-    app.command()(_checked(_command, _extras))
+    _name = _command.__name__.replace("_", "-")
+    app.command(_name, epilog=f"Example: seedlm-fpga {EXAMPLES[_name]}")(_checked(_command, _extras))
 
 _REFUSED = (("host.errors", "UserError"), ("golden.spec", "FormatError"), ("hw.config", "ConfigError"),
             ("sim.tools.errors", "ToolError"))

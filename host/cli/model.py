@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from host.cli.options import Exclude, Mode, Revision, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
+from host.cli.reporting import lists, speaks
 from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect", "seal"]
@@ -28,6 +29,7 @@ def _note(sentences: Iterable[str]) -> None:
         print(f"note: {printable(sentence)}", file=sys.stderr)
 
 
+@speaks
 def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder, or the "
                                                          "name of a model in the hub's cache, org/name.")],
              out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
@@ -91,6 +93,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     print(*account_lines(done.account), sep="\n")
 
 
+@speaks
 def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
                out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
                dtype: Annotated[str, typer.Option(help="Type of the weights: f32, f16 or bf16; by default "
@@ -106,19 +109,21 @@ def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.
     print(f"{printable(out)}: decompressed")
 
 
+@lists
 def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")],
             verify: Annotated[bool, typer.Option(help="Compare every file with its digest.")] = True) -> None:
     """List the compressed tensors of a folder and verify all of its files."""
     from host.compress.verify import inspect as inspect_model
     from host.progress import work_progress
-    from host.tables.tables import show
+    from host.report.writer import inventory
 
     with work_progress() as reading:
         rows, notices = inspect_model(folder, verify, reading)
-    show(str(folder), rows[0].columns(), rows, lambda row: row is rows[-2])
+    inventory(str(folder), {"folder": str(folder), "verify": verify}, rows, lambda row: row is rows[-2])
     _note(notices)
 
 
+@speaks
 def seal(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]) -> None:
     """Accept changes to config.json and other small files of a compressed folder; its tensors must be as they were."""
     from host.compress.verify import seal as seal_model

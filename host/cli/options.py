@@ -15,10 +15,10 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols",
-           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memory", "Mode", "Model", "PlacerSeed",
-           "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa",
-           "TlsCert", "TlsKey", "board_format", "engines", "names"]
+__all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "EngineFormat", "Exclude",
+           "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model", "PlacerSeed", "ResultsPerCycle",
+           "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey",
+           "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -35,6 +35,7 @@ EngineFormat = Annotated[str, typer.Option("--format", help=f"Format of the engi
 BoardFormat = Annotated[str, typer.Option("--format", help=f"Format of the bitstream: {', '.join(FORMATS)}.")]
 BoardName = Annotated[str, typer.Option(help="Board, one of those in hw/boards.")]
 Memory = Annotated[str, typer.Option(help="Memory preset, one of those in sim/dram/presets.py.")]
+Memories = Annotated[str, typer.Option(help="Memory presets, separated by blanks.")]
 Bus = Annotated[int, typer.Option(help="Width of the memory bus in bits, a power of two from 32 to 1024.")]
 ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 or 8; FP16's activations stay FP16.")]
 Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "

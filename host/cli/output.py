@@ -5,14 +5,14 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from functools import partial
 from typing import Any
 
 from host.errors import UserError
 from host.printable import printable
 
-__all__ = ["say", "usable_output"]
+__all__ = ["say", "set_aside", "usable_output"]
 
 
 def say(sentence: str) -> None:
@@ -105,3 +105,20 @@ def _written() -> Iterator[None]:
         output.flush()
     finally:
         sys.stdout = before
+
+
+@contextmanager
+def set_aside(quiet: bool) -> Iterator[None]:
+    """Send what the block prints, and what programs that it starts print, to the standard error, or nowhere."""
+    if sys.stdout:
+        sys.stdout.flush()
+    kept = os.dup(1)
+    target = os.open(os.devnull, os.O_WRONLY) if quiet else os.dup(2)
+    os.dup2(target, 1)
+    os.close(target)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere if quiet else sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

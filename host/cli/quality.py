@@ -7,6 +7,7 @@ import typer
 
 from golden.spec import parse_seedlm
 from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, Revision, SeedlmFormats, names
+from host.cli.reporting import reports
 from host.errors import UserError, choose
 from host.folders import report_folder
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 __all__ = ["bench_encode", "explore", "quality"]
 
 
+@reports
 def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  blocks: Annotated[int, typer.Option(min=1, help="Blocks for the encoder.")] = 1 << 16,
                  numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24,
                  device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, to measure beside the "
                                                      "processors; they search a tenth of the blocks too.")] = "",
-                 memory: Annotated[float, typer.Option(min=0.1, help="GiB of the device's memory.")] = 8,
+                 memory: Annotated[float, typer.Option("--device-memory", min=0.1, help="GiB of the device's memory."
+                                                       )] = 8,
                  modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
                  "exact paper printed") -> None:
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
@@ -55,6 +58,7 @@ def _opened(models: list[str], revision: str) -> "list[tuple[str, Checkpoint]]":
              if path.is_file() else path.name, open_checkpoint(path, revision)) for path in paths]
 
 
+@reports
 def quality(models: Annotated[list[str], typer.Argument(help="Models: files, folders, or names in the hub's cache; by "
                                                           "default the two packaged ones.")] = [],  # noqa: B006  typer copies it
             revision: Revision = "",
@@ -86,6 +90,7 @@ def quality(models: Annotated[list[str], typer.Argument(help="Models: files, fol
            charts=lambda: {"quality": quality_chart(results)})
 
 
+@reports
 def explore(model: Model = "", revision: Revision = "",
             bits: Annotated[str, typer.Option(help="Bits for one weight, separated by blanks.")] = "2 3 4",
             least_k: Annotated[int, typer.Option("--min-k", min=2, max=24, help="Length of the shortest LFSR.")] = 8,

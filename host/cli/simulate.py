@@ -16,6 +16,7 @@ from host.cli.options import (
     Cols,
     Formats,
     Layer,
+    Memories,
     Memory,
     Model,
     ResultsPerCycle,
@@ -25,6 +26,7 @@ from host.cli.options import (
     engines,
     names,
 )
+from host.cli.reporting import reports
 from host.folders import report_folder
 from sim.dram.presets import PRESETS, preset
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["bench_sim", "memories", "roofline", "sim", "sim_paper"]
 
 _PAPER_SIZES = (512, 1024, 2048)
+_ALL_MEMORIES = " ".join(PRESETS)
 
 
 def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> "Job":
@@ -67,6 +70,7 @@ def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", co
            ends_section=lambda row: row.format == job.formats[-1], charts=charts)
 
 
+@reports
 def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
         rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
         formats: Formats = COMPARED, memory: Memory = "ddr4-2400", bus: Bus = 512,
@@ -88,6 +92,7 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
             {"model": name, "layer": layer, "first_rows": rows or None, **({"experts": experts} if experts else {})})
 
 
+@reports
 def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
               simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
     """Run the paper's three matrix sizes, Gaussian weights, on a memory fitted to its cycles, beside its figures.
@@ -107,8 +112,9 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
             {"sizes": _PAPER_SIZES, "sigma": SIGMA})
 
 
+@reports
 def roofline(formats: Formats = COMPARED,
-             memories: Annotated[str, typer.Option(help="Memory presets, separated by blanks.")] = " ".join(PRESETS),
+             memories: Memories = _ALL_MEMORIES,
              bus: Bus = 64, simulator: Simulator = "verilator",
              cols: Annotated[int, typer.Option(min=1, max=1 << 16, help="Columns of the matrices; by default whole "
                                                "blocks and groups in every format.")] = 1536,
@@ -138,6 +144,7 @@ def roofline(formats: Formats = COMPARED,
            charts=lambda: {"roofline": measured_roofline(rows)})
 
 
+@reports
 def memories(bus: Bus = 64, simulator: Simulator = "icarus") -> None:
     """Measure what every memory preset delivers to a master that only reads, beside independent simulators."""
     from host.measure import memories as measure
@@ -158,6 +165,7 @@ def memories(bus: Bus = 64, simulator: Simulator = "icarus") -> None:
            table="\n".join([table, *(f"- {remark}" for remark in remarks), ""]))
 
 
+@reports
 def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", bus: Bus = 512, rows: Rows = 2048,
               cols: Cols = 2048,
               seconds: Annotated[float, typer.Option(min=0, help="Time for which each simulator is measured at least."

@@ -13,6 +13,7 @@ from host.cli.options import (
     Bus,
     Formats,
     Layer,
+    Memories,
     Scheduler,
     TlsCa,
     TlsCert,
@@ -20,21 +21,22 @@ from host.cli.options import (
     engines,
     names,
 )
+from host.cli.reporting import reports
 from host.errors import CheckError
 from host.folders import report_folder
 from sim.dram.presets import preset
 
 __all__ = ["sweep"]
 
-_MODELS, _MATRICES, _MEMORIES = "--models Llama-3-8B", "--matrices layer", "--memory ddr4-2400"
+_MODELS, _MATRICES, _MEMORIES = "--models Llama-3-8B", "--matrices layer", "--memories ddr4-2400"
 """Examples of options, for messages."""
 
 
+@reports
 def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json files or checkpoints, separated by "
                                                           "blanks; by default all presets, which are Llama's.")] = None,
           formats: Formats = COMPARED,
-          memories: Annotated[str, typer.Option("--memory", help="Memory presets, separated by blanks.")]
-          = "ddr4-2400",
+          memories: Memories = "ddr4-2400",
           bus: Bus = 512,
           matrices: Annotated[str, typer.Option(help="What to run, separated by blanks: layer, lm_head, a matrix such "
                                                      "as q_proj; or all.")] = "layer",
@@ -53,7 +55,7 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     from host.measure.sweep_workers import cluster, processes
     from host.plots.sweep import charts
     from host.progress import resumed_progress
-    from host.report.writer import finish
+    from host.report.writer import finish, place
     from host.tables.tables import markdown
     from sim.tools.toolchain import require
 
@@ -79,7 +81,7 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
         "weights": "random valid streams of the models' shapes, or of the checkpoints that are named",
         "activations": "random, every finite FP16 bit pattern alike",
     }
-    write_csv(rows, folder / "report.csv")
+    write_csv(rows, place(folder) / "report.csv")
     origins = ", ".join(dict.fromkeys(row.weights_from for row in rows if row.weights_from))
     finish(folder, settings, rows, f"{bus}-bit bus; source rtl: simulated by Verilator, weights {origins or '-'}, "
            "results compared with golden bit for bit; source model: cycle model; tokens/s at a context of "

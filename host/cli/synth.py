@@ -10,6 +10,7 @@ import typer
 from golden.products import put
 from golden.spec import ACT_BITS
 from host.cli.options import COMPARED, ActBits, Bus, Formats, PlacerSeed, engines
+from host.cli.reporting import reports
 from host.errors import TargetError
 from host.folders import report_folder
 
@@ -42,6 +43,7 @@ def verilog(formats: Formats = COMPARED, bus: Bus = 512, act_bits: ActBits = ACT
         print(path)
 
 
+@reports
 def area(configs: Annotated[str, typer.Option(help="Names of configurations in hw/configurations.py, separated by "
                                               "blanks; by default all for 7-series.")] = "") -> None:
     """Synthesise engines, block by block: LUTs, flip-flops, DSPs and block RAMs, beside the published ones."""
@@ -62,6 +64,7 @@ def area(configs: Annotated[str, typer.Option(help="Names of configurations in h
            ends_section=lambda row: row.block.startswith("total"), charts=lambda: {"area": area_chart(rows)})
 
 
+@reports
 def pnr(config: Annotated[str, typer.Option(help="Name of a configuration in hw/configurations.py.")],
         seed: PlacerSeed = 1) -> None:
     """Place and route an engine on ECP5: utilisation and Fmax; exit status 1 below the configuration's target."""

@@ -9,15 +9,28 @@ from host.errors import CheckError
 from host.folders import write_whole
 from host.plots.style import save
 from host.report.environment import environment
+from host.report.presentation import chosen
+from host.report.table import show
 from host.tables.row import Row
-from host.tables.tables import markdown, show
+from host.tables.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["finish", "write"]
+__all__ = ["finish", "inventory", "place", "write"]
 
 _R = TypeVar("_R", bound=Row)
+
+
+def place(folder: Path) -> Path:
+    """Return the folder of the running command's report: the one its user chose with ``--out``, or else ``folder``."""
+    return chosen().out or folder
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    """Return a report as JSON, and remember it for ``--json``."""
+    chosen().report = text = json.dumps(content, indent=1) + "\n"
+    return text
 
 
 def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], table: str | None = None) -> Path:
@@ -25,6 +38,8 @@ def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], t
 
     Parameters
     ----------
+    folder : Path
+        The command's own; see :func:`place`.
     configuration : mapping
         What was asked for, as JSON can hold it.
     table : str, optional
@@ -35,6 +50,7 @@ def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], t
     Path
         That of ``report.json``.
     """
+    folder = place(folder)
     for chart in (*folder.glob("*.svg"), *folder.glob("*.png")):
         chart.unlink(missing_ok=True)  # as another command may have done
     records = [row.record() for row in rows]
@@ -42,8 +58,7 @@ def write(folder: Path, configuration: Mapping[str, Any], rows: Sequence[Row], t
         table = markdown(rows[0].columns() if rows else (), records)
     write_whole(folder / "report.md", table)
     path = folder / "report.json"
-    write_whole(path, json.dumps({"environment": environment(), "configuration": configuration, "results": records},
-                                 indent=1) + "\n")
+    write_whole(path, _json({"environment": environment(), "configuration": configuration, "results": records}))
     return path
 
 
@@ -81,13 +96,26 @@ def finish(folder: Path, configuration: Mapping[str, Any], rows: Sequence[_R], t
     """
     path = write(folder, configuration, rows, table)
     shown = rows if shown is None else shown
-    if shown:
-        show(title, shown[0].columns(), shown, ends_section)
+    hidden = show(title, shown, ends_section, chosen().wide) if shown else 0
     if notes:
         print(notes)
     for name, figure in charts().items():
         if figure:
-            save(figure, folder, name)
-    print(f"report: {path}, and beside it {_files(folder)}")
+            save(figure, path.parent, name)
+    more = f"; --wide shows {hidden} more columns" if hidden else ""
+    print(f"report: {path}, and beside it {_files(path.parent)}{more}")
     if wrong := [row.label for row in rows if row.differs]:
         raise CheckError(f"results differ from golden: {', '.join(wrong)}")
+
+
+def inventory(title: str, configuration: Mapping[str, Any], rows: Sequence[_R],
+              ends_section: Callable[[_R], bool] = lambda row: False) -> None:
+    """End a command that only looks: print the table, and leave no files.
+
+    Parameters
+    ----------
+    title, configuration, rows, ends_section
+        As in :func:`finish`; there is at least one row.
+    """
+    _json({"configuration": configuration, "results": [row.record() for row in rows]})
+    show(title, rows, ends_section, chosen().wide)

@@ -277,7 +277,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setattr(folders, "BUILD", tmp_path)
     shape = tmp_path / "mine.json"
     shape.write_text(json.dumps(SETTINGS))
-    arguments = ("--models", str(shape), "--formats", "seedlm4", "--memory", "ideal", "--bus", "32", "--exact",
+    arguments = ("--models", str(shape), "--formats", "seedlm4", "--memories", "ideal", "--bus", "32", "--exact",
                  "--matrices", "layer lm_head")
     assert command(monkeypatch, *arguments) == 0
     assert "weights random, results compared with golden bit for bit" in " ".join(capsys.readouterr().out.split())
@@ -302,7 +302,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--models", "Llama-9"], "unknown model 'Llama-9'"), (["--memory", "ddr9"], "unknown memory 'ddr9'"),
+    (["--models", "Llama-9"], "unknown model 'Llama-9'"), (["--memories", "ddr9"], "unknown memory 'ddr9'"),
     (["--formats", "fp7"], "unknown format 'fp7'"), (["--matrices", "w"], "unknown matrix 'w': MATRICES are of layer"),
     (["--models", " "], "no models given"), (["--bus", "48"], "bus_bits must be a power of two"),
 ])
