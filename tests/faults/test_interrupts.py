@@ -70,8 +70,8 @@ def test_sim(count: int, model: Path, environment: dict[str, str], tmp_path: Pat
 def test_sweep(count: int, environment: dict[str, str], tmp_path: Path) -> None:
     shape = tmp_path / "tiny.json"
     shape.write_text(json.dumps(CONFIG))
-    arguments = ["sweep", "--models", str(shape), "--formats", "seedlm4", "--memories", "ideal", "--bus", "32", "--exact",
-                 "--matrices", "layer lm_head", "--workers", "2"]
+    arguments = ["sweep", "--models", str(shape), "--formats", "seedlm4", "--memories", "ideal", "--bus", "32",
+                 "--exact", "--matrices", "layer lm_head", "--workers", "2"]
     try_moments(lambda out: Command(arguments, in_folder(out, environment)),
                 lambda out: results(out / "sweep" / "report.json"), tmp_path, count)
 

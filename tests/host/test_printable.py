@@ -12,6 +12,7 @@ from host import progress
 from host.errors import UserError
 from host.plots.style import new_figure, save
 from host.printable import LONGEST, printable, printable_lines
+from host.report import table
 from host.tables import tables
 from host.tables.row import Row, column
 
@@ -41,7 +42,7 @@ class Named(Row):
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_and_progress_show_names_as_they_are(name: str, capsys: pytest.CaptureFixture[str],
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
-    tables.show(name, Named.columns(), [Named(name=name)])
+    table.show(name, [Named(name=name)])
     assert capsys.readouterr().out.count(printable(name)[:100]) >= 2  # the title and the row
     written = io.StringIO()
     terminal = Console(file=written, force_terminal=True, width=400, no_color=True)

@@ -140,8 +140,8 @@ def test_a_folder_for_the_report(simulated: Path, tmp_path: Path, monkeypatch: p
     assert not any((simulated / "sim-paper").iterdir())
     (tmp_path / "notes.txt").touch()
     assert run(monkeypatch, "sim-paper", "--out", str(tmp_path)) == 2
-    assert capfd.readouterr().err == (f"error: {tmp_path} holds other files: give a new or empty folder, or one with an "
-                                      "earlier report\n")
+    assert capfd.readouterr().err == (f"error: {tmp_path} holds other files: give a new or empty folder, or one with "
+                                      "an earlier report\n")
     assert run(monkeypatch, "sim-paper", "--out", str(tmp_path / "notes.txt" / "x")) == 2
     assert "make it writable, or give another one with --out" in capfd.readouterr().err
     assert run(monkeypatch, "sim-paper", "--memory", "ddr9", "--out", str(tmp_path / "none")) == 2
