@@ -7,25 +7,22 @@ prints, which uses 5 of the 16 codes; ``paper`` takes it lower by two (for codes
 authors'. All modes give the same format for the same decoder.
 """
 
-import ctypes
 import os
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from math import frexp, ldexp
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 
 from golden.block import CompressedMatrix
-from golden.projection import u_matrix
-from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
-from host.encoder.kernel import load
+from golden.spec import EXP_MAX, BlockFormat
+from host.encoder.blocks import Blocks, Mode, Tables, segments
+from host.encoder.metric import channel_metrics, plain_metric
 from host.errors import UserError
 
 __all__ = ["Mode", "bias_of", "encode", "exponent_bias_for", "require_codes", "say_if_lost", "searchable"]
-
-Mode = Literal["exact", "paper", "printed"]
 
 _CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
 _BIAS_BEYOND = 1000
@@ -41,60 +38,6 @@ def exponent_bias_for(greatest: float) -> int:
     saturates, and twelve octaves below are left for smaller blocks.
     """
     return min(max(frexp(greatest)[1] - EXP_MAX, _BIAS_MIN), _BIAS_MAX) if greatest else 0
-
-
-class _Tables:
-    """The kernel's tables for the segment of the LFSR cycle that starts at ``seed``, and for the channel weights of a
-    block (float64, (c,), at most 1).
-
-    The kernel frees the tables when nobody holds this object any more. A thread that searches holds it until its search
-    has ended, so that tables are never freed under a thread, whatever exception ends the program's work.
-
-    Raises
-    ------
-    MemoryError
-    """
-
-    def __init__(self, kernel: ctypes.CDLL, fmt: BlockFormat, seed: int, mode: Mode, channels: np.ndarray) -> None:
-        self._kernel = kernel
-        # ctypes passes this attribute to the kernel, and holds the object meanwhile.
-        self._as_parameter_ = ctypes.c_void_p(kernel.segment_new(ctypes.c_uint32(seed), channels.ctypes))
-        if not self._as_parameter_:
-            raise MemoryError("encoder tables")
-        if mode != "exact":
-            # Where columns of U are nearly dependent, rounding shows how the pseudo-inverse was computed. The kernel
-            # takes NumPy's for these seeds, as golden does for all, so that both round alike.
-            bad = np.empty(kernel.segment_bad_count(self), dtype=np.uint32)
-            kernel.segment_bad_seeds(self, bad.ctypes)
-            pinv = np.ascontiguousarray(np.linalg.pinv(channels[:, None] * u_matrix(bad, fmt)))
-            if not kernel.segment_set_pinv(self, pinv.ctypes):
-                raise MemoryError("encoder tables")
-
-    def __del__(self) -> None:
-        if tables := getattr(self, "_as_parameter_", None):
-            self._kernel.segment_free(tables)
-
-
-def _block_channels(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) -> np.ndarray:
-    """Return the channel weights of each block column, divided by their greatest: float64, (block columns, c).
-
-    The zeros that pad the last block weigh as much as the last column. Where all channels of a block weigh nothing,
-    they count alike.
-
-    Raises
-    ------
-    UserError
-        When they are not ``cols`` finite numbers of zero or more.
-    """
-    given = np.asarray(channel_weights)
-    with np.errstate(over="ignore"):
-        values = given.astype(np.float64) if given.dtype.kind in "iuf" else np.full(1, np.nan)
-    if values.shape != (cols,) or not np.isfinite(values).all() or (values < 0).any():
-        raise UserError(f"channel weights must be {cols} finite numbers of zero or more, one for each column, not "
-                        f"{given.dtype} of shape {given.shape}")
-    blocks = np.pad(values, (0, -cols % fmt.c), mode="edge").reshape(-1, fmt.c)
-    blocks[~blocks.any(axis=1)] = 1
-    return blocks / blocks.max(axis=1, keepdims=True)
 
 
 def require_codes(fmt: BlockFormat, mode: Mode) -> None:
@@ -163,9 +106,9 @@ def say_if_lost(weights: np.ndarray, matrix: CompressedMatrix) -> CompressedMatr
 class _Search:
     """The blocks of one matrix, and the best code of each that has been found so far.
 
-    The kernel has tables for a segment of the LFSR cycle and for the channel weights of a block. Blocks that share
-    their channel weights are neighbours here, so that they share the tables: without channel weights these are all
-    blocks, row by row; with them, the blocks of one block column.
+    The kernel has tables for a segment of the LFSR cycle and for a metric. Blocks that share their metric are
+    neighbours here, so that they share the tables: without channel weights these are all blocks, row by row; with them,
+    the blocks of one block column.
     """
 
     def __init__(self, weights: np.ndarray, fmt: BlockFormat, mode: Mode, bias: int,
@@ -177,55 +120,44 @@ class _Search:
         padded = np.pad(weights, ((0, 0), (0, padding))) if padding else np.ascontiguousarray(weights)
         self.by_column = channel_weights is not None
         if channel_weights is None:
-            self.blocks = padded.reshape(-1, fmt.c)
-            self.channels = np.ones((1, fmt.c))
+            self.weights = padded.reshape(-1, fmt.c)
+            self.metrics = [plain_metric(fmt)]
         else:
             by_column = padded.reshape(rows, self.per_row, fmt.c).swapaxes(0, 1)
-            self.blocks = np.ascontiguousarray(by_column).reshape(-1, fmt.c)
-            self.channels = _block_channels(channel_weights, cols, fmt)
-        self.sharing = len(self.blocks) // len(self.channels)  # blocks that share tables
-        count = len(self.blocks)
-        self.errors = np.full(count, np.inf)
-        self.seeds = np.full(count, fmt.seeds, dtype=np.uint32)
-        self.exponents = np.full(count, EXP_MIN, dtype=np.int8)
-        self.codes = np.zeros((count, fmt.p), dtype=np.int8)
-        self.kernel = load(fmt)
-        self.segments = -(-fmt.seeds // self.kernel.segment_positions())
-        self.total = self.segments * count
+            self.weights = np.ascontiguousarray(by_column).reshape(-1, fmt.c)
+            self.metrics = channel_metrics(channel_weights, cols, fmt)
+        self.sharing = len(self.weights) // len(self.metrics)  # blocks that share tables
+        self.best = Blocks(len(self.weights), fmt)
+        self.segments = segments(fmt)
+        self.total = self.segments * len(self.weights)
 
     def run(self, pool: ThreadPoolExecutor) -> Iterator[int]:
-        """Search all seeds on the threads of ``pool``, and yield how many blocks each piece of work had.
-
-        The kernel runs without Python's lock, and pieces write to places of their own, so threads need no other one.
-        """
+        """Search all seeds on the threads of ``pool``, and yield how many blocks each piece of work had."""
         if self.by_column:
             # The tables of a block column serve only its few blocks, so each thread makes its own.
-            yield from pool.map(self._search_column, range(len(self.channels)))
+            yield from pool.map(self._search_column, range(len(self.metrics)))
             return
         seed = 1
         for _ in range(self.segments):
-            tables = _Tables(self.kernel, self.fmt, seed, self.mode, self.channels[0])
-            yield from pool.map(lambda start, tables=tables: self._improve(tables, slice(start, start + _CHUNK), 0),
-                                range(0, len(self.blocks), _CHUNK))
-            seed = self.kernel.segment_next(tables)
+            tables = Tables(self.fmt, seed, self.mode, self.metrics[0])
+            yield from pool.map(lambda start, tables=tables: self._improve(tables, slice(start, start + _CHUNK)),
+                                range(0, len(self.weights), _CHUNK))
+            seed = tables.next_seed
 
     def _search_column(self, column: int) -> int:
         """Search all seeds for the blocks of one block column."""
         seed, part = 1, slice(column * self.sharing, (column + 1) * self.sharing)
         for _ in range(self.segments):
-            tables = _Tables(self.kernel, self.fmt, seed, self.mode, self.channels[column])
-            self._improve(tables, part, column)
-            seed = self.kernel.segment_next(tables)
+            tables = Tables(self.fmt, seed, self.mode, self.metrics[column])
+            self._improve(tables, part)
+            seed = tables.next_seed
         return self.segments * self.sharing
 
-    def _improve(self, tables: _Tables, part: slice, channels: int) -> int:
+    def _improve(self, tables: Tables, part: slice) -> int:
         """Improve on the best codes of some blocks with the seeds of a segment; return the number of blocks."""
-        # The kernel minimises the plain squared error of what it is given, so the channels' weights go in here.
-        scaled = np.ldexp(self.blocks[part] * self.channels[channels], -self.bias)
-        self.kernel.segment_search(tables, scaled.ctypes, ctypes.c_long(len(scaled)), get_args(Mode).index(self.mode),
-                                   self.errors[part].ctypes, self.seeds[part].ctypes, self.exponents[part].ctypes,
-                                   self.codes[part].ctypes)
-        return len(scaled)
+        weights = np.ldexp(self.weights[part].astype(np.float64), -self.bias)
+        self.best.improve(tables, weights, part)
+        return len(weights)
 
     def result(self) -> CompressedMatrix:
         """The best codes, in the order of the matrix."""
@@ -236,8 +168,8 @@ class _Search:
                 return values.reshape(rows, self.per_row, *values.shape[1:])
             return np.ascontiguousarray(values.reshape(self.per_row, rows, *values.shape[1:]).swapaxes(0, 1))
 
-        return CompressedMatrix(self.fmt, self.shape, by_row(self.seeds), by_row(self.exponents), by_row(self.codes),
-                                self.bias)
+        return CompressedMatrix(self.fmt, self.shape, by_row(self.best.seeds), by_row(self.best.exponents),
+                                by_row(self.best.codes), self.bias)
 
 
 def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,

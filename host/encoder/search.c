@@ -14,6 +14,9 @@
  *
  * Bounds are float32 and lowered by SLACK, which covers their rounding for seeds whose basis is well conditioned
  * (amplification below GAIN). The few others, at most some thousand, are bounded by their stored Q.
+ *
+ * An error e counts ||M e||^2, with a matrix M that the blocks of a search share. All of the above then holds for M w
+ * and M U in place of w and U, and (M U)^T M w = U^T (M^T M w) is the same correlation, of other weights.
  */
 #include "search_block.h"
 
@@ -38,10 +41,8 @@ static inline __attribute__((always_inline)) void pair_energies(const vf d[P + 1
     *e1 = shared + last * last;
 }
 
-/* The greatest energy of every tile, for LANES blocks. */
-static void tile_energies(const segment *g, const vf weights[C], vf *greatest) {
-    vf w[C]; /* the weights of the correlation with plain states: U holds the channels' weight once more */
-    for (int c = 0; c < C; c++) w[c] = weights[c] * (float)g->a[c];
+/* The greatest energy of every tile, for LANES blocks whose M^T M w is given. */
+static void tile_energies(const segment *g, const vf w[C], vf *greatest) {
     vf table[TABLES][1 << TABLE_BITS], d[P + 1], zero = {0}, total = zero;
     const float top = (float)((1L << (K - 1)) / UNIT), leaving = (float)ldexp(1, -K);
     for (int t = 0; t < TABLES; t++) { /* sums of +-w/2 by entering bits; a state is its centred bits less a half */
@@ -81,13 +82,15 @@ static void tile_energies(const segment *g, const vf weights[C], vf *greatest) {
 #undef NEXT
 }
 
-static inline float threshold(const block *b) { return (float)(b->norm * (1 - SLACK) - b->error); }
+static inline float threshold(const block *b, const segment *g) {
+    return (float)(b->norm * (1 - SLACK * g->widened) - b->error);
+}
 
-/* Evaluate the seeds of one tile whose energy reaches the threshold. */
+/* Evaluate the seeds of one tile whose energy reaches the threshold; w is M^T M times the block's weights. */
 static void open_tile(block *b, const segment *g, int tile, const float *w, int mode) {
     float d[TILE + P] = {0}, energy[TILE];
     for (int c = 0; c < C; c++)
-        for (int i = 0; i < TILE + P; i++) d[i] += w[c] * (float)g->a[c] * g->u[tile * TILE + 1 + i + c * P];
+        for (int i = 0; i < TILE + P; i++) d[i] += w[c] * g->u[tile * TILE + 1 + i + c * P];
     for (int part = 0; part < PAIRS / LANES; part++) {
         vf x[P + 1], e0, e1;
         for (int p = 0; p <= P; p++)
@@ -103,11 +106,11 @@ static void open_tile(block *b, const segment *g, int tile, const float *w, int 
     for (int i = 1; i < TILE; i++) best = energy[i] > energy[best] ? i : best;
     for (int n = 0; n < TILE; n++) {
         int i = (best + n) % TILE;
-        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b)) evaluate(b, g, tile * TILE + i, mode, NULL);
+        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b, g)) evaluate(b, g, tile * TILE + i, mode, NULL);
     }
 }
 
-/* Evaluate the ill-conditioned seeds whose energy reaches the threshold. */
+/* Evaluate the ill-conditioned seeds whose energy reaches the threshold; w is M times the block's weights. */
 static void open_bad(block *b, const segment *g, const float *w, int mode) {
     for (int n = 0; n < g->bad_count; n += LANES) {
         const vf *q = g->bad_q[n / LANES];
@@ -118,7 +121,7 @@ static void open_bad(block *b, const segment *g, const float *w, int mode) {
             energy += y * y;
         }
         for (int lane = 0; lane < LANES && n + lane < g->bad_count; lane++)
-            if (energy[lane] >= threshold(b))
+            if (energy[lane] >= threshold(b, g))
                 evaluate(b, g, g->bad[n + lane], mode, g->pinv ? g->pinv + (n + lane) * P * C : NULL);
     }
 }
@@ -134,45 +137,52 @@ static int highest(const vf *values) {
     return (int)(at - (const float *)values);
 }
 
-/* Search one segment for `count` blocks of C finite weights, each multiplied by what its channel weighs.
+/* Search one segment for `count` blocks of C finite weights, (count, C).
  *
  * `error`, `seed`, `exponent` and `codes` hold the best so far and are improved in place; error infinite: none yet.
- * Errors are squared and, so that none over- or underflows, relative to 4^(exponent of the greatest weight). */
+ * Errors are squared, in the metric, and, so that none over- or underflows, relative to 4^(exponent of the greatest
+ * number of M w). */
 void segment_search(const segment *g, const double *weights, long count, int mode, double *error, uint32_t *seed,
                     int8_t *exponent, int8_t *codes) {
     for (long start = 0; start < count; start += LANES) {
-        vf w[C], tiles[TILES];
+        vf w[C], twice[C], tiles[TILES]; /* M w, and M^T M w */
         union { vf v[TILE_VECTORS]; float of[TILE_VECTORS * LANES]; } greatest; /* of one block */
         block blocks[LANES];
-        memset(w, 0, sizeof w);
+        memset(w, 0, sizeof w), memset(twice, 0, sizeof twice);
         for (int lane = 0; lane < LANES && start + lane < count; lane++) {
             block *b = &blocks[lane];
-            double most = 0;
-            for (int c = 0; c < C; c++) most = fmax(most, fabs(weights[(start + lane) * C + c]));
+            double most = 0, measured[C];
+            in_metric(g, weights + (start + lane) * C, measured);
+            for (int c = 0; c < C; c++) most = fmax(most, fabs(measured[c]));
             b->norm = 0;
             b->scale = most > 0 ? ilogb(most) + 1 : 0;
             for (int c = 0; c < C; c++) {
-                b->w[c] = ldexp(weights[(start + lane) * C + c], -b->scale);
+                b->w[c] = ldexp(measured[c], -b->scale);
                 b->norm += b->w[c] * b->w[c];
                 w[c][lane] = (float)b->w[c];
             }
+            for (int j = 0; j < C; j++) {
+                double sum = 0;
+                for (int c = 0; c < C; c++) sum += g->metric[j][c] * b->w[c];
+                twice[j][lane] = (float)sum;
+            }
         }
-        tile_energies(g, w, tiles);
+        tile_energies(g, twice, tiles);
         for (int lane = 0; lane < LANES && start + lane < count; lane++) {
             block *b = &blocks[lane];
             long n = start + lane;
-            float own[C];
+            float own[C], own_twice[C];
             b->error = error[n], b->seed = seed[n], b->exponent = exponent[n];
             for (int p = 0; p < P; p++) b->codes[p] = codes[n * P + p];
-            for (int c = 0; c < C; c++) own[c] = w[c][lane];
+            for (int c = 0; c < C; c++) own[c] = w[c][lane], own_twice[c] = twice[c][lane];
             memset(b->u, 0, sizeof b->u); /* what the zero code is multiplied with */
             if (mode == EXACT || b->norm == 0) consider(b, 1, EXP_MIN, (int[P]){0});
             for (int tile = TILES; tile < TILE_VECTORS * LANES; tile++) greatest.of[tile] = -1;
             for (int tile = 0; tile < TILES; tile++) greatest.of[tile] = tiles[tile][lane];
             while (b->norm > 0) {
                 int tile = highest(greatest.v);
-                if (greatest.of[tile] < threshold(b) || greatest.of[tile] < 0) break;
-                open_tile(b, g, tile, own, mode);
+                if (greatest.of[tile] < threshold(b, g) || greatest.of[tile] < 0) break;
+                open_tile(b, g, tile, own_twice, mode);
                 greatest.of[tile] = -1;
             }
             if (b->norm > 0) open_bad(b, g, own, mode);

@@ -21,7 +21,7 @@
 #define CODE_MAX ((1 << (COEF_BITS - 1)) - 1)
 #define EXP_MIN (-8)
 #define EXP_MAX 7
-#define GAIN (24 / sqrt(C))                    /* ||R^-1|| beyond which a seed is taken for ill-conditioned */
+#define GAIN (24 / sqrt(C))                    /* ||R^-1|| beyond which a seed is ill-conditioned, times `widened` */
 #define SLACK (2 * 24 * (C + P + 8) * 6e-8)  /* of ||w||^2: rounding of float32 sums of C + P + 8 terms, times GAIN */
 #define UNROLL _Pragma("GCC unroll 16")
 
@@ -40,8 +40,9 @@ typedef struct {
     uint32_t state[N + C * P + K + 8];       /* the cycle from the segment's first seed on */
     float u[N + C * P + K + 8];              /* centred states: exact integers */
     uint8_t index[N + K + P + 2][TABLES];    /* bits m, m + P, .. of the stream, as table indices */
-    double a[C];                             /* what the channels weigh, at most 1: U's rows are scaled by it */
-    float reach[N];                          /* at most the least singular value of U */
+    double metric[C][C];                     /* M, transposed: row j is what input j adds. Its norm is at most 1 */
+    double widened;                          /* how much greater than GAIN and SLACK the limits of this metric are */
+    float reach[N];                          /* at most the least singular value of M U */
     int bad_count;
     int *bad;                                /* positions of ill-conditioned seeds */
     vf (*bad_q)[C * P];                      /* their orthonormal bases, a seed per lane */
@@ -67,9 +68,21 @@ static void orthonormalise(int columns, const double u[][C], double q[][C], doub
     }
 }
 
+/* M x for a block x. Where M is the identity, every sum is exact: x comes out bit for bit. */
+static inline void in_metric(const segment *g, const double x[C], double out[C]) {
+    double sum[C] = {0};
+    for (int j = 0; j < C; j++)
+        for (int c = 0; c < C; c++) sum[c] += g->metric[j][c] * x[j];
+    memcpy(out, sum, sizeof sum);
+}
+
+/* Columns of M U of the seed at a position of the cycle; more than P of them are those of its neighbours, too. */
 static void columns_at(const segment *g, int first, int columns, double u[][C]) {
-    for (int p = 0; p < columns; p++)
-        for (int c = 0; c < C; c++) u[p][c] = g->a[c] * (g->u[first + 1 + p + c * P] / UNIT);
+    for (int p = 0; p < columns; p++) {
+        double plain[C];
+        for (int c = 0; c < C; c++) plain[c] = g->u[first + 1 + p + c * P] / UNIT;
+        in_metric(g, plain, u[p]);
+    }
 }
 
 /* Coefficients of one pair of seeds (positions 2 j and 2 j + 1); marks the ill-conditioned. */
@@ -111,7 +124,7 @@ static void prepare_pair(segment *g, int j, uint8_t *is_bad) {
         }
         for (int k = 0; k < P - 1; k++) all += direct[k] * direct[k];
         g->reach[2 * j + side] = (float)(0.999999 / sqrt(all));
-        if (!(gains + amplified * amplified <= GAIN * GAIN)) {
+        if (!(gains + amplified * amplified <= GAIN * GAIN * g->widened * g->widened)) {
             is_bad[2 * j + side] = 1;
             g->reach[2 * j + side] = 0;
             for (int i = 0; i < P; i++) o[i * LANES] = 0;
@@ -123,12 +136,18 @@ static void prepare_pair(segment *g, int j, uint8_t *is_bad) {
 
 void segment_free(segment *g) { free(g->bad), free(g->bad_q), free(g->pinv), free(g); }
 
-/* Tables for the N positions of the cycle from `seed` on and channels that weigh `a`; null when out of memory. */
-segment *segment_new(uint32_t seed, const double *a) {
+/* Tables for the N positions of the cycle from `seed` on and the metric M, (C, C), row by row; null when out of memory.
+ *
+ * M's greatest singular value is at most 1, so that the products of M w and M U are no less exact than those of w and U.
+ * `widened`, at least 1, raises the limit of what is ill-conditioned, and the slack of the bounds with it: without it
+ * most seeds would be ill-conditioned in a metric whose singular values differ much. */
+segment *segment_new(uint32_t seed, const double *metric, double widened) {
     segment *g = aligned_alloc(64, (sizeof(segment) + 63) / 64 * 64);
     uint8_t *is_bad = calloc(N, 1);
     if (!g || !is_bad) return free(g), free(is_bad), NULL;
-    memcpy(g->a, a, sizeof g->a);
+    for (int c = 0; c < C; c++)
+        for (int j = 0; j < C; j++) g->metric[j][c] = metric[c * C + j];
+    g->widened = widened;
     for (int i = 0; i < N + C * P + K + 8; i++) {
         g->state[i] = seed;
         g->u[i] = (float)((long)seed - (1L << (K - 1)));
