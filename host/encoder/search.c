@@ -83,7 +83,7 @@ static void tile_energies(const segment *g, const vf w[C], vf *greatest) {
 }
 
 static inline float threshold(const block *b, const segment *g) {
-    return (float)(b->norm * (1 - SLACK * g->widened) - b->error);
+    return (float)(b->norm * g->sure - b->error);
 }
 
 /* Evaluate the seeds of one tile whose energy reaches the threshold; w is M^T M times the block's weights. */
@@ -152,7 +152,8 @@ void segment_search(const segment *g, const double *weights, long count, int mod
         for (int lane = 0; lane < LANES && start + lane < count; lane++) {
             block *b = &blocks[lane];
             double most = 0, measured[C];
-            in_metric(g, weights + (start + lane) * C, measured);
+            memcpy(measured, weights + (start + lane) * C, sizeof measured);
+            in_metric(g, measured);
             for (int c = 0; c < C; c++) most = fmax(most, fabs(measured[c]));
             b->norm = 0;
             b->scale = most > 0 ? ilogb(most) + 1 : 0;

@@ -41,7 +41,8 @@ typedef struct {
     float u[N + C * P + K + 8];              /* centred states: exact integers */
     uint8_t index[N + K + P + 2][TABLES];    /* bits m, m + P, .. of the stream, as table indices */
     double metric[C][C];                     /* M, transposed: row j is what input j adds. Its norm is at most 1 */
-    double widened;                          /* how much greater than GAIN and SLACK the limits of this metric are */
+    int plain;                               /* whether M is the identity, whose products need no arithmetic */
+    double gain, sure;                       /* limits of this metric: of ||R^-1||, and the share that bounds are sure of */
     float reach[N];                          /* at most the least singular value of M U */
     int bad_count;
     int *bad;                                /* positions of ill-conditioned seeds */
@@ -68,20 +69,20 @@ static void orthonormalise(int columns, const double u[][C], double q[][C], doub
     }
 }
 
-/* M x for a block x. Where M is the identity, every sum is exact: x comes out bit for bit. */
-static inline void in_metric(const segment *g, const double x[C], double out[C]) {
+/* Put M x in the place of a block x. */
+static inline void in_metric(const segment *g, double x[C]) {
     double sum[C] = {0};
+    if (g->plain) return;
     for (int j = 0; j < C; j++)
         for (int c = 0; c < C; c++) sum[c] += g->metric[j][c] * x[j];
-    memcpy(out, sum, sizeof sum);
+    memcpy(x, sum, sizeof sum);
 }
 
 /* Columns of M U of the seed at a position of the cycle; more than P of them are those of its neighbours, too. */
 static void columns_at(const segment *g, int first, int columns, double u[][C]) {
     for (int p = 0; p < columns; p++) {
-        double plain[C];
-        for (int c = 0; c < C; c++) plain[c] = g->u[first + 1 + p + c * P] / UNIT;
-        in_metric(g, plain, u[p]);
+        for (int c = 0; c < C; c++) u[p][c] = g->u[first + 1 + p + c * P] / UNIT;
+        in_metric(g, u[p]);
     }
 }
 
@@ -124,7 +125,7 @@ static void prepare_pair(segment *g, int j, uint8_t *is_bad) {
         }
         for (int k = 0; k < P - 1; k++) all += direct[k] * direct[k];
         g->reach[2 * j + side] = (float)(0.999999 / sqrt(all));
-        if (!(gains + amplified * amplified <= GAIN * GAIN * g->widened * g->widened)) {
+        if (!(gains + amplified * amplified <= g->gain * g->gain)) {
             is_bad[2 * j + side] = 1;
             g->reach[2 * j + side] = 0;
             for (int i = 0; i < P; i++) o[i * LANES] = 0;
@@ -145,9 +146,10 @@ segment *segment_new(uint32_t seed, const double *metric, double widened) {
     segment *g = aligned_alloc(64, (sizeof(segment) + 63) / 64 * 64);
     uint8_t *is_bad = calloc(N, 1);
     if (!g || !is_bad) return free(g), free(is_bad), NULL;
+    g->plain = 1;
     for (int c = 0; c < C; c++)
-        for (int j = 0; j < C; j++) g->metric[j][c] = metric[c * C + j];
-    g->widened = widened;
+        for (int j = 0; j < C; j++) g->metric[j][c] = metric[c * C + j], g->plain &= metric[c * C + j] == (c == j);
+    g->gain = GAIN * widened, g->sure = 1 - SLACK * widened;
     for (int i = 0; i < N + C * P + K + 8; i++) {
         g->state[i] = seed;
         g->u[i] = (float)((long)seed - (1L << (K - 1)));
