@@ -1,0 +1,89 @@
+"""The second moment of a layer's inputs, factored so that the blocks of a row can be encoded one after another.
+
+With H = E[x x^T], errors E of a matrix cost tr(E H E^T) in the squared error of its products. Let H = R R^T with R
+upper triangular. Then the cost is ||E R||^2, which is a sum over all block columns B of
+||E_B R_BB + E_before R_before,B||^2. So block B is encoded in the metric R_BB^T, with the target W_B + E_before G_B,
+where G_B = R_before,B R_BB^-1, and where E = W - W^ is known for all columns before B. Written with the inverse of H,
+this is the update of GPTQ (Frantar et al., arXiv 2210.17323) and LDLQ (Chee et al., arXiv 2307.13304), by blocks.
+"""
+
+import numpy as np
+
+from golden.spec import BlockFormat
+from host.encoder.metric import Metric, kernel_metric
+from host.errors import UserError
+
+__all__ = ["DAMPING", "Factor"]
+
+DAMPING = 0.01
+"""What is added to every diagonal element of H, relative to their mean, as in GPTQ: samples never show all of H."""
+
+
+class Factor:
+    """The factor of one input's second moment, for one block format.
+
+    Parameters
+    ----------
+    moment : float array, (columns, columns)
+        The sum or the mean of x x^T over samples of the input x.
+
+    Members
+    -------
+    order : int array, (block columns,)
+        The block columns in the order in which they are encoded, those with the greatest activations first.
+
+    Raises
+    ------
+    UserError
+        When the moment is no finite, symmetric, positive semidefinite matrix.
+    """
+
+    def __init__(self, moment: np.ndarray, fmt: BlockFormat, damping: float = DAMPING) -> None:
+        if (moment.ndim != 2 or moment.shape[0] != moment.shape[1] or not np.isfinite(moment).all()
+                or (moment.diagonal() < 0).any()):
+            raise UserError(f"the statistics of an input are no second moment, but {moment.dtype} of shape "
+                            f"{moment.shape}: gather them again")
+        c, cols = fmt.c, len(moment)
+        self.fmt, self.cols = fmt, cols
+        width = -(-cols // c) * c
+        padded = np.zeros((width, width))
+        padded[:cols, :cols] = moment
+        mean = float(np.trace(padded)) / cols
+        # Inputs that are always zero say nothing of errors: then the plain squared error counts.
+        padded[np.diag_indices(width)] += damping * mean or 1.0
+        weight = padded.diagonal().reshape(-1, c).sum(axis=1)
+        self.order = np.argsort(-weight, kind="stable")
+        places = (self.order[:, None] * c + np.arange(c)).ravel()
+        try:
+            # The lower factor of the matrix in reverse order is the upper factor in order.
+            reversed_ = np.linalg.cholesky(padded[np.ix_(places[::-1], places[::-1])])
+        except np.linalg.LinAlgError:
+            raise UserError("the statistics of an input are no second moment, as they have negative eigenvalues: "
+                            "gather them again") from None
+        self._upper = reversed_[::-1, ::-1]
+
+    @property
+    def block_columns(self) -> int:
+        """Number of block columns."""
+        return len(self.order)
+
+    def _own(self, step: int) -> np.ndarray:
+        """R_BB of the block column that is encoded in a step: (c, c)."""
+        part = slice(step * self.fmt.c, (step + 1) * self.fmt.c)
+        return self._upper[part, part]
+
+    def metric(self, step: int) -> Metric:
+        """Return the metric of the block column that is encoded in a step."""
+        return kernel_metric(self._own(step).T)
+
+    def carried(self, errors: np.ndarray, step: int) -> np.ndarray:
+        """Return what the errors of earlier steps add to the target of a step: float64, (rows, c).
+
+        Parameters
+        ----------
+        errors : float64 array, (rows, columns of earlier steps)
+            W - W^, in the order of the steps.
+        """
+        c = self.fmt.c
+        above = self._upper[:step * c, step * c:(step + 1) * c]
+        return np.linalg.solve(self._own(step).T, (errors @ above).T).T
