@@ -137,7 +137,7 @@ class Driver:
             require_finite(weights, "weights")
         return weight_image(weights, self._config)
 
-    def load(self, *products: tuple[Weights | SlicedMatrix, np.ndarray]) -> Loaded:
+    def load(self, *products: tuple[Weights | SlicedMatrix, np.ndarray], at: int | None = None) -> Loaded:
         """Put the operands of a chain of products, and its descriptors, into the device's memory.
 
         Parameters
@@ -145,6 +145,9 @@ class Driver:
         products : (weights, x)
             ``weights`` are (rows, columns), and ``x`` is a float16 array, (columns,). Where ``x`` is the very array of
             the product before, memory holds it once, and the engine reads it once.
+        at : int, optional
+            Address from which on they lie, by default that of the memory's first byte. A chain that was loaded before
+            can still be run where the two do not overlap.
 
         Raises
         ------
@@ -165,8 +168,9 @@ class Driver:
             bias = weights.exponent_bias if isinstance(weights, CompressedMatrix) else 0
             exponent = int(factor(config.fmt, bias, config.act_bits).view(np.uint32)) >> 23
             operands.append(Operand(rows, cols, len(vectors[-1]), image_bytes(config, weights.shape), exponent))
-        loaded, size = place(config, operands, device.memory_base)
-        check_room(config, loaded, size, device.memory_base, device.memory_bytes)
+        base = device.memory_base if at is None else at
+        loaded, size = place(config, operands, base)
+        check_room(config, loaded, size, base, device.memory_base + device.memory_bytes - base)
         self._settle()
         for placed, (weights, _), vector in zip(loaded.matrices, products, vectors, strict=True):
             if vector:
@@ -180,8 +184,26 @@ class Driver:
                 device.write_memory(placed.descriptor_addr, descriptor_image(placed.words))
         return loaded
 
+    def write_vector(self, loaded: Loaded, x: np.ndarray) -> None:
+        """Give a chain that was loaded another vector: float16, (columns,), for the first product and for those that
+        share its vector.
+
+        Raises
+        ------
+        UserError
+            When the vector has another length.
+        DeviceError
+            As :meth:`load`.
+        """
+        first = loaded.matrices[0]
+        if x.shape != (first.cols,):
+            raise UserError(f"activations must have shape ({first.cols},), not {x.shape}")
+        self._settle()
+        self._device.write_memory(first.address("ACTIVATION_ADDR"),
+                                  activation_image(require_finite(x, "activations"), self._config))
+
     def run(self, loaded: Loaded) -> Product:
-        """Compute the products of what was loaded last, which may be done any number of times.
+        """Compute the products of what was loaded, which may be done any number of times.
 
         A run that does not end is aborted. It is aborted too when an exception interrupts the wait, such as that of a
         key press, so that the next run finds the engine free.
