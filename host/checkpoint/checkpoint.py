@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 
 from host.checkpoint.container import CompressedFiles, is_compressed, open_compressed
-from host.checkpoint.families import Family, family_of, guessed, model_type
+from host.checkpoint.families import (
+    Family,
+    family_of,
+    guessed,
+    model_type,
+    refuse_missing_layers,
+    refuse_partial,
+)
 from host.checkpoint.gguf_file import GgufFile
 from host.checkpoint.gguf_split import gguf_of_folder
 from host.checkpoint.hub import find_model
@@ -149,6 +156,26 @@ class Checkpoint:
         kind = model_type(self.config())
         return guessed(shapes, f"the model_type {kind} of {self.path} is not known" if kind else
                        f"{self.path} comes without a config.json that gives its model_type")
+
+    def require_usual(self, default: bool) -> None:
+        """Check that a model of a known family is what its family is.
+
+        Parameters
+        ----------
+        default : bool
+            Whether what is compressed by default is all that will be.
+
+        Raises
+        ------
+        UserError
+            When it lacks layers, or ``default`` would leave out matrices of its decoder that the family does not have.
+        """
+        if self._family is None:
+            return
+        refuse_missing_layers(self.names(), self.config(), str(self.path))
+        if default:
+            refuse_partial({name: self.shape(name) for name in self.names() if _is_matrix(self.shape(name))},
+                           self.compressible(), str(self.path))
 
     @cached_property
     def _family(self) -> Family | None:

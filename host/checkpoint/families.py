@@ -11,16 +11,18 @@ by which it splits merged experts again), and those of the checkpoints that the 
 
 import math
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from host.errors import UserError
 
-__all__ = ["FAMILIES", "Family", "family_of", "guessed", "model_type"]
+__all__ = ["FAMILIES", "Family", "family_of", "guessed", "model_type", "refuse_missing_layers",
+           "refuse_partial"]
 
-_LAYER = re.compile(r"(?:(?:model|language_model|text_model|transformer|decoder|gpt_neox)\.)*(?:layers|h)\.[0-9]+\."
-                    r"(?P<part>.+)")
+_LAYER = re.compile(r"(?:(?:model|language_model|text_model|transformer|decoder|gpt_neox)\.)*(?:layers|h)"
+                    r"\.(?P<number>[0-9]{1,6})\.(?P<part>.+)")
 """A tensor of a decoder's layer. What stands before the number is as above and nothing else, so that the layers of
 towers are none of the decoder's."""
 
@@ -131,7 +133,83 @@ _KNOWN_ENDS = re.compile(r"(?:.*\.)?(?:[qkvo]|gate|up|down)_proj\.weight")
 _NUMBER = re.compile(r"(?<=\.)[0-9]+(?=\.)")
 _NUMBERED = re.compile(r"(?:.*\.)?[0-9]+\..*")
 _TOWER = re.compile(r"(?:.*[._])?(?:vision|visual|image|audio|speech|encoder|vit)(?:[._].*)?")
+_ROUTER = re.compile(r"(?:.*[._])?(?:router|gate|norm)(?:\.[a-z_]+)?")
 _ENOUGH = 0.95  # of the bytes of matrices in numbered layers
+_LEAST_COLUMNS = 8  # of a matrix that is worth its name in a message: kernels of convolutions have fewer
+_NAMED = 24  # patterns in a message
+
+
+def _patterns(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Return the options that include tensors, those of all layers alike by one pattern, the largest first. Towers,
+    routers and convolutions are left out of them, unless there is nothing else."""
+    largest = sorted(names, key=lambda name: -math.prod(shapes[name]))
+    linear = [name for name in largest if len(shapes[name]) < 4 and shapes[name][-1] >= _LEAST_COLUMNS
+              and not _ROUTER.fullmatch(name)]
+    chosen = [name for name in linear if not _TOWER.fullmatch(name)] or linear or largest
+    globs = list(dict.fromkeys(_NUMBER.sub("*", name) for name in chosen))
+    return " ".join(f"--include '{glob}'" for glob in globs[:_NAMED])
+
+
+_LAYER_COUNTS = ("num_hidden_layers", "n_layer", "num_layers")
+"""Fields that give the number of the decoder's layers."""
+
+
+def refuse_missing_layers(names: Iterable[str], config: Mapping[str, Any], model: str) -> None:
+    """Refuse a model of a known family that lacks layers, as one of two shards does without the other.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names of all tensors.
+    config : mapping
+        The content of ``config.json``.
+    model : str
+        What the model is called in a message.
+
+    Raises
+    ------
+    UserError
+        When no tensor is of a layer that the settings promise.
+    """
+    text = config.get("text_config")
+    settings = text if isinstance(text, dict) else config
+    key = next((key for key in _LAYER_COUNTS if type(settings.get(key)) is int), None)
+    found = {int(layer["number"]) for name in names if (layer := _LAYER.fullmatch(name))}
+    if key is None or not found:
+        return
+    # With more layers than there are tensors, one is missing anyway.
+    missing = next((layer for layer in range(min(settings[key], max(found) + 2)) if layer not in found), None)
+    if missing is not None:
+        raise UserError(f"{model} has no tensor of layer {missing}, and {key} of its config.json is {settings[key]}: "
+                        "download the model again")
+
+
+def refuse_partial(shapes: Mapping[str, tuple[int, ...]], found: Iterable[str], model: str) -> None:
+    """Refuse a model of a known family whose decoder layers hold other matrices than the family's.
+
+    Parameters
+    ----------
+    shapes : mapping
+        The shapes of all matrices, by name.
+    found : iterable of str
+        The names of those that the family's patterns match.
+    model : str
+        What the model is called in a message.
+
+    Raises
+    ------
+    UserError
+        When the family's matrices are less than 95 % of those of the decoder's layers.
+    """
+    found = set(found)
+    others = [name for name in shapes if name not in found and _LAYER.fullmatch(name)]
+    compressed, left = (sum(math.prod(shapes[name]) for name in names) for names in (found, others))
+    if compressed < _ENOUGH * (compressed + left):
+        largest = max(others, key=lambda name: math.prod(shapes[name]))
+        ours = "--include default and " if found else ""
+        raise UserError(f"the layers of {model} hold matrices such as {largest}, which its model_type does not have: "
+                        f"say with --include which tensors to compress, for example with {ours}"
+                        f"{_patterns(others, shapes)}")
 
 
 def guessed(shapes: dict[str, tuple[int, ...]], model: str) -> list[str]:
@@ -160,5 +238,5 @@ def guessed(shapes: dict[str, tuple[int, ...]], model: str) -> list[str]:
     if sum(sizes[name] for name in found) < _ENOUGH * sum(sizes.values()):
         largest = max(others, key=lambda name: sizes[name])
         raise UserError(f"{model}, and its layers hold matrices such as {largest}: say with --include which tensors to "
-                        f"compress, for example --include '{_NUMBER.sub('*', largest)}'")
+                        f"compress, for example with {_patterns(sizes, shapes)}")
     return found

@@ -33,7 +33,7 @@ _PACKED = {".qweight": "GPTQ or AWQ", ".weight_packed": "compressed-tensors", ".
 
 _KINDS = {
     "consolidated*.pth": ("the format of the model's makers", _PUBLISHED),
-    "*.bin": ("PyTorch", _CONVERT), "*.pt": ("PyTorch", _CONVERT), "*.pth": ("PyTorch", _CONVERT),
+    "openvino_*.bin": ("OpenVINO", _PUBLISHED), "*.bin": ("PyTorch", _CONVERT), "*.pt": ("PyTorch", _CONVERT), "*.pth": ("PyTorch", _CONVERT),
     "*.ckpt": ("PyTorch", _CONVERT), "*.h5": ("TensorFlow", _PUBLISHED), "*.msgpack": ("Flax", _PUBLISHED),
     "*.onnx": ("ONNX", _PUBLISHED), "*.npz": ("NumPy", _PUBLISHED),
 }
@@ -110,8 +110,9 @@ def _quantisations(config: dict[str, Any]) -> Iterable[Any]:
     for key, value in config.items():
         if key in _KEYS and value:
             yield value
-        elif isinstance(value, dict):
-            yield from _quantisations(value)
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict) and key not in _KEYS:
+                yield from _quantisations(part)
 
 
 def refuse_quantised(path: Path, config: dict[str, Any], names: Iterable[str]) -> None:
@@ -137,7 +138,7 @@ def refuse_quantised(path: Path, config: dict[str, Any], names: Iterable[str]) -
             raise UserError(f"{path} is quantised already ({method}, as {file} says): {_ORIGINAL}")
     known = dict.fromkeys(names)
     for name in known:
-        if ".lora_A." in name:
+        if ".lora_A." in name or name.startswith("base_model.model."):  # PEFT's prefix of all its adapters
             raise UserError(f"{path} holds an adapter (tensor {name}) and not a whole model: {_MERGE}")
         if name.endswith("_blocks") and f"{name.removesuffix('blocks')}scales" in known:
             raise UserError(f"{path} is quantised already (MXFP4, tensor {name}): {_CURES['mxfp4']}")

@@ -1,6 +1,7 @@
 """Weights of safetensors files: a single file, or a Hugging Face folder of one file or several."""
 
 import os
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from host.json_reader import read_json
 __all__ = ["SafetensorsFiles"]
 
 _SINGLE = "model.safetensors"
+_PART = re.compile(r"-[0-9]{5}-of-([0-9]{5})\.safetensors$")
 
 
 class SafetensorsFiles:
@@ -51,6 +53,9 @@ class SafetensorsFiles:
             if len(self.files) > 1:
                 raise UserError(f"folder {self.path} holds {len(self.files)} .safetensors files but no {PLAIN_INDEX}: "
                                 "give a complete Hugging Face folder, or one of the files")
+            if (part := _PART.search(self.files[0].name)) and int(part[1]) > 1:
+                raise UserError(f"folder {self.path} holds {self.files[0].name}, one of {int(part[1])} shards, and no "
+                                f"{PLAIN_INDEX}: download the whole model, or give the file")
         self._places = self._located(shard_of)
         self.tensors = {name: (place.shape, place.dtype) for name, place in self._places.items()}
 

@@ -72,6 +72,7 @@ def _try_encoder(options: Options, weighting: Path | None) -> float:
 
 def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
     """Return the names of the tensors that the options ask to be compressed."""
+    checkpoint.require_usual(not options.include)
     included = {name for name in checkpoint.names() if any(fnmatchcase(name, glob) for glob in options.include)}
     if not options.include or _DEFAULT in options.include:
         included.update(checkpoint.compressible())

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,52 @@ def test_an_unknown_family_is_refused_where_its_layers_hold_more(other: str, tmp
                                         "with --include which tensors to compress"):
         checkpoint.compressible()
     compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=("*down_proj*",)))
+
+
+LLAMA = {f"model.layers.{layer}.{part}_proj.weight": (64, 64) for layer in (0, 1) for part in (
+    "self_attn.q", "self_attn.k", "self_attn.v", "self_attn.o", "mlp.gate", "mlp.up", "mlp.down")}
+
+
+def advised(error: pytest.ExceptionInfo[UserError]) -> tuple[str, ...]:
+    """The patterns that a message gives."""
+    return tuple(re.findall(r"--include '?([^' ]+)'?", str(error.value)))
+
+
+@pytest.mark.parametrize(("kind", "changed"), [
+    ("llama", {"q_proj": "q_proj.base_layer"}), ("llama", {"up_proj": "up_proj.linear"}), ("phi3", {}), ("gpt2", {}),
+    ("llama", {"mlp.down_proj.weight": "mlp.experts.0.w2.weight"})])
+def test_a_known_family_is_refused_where_its_layers_hold_others(kind: str, changed: dict[str, str],
+                                                                tmp_path: Path) -> None:
+    """It is never compressed in part without a word, and the patterns in the message take all of it."""
+    shapes = {}
+    for name, shape in LLAMA.items():
+        for before, after in changed.items():
+            name = name.replace(before, after)
+        shapes[name] = shape
+    folder(tmp_path / "model", {"model_type": kind, "num_hidden_layers": 2}, shapes)
+    with pytest.raises(UserError, match=r"model hold matrices such as .*, which its model_type does not have") as error:
+        compress(tmp_path / "model", tmp_path / "out", Options("8,3,8"))
+    compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=advised(error)))
+    found = load_file(tmp_path / "out" / "model.seedlm.safetensors")
+    assert all(name.endswith(".seedlm") for name in found)
+
+
+def test_the_patterns_for_an_unknown_family_take_its_matrices(tmp_path: Path) -> None:
+    shapes = LLAMA | {"model.layers.0.mlp.w1.weight": (64, 64), "model.layers.1.mlp.w1.weight": (64, 64)}
+    others: dict[str, tuple[int, ...]] = {"model.layers.0.mlp.router.weight": (4, 64), "vision.layers.0.fc.weight": (64, 64),
+                                          "model.layers.0.conv.weight": (64, 64, 1, 1)}
+    folder(tmp_path / "model", {"model_type": "new"}, shapes | others)
+    with pytest.raises(UserError) as error:
+        compress(tmp_path / "model", tmp_path / "out", Options("8,3,8"))
+    compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=advised(error)))
+    found = load_file(tmp_path / "out" / "model.seedlm.safetensors")
+    assert set(found) == {f"{name}.seedlm" for name in shapes} | others.keys()
+
+
+@pytest.mark.parametrize("field", ["num_hidden_layers", "n_layer", "num_layers"])
+def test_a_layer_that_is_missing(field: str, tmp_path: Path) -> None:
+    folder(tmp_path / "model", {"model_type": "llama", "text_config": {"model_type": "llama", field: 3}}, LLAMA)
+    with pytest.raises(UserError, match=f"has no tensor of layer 2, and {field} of its config.json is 3: download"):
+        compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=("*q_proj*",)))
+    folder(tmp_path / "whole", {"model_type": "llama", field: 2}, LLAMA)
+    compress(tmp_path / "whole", tmp_path / "out", Options("8,3,8"))

@@ -21,6 +21,7 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize
     ({"quantization_config": {"quant_method": "awq"}}, r"\(awq\)"),
     ({"quantization_config": {"load_in_4bit": True}}, r"\(its config.json does not name the method\)"),
     ({"text_config": {"quantization_config": {"quant_method": "bitsandbytes"}}}, r"\(bitsandbytes\)"),
+    ({"experts": [{"quantization_config": {"quant_method": "hqq"}}]}, r"\(hqq\)"),
     ({"compression_config": {"quant_method": "compressed-tensors"}}, r"\(compressed-tensors\)"),
     ({"quantization": {"bits": 4, "group_size": 64}}, r"is quantised already"),
     ({"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}},
@@ -42,6 +43,7 @@ def test_configs_of_others(config: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "message"), [
+    (["base_model.model.model.layers.0.q_proj.hada_w1_a"], "holds an adapter"),
     (["layers.0.q_proj.qweight", "layers.0.q_proj.scales"], r"\(GPTQ or AWQ, tensor layers.0.q_proj.qweight\)"),
     (["layers.0.q_proj.weight", "layers.0.q_proj.weight.absmax"], "bitsandbytes"),
     (["layers.0.q_proj.weight", "layers.0.q_proj.SCB"], "bitsandbytes"),
@@ -75,6 +77,7 @@ def test_a_description_of_packed_weights_beside_them(tmp_path: Path) -> None:
     (["model.pt"], "in PyTorch format"),
     (["consolidated.00.pth", "params.json"], "the format of the model's makers format only, .*: give the folder of"),
     (["tf_model.h5"], "in TensorFlow format"), (["flax_model.msgpack"], "in Flax format"),
+    (["openvino_model.bin", "openvino_model.xml"], "in OpenVINO format"),
     (["model.onnx"], "in ONNX format"),
     (["adapter_config.json", "adapter_model.safetensors"], r"holds an adapter \(adapter_config.json\) .*: merge it"),
     (["model_index.json"], r"holds a pipeline of diffusers \(model_index.json\)")])
@@ -118,6 +121,15 @@ def test_model_safetensors_comes_first(tmp_path: Path) -> None:
     checkpoint = open_checkpoint(folder)
     assert checkpoint.files == [folder / "model.safetensors"]
     assert checkpoint.dtype(UP) == "BF16"
+
+
+def test_a_shard_without_the_others(tmp_path: Path) -> None:
+    folder = write_sharded(tmp_path / "model")
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(UserError, match="holds model-00001-of-00002.safetensors, one of 2 shards, and no .*index.json"):
+        open_checkpoint(folder)
+    assert open_checkpoint(folder / "model-00001-of-00002.safetensors").names()
 
 
 def test_the_index_comes_second(tmp_path: Path) -> None:
