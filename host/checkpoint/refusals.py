@@ -33,7 +33,8 @@ _PACKED = {".qweight": "GPTQ or AWQ", ".weight_packed": "compressed-tensors", ".
 
 _KINDS = {
     "consolidated*.pth": ("the format of the model's makers", _PUBLISHED),
-    "openvino_*.bin": ("OpenVINO", _PUBLISHED), "*.bin": ("PyTorch", _CONVERT), "*.pt": ("PyTorch", _CONVERT), "*.pth": ("PyTorch", _CONVERT),
+    "openvino_*.bin": ("OpenVINO", _PUBLISHED),
+    "*.bin": ("PyTorch", _CONVERT), "*.pt": ("PyTorch", _CONVERT), "*.pth": ("PyTorch", _CONVERT),
     "*.ckpt": ("PyTorch", _CONVERT), "*.h5": ("TensorFlow", _PUBLISHED), "*.msgpack": ("Flax", _PUBLISHED),
     "*.onnx": ("ONNX", _PUBLISHED), "*.npz": ("NumPy", _PUBLISHED),
 }

@@ -14,7 +14,7 @@ from host.json_reader import Json, read_json
 from host.measure.roles import LAYER
 from host.measure.shapes import KvCache, LayerShape, MatrixShape, ModelShape, matrices_of
 
-__all__ = ["FAMILIES", "layer_kinds", "layer_of", "shape_of_file", "token_caches", "used_experts"]
+__all__ = ["FAMILIES", "layer_kinds", "layer_of", "layer_windows", "shape_of_file", "token_caches", "used_experts"]
 
 _MOST = 1 << 24
 """Greatest dimension that a file may give: a hundred times the largest vocabulary."""
@@ -257,6 +257,43 @@ def layer_kinds(layers: Mapping[int, tuple[MatrixShape, ...]]) -> tuple[LayerSha
                  for place, (matrices, numbers) in enumerate(found))
 
 
+def _stated_kinds(json: Json, layers: int) -> list[str]:
+    """Return the kinds of attention that ``layer_types`` gives to so many layers; nothing when it is not there.
+
+    Raises
+    ------
+    UserError
+        When a layer has a kind other than full and sliding attention, or there are not as many as layers.
+    """
+    given = json.get("layer_types")
+    kinds = given.elements() if given else []
+    for kind in kinds:
+        if kind.text() not in ("full_attention", "sliding_attention"):
+            kind.refuse(f"is {kind.text()!r}, and neither full_attention nor sliding_attention")
+    if given and len(kinds) != layers:
+        given.refuse(f"must have {layers} values, one for each layer, not {len(kinds)}")
+    return [kind.text() for kind in kinds]
+
+
+def layer_windows(json: Json, layers: int) -> list[int | None]:
+    """Return for each layer of a model of an unknown family how many tokens it looks back, None for all.
+
+    Raises
+    ------
+    UserError
+        When the settings have a window and do not say which layers have it, or a layer has another kind of attention.
+    """
+    window, kinds = json.get("sliding_window"), _stated_kinds(json, layers)
+    if window is None or window.value in (0, False):
+        return [None] * layers
+    used = json.get("use_sliding_window")
+    if used is not None and not used.truth():
+        return [None] * layers
+    if not kinds:
+        window.refuse("is there, and no layer_types that say which layers have a sliding window")
+    return [window.whole(1, _MOST) if kind == "sliding_attention" else None for kind in kinds]
+
+
 def _windows(settings: _Settings, family: _Family) -> list[int | None]:
     """Return for each layer how many tokens it looks back, None for all.
 
@@ -265,15 +302,9 @@ def _windows(settings: _Settings, family: _Family) -> list[int | None]:
     UserError
         When a layer has another kind of attention.
     """
-    layers, given = settings.layers, settings.json.get("layer_types")
-    if given:
-        kinds = [kind.text() for kind in given.elements()]
-        for kind in given.elements():
-            if kind.text() not in ("full_attention", "sliding_attention"):
-                kind.refuse(f"is {kind.text()!r}, and neither full_attention nor sliding_attention")
-        if len(kinds) != layers:
-            given.refuse(f"must have {layers} values, one for each layer, not {len(kinds)}")
-    else:
+    layers = settings.layers
+    kinds = _stated_kinds(settings.json, layers)
+    if not kinds:
         first = (settings.number("max_window_layers", 0, 0) if settings.truth("use_sliding_window", family.slides)
                  else layers)
         every = settings.number("sliding_window_pattern", family.full_every, 0)

@@ -8,12 +8,20 @@ expert below expert. A token uses some of the experts. Because all are of one si
 
 import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 from host.checkpoint.checkpoint import Checkpoint
 from host.errors import UserError
 from host.json_reader import Json
-from host.measure.config_shape import FAMILIES, layer_kinds, layer_of, token_caches, used_experts
+from host.measure.config_shape import (
+    FAMILIES,
+    layer_kinds,
+    layer_of,
+    layer_windows,
+    token_caches,
+    used_experts,
+)
 from host.measure.matrices import Matrix
 from host.measure.roles import expert_of, has_role, ordered, short_names
 from host.measure.shapes import KvCache, MatrixShape, ModelShape, matrices_of
@@ -79,7 +87,7 @@ def _compressed(checkpoint: Checkpoint, matches: dict[str, re.Match[str]]) -> se
         return {name for name in checkpoint.compressible() if name in matches}
     except UserError:
         weights = {name for name in matches if name.endswith(".weight") and len(checkpoint.shape(name)) > 1}
-        if stack := next((name for name in sorted(weights) if len(checkpoint.shape(name)) > 2), None):
+        if stack := next((name for name in sorted(matches) if len(checkpoint.shape(name)) > 2), None):
             raise UserError(f"{checkpoint.path} is of no known family, and {stack} has more than two dimensions: give "
                             "a model of a known family") from None
         return weights
@@ -206,7 +214,8 @@ def _caches(checkpoint: Checkpoint, layers: list[tuple[MatrixShape, ...]]) -> tu
     widths = [sum(matrix.rows for matrix in layer if matrix.name in ("k_proj", "v_proj")) for layer in layers]
     if 0 in widths:
         settings["model_type"].refuse(f"is none of {', '.join(sorted(FAMILIES))}, and there are no k_proj and v_proj")
-    return tuple(KvCache(widths.count(width), width) for width in dict.fromkeys(widths))
+    kinds = Counter(zip(widths, layer_windows(settings, len(layers)), strict=True))
+    return tuple(KvCache(count, width, window) for (width, window), count in kinds.items())
 
 
 def shape_of_checkpoint(checkpoint: Checkpoint) -> ModelShape:

@@ -182,8 +182,9 @@ def test_a_known_family_is_refused_where_its_layers_hold_others(kind: str, chang
 
 def test_the_patterns_for_an_unknown_family_take_its_matrices(tmp_path: Path) -> None:
     shapes = LLAMA | {"model.layers.0.mlp.w1.weight": (64, 64), "model.layers.1.mlp.w1.weight": (64, 64)}
-    others: dict[str, tuple[int, ...]] = {"model.layers.0.mlp.router.weight": (4, 64), "vision.layers.0.fc.weight": (64, 64),
-                                          "model.layers.0.conv.weight": (64, 64, 1, 1)}
+    others: dict[str, tuple[int, ...]] = {
+        "model.layers.0.mlp.router.weight": (4, 64), "vision.layers.0.fc.weight": (64, 64),
+        "model.layers.0.conv.weight": (64, 64, 1, 1)}
     folder(tmp_path / "model", {"model_type": "new"}, shapes | others)
     with pytest.raises(UserError) as error:
         compress(tmp_path / "model", tmp_path / "out", Options("8,3,8"))

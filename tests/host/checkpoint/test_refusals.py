@@ -127,7 +127,7 @@ def test_a_shard_without_the_others(tmp_path: Path) -> None:
     folder = write_sharded(tmp_path / "model")
     (folder / "model-00002-of-00002.safetensors").unlink()
     (folder / "model.safetensors.index.json").unlink()
-    with pytest.raises(UserError, match="holds model-00001-of-00002.safetensors, one of 2 shards, and no .*index.json"):
+    with pytest.raises(UserError, match=r"model-00001-of-00002\.safetensors, one of 2 shards, and no model"):
         open_checkpoint(folder)
     assert open_checkpoint(folder / "model-00001-of-00002.safetensors").names()
 

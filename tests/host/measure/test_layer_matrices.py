@@ -167,3 +167,41 @@ def test_a_layer_that_lacks_a_matrix_is_refused(lost: str, folders: dict[str, Pa
         layer_matrices(str(path), 1)
     with pytest.raises(UserError, match="download the model again"):
         shape_of_checkpoint(open_checkpoint(path))
+
+
+def unknown(folder: Path, settings: dict[str, object], more: dict[str, tuple[int, ...]]) -> Path:
+    """A checkpoint of two layers and no known family."""
+    shapes = {f"model.layers.{layer}.self_attn.{part}_proj.weight": (64, 64) for layer in (0, 1) for part in "qkvo"}
+    folder.mkdir()
+    save_file({name: np.ones(shape, np.float32) for name, shape in (
+        shapes | {"lm_head.weight": (128, 64)} | more).items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps({"model_type": "new", "num_hidden_layers": 2} | settings))
+    return folder
+
+
+@pytest.mark.parametrize(("settings", "windows"), [
+    ({}, {None: 2}), ({"sliding_window": None}, {None: 2}),
+    ({"sliding_window": 8, "use_sliding_window": False}, {None: 2}),
+    ({"sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}, {None: 1, 8: 1}),
+    ({"sliding_window": 8, "layer_types": ["sliding_attention"] * 2}, {8: 2})])
+def test_windows_of_an_unknown_family(settings: dict[str, object], windows: dict[int | None, int],
+                                      tmp_path: Path) -> None:
+    shape = find_model(str(unknown(tmp_path / "new", settings, {})))
+    assert {cache.window: cache.layers for cache in shape.caches} == windows
+    assert all(cache.values == 128 for cache in shape.caches)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"sliding_window": 8}, "sliding_window is there, and no layer_types that say which layers have"),
+    ({"layer_types": ["full_attention", "chunked_attention"]}, "is 'chunked_attention', and neither"),
+    ({"layer_types": ["full_attention"]}, "must have 2 values")])
+def test_windows_that_nobody_knows(settings: dict[str, object], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        find_model(str(unknown(tmp_path / "new", settings, {})))
+
+
+def test_a_stack_of_an_unknown_family_is_never_left_out(tmp_path: Path) -> None:
+    """Whatever it is called: its weights would be missing in what a token reads."""
+    folder = unknown(tmp_path / "new", {}, {"model.layers.0.moe.experts.gate_up": (4, 64, 64)})
+    with pytest.raises(UserError, match=r"moe\.experts\.gate_up has more than two dimensions"):
+        find_model(str(folder))
