@@ -21,8 +21,8 @@ def area_chart(rows: list[AreaRow]) -> "Figure | None":
     whole = [row for row in rows if row.block == "total"]
     if not whole:
         return None
-    kinds = [next((name for name in FORMATS if row.engine.startswith(name)),
-                  row.engine) for row in whole]
+    kinds = [max((name for name in FORMATS if row.engine.startswith(name)), key=len, default=row.engine)
+             for row in whole]
     looks = styles(kinds)
     figure = new_figure(11, 1.0 + 0.32 * len(whole))
     panels = figure.subplots(1, len(_CELLS), sharey=True)

@@ -11,6 +11,7 @@ from golden.spec import (
     INT8,
     SEEDLM3,
     SEEDLM4,
+    SEEDLM4X,
     TAPS,
     BlockFormat,
     FormatError,
@@ -97,7 +98,8 @@ def test_extreme_formats(shape: tuple[int, int, int, int]) -> None:
 
 
 @pytest.mark.parametrize(("text", "fmt", "name"), [
-    ("seedlm4", SEEDLM4, "seedlm4"), ("seedlm3", SEEDLM3, "seedlm3"), ("8,3,16", SEEDLM4, "seedlm4"),
+    ("seedlm4", SEEDLM4, "seedlm4"), ("seedlm3", SEEDLM3, "seedlm3"),
+    ("10,5,16", SEEDLM4X, "seedlm4x"), ("8,3,16", SEEDLM4, "seedlm4"),
     ("12, 4, 16", SEEDLM3, "seedlm3"), ("8,3,16,4", SEEDLM4, "seedlm4"), ("5,2,7,3", ODD, "5,2,7,3"),
     ("5,2,7", BlockFormat(5, 2, 7), "5,2,7")])
 def test_names(text: str, fmt: BlockFormat, name: str) -> None:
@@ -107,9 +109,9 @@ def test_names(text: str, fmt: BlockFormat, name: str) -> None:
 
 
 def test_named_formats() -> None:
-    names = ["fp16", "int8", "int4", "int3", "seedlm4", "seedlm3"]
+    names = ["fp16", "int8", "int4", "int3", "seedlm4", "seedlm3", "seedlm4x"]
     assert list(FORMATS) == names
-    assert [parse_format(name) for name in names] == [FP16, INT8, INT4, INT3, SEEDLM4, SEEDLM3]
+    assert [parse_format(name) for name in names] == [FP16, INT8, INT4, INT3, SEEDLM4, SEEDLM3, SEEDLM4X]
     assert [fmt.name for fmt in FORMATS.values()] == names
 
 
@@ -119,7 +121,8 @@ def test_what_only_seedlm_can_do() -> None:
     for text in ("fp16", "int8", "int4", "int3"):
         with pytest.raises(FormatError) as caught:
             parse_seedlm(text)
-        assert str(caught.value) == f"{text} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16"
+        assert str(caught.value) == (f"{text} is not a SeedLM format: use seedlm4, seedlm3, seedlm4x, or C,P,K such as "
+                                     "8,3,16")
     with pytest.raises(FormatError, match="unknown format 'int5'"):
         parse_seedlm("int5")
 
@@ -130,7 +133,7 @@ def test_unknown_formats(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)
     assert str(caught.value) == (
-        f"unknown format {text!r}: use fp16, int8, int4, int3, seedlm4, seedlm3, or C,P,K such as 8,3,16")
+        f"unknown format {text!r}: use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16")
 
 
 def test_a_parsed_format_must_exist() -> None:

@@ -113,7 +113,7 @@ def test_extras_of_commands_are_those_that_make_installs() -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr4-3200, ddr3-1600"),
     (("--formats", "fp16 seedlm5"),
-     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, or C,P,K such as 8,3,16"),
+     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16"),
     (("--formats", "8,3,99"), "block format: k must be an integer from 2 to 24, not 99"),
     (("--formats", " "), "no formats given: name some, for example --formats 'fp16 seedlm4'"),
     (("--bus", "100"), "engine: bus_bits must be a power of two from 32 to 1024, not 100"),
@@ -133,7 +133,7 @@ def test_only_seedlm_compresses(tmp_path: Path) -> None:
     path = model(tmp_path / "model")
     for name in ("int4", "fp16"):
         assert refused(host("compress", path, str(tmp_path / "out"), "--format", name)) == (
-            f"{name} is not a SeedLM format: use seedlm4, seedlm3, or C,P,K such as 8,3,16")
+            f"{name} is not a SeedLM format: use seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16")
     assert not (tmp_path / "out").exists()
 
 
@@ -214,7 +214,7 @@ def test_a_result_that_differs_from_golden(tmp_path: Path, monkeypatch: pytest.M
         bytes=64, starved=0, refresh=0, stalled=0, drain=0, speedup=1.0, memory="ddr4-2400", limit_fraction=0.5,
         simulator="verilator", bit_exact=True, source="rtl", runs=1, cycles_min=9, cycles_max=9)
     rows = [baseline, replace(baseline, format="seedlm4", bit_exact=False)]
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     monkeypatch.setattr("host.measure.layer.simulate", lambda *_: rows)
     monkeypatch.setattr(sys, "argv", ["host", "sim", "--model", model(tmp_path / "model")])
     with pytest.raises(SystemExit) as ended:
