@@ -11,14 +11,22 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-__all__ = ["BUILD", "PACKAGES", "ROOT", "source_digest", "source_files"]
+__all__ = ["BUILD", "PACKAGES", "REPORTS", "ROOT", "source_digest", "source_files"]
 
 ROOT = Path(__file__).resolve().parent.parent
 """Folder that holds the packages."""
 PACKAGES = ("golden", "hw", "sim", "host")
 """The project's packages; imports of all others are not followed."""
-BUILD = Path(os.environ.get("SEEDLM_BUILD") or ROOT / "build").resolve()  # tools run in folders of their own
-"""Folder of everything that commands make: ``SEEDLM_BUILD`` of the environment, or ``build`` beside the packages."""
+_CHECKOUT = (ROOT / "pyproject.toml").exists()  # not so where the packages were installed
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "seedlm-fpga"
+_GIVEN = os.environ.get("SEEDLM_BUILD")
+BUILD = Path(_GIVEN or (ROOT / "build" if _CHECKOUT else _CACHE)).resolve()  # tools run in folders of their own
+"""Folder of what commands make and find again: ``SEEDLM_BUILD`` of the environment, or ``build`` in a clone of the
+repository, or ``seedlm-fpga`` in the user's cache folder (``XDG_CACHE_HOME`` or ``~/.cache``) where the packages were
+installed."""
+REPORTS = BUILD if _GIVEN or _CHECKOUT else Path("build").resolve()
+"""Folder of what commands report: :data:`BUILD`, or ``build`` in the current folder where the packages were
+installed."""
 _ALONG = (".c", ".h", ".cpp", ".v", ".sv")
 """Endings of sources in other languages, which belong to every module of their folder."""
 

@@ -5,21 +5,35 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from threading import get_ident
 
-from golden.tree import BUILD
+from golden.tree import BUILD, REPORTS
 from host.errors import UserError
 
-__all__ = ["report_folder", "write_whole"]
+__all__ = ["kept_folder", "report_folder", "write_whole"]
 
 
 def report_folder(name: str) -> Path:
-    """Return ``build/<name>``, which is created if need be.
+    """Return the folder of a command's report, ``build/<name>``, which is created if need be.
 
     Raises
     ------
     UserError
         When the folder cannot be written to.
     """
-    folder = BUILD / name
+    return _writable(REPORTS / name)
+
+
+def kept_folder(name: str) -> Path:
+    """Return the folder of what is made once and found again, which is created if need be.
+
+    Raises
+    ------
+    UserError
+        When the folder cannot be written to.
+    """
+    return _writable(BUILD / name)
+
+
+def _writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):

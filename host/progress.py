@@ -18,16 +18,9 @@ from rich.progress import (
 from rich.text import Text
 
 from host.printable import printable
+from host.update import Update
 
-__all__ = ["Update", "model_progress", "no_progress", "resumed_progress", "stage_progress", "work_progress"]
-
-Update = Callable[[str, float, float], None]
-"""Called with what is at hand, how much is done, and how much there is, in any unit."""
-
-
-def no_progress(what: str, done: float, total: float) -> None:
-    """Show nothing; an :data:`Update`."""
-
+__all__ = ["model_progress", "resumed_progress", "stage_progress", "work_progress"]
 
 class _What(ProgressColumn):
     """What is at hand. It may be a name from outside, whose brackets are no markup."""

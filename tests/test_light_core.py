@@ -100,9 +100,13 @@ def test_the_base_alone_compresses_and_decompresses_a_model(base: Path, tmp_path
             (("compress", "--check", "model", "small"), "1 tensors in seedlm4, 1 as they were"),
             (("inspect", "small"), NAME), (("decompress", "small", "plain"), "plain: decompressed"),
             (("bench-encode", "--formats", "4,2,3", "--blocks", "64", "--numpy-blocks", "1"), "report.json")):
-        done = run(base, "-m", "host", *command, cwd=tmp_path, SEEDLM_BUILD=str(tmp_path / "build"), COLUMNS="160")
+        done = run(base, "-m", "host", *command, cwd=tmp_path, SEEDLM_BUILD="", SEEDLM_CACHE="", COLUMNS="160",
+                   XDG_CACHE_HOME=str(tmp_path / "cache"))
         assert done.returncode == 0, done.stderr
         assert words in done.stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "small", "plain", "build", "cache"}
+    assert (tmp_path / "build" / "bench-encode" / "report.json").exists()
+    assert [path.name for path in (tmp_path / "cache" / "seedlm-fpga").iterdir()] == ["kernels"]
 
     restored = load_file(tmp_path / "plain" / "model.safetensors")
     wanted: CompressedMatrix = encode(weights, SEEDLM4)

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["FileDigest", "Range", "Stamp", "content_digest", "digests", "whole"]
 

@@ -8,7 +8,7 @@ from host.checkpoint.digests import FileDigest, digests, whole
 from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
 from host.checkpoint.shards import Located, tensors_of
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["Findings", "examine", "unlike"]
 

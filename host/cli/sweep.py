@@ -23,7 +23,7 @@ from host.cli.options import (
 )
 from host.cli.reporting import reports
 from host.errors import CheckError
-from host.folders import report_folder
+from host.folders import kept_folder, report_folder
 from sim.dram.presets import preset
 
 __all__ = ["sweep"]
@@ -68,12 +68,11 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     points = points_of(plan)
     require("verilator")
     folder, cores = report_folder("sweep"), workers or len(os.sched_getaffinity(0))
-    (folder / "points").mkdir(exist_ok=True)
     in_rtl = points if exact else affordable(points, seconds * cores)
     runners = (cluster(scheduler, Tls(tls_ca_file, tls_cert, tls_key)) if scheduler
                else processes(min(cores, max(len(in_rtl), 1))))
     with runners as runner, resumed_progress() as progress:
-        rows = run_sweep(plan, in_rtl, folder / "points", runner, progress)
+        rows = run_sweep(plan, in_rtl, kept_folder("sweep/points"), runner, progress)
     settings = {
         **asdict(plan), "models": [model.description for model in plan.models],
         "exact": exact, "seconds": seconds, "in_rtl": len(in_rtl), "points": len(points),

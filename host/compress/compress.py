@@ -32,7 +32,7 @@ from host.compress.slices import Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
 from host.packing.stream import stream_bytes
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["Summary", "compress"]
 

@@ -22,7 +22,7 @@ from host.checkpoint.shards import FLOATS, Content, write_shard
 from host.compress.journal import Finished, Job, Journal, require_room
 from host.errors import UserError
 from host.packing.stream import lanes
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["decompress"]
 

@@ -38,8 +38,8 @@ from host.compress.plan import Slice
 from host.compress.slices import Encoded
 from host.errors import UserError
 from host.json_reader import Json, parse_json
-from host.progress import Update, no_progress
 from host.regular_file import open_regular, read_range
+from host.update import Update, no_progress
 
 __all__ = ["Finished", "Job", "Journal", "Kept", "require_room"]
 

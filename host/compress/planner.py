@@ -19,7 +19,7 @@ from host.encoder.encoder import encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import UserError
 from host.packing.stream import lanes, stream_bytes
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["make_plan"]
 

@@ -12,8 +12,8 @@ from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
 from host.checkpoint.shard_names import INDEX
 from host.compress.account import far_off_notice
 from host.json_reader import read_json
-from host.progress import Update, no_progress
 from host.tables.tensor import TensorRow
+from host.update import Update, no_progress
 
 __all__ = ["inspect", "seal"]
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from host.device.device import DeviceError
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 
 __all__ = ["WORD_BYTES", "DeviceFile", "FileInterrupt", "FileMemory", "MappedMemory", "MappedRegisters",
            "kept_open", "number_in", "open_file"]

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 
 from host.device.device import Device
 from host.errors import UserError
-from host.progress import Update
+from host.update import Update
 
 __all__ = ["KINDS", "HardwareDevice", "Kind", "Option", "open_device"]
 

@@ -16,7 +16,7 @@ import serial
 from host.device.device import DeviceError
 from host.device.identity import fields_of
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 from hw.boards.board_system import BAUD
 from hw.link.protocol import (
     IDENTITY,

@@ -45,7 +45,7 @@ from host.device.linux_files import (
     open_file,
 )
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["open_uio"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from host.device.linux_device import LinuxDevice
 from host.device.linux_files import FileInterrupt, FileMemory, MappedRegisters, kept_open, open_file
 from host.errors import UserError
-from host.progress import Update, no_progress
+from host.update import Update, no_progress
 from hw.registers.register_map import ADDR_BITS
 
 __all__ = ["open_xdma"]

@@ -11,7 +11,7 @@ from golden.products import file_product
 from golden.spec import BlockFormat
 from golden.tree import source_digest
 from host.encoder.encoder import Mode, encode
-from host.folders import report_folder
+from host.folders import kept_folder
 
 __all__ = ["compressed"]
 
@@ -49,7 +49,7 @@ def compressed(weights: np.ndarray, fmt: BlockFormat, progress: Callable[[int, i
                  exponent_bias=matrix.exponent_bias)
         return archive.getvalue()
 
-    content = file_product(report_folder("compressed") / f"{_digest(weights, fmt, mode)}.npz", make)
+    content = file_product(kept_folder("compressed") / f"{_digest(weights, fmt, mode)}.npz", make)
     with np.load(io.BytesIO(content)) as kept:
         return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
                                 int(kept["exponent_bias"]))

@@ -21,9 +21,9 @@ from host.measure.phases import products_over_phases
 from host.measure.roles import LAYER
 from host.measure.shapes import LayerShape
 from host.packing.image import StoredMatrix
-from host.progress import Update, no_progress
 from host.tables.causes import CAUSES
 from host.tables.layer import LayerRow
+from host.update import Update, no_progress
 from hw.config import EngineConfig
 from sim.device.cocotb_device import open_device
 from sim.dram.dram import Dram

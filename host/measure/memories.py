@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from host.progress import Update
 from host.tables.memory import MemoryRow
+from host.update import Update
 from sim.device.memory_rate import sequential_rate
 from sim.dram.memory import QUEUE_LATENCY
 from sim.dram.presets import PRESETS, VARIANTS

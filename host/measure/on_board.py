@@ -13,8 +13,8 @@ from host.device.identity import found_engine
 from host.device.names import HardwareDevice
 from host.json_reader import read_json
 from host.measure.matrices import SIGMA, Matrix, prepared
-from host.progress import Update
 from host.tables.board import BoardRow
+from host.update import Update
 from hw.registers.cycle_classes import WAITING
 
 __all__ = ["baseline_cycles", "run"]

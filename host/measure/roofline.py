@@ -13,8 +13,8 @@ from golden.product import product
 from golden.spec import parse_format
 from host.device.arena import memory_needed
 from host.device.driver import Counters, Driver
-from host.progress import Update
 from host.tables.roofline import RooflineRow
+from host.update import Update
 from hw.config import EngineConfig
 from hw.dma.result_packer import RESULT_BYTES
 from sim.device.cocotb_device import open_device

@@ -25,10 +25,10 @@ from host.measure.roles import LAYER
 from host.measure.shapes import HEAD, ModelShape
 from host.measure.sweep_point import Point, Result, predicted, predicted_within
 from host.measure.sweep_workers import Runner, sources
-from host.progress import Update
 from host.tables.causes import CAUSES
 from host.tables.row import Column
 from host.tables.sweep import SweepRow
+from host.update import Update
 from sim.dram.dram import Dram
 from sim.dram.presets import PRESETS, preset
 

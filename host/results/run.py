@@ -10,9 +10,9 @@ from time import monotonic
 
 from golden.processes import end_trees
 from golden.products import file_product
-from golden.tree import BUILD, ROOT
+from golden.tree import REPORTS, ROOT
 from host.errors import UserError
-from host.folders import report_folder, write_whole
+from host.folders import kept_folder, write_whole
 from host.report.environment import changed_sources, environment
 from host.results.page import index, page, with_tables
 from host.results.parts import PARTS, Command, Part
@@ -37,7 +37,7 @@ def run(command: Command, may_fail: bool) -> Made:
     _Failed
         When it ends in another status than 0, or 1 where that is a result.
     """
-    folder = BUILD / command.report
+    folder = REPORTS / command.report
     (folder / "report.json").unlink(missing_ok=True)  # so that what is there afterwards is of this run
     print(f"python -m host {command.text}", flush=True)
     start = monotonic()
@@ -79,7 +79,7 @@ def make(part: Part, folder: Path = DOCUMENTS, run: Callable[[Command, bool], Ma
     def content(command: Command) -> bytes:
         return json.dumps(vars(run(command, part.may_fail))).encode()
 
-    kept, sources = report_folder("results"), digest(part)  # of now: they may change while commands run
+    kept, sources = kept_folder("results"), digest(part)  # of now: they may change while commands run
     paths = [kept / f"{digest(part, command)[:24]}.json" for command in part.commands]
     made = [Made(**json.loads(file_product(path, partial(content, command))))
             for path, command in zip(paths, part.commands, strict=True)]

@@ -9,8 +9,8 @@ from pathlib import Path
 from amaranth.back import rtlil
 
 from host.errors import UserError, choose
-from host.progress import Update
 from host.tables.area import AreaRow
+from host.update import Update
 from host.workers import WorkerDied, Workers
 from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS

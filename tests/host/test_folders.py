@@ -11,14 +11,14 @@ from host.folders import report_folder, write_whole
 
 
 def test_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     assert report_folder("pnr/some-job") == tmp_path / "build" / "pnr" / "some-job"
     assert list(report_folder("pnr/some-job").iterdir()) == []
 
 
 def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build = tmp_path / "build"
-    monkeypatch.setattr(folders, "BUILD", build)
+    monkeypatch.setattr(folders, "REPORTS", build)
     build.touch()
     with pytest.raises(UserError, match=r"cannot write to .*build/sim \(Not a directory\): make it writable, or set "
                                         "SEEDLM_BUILD to another folder"):

@@ -52,7 +52,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 
 def test_run(board: BoardSimulation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     """The command, its report, and the speed-up over an earlier run; then the wrong bitstream."""
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     (tmp_path / "run" / "fp16").mkdir(parents=True)
     (tmp_path / "run" / "fp16" / "report.json").write_text(
         json.dumps({"results": [{"rows": 40, "cols": 72, "cycles": 6000}]}))

@@ -9,7 +9,7 @@ import pytest
 from golden.tree import ROOT
 from host.device.names import KINDS, open_device
 from host.errors import UserError
-from host.progress import no_progress
+from host.update import no_progress
 
 
 @pytest.fixture

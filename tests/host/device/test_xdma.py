@@ -94,7 +94,7 @@ def test_the_command(card: Path, kernel: XdmaKernel, tmp_path: Path, monkeypatch
                      capsys: pytest.CaptureFixture[str]) -> None:
     """The engine is what its registers say, and another format is refused."""
     monkeypatch.setattr("host.device.xdma.MappedRegisters", kernel.registers)
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     name = f"xdma:{card},bytes=4G,event=2,mhz=200"
     assert ended(monkeypatch, name, "--rows", "40", "--cols", "72", "--runs", "2") in (0, None), capsys.readouterr().err
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ from host.measure import roofline
 
 
 def test_an_engine_takes_what_memory_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     monkeypatch.setattr(roofline, "_BEATS", 2000)
     cli.roofline(formats="seedlm4", memories="ideal", bus=32)
     (row,) = json.loads((tmp_path / "roofline" / "report.json").read_text())["results"]

@@ -274,7 +274,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In RTL, by processes: the simulator is that of test_roofline.py."""
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     shape = tmp_path / "mine.json"
     shape.write_text(json.dumps(SETTINGS))
     arguments = ("--models", str(shape), "--formats", "seedlm4", "--memories", "ideal", "--bus", "32", "--exact",
@@ -308,7 +308,7 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
 ])
 def test_bad_input(arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                    capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     assert command(monkeypatch, *arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 def command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, *arguments: str) -> list[dict[str, Any]]:
     """The rows that a command leaves behind."""
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     monkeypatch.setattr(sys, "argv", ["host", name, *arguments])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -174,7 +174,7 @@ def test_bench_sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bench_sim_sees_a_result_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                               capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("host.measure.bench_sim.product", lambda *_: np.ones(40, np.float32))
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     monkeypatch.setattr(sys, "argv", ["host", "bench-sim", "--formats", "seedlm4", "--bus", "32", "--memory", "paper",
                                       "--rows", "40", "--cols", "64", "--seconds", "0"])
     with pytest.raises(SystemExit) as ended:
@@ -198,7 +198,7 @@ def test_the_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_wrong_options_end_in_one_sentence(arguments: tuple[str, ...], model: Path, tmp_path: Path,
                                            monkeypatch: pytest.MonkeyPatch,
                                            capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     monkeypatch.setattr(sys, "argv", ["host", *arguments])
     with pytest.raises(SystemExit) as ended:
         main()

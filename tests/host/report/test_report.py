@@ -128,7 +128,7 @@ def test_a_report_without_rows(reports: Path, tmp_path: Path) -> None:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, build: Path) -> object:
-    monkeypatch.setattr(folders, "BUILD", build)
+    monkeypatch.setattr(folders, "REPORTS", build)
     monkeypatch.setattr(sys, "argv", ["host", "report"])
     with pytest.raises(SystemExit) as ended:
         main()

@@ -113,7 +113,7 @@ def test_an_interrupted_part_goes_on_where_it_was(folders: Path, end: type[BaseE
 
 
 def test_commands_are_run_as_a_user_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "BUILD", tmp_path)
+    monkeypatch.setattr(running, "REPORTS", tmp_path)
     with pytest.raises(running._Failed, match=r"^`python -m host sim --bus 7` ended with status 2$"):
         running.run(Command("sim --bus 7", "sim"), True)
     old = tmp_path / "made-up" / "report.json"

@@ -55,7 +55,7 @@ PACK = [sys.executable, "-c", "import pathlib, sys\n"
 @pytest.fixture(autouse=True)
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of builds."""
-    monkeypatch.setattr(folders, "BUILD", tmp_path)
+    monkeypatch.setattr(folders, "REPORTS", tmp_path)
     monkeypatch.setattr(bitstream, "BoardTop", Lamp)
     monkeypatch.setattr(ecppack, "find", lambda: PACK)
     return tmp_path

@@ -36,7 +36,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of builds; instead of an engine, an LFSR bank is built, and named ``tiny`` and ``tiny-g6``."""
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     for module in (area, place):
         monkeypatch.setattr(module, "Engine", lambda config: LfsrBank(config.fmt))
     monkeypatch.setitem(CONFIGURATIONS, "tiny", Configuration(TINY, XC7))
