@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from golden.spec import FORMATS
-from host.plots.style import clean, new_figure, styles
+from host.plots.style import WIDTH, clean, new_figure, styles, vertical
+from host.printable import printable
 from host.tables.area import AreaRow
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ def area_chart(rows: list[AreaRow]) -> "Figure | None":
     kinds = [max((name for name in FORMATS if row.engine.startswith(name)), key=len, default=row.engine)
              for row in whole]
     looks = styles(kinds)
-    figure = new_figure(11, 1.0 + 0.32 * len(whole))
-    panels = figure.subplots(1, len(_CELLS), sharey=True)
-    for axes, column in zip(panels, _CELLS, strict=True):
+    figure = new_figure(WIDTH, 1.0 + 2 * 0.22 * (len(whole) + 1))
+    panels = figure.subplots(2, 2, sharey=True)
+    names = [f"{row.engine}, {row.bus_bits} bits" + (" (published)" if row.source == "published" else "")
+             for row in whole]
+    for axes, column in zip(panels.flat, _CELLS, strict=True):
         for i, (row, kind) in enumerate(zip(whole, kinds, strict=True)):
             colour, hatch = (_PUBLISHED if row.source == "published"
                              else (looks[kind].colour, looks[kind].hatch))
@@ -35,11 +38,9 @@ def area_chart(rows: list[AreaRow]) -> "Figure | None":
             axes.text(cells, i, f" {column.text(cells)}", va="center", fontsize=7)
         axes.margins(x=0.35)
         axes.set_title(f"{column.heading}, {column.unit}" if column.unit else column.heading, fontsize=9)
-        axes.locator_params(axis="x", nbins=4)
-        axes.tick_params(labelsize=7)
+        axes.locator_params(axis="x", nbins=3)
+        axes.tick_params(axis="x", labelsize=7)
         clean(axes, "x")
-    names = [f"{row.engine}, {row.bus_bits} bits" + (" (published)" if row.source == "published" else "")
-             for row in whole]
-    panels[0].set_yticks(range(len(whole)), names, fontsize=8)
-    panels[0].invert_yaxis()
+        vertical(axes, list(map(printable, names)))
+        axes.tick_params(axis="y", labelsize=7)
     return figure

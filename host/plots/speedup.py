@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from host.plots.style import byte_limit, clean, new_figure, styles
+from host.plots.style import LINES, WIDTH, bars, byte_limit, clean, legend_below, new_figure, styles, vertical
+from host.printable import printable
 from host.tables.layer import LayerRow
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["speedup_chart"]
-
-_LINES = ("--", ":", "-.", "-")
 
 
 def speedup_chart(rows: Sequence[LayerRow], title: str) -> "Figure | None":
@@ -24,25 +23,20 @@ def speedup_chart(rows: Sequence[LayerRow], title: str) -> "Figure | None":
     if not formats or any(row.speedup is None for row in rows):
         return None
     by_key = {(row.matrix, row.format): row for row in rows}
-    width = 0.8 / max(len(formats), 1)
     looks = styles(formats)
-    figure = new_figure(max(8, len(matrices)), 4)
+    figure = new_figure(WIDTH, 1.6 + 0.19 * len(matrices) * (len(formats) + 0.7))
     axes = figure.subplots()
     for i, name in enumerate(formats):
-        at = [n + (i - (len(formats) - 1) / 2) * width for n in range(len(matrices))]
-        values = [by_key[matrix, name].speedup or 0.0 for matrix in matrices]
-        bars = axes.bar(at, values, width * 0.94, color=looks[name].colour, hatch=looks[name].hatch, edgecolor="white",
-                        label=name)
-        axes.bar_label(bars, fmt="%.2f", fontsize=7, label_type="center",
-                       bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+        bars(axes, i, len(formats), [by_key[matrix, name].speedup or 0.0 for matrix in matrices], looks[name], name,
+             ".2f")
         limit = byte_limit(name)
-        axes.axhline(limit, color=looks[name].colour, linestyle=_LINES[i % 4], linewidth=1,
-                     label=f"{name}: 16 bits / {16 / limit:.4g} bits = {limit:.4g}")
-    axes.axhline(1, color="black", linewidth=0.8, label="FP16 baseline")
-    axes.set_xticks(range(len(matrices)), matrices)
-    axes.set_ylabel("speed-up over FP16, same memory")
+        axes.axvline(limit, color=looks[name].colour, linestyle=LINES[1 + i % 5], linewidth=1.2,
+                     label=f"{16 / limit:.4g} of 16 bits: {limit:.4g}")
+    axes.axvline(1, color="black", linewidth=0.8, label="FP16")
+    vertical(axes, list(map(printable, matrices)))
+    axes.set_xlabel("speed-up over FP16, same memory")
     axes.set_title(title, fontsize=10)
-    axes.margins(y=0.15)
-    clean(axes)
-    axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=3, frameon=False)
+    axes.margins(x=0.05)
+    clean(axes, "x")
+    legend_below(figure, axes, 3)
     return figure

@@ -11,8 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "HATCHES", "LINES", "MARKERS", "Style", "byte_limit", "clean", "new_figure", "numbered", "save",
-           "styles"]
+__all__ = ["COLOURS", "HATCHES", "LINES", "MARKERS", "WIDTH", "Style", "bars", "byte_limit", "clean", "legend_below",
+           "new_figure", "numbered", "save", "styles", "vertical"]
+
+WIDTH = 5.8
+"""Inches. Text of 8 points is 7 pixels high where a phone shows such a chart on the 390 pixels of its screen."""
+FONT = 8
+"""Points of the smallest text."""
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")
 """Colours of Okabe and Ito, Color Universal Design (2008), distinct in every kind of colour vision."""
@@ -69,6 +74,43 @@ def clean(axes: "Axes", grid: str = "y") -> None:
     axes.grid(axis=grid, which="both", linewidth=0.3)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def bars(axes: "Axes", index: int, count: int, values: "list[float]", look: Style, label: str, spec: str,
+         hollow: "list[bool] | None" = None) -> None:
+    """Draw one of ``count`` series of horizontal bars, with its values at their ends; a bar that is nan is left out.
+
+    Parameters
+    ----------
+    spec : str
+        Format specification of the values.
+    hollow : list of bool, optional
+        Whether a bar is drawn without its colour, as for what is modelled and not measured.
+    """
+    height = 0.84 / count
+    at = [i + (index - (count - 1) / 2) * height for i in range(len(values))]
+    drawn = axes.barh(at, values, height * 0.92, color=look.colour, hatch=look.hatch, edgecolor="white", linewidth=0,
+                      label=label)
+    for bar, value, empty in zip(drawn, values, hollow or [False] * len(values), strict=True):
+        if empty:
+            bar.set(facecolor="white", edgecolor=look.colour, linewidth=1)
+        if value == value:
+            axes.annotate(format(value, spec), (value, bar.get_y() + bar.get_height() / 2), xytext=(3, -0.5),
+                          textcoords="offset points", va="center", fontsize=FONT - 1,
+                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5})
+
+
+def vertical(axes: "Axes", names: "list[str]") -> None:
+    """Write names at the vertical axis, the first at the top."""
+    axes.set_yticks(range(len(names)), names, fontsize=FONT)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def legend_below(figure: "Figure", axes: "Axes", columns: int) -> None:
+    """Draw the legend of one panel below the whole figure."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False,
+                  fontsize=FONT)
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:

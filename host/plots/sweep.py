@@ -3,11 +3,12 @@
 Filled marks are from RTL, hollow ones from the cycle model.
 """
 
+from math import nan
 from typing import TYPE_CHECKING
 
 from host.measure.published import SPEEDUP
 from host.plots.roofline import sweep_roofline
-from host.plots.style import byte_limit, clean, new_figure, numbered, styles
+from host.plots.style import WIDTH, bars, byte_limit, clean, legend_below, new_figure, numbered, styles, vertical
 from host.printable import printable
 from host.tables.causes import CAUSES
 from host.tables.row import plus_minus
@@ -23,7 +24,7 @@ _LOOKS = dict(zip(CAUSES, (("#0072b2", ""), ("#e69f00", "//"), ("#009e73", "..")
                            ("#56b4e9", "\\\\")), strict=True))
 """Colour and hatch of each cause."""
 _SOURCES = {"rtl": "simulated in RTL", "model": "cycle model"}
-_PAPER = {name: f"paper\n{name.split('x')[0]}²" for name in SPEEDUP}
+_PAPER = {name: f"paper, {name.split('x')[0]}²" for name in SPEEDUP}
 _HOLLOW = "#ffffff"
 
 
@@ -53,18 +54,17 @@ def _marks(axes: "Axes", points: list[tuple[float, float, str]], colour: str, ma
                       markerfacecolor=face, markeredgewidth=1.2, zorder=3)
 
 
+def _beside(axes: "Axes", x: float, y: float, text: str) -> None:
+    """Write a value to the left of its mark."""
+    axes.annotate(text, (x, y), fontsize=7, xytext=(-6, -0.5), textcoords="offset points", ha="right", va="center")
+
+
 def _source_legend(axes: "Axes", sources: list[str]) -> None:
     """Say in the legend of the figure what filled and hollow marks mean."""
     for source in _SOURCES:
         if source in sources:
             axes.plot([], [], linestyle="", marker="o", color="#7f7f7f", label=_SOURCES[source],
                       markerfacecolor="#7f7f7f" if source == "rtl" else _HOLLOW)
-
-
-def _legend_below(figure: "Figure", axes: "Axes", columns: int) -> None:
-    """Draw the legend of one panel below the whole figure."""
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False,
-                  fontsize=8)
 
 
 def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
@@ -77,47 +77,39 @@ def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
     formats, models, memories = (_unique(layers, key) for key in ("format", "model", "memory"))
     if not layers:
         return None
-    paper = list(_PAPER) if "seedlm4" in formats else []
-    at = {name: i for i, name in enumerate([*paper, *models])}
-    figure = new_figure(max(7, 1.5 + 0.8 * len(at)), 0.9 + 2.3 * len(formats))
-    panels = figure.subplots(len(formats), 1, squeeze=False, sharex=True)[:, 0]
+    lines = {name: [*(_PAPER if name == "seedlm4" else ()), *models] for name in formats}
+    figure = new_figure(WIDTH, 1.1 + sum(0.5 + 0.22 * len(names) for names in lines.values()))
+    panels = figure.subplots(len(formats), 1, squeeze=False, height_ratios=list(map(len, lines.values())))[:, 0]
     for axes, name in zip(panels, formats, strict=True):
-        limit = byte_limit(name)
-        axes.axhline(limit, color="black", linestyle="--", linewidth=1, label="limit by bytes")
-        axes.text(1.005, limit, f"{limit:.4g}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
+        at, limit = {line: i for i, line in enumerate(lines[name])}, byte_limit(name)
+        axes.axvline(limit, color="black", linestyle="--", linewidth=1, label="limit by bytes")
         for i, (memory, shift) in enumerate(zip(memories, _spread(len(memories), 0.55), strict=True)):
             own = [row for row in layers if row.format == name and row.memory == memory]
             look = numbered(i)
-            _marks(axes, [(at[row.model] + shift, speedups[row], row.source) for row in own], look.colour,
+            _marks(axes, [(speedups[row], at[row.model] + shift, row.source) for row in own], look.colour,
                    look.marker)
             axes.plot([], [], linestyle="", marker=look.marker, color=look.colour, label=memory)
-            if len(memories) == 1:
-                for row in own:
-                    axes.annotate(f"{row.speedup:.4f}", (at[row.model], speedups[row]), fontsize=7,
-                                  xytext=(0, -7), textcoords="offset points", ha="center", va="top")
+            for row in own if len(memories) == 1 else ():
+                _beside(axes, speedups[row], at[row.model], f"{row.speedup:.4f}")
         if name == "seedlm4":
-            axes.plot([at[size] for size in paper], list(SPEEDUP.values()), linestyle="", marker="*", markersize=10,
+            axes.plot(list(SPEEDUP.values()), [at[size] for size in SPEEDUP], linestyle="", marker="*", markersize=9,
                       color="#d55e00", zorder=3)
             for size, value in SPEEDUP.items():
-                axes.annotate(f"{value:.2f}", (at[size], value), fontsize=7, xytext=(0, -8),
-                              textcoords="offset points", ha="center", va="top")
-        if paper:
-            axes.axvline(len(paper) - 0.5, color="#7f7f7f", linewidth=0.6)
+                _beside(axes, value, at[size], f"{value:.2f}")
+            axes.axhline(len(SPEEDUP) - 0.5, color="#7f7f7f", linewidth=0.6)
         values = [speedups[row] for row in layers if row.format == name]
         values += list(SPEEDUP.values()) if name == "seedlm4" else []
         room = max(limit - min(values), 0.01 * limit)
-        axes.set_ylim(min(values) - 0.35 * room, max(limit, *values) + 0.15 * room)
-        axes.set_ylabel("speed-up over FP16")
-        axes.set_title(name, fontsize=10, loc="left")
-        clean(axes)
-    panels[-1].set_xticks(list(at.values()), [_PAPER.get(name) or printable(name) for name in at], rotation=35,
-                          ha="right", rotation_mode="anchor", fontsize=8)
-    panels[-1].set_xlim(-0.6, len(at) - 0.4)
-    if paper:
-        panels[0].plot([], [], linestyle="", marker="*", markersize=10, color="#d55e00",
+        axes.set_xlim(min(values) - 0.35 * room, max(limit, *values) + 0.1 * room)
+        axes.set_title(f"{name}: at most {limit:.4g}", fontsize=9, loc="left")
+        vertical(axes, [_PAPER.get(model) or printable(model) for model in at])
+        clean(axes, "x")
+    panels[-1].set_xlabel("speed-up over FP16")
+    if "seedlm4" in formats:
+        panels[0].plot([], [], linestyle="", marker="*", markersize=9, color="#d55e00",
                        label="published, single matrices")
     _source_legend(panels[0], _unique(layers, "source"))
-    _legend_below(figure, panels[0], 5)
+    legend_below(figure, panels[0], 2)
     figure.suptitle("One decoder layer, streamed as a chain; small models first", fontsize=10)
     return figure
 
@@ -125,7 +117,7 @@ def speedup_by_model(rows: list[SweepRow]) -> "Figure | None":
 def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
     """Draw where the cycles of whole layers went, for rows of one memory; None when there is no layer.
 
-    On the left all cycles stand beside FP16's; on the right are those in which no beat came, enlarged.
+    Above all cycles stand beside FP16's; below are those in which no beat came, enlarged.
     """
     layers = _layers(rows)
     formats, models = (_unique(layers, key) for key in ("format", "model"))
@@ -136,8 +128,8 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
                                                    key=lambda row: row.cycles)).cycles for model in models}
     lines = [(model, name) for model in models for name in formats if (model, name) in by_key]
     at = [i + 0.7 * models.index(model) for i, (model, _) in enumerate(lines)]
-    figure = new_figure(10, 1.3 + 0.19 * at[-1])
-    whole, rest = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.3))
+    figure = new_figure(WIDTH, 1.6 + 2 * (0.4 + 0.16 * at[-1]))
+    whole, rest = figure.subplots(2, 1)
     for axes, causes, relative in ((whole, CAUSES, True), (rest, CAUSES[1:], False)):
         left = [0.0] * len(lines)
         for cause in causes:
@@ -151,15 +143,16 @@ def cycles_by_cause(rows: list[SweepRow]) -> "Figure | None":
         clean(axes, "x")
         for y, end, line in zip(at, left, lines, strict=True):
             text = f" {by_key[line].cycles:,}" if relative else f" {end:.2f} %"
-            axes.text(end, y, text, va="center", fontsize=6)
-    whole.set_yticks(at, [f"{printable(model)}  {name}"
-                          + ("" if by_key[model, name].source == "rtl"
-                             else f" (cycle model{plus_minus(by_key[model, name].model_tolerance)})")
-                          for model, name in lines], fontsize=7)
-    whole.set_ylim(at[-1] + 0.8, -0.8)
+            axes.text(end, y, text, va="center", fontsize=7)
+        axes.set_yticks(at, [f"{printable(model)}  {name}"
+                             + ("" if by_key[model, name].source == "rtl"
+                                else f" (cycle model{plus_minus(by_key[model, name].model_tolerance)})")
+                             for model, name in lines], fontsize=7)
+        axes.set_ylim(at[-1] + 0.8, -0.8)
+        axes.tick_params(axis="y", length=0)
     whole.set_xlabel("cycles, % of FP16's", fontsize=9)
     rest.set_xlabel("cycles without a beat, % of the design's own", fontsize=9)
-    _legend_below(figure, whole, 5)
+    legend_below(figure, whole, 2)
     figure.suptitle(f"Cycles by cause, one decoder layer; {layers[0].memory}", fontsize=10)
     return figure
 
@@ -173,32 +166,25 @@ def tokens_by_model(rows: list[SweepRow]) -> "Figure | None":
         return None
     models = sorted(_unique(totals, "model"), key=lambda name: ordered.index(name) if name in ordered else len(ordered))
     look = styles(formats)
-    columns = min(len(memories), 2)
-    lines = -(-len(memories) // columns)
-    figure = new_figure(max(6, 1 + 0.55 * len(models)) * (1 if columns == 1 else 1.8), 1.2 + 2.9 * lines)
-    panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-    for axes in panels.flat[len(memories):]:
-        axes.set_visible(False)
-    for axes, memory in zip(panels.flat, memories, strict=False):
-        for name, shift in zip(formats, _spread(len(formats), 0.3), strict=True):
-            points = sorted((models.index(row.model) + shift, row.tokens_per_s or 0.0, row.source) for row in totals
-                            if row.memory == memory and row.format == name)
-            axes.plot([x for x, _, _ in points], [y for _, y, _ in points], linewidth=0.8, color=look[name].colour)
-            _marks(axes, points, look[name].colour, look[name].marker)
-            axes.plot([], [], linestyle="-", marker=look[name].marker, color=look[name].colour, label=name)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g}")
+    figure = new_figure(WIDTH, 1.5 + len(memories) * (0.5 + 0.17 * len(models) * (len(formats) + 0.7)))
+    panels = figure.subplots(len(memories), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, memory in zip(panels, memories, strict=True):
+        by_key = {(row.model, row.format): row for row in totals if row.memory == memory}
+        for i, name in enumerate(formats):
+            own = [by_key.get((model, name)) for model in models]
+            bars(axes, i, len(formats), [row.tokens_per_s or nan if row else nan for row in own], look[name], name,
+                 "#.3g", [row is not None and row.source != "rtl" for row in own])
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.margins(x=0.12)
         axes.set_title(memory, fontsize=10, loc="left")
-        clean(axes)
-        axes.set_xticks(range(len(models)), list(map(printable, models)), rotation=35, ha="right",
-                        rotation_mode="anchor", fontsize=8)
-        axes.tick_params(labelbottom=True)
-    for line in panels[:, 0]:
-        line.set_ylabel("tokens a second")
-    _source_legend(panels[0, 0], _unique(totals, "source"))
-    _legend_below(figure, panels[0, 0], len(formats) + 2)
+        clean(axes, "x")
+        axes.grid(which="minor", visible=False)
+        vertical(axes, list(map(printable, models)))
+    panels[-1].set_xlabel("tokens a second")
+    legend_below(figure, panels[0], len(formats))
     figure.suptitle("Tokens a second, one sequence: all layers, lm_head and KV cache as bytes.\n"
-                    "The engine is assumed to keep up with the clock of the memory's controller.", fontsize=10)
+                    "Hollow bars: cycle model. Assumed: an engine at the clock of the memory's controller.", fontsize=8)
     return figure
 
 

@@ -22,12 +22,12 @@ _SOURCE = Column("source", "source", doc="How the numbers were obtained.")
 _FOLDER = Path(__file__).with_name("page")
 _CAPTIONS = {
     "speedup": "Speed-up over FP16 on the same memory; the lines are what the bytes alone allow.",
-    "roofline": "Weights a cycle against bytes for each weight, under what each memory can bring; and the share of the "
-                "memory's limit that is reached.",
-    "cycles": "Where the cycles went: beside FP16's on the left; those in which no beat came on the right.",
+    "roofline": "Weights a cycle against weights for each byte, under what memories can bring (slanted) and what the "
+                "lanes of each engine can multiply (level); and the share of the memory's limit that is reached.",
+    "cycles": "Where the cycles went: above beside FP16's; below those in which no beat came.",
     "tokens": "Tokens a second of whole models.",
     "area": "Cells of whole engines, beside the published ones.",
-    "quality": "Relative error, tensor by tensor.",
+    "quality": "Relative error over all tensors, by method; the lines reach from the best tensor to the worst.",
     "explore": "Relative error against bits a weight.",
 }
 

@@ -3,34 +3,30 @@
 from dataclasses import dataclass
 from typing import Any
 
-from host.tables.row import plus_minus
-
 __all__ = ["Tile", "exactness", "tiles"]
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One figure: its value, what it is, where it comes from, whether it misses what was wanted, and what follows its
-    source."""
+    """One figure: its value, what it is, where it comes from, and whether it misses what was wanted."""
 
     value: str
     label: str
     source: str = ""
     bad: bool = False
-    note: str = ""
 
 
 def _speedups(rows: list[dict[str, Any]]) -> list[Tile]:
-    """Return the speed-up of the largest layer, from RTL if there is one, in both of SeedLM's formats."""
+    """Return the speed-up of the largest layer that was simulated, in both of SeedLM's formats."""
     found = []
     for name in ("seedlm4", "seedlm3"):
-        own = [row for row in rows if row["matrix"] == "layer" and row["format"] == name and row["speedup"] is not None]
+        own = [row for row in rows if row["matrix"] == "layer" and row["format"] == name and row["speedup"] is not None
+               and row["source"] == "rtl"]
         if own:
-            best = max(own, key=lambda row: (row["source"] == "rtl", row.get("weights") or 0))
+            best = max(own, key=lambda row: row.get("weights") or 0)
             model = best.get("model") or "a checkpoint"
             found.append(Tile(f"{best['speedup']:.3f} times", f"as fast as FP16: {name}, a layer of {model}, "
-                              f"{best['memory']}", str(best["source"]),
-                              note=plus_minus(best.get("model_tolerance"))))
+                              f"{best['memory']}", str(best["source"])))
     return found
 
 

@@ -12,12 +12,14 @@ from PIL import Image
 
 from host.measure import published
 from host.plots.area import area_chart
+from host.plots.error import explore_chart, quality_chart
 from host.plots.roofline import measured_roofline, sweep_roofline
 from host.plots.speedup import speedup_chart
 from host.plots.style import byte_limit, numbered, save, styles
 from host.plots.sweep import charts, cycles_by_cause, speedup_by_model, tokens_by_model
 from host.tables.area import AreaRow
 from host.tables.layer import LayerRow
+from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
 from host.tables.sweep import SweepRow
 from tests.host.made_up import partial_row
@@ -33,7 +35,7 @@ def marks(axes: Any) -> list[tuple[float, float, str, str, bool]]:
 
 
 def labels(axes: Any) -> list[str]:
-    return [tick.get_text() for tick in axes.get_xticklabels()]
+    return [tick.get_text() for tick in axes.get_yticklabels()]
 
 
 def test_series_differ_in_more_than_colour() -> None:
@@ -52,22 +54,23 @@ def test_speedup_by_model(sweep_rows: list[SweepRow]) -> None:
     figure = speedup_by_model(sweep_rows)
     assert figure is not None
     panels = {axes.get_title(loc="left"): axes for axes in figure.axes}
-    assert list(panels) == ["int4", "seedlm4", "seedlm3"]
-    assert labels(figure.axes[-1]) == ["paper\n512²", "paper\n1024²", "paper\n2048²", "tiny-1B", "middle-7B",
-                                       "large-70B"]
-    at = {"tiny-1B": 3, "middle-7B": 4, "large-70B": 5}
-    for name, axes in panels.items():
+    assert [name.partition(":")[0] for name in panels] == ["int4", "seedlm4", "seedlm3"]
+    models, paper = ["tiny-1B", "middle-7B", "large-70B"], ["paper, 512²", "paper, 1024²", "paper, 2048²"]
+    for title, axes in panels.items():
+        name = title.partition(":")[0]
+        assert labels(axes) == (paper + models if name == "seedlm4" else models)
+        at = {model: i for i, model in enumerate(labels(axes))}
         found = marks(axes)
         for memory, filled in (("ddr4-2400", True), ("hbm2", False)):
-            wanted = {(at[row.model], row.speedup) for row in sweep_rows if row.matrix == "layer"
+            wanted = {(row.speedup, at[row.model]) for row in sweep_rows if row.matrix == "layer"
                       and row.format == name and row.memory == memory}
-            assert {(round(x), y) for x, y, marker, _, of in found if of == filled and marker != "*"} == wanted
+            assert {(x, round(y)) for x, y, marker, _, of in found if of == filled and marker != "*"} == wanted
         assert len({(marker, colour) for _, _, marker, colour, _ in found if marker != "*"}) == 2
         limit = next(line for line in axes.lines if line.get_linestyle() == "--")
-        assert set(limit.get_ydata()) == {byte_limit(name)}
-        assert axes.get_ylim()[0] < min(y for _, y, *_ in found) < limit.get_ydata()[0] < axes.get_ylim()[1]
-    stars = [(x, y) for x, y, marker, *_ in marks(panels["seedlm4"]) if marker == "*"]
-    assert stars == list(enumerate(published.SPEEDUP.values()))
+        assert set(limit.get_xdata()) == {byte_limit(name)}
+        assert axes.get_xlim()[0] < min(x for x, *_ in found) < limit.get_xdata()[0] < axes.get_xlim()[1]
+        stars = [(y, x) for x, y, marker, *_ in found if marker == "*"]
+        assert stars == (list(enumerate(published.SPEEDUP.values())) if name == "seedlm4" else [])
 
 
 def test_cycles_add_up(sweep_rows: list[SweepRow]) -> None:
@@ -106,9 +109,10 @@ def test_tokens_by_model(sweep_rows: list[SweepRow]) -> None:
     assert axes.get_title(loc="left") == "ddr4-2400"
     assert labels(axes) == ["tiny-1B", "middle-7B", "large-70B"]
     wanted = sorted(row.tokens_per_s for row in sweep_rows if row.matrix == "model" and row.tokens_per_s)
-    found = marks(axes)
-    assert sorted(y for _, y, *_ in found) == wanted
-    assert not any(filled for *_, filled in found)
+    drawn = [bar for bar in axes.patches if bar.get_width() == bar.get_width()]
+    assert sorted(bar.get_width() for bar in drawn) == wanted
+    assert all(to_hex(bar.get_facecolor()) == WHITE for bar in drawn)  # all of them by the cycle model
+    assert sorted(text.get_text() for text in axes.texts) == sorted(format(value, "#.3g") for value in wanted)
 
 
 def test_roofline_of_a_sweep(sweep_rows: list[SweepRow]) -> None:
@@ -117,16 +121,22 @@ def test_roofline_of_a_sweep(sweep_rows: list[SweepRow]) -> None:
     roof, share = figure.axes
     rows = [row for row in sweep_rows if row.matrix == "layer" and row.model == "large-70B"]
     assert {(x, y, filled) for x, y, _, _, filled in marks(roof)} == {
-        (row.bytes_per_weight, row.weights_per_cycle, row.source == "rtl") for row in rows}
-    assert sorted(y for _, y, *_ in marks(share)) == sorted(100 * row.limit_fraction for row in rows)
-    assert len({x for x, *_ in marks(share)}) == len(rows)
-    # 64 bytes a cycle less the refreshes: no point is above the line of its memory.
-    lines = {str(line.get_label()): line for line in roof.lines}
-    assert [name.split(":")[0] for name in lines if not name.startswith("_")] == ["bus", "ddr4-2400", "hbm2"]
-    for line in list(lines.values())[:3]:
-        (left, right), (high, low) = line.get_data()
-        assert left * high == pytest.approx(right * low)
-        assert 58 < left * high <= 64
+        (1 / row.bytes_per_weight, row.weights_per_cycle, row.source == "rtl") for row in rows}
+    assert sorted(x for x, *_ in marks(share)) == sorted(100 * row.limit_fraction for row in rows)
+    assert labels(share) == ["ddr4-2400", "hbm2"]
+    assert len({y for _, y, *_ in marks(share)}) == len(rows)
+    for axes in (roof, share):
+        assert axes.get_xlim()[0] < axes.get_xlim()[1]
+    # Bus and memories: 64 bytes a cycle less the refreshes. Lanes: as many weights as the bus brings at most.
+    slanted = {str(line.get_label()): line for line in roof.lines if line.get_ydata()[0] == 0}
+    assert [name.split(":")[0] for name in slanted] == ["bus", "ddr4-2400", "hbm2"]
+    for line in slanted.values():
+        assert 58 < line.get_ydata()[1] / line.get_xdata()[1] <= 64
+    level = {line.get_ydata()[0]: line.get_xdata()[0] for line in roof.lines
+             if len(line.get_ydata()) == 2 and line.get_ydata()[0] == line.get_ydata()[1]}
+    assert level == pytest.approx({32: 0.5, 512 / 4.125: 8 / 4.125, 128: 2, 512 / 3: 8 / 3})
+    for row in rows:
+        assert row.weights_per_cycle < 512 * byte_limit(row.format) / 16
 
 
 def test_roofline_measured() -> None:
@@ -134,7 +144,41 @@ def test_roofline_measured() -> None:
                         achieved_fraction=0.99, source="rtl") for name in ("fp16", "seedlm4")]
     figure = measured_roofline(rows)
     assert figure is not None
-    assert {x for x, *_ in marks(figure.axes[0])} == {2, 0.5}
+    assert {x for x, *_ in marks(figure.axes[0])} == {0.5, 2}
+
+
+def test_quality() -> None:
+    """A bar for each method, the least error first; SeedLM stands out; nothing is cut off."""
+    errors = {"int4, scale per row": 0.3, "seedlm4": 0.12, "int4, searched": 0.1}
+    rows = [QualityRow(model=model, tensor=tensor, method=method, code_bits=4, bits_per_weight=4.0,
+                       relative_error=error * share) for model in ("a", "b") for method, error in errors.items()
+            for tensor, share in (("q_proj", 0.9), ("o_proj", 1.2), ("total", 1.0))]
+    figure = quality_chart(rows)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["a, 4 bits", "b, 4 bits"]
+    for axes in figure.axes:
+        assert [name.partition(" (")[0] for name in labels(axes)] == ["int4, searched", "seedlm4",
+                                                                      "int4, scale per row"]
+        bars = {bar.get_y(): bar for bar in axes.patches if bar.get_width() == bar.get_width()}
+        assert [bars[y].get_width() for y in sorted(bars)] == [0.1, 0.12, 0.3]
+        assert len({bars[y].get_facecolor() for y in bars}) == 2
+        assert [tuple(line.get_xdata()) for line in axes.lines] == [
+            pytest.approx((0.9 * error, 1.2 * error)) for error in sorted(errors.values())]
+        assert axes.get_xlim() == (0, pytest.approx(1.12 * 0.36))
+
+
+def test_labels_of_a_chart_of_formats_do_not_overlap() -> None:
+    rows = [ExploreRow(weights=weights, bits_per_weight=bits, format=f"{c},3,16", c=c, p=3, k=16,
+                       relative_error=2.0**-bits * more, best=more == 1.5)
+            for weights in ("Gaussian", "real") for c, bits in enumerate((2.0, 2.5, 3.0, 3.5, 4.0), 6)
+            for more in (1.5, 2.0, 3.0)]
+    figure = explore_chart(rows, "a title")
+    figure.canvas.draw()
+    axes, = figure.axes
+    assert len(axes.texts) == 5
+    for of in (axes.texts, axes.get_yticklabels(), axes.get_xticklabels()):
+        boxes = [text.get_window_extent() for text in of if text.get_text()]
+        assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert all(figure.bbox.contains(*corner) for text in axes.texts for corner in text.get_window_extent().corners())
 
 
 def test_speedup_of_a_layer() -> None:
@@ -143,8 +187,9 @@ def test_speedup_of_a_layer() -> None:
     figure = speedup_chart(rows, "title")
     assert figure is not None
     axes, = figure.axes
-    assert [[bar.get_height() for bar in bars] for bars in axes.containers] == [[3.9, 3.9], [3.1, 3.1]]
-    assert {line.get_ydata()[0] for line in axes.lines} == {1, 4, 16 / 3}
+    assert [[bar.get_width() for bar in bars] for bars in axes.containers] == [[3.9, 3.9], [3.1, 3.1]]
+    assert [text.get_text() for text in axes.texts] == ["3.90", "3.90", "3.10", "3.10"]
+    assert {line.get_xdata()[0] for line in axes.lines} == {1, 4, 16 / 3}
     assert speedup_chart([row for row in rows if row.format == "fp16"], "title") is None
 
 
