@@ -75,7 +75,6 @@ CONFIGURATIONS = {
     "seedlm4-128dsp-r2": Configuration(EngineConfig(FORMATS["seedlm4"], results_per_cycle=2), XC7),
     "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),
     "seedlm3": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
-    "seedlm4x": Configuration(EngineConfig(FORMATS["seedlm4x"]), XC7),
     **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
        for weights, widest in _WIDEST.items()
        for bus_bits, speed, target_mhz in ((widest, 8, 100), (widest, 6, 80), (128, 6, 120))},

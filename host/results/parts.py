@@ -102,8 +102,7 @@ def _remarks(rows: Sequence[Record]) -> list[str]:
 
 _LAYER, _ROOFLINE = ("host.measure.layer", "host.measure.published"), ("host.measure.roofline",)
 _EXACT = "Every result is compared with golden, bit for bit (“exact”)."
-_PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp16-512-g8", "seedlm4-512-g8",
-           "seedlm4-512-g6")
+_PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp16-512-g8", "seedlm4-512-g8")
 """Configurations that `pnr` places and routes."""
 _BITSTREAMS = [(board, name) for board in ("ulx3s_85f", "icesugar_pro") for name in ("fp16", "seedlm4", "seedlm3")]
 _PAPER = "Gaussian matrices of the paper's sizes, streamed through the engine and simulated in RTL, cycle by cycle, on "
