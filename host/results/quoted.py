@@ -131,8 +131,8 @@ QUOTES = (
                      _area(r, "seedlm4-128dsp").bram)),
     Quote(_README, "tokens a second are given | – | {:.0f} MHz on DDR4-2400 | a quarter of the memory's {:,.0f} MHz |",
           lambda r: (preset("ddr4-2400").fabric_mhz, preset("ddr4-2400").ck_mhz)),
-    Quote(_README, "low-cost ECP5-85F | – | {:.1f} MHz at grade 8, {:.1f} at grade 6",
-          lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz, r.row("pnr", config="seedlm4-512-g6").fmax_mhz)),
+    Quote(_README, "low-cost ECP5-85F | – | {:.1f} MHz at grade 8",
+          lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz,)),
     # Short rows
     Quote(_INSIDE, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
           "takes {:.1f} % of DDR4-2400's limit", lambda r: (_INTERVAL, _short_rows(r, "seedlm4", 1))),

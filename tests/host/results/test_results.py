@@ -52,12 +52,12 @@ def made(command: Command, cycles: int = 12345) -> Made:
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folders of this test for docs/results and for what waits to be stored."""
-    def report_folder(name: str) -> Path:
+    def kept_folder(name: str) -> Path:
         folder = tmp_path / "build" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    monkeypatch.setattr(running, "report_folder", report_folder)
+    monkeypatch.setattr(running, "kept_folder", kept_folder)
     return tmp_path
 
 
