@@ -26,7 +26,7 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
+.PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
 	bitstream test-board report results test fuzz faults cycles lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
@@ -37,6 +37,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 streams = SIM FORMATS BUS ACT_BITS MEMORY WAVES ARGS
 takes.sim = $(streams) MODEL LAYER ROWS
 takes.sim-paper = $(streams)
+takes.demo = MODEL FORMAT PROMPT TOKENS MEMORY BUS ACT_BITS ARGS
 takes.compress = MODEL OUT FORMAT ARGS
 takes.bench-encode = DEVICE ARGS
 takes.bench-sim = FORMATS BUS MEMORY ARGS
@@ -100,10 +101,10 @@ $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 
 # PyPI's PyTorch for Linux comes with CUDA, some 3 GB. TORCH_INDEX names a package index with a smaller build, such as
 # https://download.pytorch.org/whl/cpu, which is enough for every test.
-$(VENV)/.extra-test: pyproject.toml | $(VENV)/.ready
-	@echo 'installing test into $(VENV)'
+$(VENV)/.extra-test $(VENV)/.extra-model: $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
+	@echo 'installing $* into $(VENV)'
 	@$(if $(TORCH_INDEX),$(PIP) --index-url $(call quoted,$(TORCH_INDEX)) "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)")
-	@$(PIP) --editable '.[test]'
+	@$(PIP) --editable '.[$*]'
 	@touch $@
 
 # nextpnr, 170 MB, unless the machine has one.
@@ -131,6 +132,11 @@ sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine 
 sim-paper: MEMORY := paper
 sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its published cycles
 	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
+
+demo: $(model) $(call extras,sim model) ## a model says a sentence, each product in RTL: MODEL=path FORMAT=name PROMPT="text" TOKENS=n MEMORY=preset
+	@$(BIN)/python -m host demo --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
+		$(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(PROMPT),--prompt $(call quoted,$(PROMPT))) \
+		$(if $(TOKENS),--tokens $(TOKENS)) $(ARGS)
 
 compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=seedlm4|seedlm3|C,P,K; resumes
 	@$(if $(and $(MODEL),$(OUT)),,echo 'error: give MODEL=path and OUT=folder' >&2; exit 2)

@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.interruption import leave_if_interrupted
-from host.cli import board, ip, model, quality, report, results, simulate, sweep, synth
+from host.cli import board, demo, ip, model, quality, report, results, simulate, sweep, synth
 from host.cli.examples import EXAMPLES
 from host.cli.output import say, usable_output
 from host.errors import UserError
@@ -26,7 +26,7 @@ __all__ = ["main"]
 
 _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
-    (simulate.memories, ("sim",)),
+    (simulate.memories, ("sim",)), (demo.demo, ("sim", "model")),
     (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
     (model.decompress, ()), (model.inspect, ()), (model.seal, ()), (quality.bench_encode, ()),
     (simulate.bench_sim, ("sim",)),
@@ -37,15 +37,15 @@ _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",
-             "docs": "jinja2", "ip": "jinja2"}
-"""By extra: a package that is there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
+             "docs": "jinja2", "ip": "jinja2", "model": "torch tokenizers"}
+"""By extra: packages that are there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
 
 
 def _checked(command: Callable[..., None], extras: tuple[str, ...]) -> Callable[..., None]:
     """Return a command that refuses to start, in place of failing at its end, where one of its extras is missing."""
     @wraps(command)
     def checked(*args: object, **options: object) -> None:
-        if missing := [extra for extra in extras if find_spec(_PACKAGES[extra]) is None]:
+        if missing := [extra for extra in extras if not all(map(find_spec, _PACKAGES[extra].split()))]:
             raise UserError("this command needs packages that are not installed: run `pip install "
                             f"'seedlm-fpga[{','.join(missing)}]'`")
         command(*args, **options)

@@ -82,7 +82,7 @@ class Tokenizer:
         settings = self._json("tokenizer_config.json").object()
         template = self._template(settings)
         if template is None:
-            raise UserError(f"{self._path} has no chat template: leave the prompt as it is, without --chat")
+            raise UserError(f"{self._path} has no chat template: have it go on with the prompt as it is, with --raw")
         special = {name: value.get("content") if isinstance(value, dict) else value
                    for name, value in settings.items() if name.endswith("_token")}
 
@@ -96,8 +96,8 @@ class Tokenizer:
             text = rules.from_string(template).render(
                 messages=[{"role": "user", "content": message}], add_generation_prompt=True, **special)
         except (TemplateError, TypeError, ValueError) as error:
-            raise UserError(f"the chat template of {self._path} cannot be used ({error}): leave the prompt as it is, "
-                            "without --chat") from None
+            raise UserError(f"the chat template of {self._path} cannot be used ({error}): have it go on with the "
+                            "prompt as it is, with --raw") from None
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def _template(self, settings: dict[str, Any]) -> str | None:

@@ -97,7 +97,7 @@ def test_a_tokenizer_that_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("files", "words"), [
     ({"tokenizer__json": "{}"}, "the tokenizer.json of .* cannot be used"),
     ({"generation_config__json": "["}, "the generation_config.json of .*"),
-    ({}, "has no chat template: leave the prompt as it is, without --chat"),
+    ({}, "has no chat template: have it go on with the prompt as it is, with --raw"),
     ({"chat_template__jinja": "{{ raise_exception('no') }}"}, r"the chat template of .* cannot be used \(no\)"),
     ({"chat_template__jinja": "{{ messages.append(1) }}"}, "the chat template of .* cannot be used"),
 ])

@@ -1,0 +1,1 @@
+"""A model that says a sentence through the simulated engine."""
