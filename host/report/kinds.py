@@ -8,6 +8,7 @@ from typing import Any
 from host.tables.area import AreaRow
 from host.tables.bench import DeviceEncoderRow, EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
+from host.tables.demo import DemoRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
 from host.tables.placed import BitstreamRow, PnrRow
@@ -71,6 +72,10 @@ KINDS = (
     Kind("sim", "A real layer", "make sim",
          "Matrices of a real checkpoint, compressed, streamed through the engine and simulated in RTL, cycle by cycle; "
          f"“layer” is all of them as one chain. {_EXACT}", LayerRow.columns(), (Part("Matrices of one layer"),)),
+    Kind("demo", "A model speaks", "make demo",
+         "Every linear layer of every generated token, simulated in RTL; the cycles of FP16 come from the cycle model. "
+         "“exact” says that all logits of the token equal those of golden's arithmetic, bit for bit.",
+         DemoRow.columns(), (Part("Tokens"),)),
     Kind("sim-paper", "The paper's matrices", "make sim-paper",
          "Gaussian matrices on a memory that we fitted to the two published cycle counts, simulated in RTL. The "
          f"columns “paper” are published by the paper's authors. {_EXACT}",
