@@ -44,6 +44,14 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
                                                  )] = False,
              weighting: Annotated[Path | None, typer.Option(
                  help="Folder of NAME.npy: how much an error in each column of tensor NAME counts.")] = None,
+             calibrate: Annotated[str, typer.Option(
+                 help="Text whose activations say what errors do harm: self for text that the model writes, a text "
+                      "file, or none. Same format, much better models; takes longer.")] = "none",
+             sequences: Annotated[int, typer.Option(help="Sequences of calibration text.")] = 32,
+             sequence_tokens: Annotated[int, typer.Option(help="Tokens of a sequence of calibration text.")] = 512,
+             calibration_seed: Annotated[int, typer.Option(help="Seed of calibration text that the model writes.")] = 0,
+             statistics: Annotated[Path | None, typer.Option(
+                 help="Folder that keeps what the calibration finds out; by default one in build/calibration.")] = None,
              device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
              workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that share the work; 0 for "
                                                   "one that uses all processors.")] = 0,
@@ -53,6 +61,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              shard_bytes: Annotated[int, typer.Option(help="Size in bytes at which a shard is closed.")] = 1 << 30
              ) -> None:
     """Compress the linear layers of a model. After an interruption, the same command continues where it was."""
+    from host.calibrate.calibration import Calibration
     from host.checkpoint.container import open_compressed
     from host.checkpoint.hub import find_model
     from host.cli.summary import account_lines
@@ -65,6 +74,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
 
     source = find_model(model, revision)
     options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
+    calibration = None if calibrate == "none" else Calibration(calibrate, sequences, sequence_tokens, calibration_seed)
     with ExitStack() as stack:
         runner: Runner = run_here
         if scheduler:
@@ -73,7 +83,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
             runner = process_runner(stack.enter_context(Workers(workers)))
         progress, reading = stack.enter_context(model_progress())
         done = compress_model(source, out, options, check=check, weighting=weighting,
-                              runner=runner, progress=progress, reading=reading)
+                              calibration=calibration, statistics=statistics, runner=runner, progress=progress,
+                              reading=reading)
     _note(done.notices)
     plan = done.plan
     if plan.left_behind:

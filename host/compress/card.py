@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from host.calibrate.calibration import SELF, Calibration
 from host.checkpoint.carried import CARD, stored_name
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp
 from host.checkpoint.manifest import CompressedTensor
 from host.checkpoint.shard_names import VARIANT
 from host.compress.account import account
-from host.compress.plan import Options, Plan
+from host.compress.plan import Plan
 from host.regular_file import read_range
 from host.version import program_version
 
@@ -62,15 +64,37 @@ def _metadata(plan: Plan, checkpoint: Checkpoint) -> list[str]:
             "tags:", "- seedlm", "- quantized", "---"]
 
 
-def _command(options: Options, weighted: bool) -> str:
+def _text_of(calibration: dict[str, Any]) -> str:
+    """Return what a model was calibrated with, in words."""
+    size = f"{calibration['sequences']} sequences of {calibration['length']} tokens"
+    if calibration["text"] == SELF:
+        return f"{size} that the model wrote itself, seed {calibration['seed']}"
+    return f"{size} of the text with SHA-256 {calibration['text']}"
+
+
+def _calibration_words(calibration: dict[str, Any]) -> list[str]:
+    """Return the options of a calibration that are not the default."""
+    usual = Calibration()
+    given = {"sequences": (calibration["sequences"], usual.sequences),
+             "sequence-tokens": (calibration["length"], usual.length),
+             "calibration-seed": (calibration.get("seed", usual.seed), usual.seed)}
+    words = ["--calibrate", SELF if calibration["text"] == SELF else "FILE"]
+    for name, (value, default) in given.items():
+        words += [f"--{name}", str(value)] if value != default else []
+    return words
+
+
+def _command(plan: Plan) -> str:
     """Return the command that makes the folder again, with the options that are not the default."""
+    options = plan.options
     words = ["host", "compress", "MODEL", "OUT"]
     for field in fields(options):
         value = getattr(options, field.name)
         if value != field.default:
             for each in value if isinstance(value, tuple) else (value,):
                 words += [f"--{field.name.replace('_', '-')}", str(each)]
-    return shlex.join([*words, *(["--weighting", "FOLDER"] if weighted else [])])
+    words += ["--weighting", "FOLDER"] if plan.weighting else []
+    return shlex.join([*words, *(_calibration_words(plan.calibration) if plan.calibration else [])])
 
 
 def _errors(tensors: Mapping[str, CompressedTensor]) -> list[str]:
@@ -116,7 +140,8 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
         f"| bits per weight | {streams / weights:.3f} in compressed tensors, {made.bits:.3f} over all |",
         f"| share of the bytes of matrices that is compressed | {100 * made.share:.1f} % |",
         f"| made by | {program_version()} |",
-        f"| command | `{_command(plan.options, plan.weighting is not None)}` |", "",
+        *([f"| calibration | {_text_of(plan.calibration)} |"] if plan.calibration else []),
+        f"| command | `{_command(plan)}` |", "",
         "## Errors", "",
         "The error of a tensor is ‖ŵ - w‖ / ‖w‖. By block, it is the root of the mean of the squares of the blocks' "
         f"errors, which is {made.gaussian:.4f} for Gaussian weights.", "",

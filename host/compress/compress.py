@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from host.calibrate.calibration import Calibration
 from host.checkpoint.carried import CARD
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.container import NOTE, NOTE_KEY
@@ -21,17 +22,21 @@ from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.integrity import Findings, examine
 from host.checkpoint.manifest import MANIFEST, SUFFIX, CompressedTensor, Manifest, ShardEntry, read_manifest
 from host.checkpoint.shard_names import INDEX, is_shard_name
-from host.checkpoint.shards import Content, write_shard
+from host.checkpoint.shards import Content, tensors_of, write_shard
 from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice
+from host.compress.aim import Aim
+from host.compress.calibrated import Stage, calibrated
 from host.compress.card import model_card
 from host.compress.journal import Finished, Job, Journal, Kept, require_room
-from host.compress.plan import Options, Plan, Shard, Slice, Target, encoder_digest
+from host.compress.plan import Options, Plan, Shard, Slice, Target
 from host.compress.planner import make_plan
-from host.compress.slices import Runner, Work, run_here
+from host.compress.slices import Encoded, Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
-from host.packing.stream import stream_bytes
+from host.packing import decode
+from host.packing.stream import stream_bytes, unpack_rows
+from host.regular_file import read_range
 from host.update import Update, no_progress
 
 __all__ = ["Summary", "compress"]
@@ -80,7 +85,7 @@ class _Result:
         Findings(changed=self.found.changed).refuse(folder)
         bad = [*self.found.missing, *self.found.damaged]
         lost = next((name for name in bad if name in manifest.shards), None)
-        if lost and manifest.program != encoder_digest():
+        if lost and manifest.program != plan.program:
             raise UserError(f"{folder / lost} is damaged or missing, and another version of the encoder wrote it: "
                             f"copy it again, or remove {folder} and compress the model again")
         self.files = {name: digest for name, digest in manifest.files.items() if name not in bad}
@@ -126,10 +131,7 @@ class _Assembly:
         """Yield the stream, slice by slice, and the zeros at its end."""
         left = self._size
         for part in self._target.slices:
-            encoded = self._journal.load(part, self._target.slice_bytes(self._options.fmt, part))
-            if encoded is None:
-                raise UserError(f"slice {part.name} in {self._journal.parts} is gone or damaged: give the same command "
-                                "again, which makes it anew")
+            encoded = self._journal.required(part, self._target.slice_bytes(self._options.fmt, part))
             self._error, self._norm = self._error + encoded.error, self._norm + encoded.norm
             self._block_errors, self._blocks = self._block_errors + encoded.block_errors, self._blocks + encoded.blocks
             self.kept[part.name] = Kept(self._target.name + SUFFIX, self._size - left, replace(encoded, stream=b""))
@@ -172,6 +174,7 @@ class _Compression:
     def __init__(self, checkpoint: Checkpoint, plan: Plan, journal: Journal, result: _Result | None, check: bool,
                  reading: Update) -> None:
         self.checkpoint, self.plan, self.journal, self.check = checkpoint, plan, journal, check
+        self._shard_of = {target.name: shard for shard in plan.shards for target in shard.targets}
         self.finished = dict(result.shards) if result else {}
         self.kept = dict(result.files) if result else {}
         self._take_up(reading)
@@ -202,17 +205,55 @@ class _Compression:
             else:
                 self.journal.dissolve(name, record, wanted)
 
-    def work(self) -> Iterator[tuple[Slice, Work]]:
-        """Yield what is left to encode. Weights are read as they are asked for."""
-        for shard in self.plan.shards:
-            for target in shard.targets:
-                left = [part for part in target.slices if part in self.missing[shard.file]]
-                if not left:
-                    continue
-                bias, channels = self._bias(target), self.plan.channel_weights(target.name)
-                for part in left:
-                    yield part, Work(self._rows(part), target.name, self.plan.options.format, self.plan.options.mode,
-                                     bias, self.check, channels, self.plan.options.device)
+    def left(self, target: Target) -> list[Slice]:
+        """Return the slices of a tensor that are left to encode."""
+        missing = self.missing[self._shard_of[target.name].file]
+        return [part for part in target.slices if part in missing]
+
+    def work(self, targets: Iterable[Target], aim: Aim | None = None) -> Iterator[tuple[Slice, Work]]:
+        """Yield what is left to encode of some tensors. Weights are read as they are asked for."""
+        options = self.plan.options
+        for target in targets:
+            left = self.left(target)
+            if not left:
+                continue
+            bias, channels = self._bias(target), self.plan.channel_weights(target.name)
+            for part in left:
+                yield part, Work(self._rows(part), target.name, options.format, options.mode, bias, self.check,
+                                 channels, options.device, aim)
+
+    def restored(self, name: str) -> np.ndarray:
+        """Return a matrix as the compressed model has it: float32, (rows, columns). Where it is compressed, all of its
+        slices are finished.
+
+        Raises
+        ------
+        UserError
+            When it cannot be read.
+        """
+        if name not in self._shard_of:
+            return self.checkpoint.matrix(name)
+        shard = self._shard_of[name]
+        target = next(target for target in shard.targets if target.name == name)
+        fmt, cols, rows = self.plan.options.fmt, target.matrix_shape[1], []
+        for part, encoded in self._finished_slices(target, shard):
+            stream = np.frombuffer(encoded.stream, np.uint8)
+            rows.append(decode.weights(unpack_rows(stream, fmt, (part.stop - part.start, cols), encoded.exponent_bias)))
+        return np.concatenate(rows).astype(np.float32)
+
+    def _finished_slices(self, target: Target, shard: Shard) -> Iterator[tuple[Slice, Encoded]]:
+        """Yield the slices of a tensor from its shard, where that is written, or from the journal."""
+        fmt = self.plan.options.fmt
+        if shard.file not in self.finished:
+            for part in target.slices:
+                yield part, self.journal.required(part, target.slice_bytes(fmt, part))
+            return
+        path, bias = self.journal.folder / shard.file, self.finished[shard.file].tensors[target.name].exponent_bias
+        at = tensors_of(path)[target.name + SUFFIX].start
+        for part in target.slices:
+            size = target.slice_bytes(fmt, part)
+            yield part, Encoded(read_range(path, at, size, "give the same command again"), 0, 0, bias, 0, 0)
+            at += size
 
     def _rows(self, part: Slice) -> np.ndarray:
         """Read the weights of a slice: float32, (rows, columns)."""
@@ -301,7 +342,8 @@ def _summary(checkpoint: Checkpoint, plan: Plan, out: Path, result: _Result | No
 
 
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,
-             weighting: Path | None = None, runner: Runner = run_here,
+             weighting: Path | None = None, calibration: Calibration | None = None, statistics: Path | None = None,
+             runner: Runner = run_here,
              progress: Progress = lambda tensor, done, total: None, reading: Update = no_progress) -> Summary:
     """Compress ``model`` into the folder ``out``, or go on with what an interrupted call has left there.
 
@@ -316,6 +358,11 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     weighting : Path, optional
         A folder of ``NAME.npy``, which say for any of the tensors what an error in each of its columns counts
         (``channel_weights`` of :func:`host.encoder.encoder.encode`), from a calibration run. Default: all count alike.
+    calibration : Calibration, optional
+        The text that the model is calibrated with. Errors then count as they change the products of the matrices, and
+        blocks make up for those before them (:mod:`host.feedback`).
+    statistics : Path, optional
+        A folder that keeps what the calibration finds out. Default: one in the build folder.
     runner : Runner
         What encodes slices. Default: this process.
     progress : callable
@@ -334,13 +381,13 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         raise UserError(f"the output folder {out} is in the model's folder {model}, of which all files are carried "
                         "over: give another")
     checkpoint = open_checkpoint(model)
-    plan = make_plan(checkpoint, options, weighting, reading)
+    plan = make_plan(checkpoint, options, weighting, reading, calibration)
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
         return _summary(checkpoint, plan, out, result)
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
-    journal = Journal(out, Job(plan.work, encoder_digest()), lambda: (out / MANIFEST).is_file())
+    journal = Journal(out, Job(plan.work, plan.program), lambda: (out / MANIFEST).is_file())
     complete = False
     try:
         result = _result(out, plan, reading)  # another run may have ended before this one had the lock
@@ -353,15 +400,21 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
             if not run.missing[shard.file] and shard.file not in run.finished:
                 run.write(shard)
         progress("", run.done, run.total)
-        for part, encoded in runner(run.work(), lambda part, fraction: progress(
-                part.tensor, run.done + int(fraction * blocks[part]), run.total)):
-            journal.store(part, encoded)
-            run.done += blocks[part]
-            progress(part.tensor, run.done, run.total)
-            shard = shard_of[part]
-            run.missing[shard.file].remove(part)
-            if not run.missing[shard.file]:
-                run.write(shard)
+        calibrating = calibrated(checkpoint, plan, calibration, statistics, run.restored,
+                                 lambda what, done, all_: progress(what, run.done, run.total))
+        for stage in calibrating.stages() if calibrating else [Stage(tuple(plan.targets))]:
+            if not any(map(run.left, stage.targets)):
+                continue
+            aim = calibrating.aim(stage) if calibrating else None
+            for part, encoded in runner(run.work(stage.targets, aim), lambda part, fraction: progress(
+                    part.tensor, run.done + int(fraction * blocks[part]), run.total)):
+                journal.store(part, encoded)
+                run.done += blocks[part]
+                progress(part.tensor, run.done, run.total)
+                shard = shard_of[part]
+                run.missing[shard.file].remove(part)
+                if not run.missing[shard.file]:
+                    run.write(shard)
         if not (result and result.complete):
             run.finish()
         complete = True

@@ -256,6 +256,14 @@ class Journal:
         except UserError:
             return None
 
+    def required(self, part: Slice, size: int) -> Encoded:
+        """Return a finished slice. UserError when it is not there or is damaged."""
+        found = self.load(part, size)
+        if found is None:
+            raise UserError(f"slice {part.name} in {self.parts} is gone or damaged: give the same command again, which "
+                            "makes it anew")
+        return found
+
     def store(self, part: Slice, encoded: Encoded) -> None:
         """Keep a finished slice.
 

@@ -144,6 +144,7 @@ class Plan:
     (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not copied.
     ``gaussian`` is the relative error of a block of Gaussian weights in the format and mode.
     ``sources`` are all files that the result depends on, as they were before the fingerprint was taken.
+    ``calibration`` says which text the model was calibrated with (:mod:`host.calibrate.calibration`), if it was.
     """
 
     options: Options
@@ -157,6 +158,7 @@ class Plan:
     left_behind: tuple[str, ...]
     gaussian: float
     sources: tuple[Stamp, ...]
+    calibration: dict[str, Any] | None = None
 
     @property
     def targets(self) -> list[Target]:
@@ -171,18 +173,29 @@ class Plan:
         unfinished folder must not be continued by another encoder, which the journal checks.
         """
         known = [asdict(self.options), self.fingerprint, list(self.extras),
-                 [asdict(shard) for shard in self.shards]]
+                 [asdict(shard) for shard in self.shards], *self._calibrated]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property
     def work(self) -> str:
         """Digest of what all slices depend on, except the encoder's program: a run goes on with the slices of another
-        one if this is the same. Which tensors are compressed, and into which shards, makes no difference to a slice.
+        one if this is the same. Which tensors are compressed, and into which shards, makes no difference to a slice,
+        except that calibration looks at what the compressed tensors before it make of its input.
         """
         same = {key: value for key, value in asdict(self.options).items()
                 if key not in ("include", "exclude", "shard_bytes")}
-        known = [same, self.fingerprint, list(self.extras)]
+        known = [same, self.fingerprint, list(self.extras), *self._calibrated]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def program(self) -> str:
+        """Digest of the program that encodes."""
+        return encoder_digest(self.calibration is not None)
+
+    @property
+    def _calibrated(self) -> list[Any]:
+        """What a calibration adds to all that slices depend on."""
+        return [self.calibration, sorted(target.name for target in self.targets)] if self.calibration else []
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -190,7 +203,9 @@ class Plan:
         options, layout = self.options, StreamLayout(self.options.fmt)
         return {"quant_method": METHOD, "version": VERSION, "format": options.fmt.name, "mode": options.mode,
                 "exponent_bias": options.bias, "bus_bits": layout.bus_bits, "lanes": layout.lanes,
-                "activation_aware": self.weighting is not None, "gaussian_error": self.gaussian, "job": self.job}
+                "activation_aware": self.weighting is not None or self.calibration is not None,
+                "gaussian_error": self.gaussian, "job": self.job,
+                **({"calibration": self.calibration} if self.calibration else {})}
 
     def channel_weights(self, name: str) -> np.ndarray | None:
         """Return the channel weights of a tensor, float64, or None when it has none.
@@ -223,6 +238,7 @@ def weighting_file(folder: Path, name: str) -> Path | None:
     return folder / file if os.path.basename(file) == file and os.path.lexists(folder / file) else None
 
 
-def encoder_digest() -> str:
+def encoder_digest(calibrated: bool = False) -> str:
     """Return a digest of the encoders' sources: results of different encoders must not be mixed in one model."""
-    return source_digest("host.encoder.encoder", "host.encoder.torch_encoder")
+    return source_digest("host.encoder.encoder", "host.encoder.torch_encoder",
+                         *(["host.feedback.feedback"] if calibrated else []))

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from host.calibrate.calibration import Calibration
 from host.checkpoint.carried import carried, left_behind, stored_name
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.digests import Stamp, content_digest
@@ -27,11 +28,16 @@ _DEFAULT = "default"
 """Word among the patterns to include that stands for all that is compressed by default."""
 _TRIALS = 32  # blocks of Gaussian weights that are encoded to learn the error of the format, to some 4 %
 _USUAL = 0.02  # standard deviation of the weights of language models, about
+_SHARING = 2048
+"""Rows that share the tables of the kernel at least, where each block column has tables of its own: as many take twice
+as long as the tables do."""
 
-def _slices(options: Options, key: str, name: str, shape: tuple[int, int]) -> tuple[Slice, ...]:
-    """Cut a tensor into slices of whole groups of rows, whose streams can be joined byte by byte."""
+
+def _slices(options: Options, key: str, name: str, shape: tuple[int, int], sharing: int) -> tuple[Slice, ...]:
+    """Cut a tensor into slices of whole groups of rows, of ``sharing`` rows or more, whose streams can be joined byte
+    by byte."""
     side = lanes(options.fmt)
-    step = max(options.slice_weights // (shape[1] * side), 1) * side
+    step = max(options.slice_weights // (shape[1] * side), -(-sharing // side), 1) * side
     return tuple(Slice(key, name, start, min(start + step, shape[0])) for start in range(0, shape[0], step))
 
 
@@ -55,19 +61,27 @@ def _shards(parts: list[tuple[int, Target | str]], limit: int) -> Iterator[tuple
     yield targets, copies
 
 
-def _try_encoder(options: Options, weighting: Path | None) -> float:
+def _try_encoder(options: Options) -> float:
     """Return the relative error of a block of Gaussian weights. A fault of format, compiler or device shows before the
     work begins."""
     trial = np.random.default_rng(0).normal(0, _USUAL, (_TRIALS, options.fmt.c)).astype(np.float32)
     bias: Literal["auto"] | int = "auto" if options.bias == "auto" else 0
     if not options.device:
         matrix = encode(trial, options.fmt, options.mode, exponent_bias=bias)
-    elif weighting:
-        raise UserError("channel weights need the encoder for processors: leave out the weighting or the device")
     else:
         matrix = encode_torch(trial, options.fmt, options.mode, exponent_bias=bias, device=options.device)
     error, blocks = block_errors(trial.astype(np.float64), matrix)
     return float(f"{(error / blocks) ** 0.5:.4g}")  # the last digits differ from processor to processor
+
+
+def _require_one_metric(options: Options, weighting: Path | None, calibration: Calibration | None) -> None:
+    """Refuse two things that say what errors count, and either on a device. UserError."""
+    if weighting and options.device:
+        raise UserError("channel weights need the encoder for processors: leave out the weighting or the device")
+    if calibration and options.device:
+        raise UserError("a calibration needs the encoder for processors: leave out the calibration or the device")
+    if weighting and calibration:
+        raise UserError("a calibration says itself what errors count: leave out the weighting or the calibration")
 
 
 def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
@@ -79,8 +93,9 @@ def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
     return {name for name in included if not any(fnmatchcase(name, glob) for glob in options.exclude)}
 
 
-def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int, Target | str]], tuple[str, ...]]:
-    """List what the result holds, and the names that match but are no matrices.
+def _contents(checkpoint: Checkpoint, options: Options,
+              sharing: int) -> tuple[list[tuple[int, Target | str]], tuple[str, ...]]:
+    """List what the result holds, and the names that match but are no matrices. Slices have ``sharing`` rows or more.
 
     Of each tensor there is its size in bytes in the result, and the target or, if it is copied, its name.
     """
@@ -94,7 +109,7 @@ def _contents(checkpoint: Checkpoint, options: Options) -> tuple[list[tuple[int,
             shape = checkpoint.matrix_shape(name)
             checkpoint.read(name, slice(1))  # refuses a tensor of integers now, not after hours
             described = name, stated, checkpoint.transposed(name), checkpoint.dtype(name)
-            target = Target(*described, _slices(options, tensor_key(*described), name, shape))
+            target = Target(*described, _slices(options, tensor_key(*described), name, shape, sharing))
             contents.append((stream_bytes(options.fmt, shape), target))
         else:
             contents.append((checkpoint.raw(name).size, name))
@@ -120,7 +135,7 @@ def _weighting_files(weighting: Path | None, targets: list[Target], names: list[
 
 
 def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None = None,
-              reading: Update = no_progress) -> Plan:
+              reading: Update = no_progress, calibration: Calibration | None = None) -> Plan:
     """Plan the compression of a checkpoint.
 
     Parameters
@@ -129,12 +144,14 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
         A folder of ``NAME.npy``, which are channel weights of tensors.
     reading : Update
         As for :func:`host.checkpoint.digests.digests`, while the bytes of the model are read for its fingerprint.
+    calibration : Calibration, optional
+        The text that the model is calibrated with.
 
     Raises
     ------
     UserError
-        When the checkpoint is quantised already, nothing matches, format and mode do not go together, or the encoder
-        cannot be built.
+        When the checkpoint is quantised already, nothing matches, format and mode do not go together, the encoder
+        cannot be built, or both channel weights and a calibration are given.
     FormatError
         When there is no such format.
     """
@@ -142,8 +159,10 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     if quantized := checkpoint.config().get("quantization_config"):
         method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
         raise UserError(f"{checkpoint.path} is quantised already ({method}): give the original checkpoint")
-    gaussian = _try_encoder(options, weighting)
-    contents, left_out = _contents(checkpoint, options)
+    _require_one_metric(options, weighting, calibration)
+    gaussian = _try_encoder(options)
+    described = calibration.described() if calibration else None
+    contents, left_out = _contents(checkpoint, options, _SHARING if calibration else 0)
     groups = list(_shards(contents, options.shard_bytes))
     shards = tuple(Shard(file, tuple(targets), tuple(copies))
                    for file, (targets, copies) in zip(shard_names(len(groups)), groups, strict=True))
@@ -159,4 +178,4 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     stamp_of = {stamp.path: stamp for stamp in stamps}
     return Plan(options, shards, sum(size for size, _ in contents), fingerprint, padded, left_out, weighting,
                 {stored_name(name): stamp_of[checkpoint.path / name] for name in names},
-                tuple(left_behind(checkpoint.path, checkpoint.files)), gaussian, stamps)
+                tuple(left_behind(checkpoint.path, checkpoint.files)), gaussian, stamps, described)

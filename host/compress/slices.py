@@ -9,10 +9,12 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.spec import parse_seedlm
 from host.checkpoint.manifest import BIASES
+from host.compress.aim import Aim
 from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import CheckError, UserError
+from host.feedback.feedback import encode_feedback
 from host.json_reader import Json
 from host.packing import decode
 from host.packing.stream import pack_rows, unpack_rows
@@ -39,6 +41,8 @@ class Work:
     channel_weights : float64 array, (columns,), optional
     device : str
         A PyTorch device, or empty for the processors.
+    aim : Aim, optional
+        What calibration says of the input of these weights.
     """
 
     weights: np.ndarray
@@ -49,6 +53,11 @@ class Work:
     check: bool
     channel_weights: np.ndarray | None = None
     device: str = ""
+    aim: Aim | None = None
+
+    def counted(self) -> np.ndarray | None:
+        """Return what a squared error in each column counts, (columns,), or None where all count alike."""
+        return self.channel_weights if self.aim is None else self.aim.factor.sizes
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,10 @@ def encode_slice(work: Work, threads: int | None = None,
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told from its error, by whoever asks
-            if work.device:
+            if work.aim:
+                matrix, = encode_feedback([work.aim.of(weights)], work.aim.factor, work.mode,
+                                          exponent_biases=[work.exponent_bias], threads=threads, progress=progress)
+            elif work.device:
                 matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
                                       progress=progress)
             else:
@@ -140,7 +152,7 @@ def encode_slice(work: Work, threads: int | None = None,
     exact = weights.astype(np.float64)
     error = float(np.square(decode.weights(matrix) - exact).sum())
     return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias,
-                   *block_errors(exact, matrix, work.channel_weights))
+                   *block_errors(exact, matrix, work.counted()))
 
 
 Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]

@@ -17,6 +17,8 @@ __all__ = ["DAMPING", "Factor"]
 
 DAMPING = 0.01
 """What is added to every diagonal element of H, relative to their mean, as in GPTQ: samples never show all of H."""
+_WIDE = 1 << 14
+"""Columns beyond which the factor is float32, to take a few gigabytes only. The damping is far above its rounding."""
 
 
 class Factor:
@@ -31,6 +33,8 @@ class Factor:
     -------
     order : int array, (block columns,)
         The block columns in the order in which they are encoded, those with the greatest activations first.
+    sizes : float64 array, (columns,)
+        The diagonal of the damped moment: mean squares of the activations.
 
     Raises
     ------
@@ -46,11 +50,12 @@ class Factor:
         c, cols = fmt.c, len(moment)
         self.fmt, self.cols = fmt, cols
         width = -(-cols // c) * c
-        padded = np.zeros((width, width))
+        padded = np.zeros((width, width), np.float64 if width <= _WIDE else np.float32)
         padded[:cols, :cols] = moment
         mean = float(np.trace(padded)) / cols
         # Inputs that are always zero say nothing of errors: then the plain squared error counts.
         padded[np.diag_indices(width)] += damping * mean or 1.0
+        self.sizes = padded.diagonal()[:cols].copy()
         weight = padded.diagonal().reshape(-1, c).sum(axis=1)
         self.order = np.argsort(-weight, kind="stable")
         places = (self.order[:, None] * c + np.arange(c)).ravel()

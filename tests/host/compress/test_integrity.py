@@ -20,7 +20,6 @@ from host.checkpoint.manifest import MANIFEST, SUFFIX, read_manifest
 from host.checkpoint.shards import FLOATS
 from host.checkpoint.unfinished import PARTS
 from host.cli.main import main
-from host.compress import compress as compress_module
 from host.compress.compress import compress
 from host.compress.decompress import decompress
 from host.compress.journal import _sealed
@@ -103,7 +102,7 @@ def test_a_finished_folder_with_a_missing_shard_or_file_is_completed(model: Path
 
 def test_another_encoder_does_not_mend_a_finished_folder(model: Path, out: Path,
                                                         monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compress_module, "encoder_digest", lambda: "another")
+    monkeypatch.setattr("host.compress.plan.encoder_digest", lambda *_: "another")
     assert not compress(model, out, TWO).fresh  # the folder is good
     flip(shard_with(out, DOWN + SUFFIX), 5000)
     before = content(out)

@@ -1,0 +1,137 @@
+"""Compression with calibration: matrices in the order in which a token uses them, each with what its input will be.
+
+The matrices that read one input are a stage. A stage is encoded once all before it are, because its statistics depend
+on them. Statistics that are kept already, from a run that was interrupted, need no forward pass; where some are
+missing, the tokens take their way once more through the layers that are compressed.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from golden.tree import source_digest
+from host.calibrate.calibration import Calibration
+from host.calibrate.moments import Moments
+from host.calibrate.statistics import Statistics
+from host.checkpoint.checkpoint import Checkpoint
+from host.compress.aim import Aim
+from host.compress.plan import Plan, Target
+from host.errors import UserError
+from host.feedback.factor import Factor
+from host.folders import report_folder
+from host.update import Update
+
+if TYPE_CHECKING:
+    from host.calibrate.inputs import Inputs
+
+__all__ = ["Calibrated", "Stage", "calibrated"]
+
+
+class Stage(NamedTuple):
+    """Tensors that are encoded together.
+
+    ``number`` is that of their decoder layer, and ``reading`` names all matrices that read their input. Without names,
+    nothing is known of their inputs.
+    """
+
+    targets: tuple[Target, ...]
+    number: int = 0
+    reading: tuple[str, ...] = ()
+
+
+class Calibrated:
+    """The calibration of one compression.
+
+    Parameters
+    ----------
+    statistics : Path, optional
+        Folder that keeps the statistics; by default one in ``build/calibration``.
+    restored : callable
+        Returns a matrix of the compressed model by its name: float32, (rows, columns).
+    progress : Update
+        Called while tokens are made or run through the model.
+
+    Raises
+    ------
+    UserError
+        When a package is missing, the model is of a kind that the forward pass does not know, the text cannot be used,
+        or the folder holds other statistics.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, plan: Plan, calibration: Calibration, statistics: Path | None,
+                 restored: Callable[[str], np.ndarray], progress: Update) -> None:
+        self._checkpoint, self._plan, self._calibration = checkpoint, plan, calibration
+        self._restored, self._progress = restored, progress
+        try:
+            from host.model.llama import Llama
+            from host.model.settings import settings_of
+        except ImportError as error:
+            raise UserError(f"calibration runs the model, which needs PyTorch ({error}): pip install "
+                            "'seedlm-fpga[model]'") from None
+        self._settings, self._matrices = settings_of(checkpoint), Llama.matrices
+        sources = source_digest("host.calibrate.inputs", "host.calibrate.tokens", "host.feedback.feedback")
+        work = hashlib.sha256(json.dumps([plan.work, sources]).encode()).hexdigest()
+        self._statistics = Statistics(statistics or report_folder("calibration") / work[:24], plan.fingerprint, work)
+
+    def stages(self) -> list[Stage]:
+        """Return all tensors of the plan in the order in which they are encoded."""
+        targets = {target.name: target for target in self._plan.targets}
+        layers = self._settings.layers
+        readers = [(number, names) for number in range(layers) for names in self._matrices(number)]
+        found = [Stage(tuple(targets.pop(name) for name in names if name in targets), number, names)
+                 for number, names in [*readers, (layers, (self._settings.head,))]]
+        return [stage for stage in [Stage(tuple(targets.values())), *found] if stage.targets]
+
+    @cached_property
+    def _inputs(self) -> "Inputs":
+        """The tokens before the first layer."""
+        from host.calibrate.inputs import Inputs
+        from host.calibrate.tokens import calibration_tokens
+
+        tokens = calibration_tokens(self._checkpoint, self._calibration, self._plan.fingerprint, self._progress)
+        return Inputs(self._checkpoint, tokens)
+
+    def aim(self, stage: Stage) -> Aim | None:
+        """Return what a stage is encoded for, or None where nothing is known of its input. All stages before it have to
+        be encoded.
+
+        Raises
+        ------
+        UserError
+            When a tensor or the statistics cannot be read, or statistics cannot be written.
+        """
+        if not stage.reading:
+            return None
+        moments = self._statistics.load(stage.reading)
+        if moments is None:
+            moments = self._gathered(stage)
+            self._statistics.save(stage.reading, moments)
+        return Aim(Factor(moments.own, self._plan.options.fmt), moments.drift)
+
+    def _gathered(self, stage: Stage) -> Moments:
+        """Run the tokens through the model up to a stage, and return the moments of its input."""
+        while self._inputs.number < stage.number:
+            self._inputs.advance(self._restored, self._progress)
+        return self._inputs.moments(stage.reading, self._restored, self._progress)
+
+
+def calibrated(checkpoint: Checkpoint, plan: Plan, calibration: Calibration | None, statistics: Path | None,
+               restored: Callable[[str], np.ndarray], progress: Update) -> Calibrated | None:
+    """Return the calibration of a compression, or None when none is asked for. Arguments and errors are those of
+    :class:`Calibrated`.
+
+    Raises
+    ------
+    UserError
+        When a folder of statistics is given without a calibration.
+    """
+    if calibration is None:
+        if statistics is not None:
+            raise UserError("statistics belong to a calibration: give --calibrate, or leave --statistics out")
+        return None
+    return Calibrated(checkpoint, plan, calibration, statistics, restored, progress)
