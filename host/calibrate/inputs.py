@@ -24,6 +24,9 @@ __all__ = ["Inputs"]
 _BATCH = 4096  # tokens that pass a layer at a time: with the widest of layers, less than a gigabyte
 _DAMPING = 0.01
 """What is added to the diagonal of the second moment, relative to its mean, where it is inverted."""
+_TRUST = 0.5
+"""Share of a predicted drift that is believed. On stories260K, errors in perplexity are least with 1 where there are
+hundreds of tokens for each column, and with a half where there are ten, which is what a calibration usually has."""
 
 _Names = tuple[str, ...]
 _Restored = Callable[[str], np.ndarray]
@@ -75,7 +78,7 @@ def _moments(batches: Sequence[tuple[Tensor, Tensor]]) -> Moments:
         return Moments(own.numpy(), np.zeros(own.shape, np.float16))
     damped = own.double() + _DAMPING * own.diagonal().mean() * torch.eye(columns, dtype=torch.float64)
     drift = torch.linalg.solve(damped, (cross / count).double().T).T
-    return Moments(own.numpy(), drift.half().numpy())
+    return Moments(own.numpy(), (_TRUST * drift).half().numpy())
 
 
 class Inputs:

@@ -13,9 +13,9 @@ __all__ = ["Moments", "from_bytes", "to_bytes"]
 class Moments(NamedTuple):
     """What is known of an input x that a compressed model has, where x' is the same input in the model as it is.
 
-    ``own`` is the mean of x x^T over all tokens: float32, (columns, columns), symmetric. ``drift`` is the matrix that
-    predicts x' - x from x best: float16, (columns, columns). A matrix W that reads x should give W x', so
-    ``W (1 + drift)`` suits x better than W does.
+    ``own`` is the mean of x x^T over all tokens: float32, (columns, columns), symmetric. ``drift`` is half of the
+    matrix that predicts x' - x from x best: float16, (columns, columns). A matrix W that reads x should give W x', so
+    ``W (1 + drift)`` suits x better than W does; half of it is more than chance of the samples.
     """
 
     own: np.ndarray

@@ -23,9 +23,9 @@ from host.model.llama import Llama
 from host.model.tokenizer import Tokenizer
 from host.update import Update, no_progress
 
-__all__ = ["calibration_tokens"]
+__all__ = ["calibration_tokens", "require_text"]
 
-_PIECE = 16 << 20  # tokens' characters that a tokenizer is given at least, times its shortest word
+_CHARACTERS = 64  # of a text file for each token that is wanted: tokens of any language are shorter
 
 
 def _start(checkpoint: Checkpoint) -> int:
@@ -56,10 +56,7 @@ def _require_memory(checkpoint: Checkpoint) -> None:
 
 def _generated(checkpoint: Checkpoint, calibration: Calibration, progress: Update) -> np.ndarray:
     """Let the model write all sequences: int64, (sequences, length)."""
-    start = _start(checkpoint)
-    _require_memory(checkpoint)
-    llama = Llama(checkpoint)
-    llama.require_context(calibration.length)
+    start, llama = _start(checkpoint), Llama(checkpoint)
     generator = torch.Generator().manual_seed(calibration.seed)
     tokens, kept = torch.full((calibration.sequences, 1), start), llama.new_cache()
     for done in range(1, calibration.length):
@@ -76,12 +73,28 @@ def _read(checkpoint: Checkpoint, calibration: Calibration) -> np.ndarray:
     except UnicodeDecodeError as error:
         raise UserError(f"{calibration.text} is no text in UTF-8 (byte {error.start}): give a file of text") from None
     need = calibration.sequences * calibration.length
-    found = Tokenizer(checkpoint).encode(text[:_PIECE])
+    found = Tokenizer(checkpoint).encode(text[:_CHARACTERS * need])
     if len(found) < need:
         raise UserError(f"{calibration.text} has {len(found):,} tokens, fewer than the {need:,} of "
                         f"{calibration.sequences} sequences of {calibration.length}: give a longer text, or fewer "
                         "sequences with --sequences")
     return np.array(found[:need], dtype=np.int64).reshape(calibration.sequences, calibration.length)
+
+
+def require_text(checkpoint: Checkpoint, calibration: Calibration) -> None:
+    """Refuse a calibration without text, before any work is done.
+
+    Raises
+    ------
+    UserError
+        As :func:`calibration_tokens`.
+    """
+    Llama(checkpoint).require_context(calibration.length)
+    if calibration.generated:
+        _start(checkpoint)
+        _require_memory(checkpoint)
+    else:
+        _read(checkpoint, calibration)
 
 
 def calibration_tokens(checkpoint: Checkpoint, calibration: Calibration, model: str,
@@ -103,6 +116,7 @@ def calibration_tokens(checkpoint: Checkpoint, calibration: Calibration, model: 
     """
     if not calibration.generated:
         return _read(checkpoint, calibration)
+    require_text(checkpoint, calibration)
 
     def make() -> bytes:
         content = io.BytesIO()

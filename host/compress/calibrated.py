@@ -8,7 +8,6 @@ missing, the tokens take their way once more through the layers that are compres
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +15,6 @@ import numpy as np
 
 from golden.tree import source_digest
 from host.calibrate.calibration import Calibration
-from host.calibrate.moments import Moments
 from host.calibrate.statistics import Statistics
 from host.checkpoint.checkpoint import Checkpoint
 from host.compress.aim import Aim
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
     from host.calibrate.inputs import Inputs
 
 __all__ = ["Calibrated", "Stage", "calibrated"]
+
+Restored = Callable[[str], np.ndarray]
 
 
 class Stage(NamedTuple):
@@ -51,10 +51,6 @@ class Calibrated:
     ----------
     statistics : Path, optional
         Folder that keeps the statistics; by default one in ``build/calibration``.
-    restored : callable
-        Returns a matrix of the compressed model by its name: float32, (rows, columns).
-    progress : Update
-        Called while tokens are made or run through the model.
 
     Raises
     ------
@@ -63,20 +59,21 @@ class Calibrated:
         or the folder holds other statistics.
     """
 
-    def __init__(self, checkpoint: Checkpoint, plan: Plan, calibration: Calibration, statistics: Path | None,
-                 restored: Callable[[str], np.ndarray], progress: Update) -> None:
+    def __init__(self, checkpoint: Checkpoint, plan: Plan, calibration: Calibration, statistics: Path | None) -> None:
         self._checkpoint, self._plan, self._calibration = checkpoint, plan, calibration
-        self._restored, self._progress = restored, progress
         try:
+            from host.calibrate.tokens import require_text
             from host.model.llama import Llama
             from host.model.settings import settings_of
         except ImportError as error:
             raise UserError(f"calibration runs the model, which needs PyTorch ({error}): pip install "
                             "'seedlm-fpga[model]'") from None
         self._settings, self._matrices = settings_of(checkpoint), Llama.matrices
+        require_text(checkpoint, calibration)
         sources = source_digest("host.calibrate.inputs", "host.calibrate.tokens", "host.feedback.feedback")
         work = hashlib.sha256(json.dumps([plan.work, sources]).encode()).hexdigest()
         self._statistics = Statistics(statistics or report_folder("calibration") / work[:24], plan.fingerprint, work)
+        self._inputs: Inputs | None = None
 
     def stages(self) -> list[Stage]:
         """Return all tensors of the plan in the order in which they are encoded."""
@@ -87,18 +84,16 @@ class Calibrated:
                  for number, names in [*readers, (layers, (self._settings.head,))]]
         return [stage for stage in [Stage(tuple(targets.values())), *found] if stage.targets]
 
-    @cached_property
-    def _inputs(self) -> "Inputs":
-        """The tokens before the first layer."""
-        from host.calibrate.inputs import Inputs
-        from host.calibrate.tokens import calibration_tokens
-
-        tokens = calibration_tokens(self._checkpoint, self._calibration, self._plan.fingerprint, self._progress)
-        return Inputs(self._checkpoint, tokens)
-
-    def aim(self, stage: Stage) -> Aim | None:
+    def aim(self, stage: Stage, restored: Restored, progress: Update) -> Aim | None:
         """Return what a stage is encoded for, or None where nothing is known of its input. All stages before it have to
         be encoded.
+
+        Parameters
+        ----------
+        restored : callable
+            Returns a matrix of the compressed model by its name: float32, (rows, columns).
+        progress : Update
+            Called while tokens are made or run through the model.
 
         Raises
         ------
@@ -109,19 +104,26 @@ class Calibrated:
             return None
         moments = self._statistics.load(stage.reading)
         if moments is None:
-            moments = self._gathered(stage)
+            inputs = self._at(stage.number, restored, progress)
+            moments = inputs.moments(stage.reading, restored, progress)
             self._statistics.save(stage.reading, moments)
         return Aim(Factor(moments.own, self._plan.options.fmt), moments.drift)
 
-    def _gathered(self, stage: Stage) -> Moments:
-        """Run the tokens through the model up to a stage, and return the moments of its input."""
-        while self._inputs.number < stage.number:
-            self._inputs.advance(self._restored, self._progress)
-        return self._inputs.moments(stage.reading, self._restored, self._progress)
+    def _at(self, number: int, restored: Restored, progress: Update) -> "Inputs":
+        """Return the tokens before a layer, behind all layers before it."""
+        from host.calibrate.inputs import Inputs
+        from host.calibrate.tokens import calibration_tokens
+
+        if self._inputs is None:
+            tokens = calibration_tokens(self._checkpoint, self._calibration, self._plan.fingerprint, progress)
+            self._inputs = Inputs(self._checkpoint, tokens)
+        while self._inputs.number < number:
+            self._inputs.advance(restored, progress)
+        return self._inputs
 
 
-def calibrated(checkpoint: Checkpoint, plan: Plan, calibration: Calibration | None, statistics: Path | None,
-               restored: Callable[[str], np.ndarray], progress: Update) -> Calibrated | None:
+def calibrated(checkpoint: Checkpoint, plan: Plan, calibration: Calibration | None,
+               statistics: Path | None) -> Calibrated | None:
     """Return the calibration of a compression, or None when none is asked for. Arguments and errors are those of
     :class:`Calibrated`.
 
@@ -134,4 +136,4 @@ def calibrated(checkpoint: Checkpoint, plan: Plan, calibration: Calibration | No
         if statistics is not None:
             raise UserError("statistics belong to a calibration: give --calibrate, or leave --statistics out")
         return None
-    return Calibrated(checkpoint, plan, calibration, statistics, restored, progress)
+    return Calibrated(checkpoint, plan, calibration, statistics)

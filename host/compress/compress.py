@@ -385,6 +385,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     result = _result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
         return _summary(checkpoint, plan, out, result)
+    calibrating = calibrated(checkpoint, plan, calibration, statistics)
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.work, plan.program), lambda: (out / MANIFEST).is_file())
@@ -400,12 +401,11 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
             if not run.missing[shard.file] and shard.file not in run.finished:
                 run.write(shard)
         progress("", run.done, run.total)
-        calibrating = calibrated(checkpoint, plan, calibration, statistics, run.restored,
-                                 lambda what, done, all_: progress(what, run.done, run.total))
         for stage in calibrating.stages() if calibrating else [Stage(tuple(plan.targets))]:
             if not any(map(run.left, stage.targets)):
                 continue
-            aim = calibrating.aim(stage) if calibrating else None
+            aim = calibrating.aim(stage, run.restored, lambda what, done, all_: progress(
+                what, run.done, run.total)) if calibrating else None
             for part, encoded in runner(run.work(stage.targets, aim), lambda part, fraction: progress(
                     part.tensor, run.done + int(fraction * blocks[part]), run.total)):
                 journal.store(part, encoded)

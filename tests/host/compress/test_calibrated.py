@@ -22,7 +22,7 @@ from host.feedback.factor import Factor
 from host.feedback.feedback import encode_feedback
 from host.model.llama import Llama
 from host.packing import decode
-from tests.host.compress.toy import Stop, content, stopping
+from tests.host.compress.toy import Stop, stopping
 from tests.host.models.tiny import tiny
 
 FEW = Calibration("self", sequences=4, length=24)
@@ -74,7 +74,7 @@ def test_a_matrix_is_encoded_for_its_input_in_the_compressed_model(model: Path, 
         inputs.append(seen.x.double().numpy())
     own = inputs[0].T @ inputs[0] / len(inputs[0])
     damped = own + 0.01 * np.trace(own) / len(own) * np.eye(len(own))
-    drift = (inputs[1] - inputs[0]).T @ inputs[0] / len(inputs[0]) @ np.linalg.inv(damped)
+    drift = 0.5 * (inputs[1] - inputs[0]).T @ inputs[0] / len(inputs[0]) @ np.linalg.inv(damped)
     assert np.allclose(kept.own, own, rtol=1e-3, atol=1e-5)
     assert np.allclose(kept.drift, drift, rtol=1e-2, atol=1e-3)
     weights = plain.matrix(names[1]).astype(np.float64)
@@ -161,6 +161,7 @@ def test_what_cannot_be_calibrated(model: Path, tmp_path: Path) -> None:
     refused("leave out the weighting or the calibration", weighting=tmp_path)
     refused("statistics belong to a calibration", None, statistics=tmp_path / "s")
     refused("holds something else than statistics", statistics=tmp_path / "full")
+    assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="one sequence or more of two tokens or more, not 0 of 512"):
         Calibration("self", 0)
 
