@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 
 from golden.products import read_sealed
 from host.calibrate.calibration import Calibration
@@ -23,7 +24,6 @@ from host.feedback.feedback import encode_feedback
 from host.model.llama import Llama
 from host.packing import decode
 from tests.host.compress.toy import Stop, stopping
-from tests.host.models.tiny import tiny
 
 FEW = Calibration("self", sequences=4, length=24)
 SMALL = Options("4,2,6")
@@ -32,10 +32,22 @@ LAYER = "model.layers.1"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("tiny") / "model"
-    tiny("llama").save_pretrained(path)
-    config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps({**config, "bos_token_id": 1}))
+    """A Llama of two layers, width 64 and 128 tokens. It is not made by transformers, which takes seconds to import."""
+    path, rng = tmp_path_factory.mktemp("tiny") / "model", np.random.default_rng(0)
+    shapes = {"model.embed_tokens": (128, 64), "lm_head": (128, 64)}
+    for layer in ("model.layers.0", "model.layers.1"):
+        shapes |= {f"{layer}.self_attn.{part}_proj": (32 if part in "kv" else 64, 64) for part in "qkvo"}
+        shapes |= {f"{layer}.mlp.gate_proj": (96, 64), f"{layer}.mlp.up_proj": (96, 64),
+                   f"{layer}.mlp.down_proj": (64, 96)}
+    tensors = {f"{name}.weight": rng.normal(0, 0.1, shape).astype(np.float32) for name, shape in shapes.items()}
+    for norm in ("model.norm", *(f"model.layers.{number}.{part}_layernorm" for number in range(2)
+                                 for part in ("input", "post_attention"))):
+        tensors[f"{norm}.weight"] = np.exp(rng.normal(0, 0.5, 64)).astype(np.float32)
+    path.mkdir()
+    save_file(tensors, path / "model.safetensors")
+    (path / "config.json").write_text(json.dumps({
+        "model_type": "llama", "vocab_size": 128, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128, "bos_token_id": 1}))
     return path
 
 
