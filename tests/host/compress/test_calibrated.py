@@ -103,7 +103,7 @@ def test_outputs_are_nearer(model: Path, whole: Path, tmp_path: Path) -> None:
     wanted = Llama(plain)(tokens)
     calibrated, exact = (float((Llama(open_checkpoint(folder))(tokens) - wanted).square().mean())
                          for folder in (whole / "out", tmp_path / "out"))
-    assert calibrated < 0.7 * exact
+    assert calibrated < 0.85 * exact
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["statistics kept", "statistics lost"])
@@ -208,7 +208,8 @@ def test_the_text_of_a_model_is_its_own(model: Path, monkeypatch: pytest.MonkeyP
 
 def test_without_a_start_token(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint = open_checkpoint(model)
-    monkeypatch.setattr(checkpoint, "config", lambda: {})
+    config = {name: value for name, value in checkpoint.config().items() if name != "bos_token_id"}
+    monkeypatch.setattr(checkpoint, "config", lambda: config)
     with pytest.raises(UserError, match="names no start token"):
         calibration_tokens(checkpoint, FEW, "other")
 
