@@ -85,10 +85,11 @@ def far_off(tensors: Mapping[str, CompressedTensor], gaussian: float) -> list[st
     return sorted(far, key=lambda name: -tensors[name].block_error)
 
 
-def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: float) -> list[str]:
-    """Return a sentence about the tensors of :func:`far_off`, if there are any."""
+def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: float, calibrated: bool) -> list[str]:
+    """Return a sentence about the tensors of :func:`far_off`, if there are any. With calibration, weights are meant to
+    be off: they make up for the errors of others."""
     far = far_off(tensors, gaussian)
-    if not far:
+    if not far or calibrated:
         return []
     more = f" and {len(far) - _NAMED} more" if len(far) > _NAMED else ""
     named = ", ".join(f"{name} ({tensors[name].block_error:.2f})" for name in far[:_NAMED])

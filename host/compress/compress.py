@@ -338,7 +338,8 @@ def _summary(checkpoint: Checkpoint, plan: Plan, out: Path, result: _Result | No
     """Return the summary of a compression that is complete, where a finished run may have left ``result`` before."""
     tensors = read_manifest(out).tensors
     return Summary(plan, account(checkpoint, plan, tensors), not (result and result.complete), (
-        *checkpoint.notices(), *(result.notices(out) if result else ()), *far_off_notice(tensors, plan.gaussian)))
+        *checkpoint.notices(), *(result.notices(out) if result else ()),
+        *far_off_notice(tensors, plan.gaussian, plan.calibration is not None)))
 
 
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,

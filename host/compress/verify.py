@@ -54,7 +54,8 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
             for name, tensor in files.compressed.items()]
     weights = sum(prod(tensor.shape) for tensor in files.compressed.values())
     stored = sum(tensor.stream_bytes for tensor in files.compressed.values())
-    notices += far_off_notice(files.compressed, files.manifest.gaussian_error)
+    notices += far_off_notice(files.compressed, files.manifest.gaussian_error,
+                              "calibration" in files.manifest.settings)
     return [*rows, TensorRow(tensor=f"{len(rows)} compressed, {len(files.tensors) - len(rows)} as they were",
                              format=files.manifest.settings["format"], bits_per_weight=8 * stored / weights,
                              verified=verify or None)], notices

@@ -134,8 +134,9 @@ def test_the_folder_says_how_it_was_calibrated(model: Path, whole: Path) -> None
     card = (whole / "out" / "README.md").read_text()
     assert "| calibration | 4 sequences of 24 tokens that the model wrote itself, seed 0 |" in card
     assert "--calibrate self --sequences 4 --sequence-tokens 24" in card
-    rows, _ = inspect(whole / "out")
+    rows, notices = inspect(whole / "out")
     assert len(rows) == 15
+    assert not notices
 
 
 def test_other_statistics_are_refused(model: Path, whole: Path, tmp_path: Path) -> None:
