@@ -28,8 +28,12 @@ CACHED: dict[str, tuple[tuple[str, ...], Callable[[], str]]] = {
     "simulator": (("hw.flow.verilog", "sim.device.system"), lambda: build._sources(System, _SYSTEM, verilog)),
     "mapped simulator": (("sim.tools.mapped", "sim.device.system"), lambda: build._sources(System, _SYSTEM, mapped)),
     "kernel": (("host.encoder.kernel",), lambda: kernel._digest(kernel._compiler(), [])),
-    "compressed matrix": (("host.encoder.encoder",), lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4)),
+    "compressed matrix": (("host.encoder.encoder",),
+                          lambda: store._digest(np.zeros((1, 8), np.float32), SEEDLM4, "exact")),
     "unfinished compression": (("host.encoder.encoder", "host.encoder.torch_encoder"), plan.encoder_digest),
+    "unfinished compression with calibration": (
+        ("host.encoder.encoder", "host.encoder.torch_encoder", "host.feedback.feedback"),
+        lambda: plan.encoder_digest(calibrated=True)),
     "sweep point": (("host.measure.sweep_point",), lambda: sweep_workers.sources.__wrapped__(False)),
     "sweep point of a checkpoint": (("host.measure.sweep_point", "host.measure.stored_point"),
                                     lambda: sweep_workers.sources.__wrapped__(True)),
