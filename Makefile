@@ -26,8 +26,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality explore roofline memories sweep area pnr \
-	bitstream test-board report results test fuzz faults cycles lint registers ip verilog clean distclean
+.PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality perplexity explore roofline memories sweep \
+	area pnr bitstream test-board report results test fuzz faults cycles lint registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -42,6 +42,7 @@ takes.compress = MODEL OUT FORMAT ARGS
 takes.bench-encode = DEVICE ARGS
 takes.bench-sim = FORMATS BUS MEMORY ARGS
 takes.quality = MODEL ARGS
+takes.perplexity = MODEL ARGS
 takes.explore = ARGS
 takes.roofline = FORMATS MEMORIES SIM WAVES ARGS
 takes.memories = ARGS
@@ -150,8 +151,12 @@ bench-sim: FORMATS := fp16 seedlm4
 bench-sim: $(call extras,sim) ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
 	@$(BIN)/python -m host bench-sim --formats $(call quoted,$(FORMATS)) --bus $(BUS) --memory $(MEMORY) $(ARGS)
 
-quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots) ## reconstruction error beside int4, int3 and block floating point: MODEL=path
+quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots model) ## error of the weights, then perplexity, beside other codes: MODEL=path; an hour or two, resumes
 	@$(BIN)/python -m host quality $(ARGS) $(if $(MODEL),$(call quoted,$(MODEL)))
+	@$(BIN)/python -m host perplexity $(if $(MODEL),--model $(call quoted,$(MODEL)))
+
+perplexity: $(model) $(call extras,plots model) ## perplexity and divergence beside other codes: MODEL=path ARGS="--variants ..."; resumes
+	@$(BIN)/python -m host perplexity $(if $(MODEL),--model $(call quoted,$(MODEL))) $(ARGS)
 
 explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
@@ -179,7 +184,7 @@ pnr: $(call extras,pnr) ## place and route on ECP5: Fmax and utilisation: CONFIG
 report: $(call extras,docs) ## every report that there is as one page, build/report/index.html
 	@$(BIN)/python -m host report
 
-results: $(VENV)/.models $(call extras,sim plots pnr board) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
+results: $(VENV)/.models $(call extras,sim plots pnr board model) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
 	@$(BIN)/python -m host results --parts $(call quoted,$(PARTS)) $(ARGS)
 
 bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n

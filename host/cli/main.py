@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.interruption import leave_if_interrupted
-from host.cli import board, demo, ip, model, quality, report, results, simulate, sweep, synth
+from host.cli import board, demo, evaluate, ip, model, perplexity, quality, report, results, simulate, sweep, synth
 from host.cli.examples import EXAMPLES
 from host.cli.output import say, usable_output
 from host.errors import UserError
@@ -30,14 +30,16 @@ _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
     (model.decompress, ()), (model.inspect, ()), (model.seal, ()), (quality.bench_encode, ()),
     (simulate.bench_sim, ("sim",)),
-    (quality.quality, ("plots",)), (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
+    (quality.quality, ("plots",)), (perplexity.perplexity, ("model", "plots")),
+    (evaluate.evaluate, ("eval",)),
+    (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
     (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
     (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
-    (results.results, ("sim", "plots", "pnr", "board")),
+    (results.results, ("sim", "plots", "pnr", "board", "model")),
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",
-             "docs": "jinja2", "ip": "jinja2", "model": "torch tokenizers"}
+             "docs": "jinja2", "ip": "jinja2", "model": "torch tokenizers", "eval": "lm_eval"}
 """By extra: packages that are there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
 
 

@@ -9,8 +9,10 @@ from host.tables.area import AreaRow
 from host.tables.bench import DeviceEncoderRow, EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
 from host.tables.demo import DemoRow
+from host.tables.evaluate import EvaluateRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
+from host.tables.perplexity import PerplexityRow
 from host.tables.placed import BitstreamRow, PnrRow
 from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
@@ -111,6 +113,13 @@ KINDS = (
          "‖ŵ - w‖ / ‖w‖ of real weights beside data-free quantisers at about the same bits: computed on the weights, "
          "nothing simulated.", QualityRow.columns(),
          (Part("All tensors of a model", lambda row: row["tensor"] == "total"),)),
+    Kind("perplexity", "Perplexity", "make perplexity",
+         "What a model says of a text with its matrices in other codes, beside the model as it is shipped: computed by "
+         "the forward pass on the host. Each figure is followed by its standard error over windows of the text.",
+         PerplexityRow.columns(), (Part("Variants"),)),
+    Kind("evaluate", "Tasks", "python -m host evaluate FOLDER",
+         "What lm-evaluation-harness measured of a folder, as transformers loads it.", EvaluateRow.columns(),
+         (Part("Tasks and metrics"),)),
     Kind("explore", "Choice of C, P and K", "make explore",
          "Error of every format that spends the given bits, on Gaussian and on real weights: computed on the weights, "
          "nothing simulated.", ExploreRow.columns(),

@@ -7,6 +7,7 @@ from host.tables.bench import DeviceEncoderRow, EncoderRow
 from host.tables.board import BoardRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
+from host.tables.perplexity import PerplexityRow
 from host.tables.placed import BitstreamRow, PnrRow
 from host.tables.quality import ExploreRow
 from host.tables.roofline import RooflineRow
@@ -26,6 +27,7 @@ NARROW: Mapping[type[Row], tuple[str, ...]] = {
     LayerRow: ("matrix", "format", "bits_per_weight", "cycles", "speedup", "byte_ratio", "limit_fraction", "bit_exact"),
     MemoryRow: ("memory", "limit", "measured", "independent", "difference"),
     PaperRow: ("matrix", "format", "cycles", "speedup", "published_cycles", "published_speedup", "bit_exact"),
+    PerplexityRow: ("variant", "bits_per_weight", "perplexity", "increase", "kl", "top1"),
     PnrRow: ("config", "target_mhz", "fmax_mhz", "lut4", "lut4_fraction", "routed", "met"),
     RooflineRow: ("memory", "format", "limit_of_peak", "achieved_fraction", "weights_per_cycle", "bit_exact"),
     SweepRow: ("model", "matrix", "memory", "format", "speedup", "tokens_per_s", "source"),

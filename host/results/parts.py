@@ -12,6 +12,7 @@ from host.tables.bench import EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
+from host.tables.perplexity import PerplexityRow
 from host.tables.placed import BitstreamRow, PnrRow
 from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
@@ -140,6 +141,14 @@ _ALL = (
          "bits: computed on the weights, nothing simulated.",
          4, ("host.quality.quality",), (Command("quality", "quality"),), QualityRow,
          kept=lambda row: row["tensor"] == "total"),
+    Part("perplexity", "Perplexity",
+         "What SmolLM2-135M-Instruct says with its matrices in other codes, on 8 windows of 512 tokens from the "
+         "beginning of WikiText-2's test set. “increase” is that of the perplexity, “KL” the divergence of the "
+         "predictions from those of the model as it is shipped, in nats, “same first” how often both have the same "
+         "likeliest token; each is followed by its standard error over windows. Names that end in a16 or a8 have the "
+         "engine's arithmetic, with activations of so many bits. What the codes mean: [quality](../quality.md).",
+         90, ("host.perplexity.perplexity", "host.perplexity.variants"), (Command("perplexity", "perplexity"),),
+         PerplexityRow),
     Part("explore", "Choice of C, P and K",
          "The formats of the least error for the bits that they spend, of all that spend as many, on Gaussian and on "
          "real weights: computed on the weights, nothing simulated. The JSON has every format that was tried.",

@@ -1,0 +1,1 @@
+"""Compressed folders under lm-evaluation-harness, through the plug-in of transformers."""

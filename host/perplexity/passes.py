@@ -1,0 +1,137 @@
+"""A pass of windows through a model whose matrices get codes, layer by layer, so that one layer is in memory at a time.
+
+Where a code needs to know the inputs of matrices, the calibration's tokens take the same way: in each layer, the inputs
+are those that the earlier layers make with their codes already, and the layer itself is still as it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from golden.integers import GroupMatrix
+from golden.product import Weights
+from host.checkpoint.checkpoint import Checkpoint
+from host.model.golden_linear import GoldenLinear
+from host.model.linear import FloatLinear, Linear
+from host.model.llama import Llama
+from host.packing import decode
+from host.perplexity.variant import Shared, Variant
+
+__all__ = ["Passed", "passed"]
+
+Group = tuple[str, ...]
+"""Names of the matrices that share an input."""
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a pass leaves.
+
+    Parameters
+    ----------
+    states : sequence of float32 tensors, each (1, tokens, hidden)
+        Hidden states behind the last layer, of each window.
+    weight_error : float
+        Relative error of the weights that have codes, all matrices together.
+    """
+
+    states: Sequence[torch.Tensor]
+    weight_error: float
+
+
+def _embedded(model: Llama, windows: np.ndarray) -> list[torch.Tensor]:
+    """Return the vectors of the tokens of windows, int64, (windows, tokens): float32 tensors, (1, tokens, hidden)."""
+    return [model.embed(torch.from_numpy(window)[None]) for window in windows]
+
+
+def _through(model: Llama, linear: Linear, number: int, states: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Return hidden states behind a layer whose matrices ``linear`` multiplies."""
+    layer = model.with_linear(linear)
+    return [layer.layer(number, each) for each in states]
+
+
+class _Moments:
+    """Linear layers that sum x xᵀ over their inputs on the way, for every group of matrices that share an input."""
+
+    def __init__(self, linear: Linear) -> None:
+        self._linear = linear
+        self._sums: dict[Group, torch.Tensor] = {}
+        self._counts: dict[Group, int] = {}
+
+    def __call__(self, names: Sequence[str], x: torch.Tensor) -> list[torch.Tensor]:
+        """Return the products; see :class:`host.model.linear.Linear`."""
+        group = tuple(names)
+        total = self._sums.setdefault(group, torch.zeros(x.shape[1], x.shape[1]))
+        total.addmm_(x.T, x)
+        self._counts[group] = self._counts.get(group, 0) + len(x)
+        return self._linear(names, x)
+
+    def means(self) -> dict[Group, np.ndarray]:
+        """Return the mean of x xᵀ over the inputs of each group: float32, (columns, columns)."""
+        return {group: (total / self._counts[group]).numpy() for group, total in self._sums.items()}
+
+
+def _moments(model: Llama, linear: Linear, number: int, states: Sequence[torch.Tensor]) -> dict[Group, np.ndarray]:
+    """Return the second moments of the inputs of a layer's matrices, which ``linear`` multiplies."""
+    seen = _Moments(linear)
+    _through(model, seen, number, states)
+    return seen.means()
+
+
+def _scalable(model: Llama, group: Sequence[str]) -> bool:
+    """Return whether the operation before a group of matrices can take up scales of its channels: a norm, or a matrix
+    whose outputs its inputs are. With grouped queries, the values have fewer channels than the output projection."""
+    return model.settings.heads == model.settings.kv_heads or not group[0].endswith("o_proj.weight")
+
+
+def _numbers(weights: Weights) -> np.ndarray:
+    """Return what codes stand for, float64; an array is that already."""
+    if isinstance(weights, np.ndarray):
+        return weights
+    return weights.weights() if isinstance(weights, GroupMatrix) else decode.weights(weights)
+
+
+def _errors(matrices: Mapping[str, np.ndarray], numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the squared error of some matrices, and the sum of their squares."""
+    return np.array([(np.square(numbers[name] - weights).sum(), np.square(weights, dtype=np.float64).sum())
+                     for name, weights in matrices.items()]).sum(axis=0)
+
+
+def passed(model: Llama, checkpoint: Checkpoint, variant: Variant, windows: np.ndarray, calibration: np.ndarray | None,
+           progress: Callable[[int], None]) -> Passed:
+    """Pass windows through a model with a variant's weights.
+
+    Parameters
+    ----------
+    windows, calibration : int64 array, (windows, tokens)
+        Tokens whose hidden states are wanted, and those on whose inputs a code may rest.
+    progress : callable
+        Called with the number of layers that are done.
+
+    Raises
+    ------
+    UserError
+        When a tensor cannot be read or coded, or an activation is beyond those of the engine.
+    """
+    with torch.inference_mode():
+        states = _embedded(model, windows)
+        samples = _embedded(model, calibration) if variant.calibrated and calibration is not None else []
+        errors = np.zeros(2)
+        for number in range(model.settings.layers):
+            groups = model.matrices(number)
+            matrices = {name: checkpoint.matrix(name) for group in groups for name in group}
+            linear: Linear = FloatLinear(matrices.__getitem__)
+            if variant.code:
+                moments = _moments(model, linear, number, samples) if samples else {}
+                codes = {name: code for group in groups for name, code in variant.code(
+                    {name: matrices[name] for name in group},
+                    Shared(moments[group], _scalable(model, group)) if moments else None).items()}
+                numbers = {name: _numbers(code) for name, code in codes.items()}
+                errors += _errors(matrices, numbers)
+                linear = (GoldenLinear(codes.__getitem__, variant.act_bits) if variant.act_bits else
+                          FloatLinear(numbers.__getitem__))
+            states, samples = (_through(model, linear, number, each) for each in (states, samples))
+            progress(number + 1)
+    return Passed(states, float(np.sqrt(errors[0] / errors[1])) if errors[1] else 0.0)

@@ -1,0 +1,65 @@
+"""The table of what is compared."""
+
+from dataclasses import replace
+from functools import partial
+
+from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat, GroupFormat
+from host.encoder.encoder import Mode
+from host.perplexity.awq import awq_code
+from host.perplexity.codes import group_bits, groups, row_bits, rows, seedlm, seedlm_bits
+from host.perplexity.gptq import gptq_code
+from host.perplexity.grids import grid_bits
+from host.perplexity.nf4 import nf4_bits, nf4_code
+from host.perplexity.variant import SHIPPED, Variant
+
+__all__ = ["VARIANTS"]
+
+_SEEDLM_FAMILY = {"exact": "SeedLM, exact", "paper": "SeedLM, the paper's search",
+                  "printed": "SeedLM, the exponent as printed"}
+
+
+def _rows(bits: int, search: bool) -> Variant:
+    return Variant(f"int{bits}-row" + ("" if search else "-rtn"),
+                   f"integers, {'searched ' if search else ''}scale per row", partial(rows, bits=bits, search=search),
+                   row_bits(bits))
+
+
+def _groups(fmt: GroupFormat, search: bool) -> Variant:
+    return Variant(f"int{fmt.bits}-g128" + ("" if search else "-rtn"),
+                   f"integers, {'searched ' if search else ''}scale per 128", partial(groups, fmt=fmt, search=search),
+                   group_bits(fmt))
+
+
+def _seedlm(name: str, fmt: BlockFormat, mode: Mode = "exact") -> Variant:
+    return Variant(name, _SEEDLM_FAMILY[mode], partial(seedlm, fmt=fmt, mode=mode), seedlm_bits(fmt), cost=8)
+
+
+def _awq(bits: int) -> Variant:
+    return Variant(f"awq{bits}-g128", "AWQ", partial(awq_code, bits=bits), partial(grid_bits, bits=bits),
+                   calibrated=True, cost=10)
+
+
+def _gptq(bits: int) -> Variant:
+    return Variant(f"gptq{bits}-g128", "GPTQ", partial(gptq_code, bits=bits), partial(grid_bits, bits=bits),
+                   calibrated=True, cost=10)
+
+
+def _on_engine(variant: Variant, act_bits: int) -> Variant:
+    """Return a variant with the engine's activations at its matrices, and its arithmetic."""
+    return replace(variant, name=f"{variant.name}-a{act_bits}", family=f"{variant.family}, {act_bits}-bit activations",
+                   act_bits=act_bits, cost=2)
+
+
+_SEEDLM4, _SEEDLM3, _INT4 = _seedlm("seedlm4", SEEDLM4), _seedlm("seedlm3", SEEDLM3), _groups(INT4, True)
+_ALL = (
+    SHIPPED, _groups(INT8, True),
+    _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True),
+    Variant("nf4-g64", "NF4", partial(nf4_code), nf4_bits), _awq(4), _gptq(4),
+    _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
+    _seedlm("seedlm4x", SEEDLM4X),
+    _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _awq(3), _gptq(3),
+    _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
+    *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
+)
+VARIANTS = {variant.name: variant for variant in _ALL}
+"""Variants by name, in the order of the table."""
