@@ -90,7 +90,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         subprocess.run(["echo", "a program says"], check=True)
         return [layer_row()]
 
-    monkeypatch.setattr(folders, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(folders, "REPORTS", tmp_path / "build")
     monkeypatch.setattr("host.measure.layer.simulate", simulate)
     monkeypatch.setattr("host.measure.published.beside_published", lambda rows: rows)
     return tmp_path / "build"
