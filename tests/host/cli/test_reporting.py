@@ -148,14 +148,19 @@ def test_a_folder_for_the_report(simulated: Path, tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["sim", "--help"], ["sim", "--bogus"]])
-def test_the_start_takes_half_a_second(words: list[str]) -> None:
+def seconds(*words: str) -> float:
     """Of a processor's time, since others may be at work, too; the best of three."""
-    def seconds() -> float:
+    def once() -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "host", *words], cwd=ROOT, capture_output=True, check=False,
+        subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=False,
                        env={**os.environ, "COLUMNS": "80"})
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    return min(once() for _ in range(3))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["sim", "--help"], ["sim", "--bogus"]])
+def test_the_start_takes_half_a_second(words: list[str]) -> None:
+    """Or, on a machine that is slow or busy, little more than the libraries of the command line and its help take."""
+    assert seconds("-m", "host", *words) < max(0.5, 1.6 * seconds("-c", "import typer.main, typer.rich_utils"))
