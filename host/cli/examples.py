@@ -7,7 +7,7 @@ EXAMPLES = {
     "sim-paper": "sim-paper --memory ddr4-2400 --wide",
     "roofline": "roofline --memories 'ddr4-2400 hbm2' --wide",
     "memories": "memories --json > memories.json",
-    "demo": "demo --prompt 'Name a colour.' --tokens 8 --format seedlm3",
+    "demo": "demo --prompt 'Name a colour.' --tokens 8 --wide",
     "registers": "registers > registers.md",
     "verilog": "verilog --formats seedlm4 --bus 128",
     "ip": "ip --format seedlm4 --bus 128 --out /path/to/core",

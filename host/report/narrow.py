@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from host.tables.area import AreaRow
 from host.tables.bench import DeviceEncoderRow, EncoderRow
 from host.tables.board import BoardRow
+from host.tables.demo import DemoRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
 from host.tables.perplexity import PerplexityRow
@@ -21,6 +22,7 @@ NARROW: Mapping[type[Row], tuple[str, ...]] = {
     AreaRow: ("engine", "block", "lut", "ff", "dsp", "bram"),
     BitstreamRow: ("board", "format", "target_mhz", "fmax_mhz", "lut4", "lut4_fraction", "met"),
     BoardRow: ("format", "rows", "cols", "cycles", "microseconds", "peak_fraction", "speedup", "bit_exact"),
+    DemoRow: ("number", "text", "cycles", "limit_fraction", "tokens_per_s", "speedup", "bit_exact"),
     DeviceEncoderRow: ("format", "mode", "device", "blocks_per_s", "cpu_ratio", "different"),
     EncoderRow: ("format", "mode", "blocks_per_s", "numpy_ratio", "peak_fraction", "relative_error"),
     ExploreRow: ("weights", "bits_per_weight", "format", "relative_error", "best"),
