@@ -93,7 +93,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
         _note([f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
                f"{_some(plan.padded)}"])
     if plan.left_out:
-        _note([f"{len(plan.left_out)} tensors left alone, which are no matrices: {_some(plan.left_out)}"])
+        _note([f"{len(plan.left_out)} tensors left alone, which are no matrices or have fewer than {options.fmt.c} "
+               f"columns: {_some(plan.left_out)}"])
     files = open_compressed(out)
     if lost := tuple(name for name, tensor in files.compressed.items() if tensor.error >= 1):
         _note([f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "

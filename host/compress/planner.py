@@ -95,7 +95,8 @@ def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
 
 def _contents(checkpoint: Checkpoint, options: Options,
               sharing: int) -> tuple[list[tuple[int, Target | str]], tuple[str, ...]]:
-    """List what the result holds, and the names that match but are no matrices. Slices have ``sharing`` rows or more.
+    """List what the result holds, and the names that match but are no matrices, or matrices narrower than a block.
+    Slices have ``sharing`` rows or more.
 
     Of each tensor there is its size in bytes in the result, and the target or, if it is copied, its name.
     """
@@ -105,7 +106,8 @@ def _contents(checkpoint: Checkpoint, options: Options,
         if name.endswith(SUFFIX):
             raise UserError(f"tensor {name} of {checkpoint.path} is compressed already: give the original checkpoint")
         stated = checkpoint.shape(name)
-        if name in wanted and len(stated) > 1 and all(stated):
+        # With rows shorter than a block, as kernels of convolutions have them, a tensor would become larger.
+        if name in wanted and len(stated) > 1 and all(stated) and checkpoint.matrix_shape(name)[1] >= options.fmt.c:
             shape = checkpoint.matrix_shape(name)
             checkpoint.read(name, slice(1))  # refuses a tensor of integers now, not after hours
             described = name, stated, checkpoint.transposed(name), checkpoint.dtype(name)
