@@ -19,13 +19,18 @@ _COMMIT = re.compile(r"[0-9A-Za-z][\w.-]*")
 _LONGEST = 200  # characters of a reference
 
 
+def _expanded(folder: str | Path) -> Path:
+    """Return a folder of the environment as huggingface_hub takes it, which may name other variables, too."""
+    return Path(os.path.expandvars(os.path.expanduser(folder)))
+
+
 def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the folder of the hub's cache, which the variables say that huggingface_hub/constants.py reads."""
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if folder := environment.get(variable):
-            return Path(folder).expanduser()
+            return _expanded(folder)
     home = environment.get("HF_HOME") or Path(environment.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(home, "hub").expanduser()
+    return _expanded(Path(home, "hub"))
 
 
 def download(folder: Path, revision: str) -> str:
@@ -63,6 +68,9 @@ def _snapshot(folder: Path, revision: str) -> Path:
             commit = file.read(_LONGEST).decode("ascii", "replace").strip()
     if _COMMIT.fullmatch(commit) and os.path.isdir(snapshots / commit):
         return snapshots / commit
+    if commit != revision:  # another snapshot would be another model
+        raise UserError(f"{folder} holds no snapshot {commit}, which {reference} names: download it with "
+                        f"{download(folder, revision)}")
     found = _folders(snapshots)
     if not revision and len(found) == 1:
         return snapshots / found[0]

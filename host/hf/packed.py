@@ -1,5 +1,7 @@
 """Modules that hold a packed stream in place of a weight, and decode it each time the weight is asked for."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -35,21 +37,34 @@ def _packed(kind: type[nn.Module]) -> type[nn.Module]:
     """Return the class of modules that are like those of another class, but whose ``weight`` is decoded."""
     def weight(self: nn.Module) -> Tensor:
         """The decoded weight, a new tensor each time."""
-        return decoded(self._seedlm_tensor, self._buffers[STREAM], self._seedlm_dtype)
+        first, *others = self._seedlm_dtypes
+        value = decoded(self._seedlm_tensor, self._buffers[STREAM], first)
+        for dtype in others:
+            value = value.to(dtype)
+        return value
+
+    def apply(self: nn.Module, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> nn.Module:
+        """What ``to(dtype)`` and the like call: the weight takes all types that an ordinary one would have had, one
+        after the other, because each rounds it."""
+        dtype = fn(torch.empty(0, dtype=self._seedlm_dtypes[-1], device=self._buffers[STREAM].device)).dtype
+        if dtype != self._seedlm_dtypes[-1]:
+            self._seedlm_dtypes = (*self._seedlm_dtypes, dtype)
+        return kind._apply(self, fn, recurse)
 
     def extra_repr(self: nn.Module) -> str:
         return f"{kind.extra_repr(self)}, format={self._seedlm_tensor.format}"
 
-    members = {"weight": property(weight), "extra_repr": extra_repr, "__module__": __name__}
+    members = {"weight": property(weight), "_apply": apply, "extra_repr": extra_repr, "__module__": __name__}
     return _CLASSES.setdefault(kind, type(f"Seedlm{kind.__name__}", (kind,), members))
 
 
 def pack_module(module: nn.Module, tensor: CompressedTensor, dtype: torch.dtype) -> None:
     """Take the parameter ``weight`` from a module, and give it the buffer :data:`STREAM` of the tensor's size.
 
-    Afterwards, ``module.weight`` is decoded from the buffer to ``dtype`` each time it is read.
+    Afterwards, ``module.weight`` is decoded from the buffer to ``dtype`` each time it is read, and then turned into the
+    types that the module was moved to.
     """
     device = module._parameters.pop("weight").device
     module.__class__ = _packed(type(module))
     module.register_buffer(STREAM, torch.empty(tensor.stream_bytes, dtype=torch.uint8, device=device))
-    module._seedlm_tensor, module._seedlm_dtype = tensor, dtype
+    module._seedlm_tensor, module._seedlm_dtypes = tensor, (dtype,)

@@ -200,3 +200,14 @@ def test_a_layer_that_is_missing(field: str, tmp_path: Path) -> None:
         compress(tmp_path / "model", tmp_path / "out", Options("8,3,8", include=("*q_proj*",)))
     folder(tmp_path / "whole", {"model_type": "llama", field: 2}, LLAMA)
     compress(tmp_path / "whole", tmp_path / "out", Options("8,3,8"))
+
+
+def test_matrices_narrower_than_a_block_are_left_alone(tmp_path: Path) -> None:
+    """Kernels of convolutions would become larger."""
+    kernels: dict[str, tuple[int, ...]] = {
+        "model.layers.0.conv.weight": (64, 64, 1, 1), "model.layers.1.conv.weight": (64, 1, 4)}
+    folder(tmp_path / "model", {"model_type": "llama"}, LLAMA | kernels)
+    options = Options("8,3,8", include=("default", "*conv*"))
+    done = compress(tmp_path / "model", tmp_path / "out", options)
+    assert done.plan.left_out == tuple(kernels)
+    assert load_file(tmp_path / "out" / "model.seedlm.safetensors").keys() & kernels.keys() == kernels.keys()

@@ -47,6 +47,23 @@ def test_where_the_cache_is() -> None:
         assert hub_cache(environment) == Path(wanted)
 
 
+def test_variables_within_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in huggingface_hub/constants.py."""
+    monkeypatch.setenv("DISK", "/disk")
+    assert hub_cache({"HF_HUB_CACHE": "$DISK/hub"}) == Path("/disk/hub")
+    assert hub_cache({"HF_HOME": "${DISK}/hf"}) == Path("/disk/hf/hub")
+
+
+@pytest.mark.parametrize("revision", ["", "main"])
+def test_a_reference_without_its_snapshot(revision: str, cache: Path) -> None:
+    """The other snapshot is another model, also where it is the only one."""
+    (cache / "snapshots" / NEW / "model.safetensors").unlink()
+    (cache / "snapshots" / NEW).rmdir()
+    with pytest.raises(UserError, match=f"holds no snapshot {NEW}, which .*refs/main names: download it with hf down"):
+        find_model("org/name", revision)
+    assert find_model("org/name", "v1").name == OLD
+
+
 def test_a_path_comes_before_a_name(cache: Path) -> None:
     folder = cache.parents[1] / "org" / "name"
     folder.mkdir(parents=True)
@@ -79,7 +96,8 @@ def test_snapshots_without_main(cache: Path) -> None:
     (cache / "snapshots" / NEW).rmdir()
     assert find_model("org/name").name == OLD
     (cache / "refs" / "main").write_text("../../../..")
-    assert find_model("org/name").name == OLD
+    with pytest.raises(UserError, match="holds no snapshot"):
+        find_model("org/name")
 
 
 def test_a_snapshot_without_weights(cache: Path) -> None:

@@ -25,6 +25,7 @@ transformers = pytest.importorskip("transformers")
 
 from host.hf import SeedlmConfig  # noqa: E402  it imports both
 from tests.host.hf.comparison import require_equal, streams  # noqa: E402
+from tests.host.models.tiny import logits  # noqa: E402
 
 Make = Callable[[str], Folders]
 
@@ -53,6 +54,15 @@ class TestLoading:
         for name, buffer in held.items():
             assert torch.equal(buffer, stored[name.removesuffix("_seedlm") + ".seedlm"])
         assert not any(name.endswith("_proj.weight") for name, _ in load(folder).named_parameters())
+
+    @pytest.mark.parametrize("dtypes", [("float16",), ("float32",), ("float16", "float64")])
+    def test_a_model_takes_other_types_as_an_ordinary_one(self, folders: Make, dtypes: tuple[str, ...]) -> None:
+        made = folders("llama")
+        found, wanted = load(made.compressed), plain(made.plain)
+        for dtype in dtypes:
+            found, wanted = found.to(getattr(torch, dtype)), wanted.to(getattr(torch, dtype))
+        assert found.model.layers[1].mlp.up_proj.weight.dtype == getattr(torch, dtypes[-1])
+        assert torch.equal(logits(found), logits(wanted))
 
     @pytest.mark.parametrize("dtype", ["float32", "float16"])
     def test_another_type_is_that_of_decompress(self, folders: Make, tmp_path: Path, dtype: str) -> None:
