@@ -140,9 +140,9 @@ class Plan:
     ``output_bytes`` is the size of all tensors of the result. ``fingerprint`` is a digest that tells the checkpoint
     from others. ``padded`` names the tensors whose number of columns is no multiple of ``c``. ``left_out`` names the
     tensors that match the patterns but are no matrices, or have fewer columns than a block. ``weighting`` is the
-    folder of channel weights, if any. ``extras`` are the files of the model that are copied along, by the names that they
-    will have (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not copied.
-    ``gaussian`` is the relative error of a block of Gaussian weights in the format and mode.
+    folder of channel weights, if any. ``extras`` are the files of the model that are copied along, by the names that
+    they will have (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not
+    copied. ``gaussian`` is the relative error of a block of Gaussian weights in the format and mode.
     ``sources`` are all files that the result depends on, as they were before the fingerprint was taken.
     ``calibration`` says which text the model was calibrated with (:mod:`host.calibrate.calibration`), if it was.
     """
