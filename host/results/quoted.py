@@ -140,6 +140,9 @@ QUOTES = (
           "{:.1f} % of the limit with 64 columns and int4 {:.1f} %",
           lambda r: (*(join_interval(EngineConfig(SEEDLM4, results_per_cycle=count)) for count in (2, 4)),
                      _short_rows(r, "seedlm4", 2), _short_rows(r, "int4", 2))),
+    Quote(_INSIDE, "for {:.1f} % more LUTs and {:.1f} % more flip-flops",
+          lambda r: (_more(_area(r, "seedlm4-128dsp-r2").lut, _area(r, "seedlm4-128dsp").lut),
+                     _more(_area(r, "seedlm4-128dsp-r2").ff, _area(r, "seedlm4-128dsp").ff))),
     Quote(_INSIDE, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
     # Beside the paper
     Quote(_MEASURED, "T = {:.4f} · beats + {:.0f}, if beats are those of the weights alone. It stands for {:.1f} % of "
