@@ -98,16 +98,19 @@ def test_missing_extras_are_named_before_anything_is_done(monkeypatch: pytest.Mo
 
 
 def test_extras_of_commands_are_those_that_make_installs() -> None:
-    """The Makefile names the extras of its targets, each of which runs one command."""
+    """The Makefile names the extras that the commands of its targets need."""
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(cli._PACKAGES) <= set(known)
     needed = {command.__name__.replace("_", "-"): set(extras) for command, extras in cli._COMMANDS}
-    rules = re.findall(r"^[a-z-]+: (.*) ##.*\n(?:\t@\$\(if .*\n)?\t@\$\(BIN\)/python -m host ([a-z-]+)",
-                       (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert {command for _, command in rules} == set(needed) - {"decompress", "inspect", "run", "seal"}
-    for prerequisites, command in rules:
-        extras = re.search(r"\$\(call extras,(.*?)\)", prerequisites)
-        assert (set(extras[1].split()) if extras else set()) == needed[command], command
+    rules = re.findall(r"^[a-z-]+: (.*) ##.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    found = [(prerequisites, re.findall(r"\$\(BIN\)/python -m host ([a-z-]+)", recipe))
+             for prerequisites, recipe in rules]
+    assert {command for _, commands in found for command in commands} == (
+        set(needed) - {"decompress", "evaluate", "inspect", "run", "seal"})
+    for prerequisites, commands in found:
+        if commands:
+            extras = re.search(r"\$\(call extras,(.*?)\)", prerequisites)
+            assert (set(extras[1].split()) if extras else set()) == set().union(*map(needed.get, commands)), commands
 
 
 @pytest.mark.parametrize(("arguments", "message"), [

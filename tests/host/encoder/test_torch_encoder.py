@@ -92,7 +92,7 @@ class TestWithPyTorch:
                 encode_torch(unusable, fmt, device="cpu")
 
     def test_the_benchmark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("host.folders.BUILD", tmp_path)
+        monkeypatch.setattr("host.folders.REPORTS", tmp_path)
         monkeypatch.setattr(sys, "argv", ["host", "bench-encode", "--device", "cpu", "--formats", "8,3,8", "--blocks",
                                           "600", "--modes", "exact paper"])
         with pytest.raises(SystemExit) as ended:

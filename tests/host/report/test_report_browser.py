@@ -54,6 +54,10 @@ def emulate(browser: webdriver.Chrome, scheme: str) -> None:
 
 def test_the_page_in_a_browser(reports: Path, tmp_path: Path, browser: webdriver.Chrome) -> None:
     """One page and one browser for all of it: a browser takes seconds to start."""
+    report = json.loads((reports / "sweep" / "report.json").read_text())
+    first = next(row for row in report["results"] if (row["matrix"], row["source"]) == ("layer", "rtl"))
+    first["drain"] = None  # not known, as in a report of an older version
+    (reports / "sweep" / "report.json").write_text(json.dumps(report))
     path = write_page(reports, tmp_path)
     browser.get(path.as_uri())
     assert browser.title == "seedlm-fpga: report"
@@ -101,15 +105,16 @@ def test_the_page_in_a_browser(reports: Path, tmp_path: Path, browser: webdriver
     assert names == sorted(names)
     assert len(set(names)) == 3
     assert (model.get_attribute("aria-sort"), cycles.get_attribute("aria-sort")) == ("ascending", None)
-    tokens = heads[column(table, "tokens/s")].find_element(By.TAG_NAME, "button")
+    drain = heads[column(table, "drain")].find_element(By.TAG_NAME, "button")
     for _ in range(2):
-        tokens.click()
-        assert shown(browser, table, "tokens/s")[-1] == "-"
+        drain.click()
+        assert shown(browser, table, "drain")[-1] == "-"
 
     # The field above a long table hides rows.
-    browser.find_element(By.CSS_SELECTOR, "#sweep .filter input").send_keys("LAYER hbm2 seedlm")
+    field, table = (browser.find_element(By.CSS_SELECTOR, f"#sweep .filter {at}") for at in ("input", "+ * table"))
+    field.send_keys("MODEL hbm2 seedlm")
     assert set(zip(*(shown(browser, table, name) for name in ("matrix", "memory", "format")), strict=True)) == {
-        ("layer", "hbm2", "seedlm3"), ("layer", "hbm2", "seedlm4")}
+        ("model", "hbm2", "seedlm3"), ("model", "hbm2", "seedlm4")}
 
     # A narrow screen scrolls tables, but neither charts nor the page.
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1,
