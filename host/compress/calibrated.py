@@ -17,9 +17,9 @@ from golden.tree import source_digest
 from host.calibrate.calibration import Calibration
 from host.calibrate.statistics import Statistics
 from host.checkpoint.checkpoint import Checkpoint
-from host.compress.aim import Aim
 from host.compress.plan import Plan, Target
 from host.errors import UserError
+from host.feedback.aim import Aim
 from host.feedback.factor import Factor
 from host.folders import report_folder
 from host.update import Update

@@ -25,7 +25,6 @@ from host.checkpoint.shard_names import INDEX, is_shard_name
 from host.checkpoint.shards import Content, tensors_of, write_shard
 from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice
-from host.compress.aim import Aim
 from host.compress.calibrated import Stage, calibrated
 from host.compress.card import model_card
 from host.compress.journal import Finished, Job, Journal, Kept, require_room
@@ -34,6 +33,7 @@ from host.compress.planner import make_plan
 from host.compress.slices import Encoded, Runner, Work, run_here
 from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
+from host.feedback.aim import Aim
 from host.packing import decode
 from host.packing.stream import stream_bytes, unpack_rows
 from host.regular_file import read_range

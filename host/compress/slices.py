@@ -9,11 +9,11 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.spec import parse_seedlm
 from host.checkpoint.manifest import BIASES
-from host.compress.aim import Aim
 from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import encode_torch
 from host.errors import CheckError, UserError
+from host.feedback.aim import Aim
 from host.feedback.feedback import encode_feedback
 from host.json_reader import Json
 from host.packing import decode

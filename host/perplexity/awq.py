@@ -80,4 +80,4 @@ def awq(matrices: Mapping[str, np.ndarray], moment: np.ndarray, scalable: bool, 
 def awq_code(matrices: Mapping[str, np.ndarray], shared: Shared | None, bits: int) -> Mapping[str, Weights]:
     """Return :func:`awq` of matrices, as a :data:`host.perplexity.variant.Code`."""
     assert shared
-    return dict(awq(matrices, shared.moment, shared.scalable, bits))
+    return dict(awq(matrices, shared.moments.own, shared.scalable, bits))

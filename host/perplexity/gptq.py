@@ -53,4 +53,4 @@ def gptq(weights: np.ndarray, moment: np.ndarray, bits: int) -> np.ndarray:
 def gptq_code(matrices: Mapping[str, np.ndarray], shared: Shared | None, bits: int) -> Mapping[str, Weights]:
     """Return :func:`gptq` of each matrix, as a :data:`host.perplexity.variant.Code`."""
     assert shared
-    return {name: gptq(weights, shared.moment, bits) for name, weights in matrices.items()}
+    return {name: gptq(weights, shared.moments.own, bits) for name, weights in matrices.items()}

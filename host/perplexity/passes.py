@@ -1,7 +1,7 @@
 """A pass of windows through a model whose matrices get codes, layer by layer, so that one layer is in memory at a time.
 
-Where a code needs to know the inputs of matrices, the calibration's tokens take the same way: in each layer, the inputs
-are those that the earlier layers make with their codes already, and the layer itself is still as it was.
+Where a code needs to know the inputs of matrices, the calibration's tokens take the same way, as in a compression: the
+input of a matrix is the one that it has where all matrices before it have their codes already.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +12,7 @@ import torch
 
 from golden.integers import GroupMatrix
 from golden.product import Weights
+from host.calibrate.inputs import Inputs
 from host.checkpoint.checkpoint import Checkpoint
 from host.model.golden_linear import GoldenLinear
 from host.model.linear import FloatLinear, Linear
@@ -20,9 +21,6 @@ from host.packing import decode
 from host.perplexity.variant import Shared, Variant
 
 __all__ = ["Passed", "passed"]
-
-Group = tuple[str, ...]
-"""Names of the matrices that share an input."""
 
 
 @dataclass(frozen=True)
@@ -50,34 +48,6 @@ def _through(model: Llama, linear: Linear, number: int, states: Sequence[torch.T
     """Return hidden states behind a layer whose matrices ``linear`` multiplies."""
     layer = model.with_linear(linear)
     return [layer.layer(number, each) for each in states]
-
-
-class _Moments:
-    """Linear layers that sum x xᵀ over their inputs on the way, for every group of matrices that share an input."""
-
-    def __init__(self, linear: Linear) -> None:
-        self._linear = linear
-        self._sums: dict[Group, torch.Tensor] = {}
-        self._counts: dict[Group, int] = {}
-
-    def __call__(self, names: Sequence[str], x: torch.Tensor) -> list[torch.Tensor]:
-        """Return the products; see :class:`host.model.linear.Linear`."""
-        group = tuple(names)
-        total = self._sums.setdefault(group, torch.zeros(x.shape[1], x.shape[1]))
-        total.addmm_(x.T, x)
-        self._counts[group] = self._counts.get(group, 0) + len(x)
-        return self._linear(names, x)
-
-    def means(self) -> dict[Group, np.ndarray]:
-        """Return the mean of x xᵀ over the inputs of each group: float32, (columns, columns)."""
-        return {group: (total / self._counts[group]).numpy() for group, total in self._sums.items()}
-
-
-def _moments(model: Llama, linear: Linear, number: int, states: Sequence[torch.Tensor]) -> dict[Group, np.ndarray]:
-    """Return the second moments of the inputs of a layer's matrices, which ``linear`` multiplies."""
-    seen = _Moments(linear)
-    _through(model, seen, number, states)
-    return seen.means()
 
 
 def _scalable(model: Llama, group: Sequence[str]) -> bool:
@@ -117,21 +87,24 @@ def passed(model: Llama, checkpoint: Checkpoint, variant: Variant, windows: np.n
     """
     with torch.inference_mode():
         states = _embedded(model, windows)
-        samples = _embedded(model, calibration) if variant.calibrated and calibration is not None else []
+        inputs = Inputs(checkpoint, calibration) if variant.calibrated and calibration is not None else None
         errors = np.zeros(2)
         for number in range(model.settings.layers):
-            groups = model.matrices(number)
-            matrices = {name: checkpoint.matrix(name) for group in groups for name in group}
-            linear: Linear = FloatLinear(matrices.__getitem__)
+            linear: Linear = FloatLinear(checkpoint.matrix)
             if variant.code:
-                moments = _moments(model, linear, number, samples) if samples else {}
-                codes = {name: code for group in groups for name, code in variant.code(
-                    {name: matrices[name] for name in group},
-                    Shared(moments[group], _scalable(model, group)) if moments else None).items()}
-                numbers = {name: _numbers(code) for name, code in codes.items()}
-                errors += _errors(matrices, numbers)
+                codes: dict[str, Weights] = {}
+                numbers: dict[str, np.ndarray] = {}
+                for group in model.matrices(number):
+                    matrices = {name: checkpoint.matrix(name) for name in group}
+                    shared = inputs and Shared(inputs.moments(group, numbers.__getitem__), _scalable(model, group))
+                    found = variant.code(matrices, shared)
+                    codes.update(found)
+                    numbers.update({name: _numbers(code) for name, code in found.items()})
+                    errors += _errors(matrices, numbers)
+                if inputs:
+                    inputs.advance(numbers.__getitem__)
                 linear = (GoldenLinear(codes.__getitem__, variant.act_bits) if variant.act_bits else
                           FloatLinear(numbers.__getitem__))
-            states, samples = (_through(model, linear, number, each) for each in (states, samples))
+            states = _through(model, linear, number, states)
             progress(number + 1)
     return Passed(states, float(np.sqrt(errors[0] / errors[1])) if errors[1] else 0.0)

@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-
 from golden.product import Weights
+from host.calibrate.moments import Moments
 
 __all__ = ["SHIPPED", "Code", "Shared", "Variant"]
 
@@ -22,13 +21,13 @@ class Shared:
 
     Parameters
     ----------
-    moment : float array, (columns, columns)
-        Mean of x xᵀ over the calibration's tokens, in a model whose earlier layers have the code already.
+    moments : Moments
+        Of the input in a model in which all matrices before these have the code already.
     scalable : bool
         Whether the operation before can take up scales of channels: a norm, or a matrix whose outputs the input is.
     """
 
-    moment: np.ndarray
+    moments: Moments
     scalable: bool
 
 

@@ -6,11 +6,13 @@ from functools import partial
 from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat, GroupFormat
 from host.encoder.encoder import Mode
 from host.perplexity.awq import awq_code
-from host.perplexity.codes import group_bits, groups, row_bits, rows, seedlm, seedlm_bits
+from host.perplexity.calibrated import seedlm_feedback
+from host.perplexity.codes import groups, rows, seedlm
 from host.perplexity.gptq import gptq_code
 from host.perplexity.grids import grid_bits
 from host.perplexity.nf4 import nf4_bits, nf4_code
 from host.perplexity.variant import SHIPPED, Variant
+from host.quality.controls import format_bits, row_bits
 
 __all__ = ["VARIANTS"]
 
@@ -27,11 +29,18 @@ def _rows(bits: int, search: bool) -> Variant:
 def _groups(fmt: GroupFormat, search: bool) -> Variant:
     return Variant(f"int{fmt.bits}-g128" + ("" if search else "-rtn"),
                    f"integers, {'searched ' if search else ''}scale per 128", partial(groups, fmt=fmt, search=search),
-                   group_bits(fmt))
+                   format_bits(fmt))
 
 
 def _seedlm(name: str, fmt: BlockFormat, mode: Mode = "exact") -> Variant:
-    return Variant(name, _SEEDLM_FAMILY[mode], partial(seedlm, fmt=fmt, mode=mode), seedlm_bits(fmt), cost=8)
+    return Variant(name, _SEEDLM_FAMILY[mode], partial(seedlm, fmt=fmt, mode=mode), format_bits(fmt), cost=8)
+
+
+def _feedback(fmt: BlockFormat, drift: bool = True) -> Variant:
+    """Return one of SeedLM's formats with error feedback, and with all that a calibration tells."""
+    name, family = ("calibrated", "SeedLM, calibrated") if drift else ("feedback", "SeedLM, error feedback")
+    return Variant(f"{fmt.name}-{name}", family, partial(seedlm_feedback, fmt=fmt, drift=drift), format_bits(fmt),
+                   calibrated=True, cost=25)
 
 
 def _awq(bits: int) -> Variant:
@@ -56,9 +65,10 @@ _ALL = (
     _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True),
     Variant("nf4-g64", "NF4", partial(nf4_code), nf4_bits), _awq(4), _gptq(4),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
-    _seedlm("seedlm4x", SEEDLM4X),
+    _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
     _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _awq(3), _gptq(3),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
+    _feedback(SEEDLM3),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}

@@ -12,9 +12,23 @@ import numpy as np
 
 from golden.integers import greatest_scales, nearest_codes, quantise, searched_scales
 from golden.layout import StreamLayout
-from golden.spec import INT3, INT4, GroupFormat
+from golden.spec import INT3, INT4, SCALE_BITS, GroupFormat, WeightFormat
 
-__all__ = ["CONTROLS", "Control", "block_floating_point", "round_rows"]
+__all__ = ["CONTROLS", "Control", "block_floating_point", "format_bits", "round_rows", "row_bits"]
+
+Bits = Callable[[int], float]
+"""Returns the bits that are stored for a weight, of a matrix of so many columns: codes, scales and padding."""
+
+
+def format_bits(fmt: WeightFormat) -> Bits:
+    """Return the stored bits of one of the engine's formats."""
+    layout = StreamLayout(fmt)
+    return lambda cols: layout.blocks(cols) * fmt.block_bits / cols
+
+
+def row_bits(bits: int) -> Bits:
+    """Return the stored bits of integers of ``bits`` bits with an FP16 scale for each row."""
+    return lambda cols: bits + SCALE_BITS / cols
 
 
 def round_rows(weights: np.ndarray, bits: int, search: bool) -> np.ndarray:
@@ -52,28 +66,21 @@ class Control:
     name : str
     restore : callable
         Returns what its codes of a matrix stand for.
-    bits_per_weight : callable
-        Returns the bits that it stores for a weight, of a matrix of so many columns.
+    bits_per_weight : Bits
     """
 
     name: str
     restore: Callable[[np.ndarray], np.ndarray]
-    bits_per_weight: Callable[[int], float]
+    bits_per_weight: Bits
 
 
 def _controls(bits: int, fmt: GroupFormat) -> tuple[Control, ...]:
     """Return the quantisers whose codes have so many bits; ``fmt`` is the one with groups of 128."""
-    def grouped_bits(cols: int) -> float:
-        return StreamLayout(fmt).blocks(cols) * fmt.block_bits / cols
-
-    def row_bits(cols: int) -> float:
-        return bits + 16 / cols
-
     return (
-        Control(f"int{bits}, scale per row", lambda w: round_rows(w, bits, False), row_bits),
-        Control(f"int{bits}, searched scale per row", lambda w: round_rows(w, bits, True), row_bits),
-        Control(f"int{bits}, scale per 128", lambda w: quantise(w, fmt, False).weights(), grouped_bits),
-        Control(f"int{bits}, searched scale per 128", lambda w: quantise(w, fmt).weights(), grouped_bits),
+        Control(f"int{bits}, scale per row", lambda w: round_rows(w, bits, False), row_bits(bits)),
+        Control(f"int{bits}, searched scale per row", lambda w: round_rows(w, bits, True), row_bits(bits)),
+        Control(f"int{bits}, scale per 128", lambda w: quantise(w, fmt, False).weights(), format_bits(fmt)),
+        Control(f"int{bits}, searched scale per 128", lambda w: quantise(w, fmt).weights(), format_bits(fmt)),
         Control(f"bfp{bits}, 8-bit exponent per 32", lambda w: block_floating_point(w, bits, 32),
                 lambda cols: bits + 8 / 32))
 

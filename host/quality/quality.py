@@ -13,7 +13,7 @@ from host.checkpoint.checkpoint import Checkpoint
 from host.encoder.encoder import encode
 from host.errors import UserError
 from host.packing import decode
-from host.quality.controls import CONTROLS
+from host.quality.controls import CONTROLS, format_bits
 from host.tables.quality import QualityRow
 
 __all__ = ["SIGMA", "matrices", "quality", "sampled_experts", "sampled_matrix"]
@@ -111,8 +111,7 @@ def quality(checkpoint: Checkpoint, model: str, names: list[str], rows: int,
             raise UserError(f"{name} has weights beyond the range of scales in FP16: leave it out with --exclude")
         norm = float(np.square(weights, dtype=np.float64).sum())
         for bits, fmt in _FORMATS.items():
-            padded = -(-weights.shape[1] // fmt.c) * fmt.block_bits / weights.shape[1]
-            measured = [(fmt.name, padded, decode.weights(encode(weights, fmt)))]
+            measured = [(fmt.name, format_bits(fmt)(weights.shape[1]), decode.weights(encode(weights, fmt)))]
             measured += [(control.name, control.bits_per_weight(weights.shape[1]), control.restore(weights))
                          for control in CONTROLS[bits]]
             for method, spent, restored in measured:

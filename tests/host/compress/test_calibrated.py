@@ -1,6 +1,7 @@
 """Compression with calibration: what it is of, what it saves, and that interruptions make no difference."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from host.feedback.factor import Factor
 from host.feedback.feedback import encode_feedback
 from host.model.llama import Llama
 from host.packing import decode
+from host.perplexity.calibrated import seedlm_feedback
+from host.perplexity.passes import passed
+from host.perplexity.variant import Variant
 from tests.host.compress.toy import Stop, stopping
 
 FEW = Calibration("self", sequences=4, length=24)
@@ -94,6 +98,17 @@ def test_a_matrix_is_encoded_for_its_input_in_the_compressed_model(model: Path, 
     (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], Factor(kept.own, SMALL.fmt),
                                 exponent_biases=[stored.exponent_bias])
     assert np.array_equal(decode.weights(wanted), decode.weights(stored))
+
+
+def test_the_table_of_perplexities_has_the_codes_of_a_compression(model: Path, whole: Path) -> None:
+    plain, made = open_checkpoint(model), open_checkpoint(whole / "out")
+    llama, tokens = Llama(plain), calibration_tokens(plain, FEW, "any")
+    variant = Variant("calibrated", "", partial(seedlm_feedback, fmt=SMALL.fmt, drift=True), None, calibrated=True)
+    found = passed(llama, plain, variant, tokens, tokens, lambda layers: None).weight_error
+    names = [name for number in range(2) for group in llama.matrices(number) for name in group]
+    squares = np.array([(np.square(decode.weights(made.stored(name)) - plain.matrix(name)).sum(),
+                         np.square(plain.matrix(name).astype(np.float64)).sum()) for name in names]).sum(axis=0)
+    assert found == pytest.approx(np.sqrt(squares[0] / squares[1]), rel=1e-12)  # sums in another order
 
 
 def test_outputs_are_nearer(model: Path, whole: Path, tmp_path: Path) -> None:
