@@ -27,7 +27,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality perplexity explore roofline memories sweep \
-	area pnr bitstream test-board report results test fuzz faults cycles lint registers ip verilog clean distclean
+	area pnr bitstream test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -57,7 +57,7 @@ takes.fuzz = FUZZ_SECONDS TARGETS
 takes.faults = TESTS
 takes.ip = FORMAT BUS ACT_BITS ADDR_BITS MAX_ROWS MAX_COLS LATENCY FAST DSP CACHE PROT QOS NAME OUT ARGS
 takes.verilog = FORMATS BUS ACT_BITS
-plain = setup report cycles lint registers help clean distclean
+plain = setup report cycles lint site registers help clean distclean
 targets = $(plain) $(patsubst takes.%,%,$(filter takes.%,$(.VARIABLES)))
 given = $(filter-out MAKEFLAGS,$(foreach v,$(.VARIABLES),$(if $(findstring command line,$(origin $(v))),$(v))))
 $(foreach goal,$(filter $(targets),$(MAKECMDGOALS)),$(foreach v,$(given),$(if $(filter $(v),$(takes.$(goal)) \
@@ -208,11 +208,19 @@ cycles: $(VENV)/.model $(call extras,sim test) ## the cycle model against RTL of
 	@$(BIN)/python -m pytest -m wide tests/host/measure
 
 # mypy ends with 2 when it fails itself, which it does once in a while in writing its cache: it then runs again without one.
-lint: $(call extras,sim lint) ## ruff, import order, types, and Verilator's lint of the emitted designs
+lint: $(call extras,sim lint) ## ruff, import order, types, Verilator's lint of the emitted designs, and the site's links
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/mypy || { [ $$? -eq 2 ] && $(BIN)/mypy --no-incremental --show-traceback; }
 	@$(BIN)/python -m sim.lint
+	@$(build_site)
+
+# A warning of MkDocs, such as a page in no menu, is an error (not so with --quiet); so is a link that leads nowhere.
+site_folder = $(call quoted,$(or $(SEEDLM_BUILD),build)/site)
+build_site = NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --site-dir $(site_folder)
+site: $(call extras,site) ## the documentation as a site, build/site/index.html
+	@$(build_site)
+	@echo $(site_folder)/index.html
 
 registers: $(call extras,synth ip) ## print the register map, states, causes, and what software does
 	@$(BIN)/python -m host registers

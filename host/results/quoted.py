@@ -21,8 +21,9 @@ from sim.dram.presets import PRESETS, preset
 __all__ = ["QUOTES"]
 
 _README = "README.md"
-_MEASURED, _CODES, _AREA, _INSIDE, _LIMITS, _BOARD = (
-    f"docs/{name}.md" for name in ("measurements", "compressing", "area", "architecture", "limits", "board"))
+_MEASURED, _CODES, _AREA, _NUMBERS, _STREAMS, _MEMORY, _LIMITS, _BOARD = (
+    f"docs/{name}.md" for name in ("measurements", "compressing", "area", "numerics", "streams", "memory", "limits",
+                                   "board"))
 _LARGEST = "2048x2048"
 
 
@@ -104,7 +105,7 @@ def _limit(name: str, **timing: Any) -> float:
 def _preset_row(name: str) -> Quote:
     """The row of a preset in the table of memories."""
     dram = preset(name)
-    return Quote(_INSIDE, f"| `{name}` | {{:.0f}} | {{}} | {{:g}} | {{:.1f}}% | {{}} |" if name == "sdram-133" else
+    return Quote(_MEMORY, f"| `{name}` | {{:.0f}} | {{}} | {{:g}} | {{:.1f}}% | {{}} |" if name == "sdram-133" else
                  f"| `{name}` | {{:.0f}} | {{}} | {{:.1f}} | {{:.1f}}% | {{}} |",
                  lambda r: (dram.ck_mhz, dram.ratio, round((dram.peak_bytes_per_s(512) or 0) / 1e9, 2),
                             100 * dram.sequential_limit, dram.controller))
@@ -134,16 +135,16 @@ QUOTES = (
     Quote(_README, "low-cost ECP5-85F | – | {:.1f} MHz at grade 8",
           lambda r: (r.row("pnr", config="seedlm4-512-g8").fmax_mhz,)),
     # Short rows
-    Quote(_INSIDE, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
+    Quote(_STREAMS, "have left the lanes and the drain, {} cycles later for seedlm4 on 512 bits. With 64 columns it "
           "takes {:.1f} % of DDR4-2400's limit", lambda r: (_INTERVAL, _short_rows(r, "seedlm4", 1))),
-    Quote(_INSIDE, "will be free for the next group: {} or {} cycles later. With two results a cycle, seedlm4 takes "
+    Quote(_STREAMS, "will be free for the next group: {} or {} cycles later. With two results a cycle, seedlm4 takes "
           "{:.1f} % of the limit with 64 columns and int4 {:.1f} %",
           lambda r: (*(join_interval(EngineConfig(SEEDLM4, results_per_cycle=count)) for count in (2, 4)),
                      _short_rows(r, "seedlm4", 2), _short_rows(r, "int4", 2))),
-    Quote(_INSIDE, "for {:.1f} % more LUTs and {:.1f} % more flip-flops",
+    Quote(_STREAMS, "for {:.1f} % more LUTs and {:.1f} % more flip-flops",
           lambda r: (_more(_area(r, "seedlm4-128dsp-r2").lut, _area(r, "seedlm4-128dsp").lut),
                      _more(_area(r, "seedlm4-128dsp-r2").ff, _area(r, "seedlm4-128dsp").ff))),
-    Quote(_INSIDE, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
+    Quote(_STREAMS, "full rate begins at {} columns", lambda r: (_INTERVAL * SEEDLM4.c,)),
     # Beside the paper
     Quote(_MEASURED, "T = {:.4f} · beats + {:.0f}, if beats are those of the weights alone. It stands for {:.1f} % of "
           "the bus and {:.0f} cycles from", lambda r: (_SLOPE, _START, 100 / _SLOPE, _START)),
@@ -161,12 +162,12 @@ QUOTES = (
     # Memories
     Quote(_MEASURED, "All engines take {:.1f} % or more of every limit",
           lambda r: (_percent_at_least([row.achieved_fraction for row in r.rows("roofline")]),)),
-    Quote(_INSIDE, "DDR4-2400 falls to {:.0f} % of its peak, DDR4-3200 to {:.0f} %",
+    Quote(_MEMORY, "DDR4-2400 falls to {:.0f} % of its peak, DDR4-3200 to {:.0f} %",
           lambda r: (_limit("ddr4-2400", columns_lowest=True), _limit("ddr4-3200", columns_lowest=True))),
     *(_preset_row(name) for name in PRESETS if preset(name).ck_mhz),
-    Quote(_INSIDE, "| `ideal`, `paper` | - | - | - | {:.0f}%, {:.1f}% |",
+    Quote(_MEMORY, "| `ideal`, `paper` | - | - | - | {:.0f}%, {:.1f}% |",
           lambda r: (_limit("ideal"), _limit("paper"))),
-    Quote(_INSIDE, "will reach last ({:.1f} % in RTL)",
+    Quote(_MEMORY, "will reach last ({:.1f} % in RTL)",
           lambda r: (100 * r.row("memories", memory="lpddr5-6400-hidden").measured,)),
     Quote(_LIMITS, "falls to {:.1f} % for `ddr4-2400`, to {:.1f} % for `lpddr5-6400` and to {:.1f} % for `hbm2`",
           lambda r: (_hot("ddr4-2400"), _hot("lpddr5-6400"), _hot("hbm2"))),
@@ -195,10 +196,10 @@ QUOTES = (
           "point, whose exponent is searched ({:.2f} bit more)",
           lambda r: [_bits(r, method) - _bits(r, "seedlm4") for method in (
               "int4, searched scale per row", "int4, searched scale per 128", "bfp4, 8-bit exponent per 32")]),
-    Quote(_INSIDE, "{} bits a weight, packed as densely", lambda r: (parse_format("int4").bits_per_weight,)),
-    Quote(_INSIDE, "other codes, {} and {} bits a weight",
+    Quote(_NUMBERS, "{} bits a weight, packed as densely", lambda r: (parse_format("int4").bits_per_weight,)),
+    Quote(_NUMBERS, "other codes, {} and {} bits a weight",
           lambda r: (parse_format("int8").bits_per_weight, parse_format("int3").bits_per_weight)),
-    Quote(_INSIDE, "up to {:,} rows and {:,} columns, any numbers",
+    Quote(_NUMBERS, "up to {:,} rows and {:,} columns, any numbers",
           lambda r: (EngineConfig(parse_format("seedlm4")).max_rows, EngineConfig(parse_format("seedlm4")).max_cols)),
     # Area
     Quote(_AREA, "has {:.1f} times as many LUTs as `seedlm4-128dsp` with about as many DSPs, {:.1f} times as many as "
