@@ -4,7 +4,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# $(call patient,WHAT,SECONDS) before a program that is silent says now and then that it works, and for how long still.
+patient = $(BIN)/python -m host.cli.patience $(call quoted,$(1)) $(2)
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP = $(call patient,installing,60) $(install)
+# Seconds that an extra usually takes, where these are not 60.
+seconds.test = 240
+seconds.model = 150
+seconds.lint = 120
+seconds.docs = 10
+extra = $(call patient,installing $*,$(or $(seconds.$*),60)) $(install)
 # $(call extras,sim plots) are the stamps of these extras of pyproject.toml. An extra is installed when its stamp is
 # missing or older than pyproject.toml. Installing one extra leaves the others as they are.
 extras = $(patsubst %,$(VENV)/.extra-%,$(1))
@@ -90,7 +99,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/.ready
 
 $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
 	@echo 'installing $* into $(VENV)'
-	@$(PIP) --editable '.[$*]'
+	@$(extra) --editable '.[$*]'
 	@touch $@
 
 # Simulators also need the shared library of Python, which pip does not bring.
@@ -105,7 +114,7 @@ $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 $(VENV)/.extra-test $(VENV)/.extra-model: $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
 	@echo 'installing $* into $(VENV)'
 	@$(if $(TORCH_INDEX),$(PIP) --index-url $(call quoted,$(TORCH_INDEX)) "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)")
-	@$(PIP) --editable '.[$*]'
+	@$(extra) --editable '.[$*]'
 	@touch $@
 
 # nextpnr, 170 MB, unless the machine has one.
@@ -211,7 +220,7 @@ cycles: $(VENV)/.model $(call extras,sim test) ## the cycle model against RTL of
 lint: $(call extras,sim lint) ## ruff, import order, types, Verilator's lint of the emitted designs, and the site's links
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports --no-logo
-	@$(BIN)/mypy || { [ $$? -eq 2 ] && $(BIN)/mypy --no-incremental --show-traceback; }
+	@$(call patient,checking types,90) $(BIN)/mypy || { [ $$? -eq 2 ] && $(BIN)/mypy --no-incremental --show-traceback; }
 	@$(BIN)/python -m sim.lint
 	@$(build_site)
 

@@ -1,92 +1,112 @@
-"""Progress of long work on the terminal: how much is done, how fast, and what time is left."""
+"""Progress of long work: how much is done, how fast, and what time is left.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+On a terminal it is a line that is drawn again and again; elsewhere a plain line is printed every half a minute. Both go
+to the standard error output, so that a table can be sent to a file meanwhile.
+"""
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TaskProgressColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
 
-from host.printable import printable
+from host.display.lines import Lines
+from host.display.meter import Meter, Step
 from host.update import Update
 
-__all__ = ["model_progress", "resumed_progress", "stage_progress", "work_progress"]
+if TYPE_CHECKING:
+    from host.display.bars import Bar
 
-class _What(ProgressColumn):
-    """What is at hand. It may be a name from outside, whose brackets are no markup."""
+__all__ = ["model_progress", "resumed_progress", "silenced", "stage_progress", "work_progress"]
 
-    def render(self, task: Task) -> Text:
-        return Text(printable(task.description))
+_DUMB = ("dumb", "unknown")
+"""Values of ``TERM`` of terminals that cannot draw a line again."""
+_LEFT = re.compile(r"(\d+) connections left")
+_silent = False
 
 
-class _Rate(ProgressColumn):
-    """Blocks a second over the last while, or megabytes a second where a task's field says that it counts bytes."""
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Show no progress of what runs within the block."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
 
-    def render(self, task: Task) -> Text:
-        unit, size = ("MB", 1e6) if task.fields.get("bytes") else ("blocks", 1)
-        return Text(f"{task.speed / size:,.0f} {unit}/s" if task.speed else f"- {unit}/s")
+
+def _display(meter: Meter, stream: TextIO) -> "Bar | Lines":
+    """Return what draws or prints."""
+    if stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB:
+        with suppress(ImportError):  # not there yet while packages are installed
+            from host.display.bars import Bar  # rich takes a while to import
+
+            return Bar(meter, stream)
+    return Lines(meter, stream)
+
+
+@contextmanager
+def _shown(steps: Sequence[Step], unit: str) -> "Iterator[Callable[..., None]]":
+    """Show progress in the form that the standard error output takes; it yields what to call with an ``Update`` and,
+    where amounts are of another unit, its name."""
+    stream, meter = sys.stderr, Meter(steps, unit)
+    if _silent or stream is None:
+        yield lambda *told: None
+        return
+    with _display(meter, stream) as display:
+        yield display.update
 
 
 @contextmanager
 def model_progress() -> Iterator[tuple[Update, Update]]:
-    """Show a bar for work on a model; it yields what to call for blocks, and what to call for bytes that are read.
+    """Show work on a model; it yields what to call for blocks, and what to call for bytes that are read.
 
-    Either may be called at any time: the bar begins anew whenever another amount is counted.
+    Either may be called at any time: the rate begins anew whenever another amount is counted.
     """
-    columns = (_What(), BarColumn(), TaskProgressColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, speed_estimate_period=60) as bar:
-        task = bar.add_task("", total=None, bytes=False)
-
-        def update(reading: bool, what: str, done: float, total: float) -> None:
-            shown = bar.tasks[0]
-            if (shown.total, shown.fields["bytes"]) != (total, reading):
-                bar.reset(task, total=total, completed=round(done), bytes=reading)
-            bar.update(task, description=f"read {what}" if reading else what, completed=done)
-
-        yield partial(update, False), partial(update, True)
+    with _shown((), "blocks") as update:
+        yield (lambda what, done, total: update(what, done, total, "blocks"),
+               lambda what, done, total: update(f"read {what}", done, total, "bytes"))
 
 
 @contextmanager
 def resumed_progress() -> Iterator[Update]:
-    """Show a bar for work that takes up to days and goes on where it was; it yields what to call.
+    """Show work that takes up to days and goes on where it was; it yields what to call.
 
     Its rate leaves out what is done already at the first call, by an earlier run.
     """
-    columns = (_What(), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, speed_estimate_period=3600) as bar:
-        task = bar.add_task("", total=None)
-
-        def update(what: str, done: float, total: float) -> None:
-            if bar.tasks[0].total is None:
-                bar.reset(task, total=total, completed=round(done))
-            bar.update(task, description=what, completed=done)
-
+    with _shown((), "parts") as update:
         yield update
 
 
 @contextmanager
-def work_progress() -> Iterator[Update]:
-    """Show a bar for anything that is counted, gone when it is done; it yields what to call."""
-    columns = (_What(), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
+def work_progress(steps: Sequence[Step] = (), unit: str = "steps") -> Iterator[Update]:
+    """Show anything that is counted; it yields what to call.
+
+    Parameters
+    ----------
+    steps : sequence of Step
+        The steps of the work, where they are known before it begins.
+    unit : str
+        What amounts are, a key of :data:`~host.display.meter.UNITS`.
+    """
+    with _shown(steps, unit) as update:
+        yield update
 
 
 @contextmanager
-def stage_progress(what: str) -> Iterator[Callable[[str], None]]:
-    """Show a line for a tool that reports its stage but not how much is left; it yields what to call."""
-    columns = (SpinnerColumn(), _What(), TimeElapsedColumn())
-    with Progress(*columns, transient=True) as line:
-        task = line.add_task(what)
-        yield lambda stage: line.update(task, description=f"{what}: {stage}")
+def stage_progress(steps: Sequence[Step]) -> Iterator[Callable[[str], None]]:
+    """Show what a tool does that names its stages; it yields what to call with each.
+
+    Of connections that are left to be routed, those at the first call are all.
+    """
+    most = 0
+    with _shown(steps, "parts") as update:
+        def stage(name: str) -> None:
+            nonlocal most
+            left = int(match[1]) if (match := _LEFT.search(name)) else 0
+            most = max(most, left)
+            update(name, most - left, most)
+
+        yield stage

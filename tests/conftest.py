@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sim.tools.errors import ToolError
+from tests.pulse import Pulse
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -45,3 +46,12 @@ def browser(tmp_path: Path) -> "Iterator[Chrome]":
     opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
     yield opened
     opened.quit()
+
+
+@pytest.hookimpl(trylast=True)  # the reporter is there then
+def pytest_configure(config: pytest.Config) -> None:
+    """Of pytest-xdist, the process that runs no tests: what another one prints meanwhile would be a test's output."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if (reporter and not reporter.isatty and config.getoption("dist", "no") != "no"
+            and not hasattr(config, "workerinput")):
+        config.pluginmanager.register(Pulse(config), "pulse")

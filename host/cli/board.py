@@ -28,6 +28,7 @@ def bitstream(board: BoardName = "ulx3s_85f", name: BoardFormat = "seedlm4", see
     from host.report.writer import finish
     from host.synth import bitstream as building
     from host.synth.place_and_route import critical_path, tool
+    from host.synth.stages import BITSTREAM
     from hw.flow import nextpnr
 
     chosen, fmt = building.chosen(board), board_format(name)
@@ -36,7 +37,7 @@ def bitstream(board: BoardName = "ulx3s_85f", name: BoardFormat = "seedlm4", see
     folder = report_folder(f"{board}/{name}")
     print(f"nextpnr's log: {folder / 'nextpnr.log'}", flush=True)
     start = monotonic()
-    with stage_progress(f"{board} {name}") as update:
+    with stage_progress(BITSTREAM) as update:
         row = building.bitstream(chosen, name, fmt, seed, folder.parent.parent, update)
     row = replace(row, seconds=round(monotonic() - start, 1))
     settings = {"board": board, "format": name, "seed": seed, "nextpnr": nextpnr.version(command)}
@@ -58,6 +59,7 @@ def run(device: Annotated[str, typer.Option(help=_DEVICE)],
     """Run a product on a device: load, verify, run, compare with golden; and its speed-up over one in FP16."""
     from host.device.names import open_device
     from host.measure import on_board
+    from host.measure.on_board_steps import on_board_steps
     from host.progress import work_progress
     from host.report.writer import finish
 
@@ -66,7 +68,7 @@ def run(device: Annotated[str, typer.Option(help=_DEVICE)],
         raise UserError(f"there is no report {baseline}: run the bitstream to compare with first")
     compared = Path(baseline) if baseline else report_folder("run") / "fp16" / "report.json"
     before = on_board.baseline_cycles(compared, rows, cols)
-    with work_progress() as progress, open_device(device, progress) as opened:
+    with work_progress(on_board_steps()) as progress, open_device(device, progress) as opened:
         row = on_board.run(opened, fmt, rows, cols, runs, progress)
     if before and row.format != "fp16":
         row = replace(row, speedup=before / row.cycles)
@@ -89,6 +91,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     """Run a product on a simulated board, from the pins of its serial line to those of its SDRAM."""
     from host.device.serial_device import SerialDevice, open_serial
     from host.measure import on_board
+    from host.measure.on_board_steps import on_board_steps
     from host.progress import work_progress
     from host.report.writer import finish
     from host.synth.bitstream import chosen
@@ -99,13 +102,16 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     results: list[BoardRow] = []
     named = {name: board_format(name) for name in names("formats", formats, "--formats 'fp16 seedlm4'")}
     folder = report_folder("test-board")
-    for name, fmt in named.items():
-        with work_progress() as progress:
-            progress(f"{name}: build the simulator", 0, 1)
+    with work_progress([step for name in named for step in on_board_steps(name)]) as progress:
+        for name, fmt in named.items():
+            def of_format(what: str, done: float, total: float, name: str = name) -> None:
+                progress(f"{name}: {what}", done, total)
+
+            of_format("build the simulator", 0, 1)
             with (BoardSimulation(fmt, simulated.part, simulated.clock_hz, divisor) as simulation,
-                  SerialDevice(open_serial(simulation.path, 60.0), progress, 60.0) as device):
-                row = on_board.run(device, fmt, rows, cols, runs, progress)
-        results.append(replace(row, speedup=results[0].cycles / row.cycles) if results else row)
+                  SerialDevice(open_serial(simulation.path, 60.0), of_format, 60.0) as device):
+                row = on_board.run(device, fmt, rows, cols, runs, of_format)
+            results.append(replace(row, speedup=results[0].cycles / row.cycles) if results else row)
     finish(folder, {"board": board, "part": simulated.part.name, "divisor": divisor, "source": "rtl"}, results,
            f"{board}, {rows} x {cols}; whole board simulated in RTL by Verilator")
     for row in results:

@@ -38,6 +38,7 @@ def demo(model: Model = "", revision: Revision = "",
     """Let a model say a sentence: every linear layer of every generated token is computed by the engine in RTL."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint
     from host.demo import demo as measure
+    from host.demo.steps import demo_steps
     from host.model.llama import Llama
     from host.model.tokenizer import Tokenizer
     from host.progress import work_progress
@@ -61,7 +62,7 @@ def demo(model: Model = "", revision: Revision = "",
         "fp16_cycles": "cycle model"}
     rows: list[DemoRow] = []
     print(f"{name} in {config.name}; {memory} memory, {bus}-bit bus; the prompt has {len(asked)} tokens")
-    with work_progress() as progress:
+    with work_progress(demo_steps(tokens)) as progress:
         for row in measure.demo(llama, tokenizer, job, progress):
             print(_line(row), flush=True)
             rows.append(row)

@@ -129,7 +129,7 @@ def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]
     from host.progress import work_progress
     from host.report.writer import inventory
 
-    with work_progress() as reading:
+    with work_progress(unit="bytes") as reading:
         rows, notices = inspect_model(folder, verify, reading)
     inventory(str(folder), {"folder": str(folder), "verify": verify}, rows, lambda row: row is rows[-2])
     _note(notices)
@@ -141,7 +141,7 @@ def seal(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]) -
     from host.compress.verify import seal as seal_model
     from host.progress import work_progress
 
-    with work_progress() as reading:
+    with work_progress(unit="bytes") as reading:
         changed = seal_model(folder, reading)
     print(f"{printable(folder)}: sealed, "
           + (f"with changes in {_some(tuple(changed))}" if changed else "nothing had changed"))

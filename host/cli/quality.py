@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bench_encode", "explore", "quality"]
 
+_BLOCKS_PER_S = 50_000
+"""Blocks that are searched in a second on two cores, over all formats and modes, about."""
+
 
 @reports
 def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
@@ -28,7 +31,9 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
                  "exact paper printed") -> None:
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
+    from host.display.meter import Step
     from host.encoder.encoder import Mode as EncoderMode
+    from host.progress import stage_progress
     from host.quality import bench_device
     from host.quality import bench_encode as measure
     from host.quality.quality import SIGMA
@@ -38,12 +43,17 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
     measured = [choose(name, {mode: mode for mode in get_args(EncoderMode)}, "unknown mode {!r}: choose from {}")
                 for name in names("modes", modes, "--modes exact")]
     settings = {"formats": [fmt.name for fmt in chosen], "modes": measured, "blocks": blocks, "sigma": SIGMA}
+    searches = Step(("search",), blocks * len(chosen) * len(measured) / _BLOCKS_PER_S)
+    with stage_progress([searches]) as stage:
+        stage(f"search {len(chosen)} formats in {len(measured)} modes")
+        if device:
+            found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * (1 << 30)))
+        else:
+            greatest, rows = measure.bench_encode(chosen, measured, blocks, numpy_blocks)
     if device:
-        found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * (1 << 30)))
         finish(report_folder("bench-encode-device"), {**settings, "device": device, "memory_gib": memory}, found,
                f"encoder in PyTorch, N(0, {SIGMA}²) and heavy tails, {blocks:,} blocks")
         return
-    greatest, rows = measure.bench_encode(chosen, measured, blocks, numpy_blocks)
     finish(report_folder("bench-encode"), {**settings, "numpy_blocks": numpy_blocks, "peak_gflops": greatest / 1e9},
            rows, f"encoder, N(0, {SIGMA}²), {blocks:,} blocks; FP32 peak by multiply-adds "
            f"{greatest / 1e9:,.0f} GFLOP/s")

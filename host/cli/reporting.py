@@ -62,12 +62,13 @@ def _with_options(command: Callable[..., None], names: tuple[str, ...]) -> Calla
     def presenting(*args: Any, **given: Any) -> None:
         chosen = {name: given.pop(name) for name in names if name in given}
         as_json, quiet, out = chosen.get("json", False), chosen.get("quiet", False), chosen.get("out")
+        from host.progress import silenced
         from host.report.presentation import Presentation, presented
 
         presentation = Presentation(chosen.get("wide", False), out)
         failure = None
         with _usable(out), presented(presentation):
-            with set_aside(quiet) if as_json or quiet else nullcontext():
+            with silenced() if quiet else nullcontext(), set_aside(quiet) if as_json or quiet else nullcontext():
                 try:
                     command(*args, **given)
                 except (CheckError, TargetError) as error:  # the report is complete, and says what failed

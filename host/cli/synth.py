@@ -26,21 +26,25 @@ def registers() -> None:
 
 def verilog(formats: Formats = COMPARED, bus: Bus = 512, act_bits: ActBits = ACT_BITS) -> None:
     """Write the engine as SystemVerilog, with flat AXI pins, into build/rtl."""
+    from host.progress import work_progress
     from hw.engine.interfaces import port_attributes
     from hw.engine.pins import EnginePins
     from hw.flow.verilog import emit
 
     configs = engines(formats, bus, act_bits)
-    folder = report_folder("rtl")
-    for config in configs:
-        path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
-        part, engine = path.with_name(f".{path.name}.{os.getpid()}.part"), EnginePins(config)
-        emit(engine, part, "seedlm_engine", port_attributes(engine),
-             "An engine that multiplies matrices in memory by vectors in memory.\n"
-             f"Weights: {config.name}. Memory bus: {bus} bits. Activations: {act_bits} bits.\n"
-             "Written by `make verilog`.")
-        put(part, path)
-        print(path)
+    folder, written = report_folder("rtl"), []
+    with work_progress() as progress:
+        for done, config in enumerate(configs):
+            progress(config.name, done, len(configs))
+            path = folder / f"engine-{config.name.replace(',', '_')}-{bus}.sv"
+            part, engine = path.with_name(f".{path.name}.{os.getpid()}.part"), EnginePins(config)
+            emit(engine, part, "seedlm_engine", port_attributes(engine),
+                 "An engine that multiplies matrices in memory by vectors in memory.\n"
+                 f"Weights: {config.name}. Memory bus: {bus} bits. Activations: {act_bits} bits.\n"
+                 "Written by `make verilog`.")
+            put(part, path)
+            written.append(path)
+    print(*written, sep="\n")
 
 
 @reports
@@ -71,6 +75,7 @@ def pnr(config: Annotated[str, typer.Option(help="Name of a configuration in hw/
     from host.progress import stage_progress
     from host.report.writer import finish
     from host.synth import place_and_route as placing
+    from host.synth.stages import PLACE_AND_ROUTE
     from hw.flow import nextpnr
 
     configuration, target = placing.chosen(config)
@@ -78,7 +83,7 @@ def pnr(config: Annotated[str, typer.Option(help="Name of a configuration in hw/
     folder = report_folder(f"pnr/{config}")
     print(f"nextpnr's log: {folder / f'seed-{seed}' / 'nextpnr.log'}", flush=True)
     start = monotonic()
-    with stage_progress(config) as update:
+    with stage_progress(PLACE_AND_ROUTE) as update:
         row = placing.place(config, seed, folder.parent.parent, update)
     row = replace(row, seconds=round(monotonic() - start, 1))
     settings = {"config": config, "engine": asdict(configuration.engine), "target": asdict(target), "seed": seed,

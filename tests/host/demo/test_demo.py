@@ -14,6 +14,7 @@ from host.compress.compress import compress
 from host.compress.plan import Options
 from host.demo import demo as room
 from host.demo.demo import Job, demo, plain_text
+from host.demo.steps import demo_steps
 from host.device.device import DeviceError
 from host.errors import CheckError, UserError
 from host.measure.cycle_model import Step, predict
@@ -106,8 +107,13 @@ def test_a_device_that_dies_in_the_middle_of_a_token(model: tuple[Llama, Tokeniz
 
 def test_draws_are_those_of_golden_and_of_the_plain_model(model: tuple[Llama, Tokenizer]) -> None:
     job = Job(CONFIG, "ddr4-2400", (5, 17), 3, temperature=5.0, seed=4)
-    rows = list(demo(*model, job, no_progress))
+    said: list[str] = []
+    rows = list(demo(*model, job, lambda what, done, total: said.append(what)))
     assert all(row.bit_exact for row in rows)
+    steps = demo_steps(job.tokens)
+    assert all(any(each.startswith(step.begins) for step in steps) for each in said)
+    assert {step.begins for step in steps if not any(each.startswith(step.begins) for each in said)} == {
+        ("the model as it is",)}  # which the command says
     assert plain_text(*model, job) == plain_text(*model, job)
 
 

@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 from golden import fp16
 from host.measure.layer import Job, layer_matrices, simulate
+from host.measure.layer_steps import layer_steps
 from host.measure.matrices import Matrix, gaussian_matrices
 from host.tables.causes import CAUSES
 
@@ -56,7 +57,13 @@ def test_gaussian_matrices_are_always_the_same() -> None:
 
 def test_a_layer(checkpoint: Path) -> None:
     matrices, _ = layer_matrices(str(checkpoint), 1)
-    rows = simulate(Job(tuple(FORMATS), "ideal", 8 * BUS_BYTES, "verilator"), matrices)
+    said: list[str] = []
+    job = Job(tuple(FORMATS), "ideal", 8 * BUS_BYTES, "verilator")
+    rows = simulate(job, matrices, update=lambda what, done, total: said.append(what))
+    steps = [step.begins[0] for step in layer_steps(job, matrices, True)]
+    named = list(dict.fromkeys(said))
+    assert named == [step for step in steps if step in named]  # in this order
+    assert all(": compress " in step for step in {*steps} - {*named})  # codes that are known already
     assert [(row.matrix, row.format) for row in rows] == [(name, fmt) for name in (*SHAPES, "layer")
                                                                 for fmt in FORMATS]
     by_key = {(row.matrix, row.format): row for row in rows}

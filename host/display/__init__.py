@@ -1,0 +1,1 @@
+"""How progress is shown: what is measured, and how it is drawn on a terminal or printed where there is none."""
