@@ -1,7 +1,7 @@
 """What the site adds to the pages of docs/: MkDocs calls these functions while it builds (`mkdocs.yml` names them).
 
-Pages that are made here are the documents at the top of the repository, the register map, and every file of the
-repository that a page links to. A link that leads nowhere ends the build.
+Pages that are made here are the documents at the top of the repository, the register map, notebooks, and every file of
+the repository that a page links to. A link that leads nowhere ends the build.
 """
 
 import re
@@ -13,6 +13,7 @@ from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 from site_links import broken_links
+from site_notebook import notebook_page
 from site_picture import PICTURE, boxes, inline_picture, picture
 from site_sources import TOP, BrokenLink, page_of, rewritten, source_page
 
@@ -48,6 +49,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Rewrite the links of all pages, and add the pages that are made here."""
     made = {page: ((ROOT / path).read_text(), path) for path, page in TOP.items()}
     made["registers.md"] = (register_map(), "docs/registers.md")
+    for file in (ROOT / "docs").glob("*.ipynb"):
+        made[page_of(f"docs/{file.name}")] = (notebook_page(file), f"docs/{file.name}")
     texts = {file.src_uri: (file.content_string, f"docs/{file.src_uri}") for file in files.documentation_pages()} | made
     wanted = boxes()
     for page, (text, path) in texts.items():

@@ -42,7 +42,7 @@ def page_of(path: str) -> str:
     if path in TOP:
         return TOP[path]
     if path.startswith("docs/"):
-        return path.removeprefix("docs/")
+        return re.sub(r"\.ipynb$", ".md", path.removeprefix("docs/"))
     return f"source/{path}/index.md" if file.is_dir() else f"source/{path}.md"
 
 
@@ -95,7 +95,7 @@ def rewritten(text: str, path: str, page: str) -> tuple[str, set[str]]:
 def first_sentence(file: Path) -> str:
     """Return the first sentence of a module's docstring, or nothing for other files."""
     said = ast.get_docstring(ast.parse(file.read_text())) if file.suffix == ".py" else None
-    return re.split(r"(?<=[.:])\s", " ".join((said or "").split("\n\n")[0].split()))[0].rstrip(":")
+    return re.split(r"(?<=\.)\s", " ".join((said or "").split("\n\n")[0].split()))[0].rstrip(":")
 
 
 def source_page(path: str, shown: set[str]) -> str:

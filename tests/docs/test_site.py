@@ -59,6 +59,7 @@ def test_the_picture_leads_to_the_sources(site: Path) -> None:
     assert boxes() == wanted
     for name in ("architecture.html", "engine.svg"):
         found = re.findall(r'<a href="(source/[^"]+)"><title>([^<]+)</title>', (site / name).read_text())
+        assert any(title.startswith("hw/dma/read.py: Read DMA: fetches regions of memory over") for _, title in found)
         assert {link.removeprefix("source/").removesuffix(".html") for link, _ in found} == wanted
         assert len(found) == len([box for box in BOXES if box.source])
         for link, title in found:
