@@ -4,7 +4,8 @@ The folder holds ``config.json`` and all other small files of the model, shards,
 (:mod:`host.checkpoint.manifest`), which says what the tensors mean and what the digest of every file is. In
 ``config.json``, ``quantization_config`` repeats the manifest's settings: ``quant_method`` "seedlm", ``version`` 3,
 ``format`` (``c,p,k[,coef_bits]`` or its name), ``mode``, ``exponent_bias`` ("auto" or "off"), ``bus_bits`` and
-``lanes`` of the order of the streams, and ``job``, a digest of all that the result depends on.
+``lanes`` of the order of the streams, and ``job``, a digest of all that the result depends on. In a folder that was
+made for a budget, ``format`` is "mixed", ``bits`` is the budget, and ``formats`` says ``lanes`` of each format.
 
 A shard is a safetensors file. A compressed tensor ``NAME`` is stored as the tensor ``NAME.seedlm``: U8, one dimension,
 exactly the weight image for the default bus (:mod:`host.packing.stream`), at a multiple of 64 bytes in the file. Every

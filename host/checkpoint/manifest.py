@@ -3,7 +3,9 @@
 It is a JSON object with these fields:
 
 - ``version``: 3.
-- ``settings``: how the model was compressed, which is also the ``quantization_config`` of ``config.json``.
+- ``settings``: how the model was compressed, which is also the ``quantization_config`` of ``config.json``. Where its
+  tensors have several formats, ``format`` is "mixed", and ``formats`` has for each format its ``lanes`` and its
+  ``gaussian_error``, which otherwise are settings themselves.
 - ``program``: a digest of the encoder's sources.
 - ``files``: every file of the folder that is no shard. Each name, a path with ``/`` between folders, is mapped to
   ``bytes`` and ``sha256``.
@@ -21,7 +23,7 @@ The digest is of the bytes of the file before it, closed by a line end and a bra
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -36,11 +38,13 @@ from host.errors import UserError
 from host.json_reader import Json, parse_json, read_text
 from host.packing.stream import stream_bytes
 
-__all__ = ["BIASES", "MANIFEST", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry", "TensorEntry",
-           "compressed_tensor", "read_manifest", "shard_entry"]
+__all__ = ["BIASES", "MANIFEST", "MIXED", "SUFFIX", "VERSION", "CompressedTensor", "Manifest", "ShardEntry",
+           "TensorEntry", "compressed_tensor", "read_manifest", "shard_entry"]
 
 MANIFEST = "seedlm.json"
 """Name of the manifest in the folder."""
+MIXED = "mixed"
+"""What stands for a format in the settings of a folder whose tensors have several."""
 SUFFIX = ".seedlm"
 """What the name of a compressed tensor has behind it in the shard."""
 VERSION = 3
@@ -135,9 +139,11 @@ class Manifest:
         return {tensor: name for name, shard in self.shards.items() for tensor in shard.tensors}
 
     @property
-    def gaussian_error(self) -> float:
-        """Relative error of a block of Gaussian weights in the format and mode."""
-        return float(self.settings["gaussian_error"])
+    def gaussian_errors(self) -> dict[str, float]:
+        """Relative error of a block of Gaussian weights in the mode, by the name of the format."""
+        stated = self.settings["formats"] if self.settings["format"] == MIXED else {
+            self.settings["format"]: self.settings}
+        return {name: float(each["gaussian_error"]) for name, each in stated.items()}
 
     def text(self) -> str:
         """Return the text of the file, in which the last field is the digest of all others."""
@@ -211,6 +217,20 @@ def _format(value: Json) -> str:
     return value.text()
 
 
+def _formats(settings: Json) -> Iterator[tuple[str, Json]]:
+    """Yield the names of the formats of a folder, and what its settings say of each. UserError when one does not
+    exist."""
+    if settings["format"].value != MIXED:
+        yield _format(settings["format"]), settings
+        return
+    for name, stated in settings["formats"].items():
+        try:
+            parse_seedlm(name)
+        except FormatError as error:
+            stated.refuse(f"is not as it should be: {error}")
+        yield name, stated
+
+
 def compressed_tensor(value: Json) -> CompressedTensor:
     """Return what JSON says of a compressed tensor. UserError when a field is missing or of another type."""
     shape = value["shape"].wholes(1)
@@ -263,11 +283,16 @@ def _require_agreement(manifest: Manifest, whole: Json) -> None:
         if (stored.dtype, stored.shape) != ("U8", (tensor.stream_bytes,)):
             whole["tensors"][name].refuse(f"needs {tensor.stream_bytes} bytes for its shape and format, and its stream "
                                           f"has {math.prod(stored.shape)} of {stored.dtype}")
-    whole["settings"]["gaussian_error"].number()
-    layout = StreamLayout(parse_seedlm(_format(whole["settings"]["format"])))
-    for field, wanted in (("bus_bits", layout.bus_bits), ("lanes", layout.lanes)):
-        if whole["settings"][field].whole() != wanted:
-            whole["settings"][field].refuse(f"must be {wanted}, the order of streams that this program reads")
+    formats = dict(_formats(whole["settings"]))
+    for name, tensor in manifest.tensors.items():
+        if tensor.format not in formats:
+            whole["tensors"][name]["format"].refuse(f"is none of the settings' formats, {', '.join(formats)}")
+    for name, stated in formats.items():
+        stated["gaussian_error"].number()
+        layout = StreamLayout(parse_seedlm(name))
+        for value, wanted in ((whole["settings"]["bus_bits"], layout.bus_bits), (stated["lanes"], layout.lanes)):
+            if value.whole() != wanted:
+                value.refuse(f"must be {wanted}, the order of streams that this program reads")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -11,7 +11,7 @@ EXAMPLES = {
     "registers": "registers > registers.md",
     "verilog": "verilog --formats seedlm4 --bus 128",
     "ip": "ip --format seedlm4 --bus 128 --out /path/to/core",
-    "compress": "compress /path/to/model /path/to/folder --format seedlm4",
+    "compress": "compress /path/to/model /path/to/folder --bits 3.5",
     "decompress": "decompress /path/to/folder /path/to/plain --dtype bf16",
     "inspect": "inspect /path/to/folder --json",
     "seal": "seal /path/to/folder",

@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
-from host.cli.options import Exclude, Mode, Revision, Scheduler, SeedlmFormat, TlsCa, TlsCert, TlsKey
+from host.cli.options import (
+    Budget,
+    BudgetFormats,
+    Exclude,
+    Mode,
+    Revision,
+    Scheduler,
+    SeedlmFormat,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+)
 from host.cli.reporting import lists, speaks
+from host.errors import UserError
 from host.printable import printable
 
 __all__ = ["compress", "decompress", "inspect", "seal"]
@@ -29,11 +41,28 @@ def _note(sentences: Iterable[str]) -> None:
         print(f"note: {printable(sentence)}", file=sys.stderr)
 
 
+def _budget(bits: str, format: str, formats: str) -> float | None:
+    """Return the budget that is given, or None. UserError when it is no number, or does not go with the formats."""
+    if formats and not bits:
+        raise UserError("--formats are those that a budget chooses from: give one, such as --bits 3.5, or one format "
+                        "with --format")
+    if not bits:
+        return None
+    if format:
+        raise UserError(f"a budget chooses among several formats: give them with --formats in place of --format "
+                        f"{format}, or leave out --bits")
+    try:
+        return float(bits)
+    except ValueError:
+        raise UserError(f"--bits must be a number such as 3.5, not {bits!r}") from None
+
+
 @speaks
 def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors file or Hugging Face folder, or the "
                                                          "name of a model in the hub's cache, org/name.")],
              out: Annotated[Path, typer.Argument(help="Folder to be made, or the folder of an interrupted run.")],
-             revision: Revision = "", format: SeedlmFormat = "seedlm4", mode: Mode = "exact",
+             revision: Revision = "", format: SeedlmFormat = "", bits: Budget = "", formats: BudgetFormats = "",
+             mode: Mode = "exact",
              bias: Annotated[str, typer.Option(help="Bias of the exponents: auto chooses one for each tensor; off is "
                                                     "the paper's format.")] = "auto",
              include: Annotated[list[str], typer.Option(
@@ -73,7 +102,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     from host.workers import Workers
 
     source = find_model(model, revision)
-    options = Options(format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes, device)
+    options = Options(format or Options.format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes,
+                      device, _budget(bits, format, formats), formats or Options.formats)
     calibration = None if calibrate == "none" else Calibration(calibrate, sequences, sequence_tokens, calibration_seed)
     with ExitStack() as stack:
         runner: Runner = run_here
@@ -89,18 +119,21 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     plan = done.plan
     if plan.left_behind:
         _note([f"files of other weights are left behind: {_some(plan.left_behind)}"])
+    widths = " or ".join(str(targets[0].fmt.c) for targets in plan.formats.values())
     if plan.padded:
-        _note([f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {options.fmt.c}: "
+        _note([f"{len(plan.padded)} tensors padded with zeros to a width of whole blocks of {widths}: "
                f"{_some(plan.padded)}"])
     if plan.left_out:
-        _note([f"{len(plan.left_out)} tensors left alone, which are no matrices or have fewer than {options.fmt.c} "
+        widest = max(fmt.c for fmt in options.block_formats.values())
+        _note([f"{len(plan.left_out)} tensors left alone, which are no matrices or have fewer than {widest} "
                f"columns: {_some(plan.left_out)}"])
     files = open_compressed(out)
     if lost := tuple(name for name, tensor in files.compressed.items() if tensor.error >= 1):
         _note([f"{len(lost)} tensors are nothing but zeros now, as all their weights are too small for the format: "
                f"{_some(lost)}; --exclude leaves them as they are"])
     kept = sum(len(shard.copies) for shard in plan.shards)
-    print(f"{printable(out)}: {len(plan.targets)} tensors in {options.fmt.name}, {kept} as they were, "
+    made = ", ".join(f"{len(targets)} tensors in {name}" for name, targets in plan.formats.items())
+    print(f"{printable(out)}: {made}, {kept} as they were, "
           f"{files.total_bytes:,} bytes" + ("" if done.fresh else "; it was complete already"))
     print(*account_lines(done.account), sep="\n")
 
@@ -131,7 +164,9 @@ def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]
 
     with work_progress(unit="bytes") as reading:
         rows, notices = inspect_model(folder, verify, reading)
-    inventory(str(folder), {"folder": str(folder), "verify": verify}, rows, lambda row: row is rows[-2])
+    *_, ends = (row for row in rows if row.rows is not None)
+    inventory(str(folder), {"folder": str(folder), "verify": verify}, rows,
+              lambda row: row is ends)
     _note(notices)
 
 

@@ -15,10 +15,10 @@ from host.errors import UserError, choose
 if TYPE_CHECKING:
     from hw.config import EngineConfig
 
-__all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Bus", "Cols", "EngineFormat", "Exclude",
-           "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model", "PlacerSeed", "ResultsPerCycle",
-           "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey",
-           "board_format", "engines", "names"]
+__all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Budget", "BudgetFormats", "Bus", "Cols",
+           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
+           "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats",
+           "Simulator", "TlsCa", "TlsCert", "TlsKey", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -30,7 +30,13 @@ _ANY = f"fp16, int8, int4, int3, {_SEEDLM}"
 
 Formats = Annotated[str, typer.Option(help=f"Formats, separated by blanks: {_ANY}.")]
 SeedlmFormats = Annotated[str, typer.Option("--formats", help=f"Formats, separated by blanks: {_SEEDLM}.")]
-SeedlmFormat = Annotated[str, typer.Option("--format", help=f"Format of the compressed weights: {_SEEDLM}.")]
+SeedlmFormat = Annotated[str, typer.Option("--format", show_default="seedlm4",
+                                           help=f"Format of the compressed weights: {_SEEDLM}.")]
+Budget = Annotated[str, typer.Option(
+    "--bits", help="Stored bits for a weight at most, such as 3.5, as the mean over all matrices: each gets one of "
+                   "several formats, in place of --format, so that their errors do the least harm.")]
+BudgetFormats = Annotated[str, typer.Option("--formats", show_default="seedlm3 seedlm4",
+                                            help="Formats that --bits chooses from, separated by blanks.")]
 EngineFormat = Annotated[str, typer.Option("--format", help=f"Format of the engine's weights: {_ANY}.")]
 BoardFormat = Annotated[str, typer.Option("--format", help=f"Format of the bitstream: {', '.join(FORMATS)}.")]
 BoardName = Annotated[str, typer.Option(help="Board, one of those in hw/boards.")]

@@ -27,7 +27,7 @@ def account_lines(account: Account) -> list[str]:
     """Return the lines: sizes, the tensors that lost most, and the largest that are left alone."""
     lines = [f"{_size(account.before)} became {_size(account.after)}: {account.bits:.2f} bits per weight, "
              f"{100 * account.share:.1f} % of matrix bytes compressed"]
-    lines += [_with_name(f"  block error {tensor.block_error:.3f}, usual {account.gaussian:.3f}  ", name)
+    lines += [_with_name(f"  block error {tensor.block_error:.3f}, usual {account.gaussian[tensor.format]:.3f}  ", name)
               for name, tensor in account.errors[:_NAMED]]
     lines += [_with_name(f"  left alone {_size(size):>7}  ", name) for name, size in account.left[:_NAMED]]
     if account.left:

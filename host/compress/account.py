@@ -32,8 +32,8 @@ class Account:
         Stored bits for one weight, over all tensors.
     share : float
         Bytes of the matrices that are compressed, of those of all matrices, before the compression.
-    gaussian : float
-        Relative error of a block of Gaussian weights in the format and mode.
+    gaussian : dict
+        Relative error of a block of Gaussian weights in the mode, by the name of the format.
     errors : list of (str, CompressedTensor)
         The compressed tensors, the one whose blocks lose most first.
     left : list of (str, int)
@@ -44,7 +44,7 @@ class Account:
     after: int
     bits: float
     share: float
-    gaussian: float
+    gaussian: dict[str, float]
     errors: list[tuple[str, CompressedTensor]]
     left: list[tuple[str, int]]
 
@@ -74,18 +74,20 @@ def account(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compressed
         sorted(tensors.items(), key=lambda item: -item[1].block_error), sorted(left, key=lambda item: -item[1]))
 
 
-def far_off(tensors: Mapping[str, CompressedTensor], gaussian: float) -> list[str]:
+def far_off(tensors: Mapping[str, CompressedTensor], gaussian: Mapping[str, float]) -> list[str]:
     """Return the names of the tensors whose errors are far from what the format gives, the worst first.
 
     The error of a whole tensor does not show them. A weight that is far greater than all others makes that error
     smaller, while all blocks of small weights are lost, because a tensor has one exponent bias. The mean over blocks,
     which counts each block alike, shows it. What is nothing but zeros is not among them.
     """
-    far = [name for name, tensor in tensors.items() if tensor.error < 1 and tensor.block_error > FAR * gaussian]
+    far = [name for name, tensor in tensors.items()
+           if tensor.error < 1 and tensor.block_error > FAR * gaussian[tensor.format]]
     return sorted(far, key=lambda name: -tensors[name].block_error)
 
 
-def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: float, calibrated: bool) -> list[str]:
+def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: Mapping[str, float],
+                   calibrated: bool) -> list[str]:
     """Return a sentence about the tensors of :func:`far_off`, if there are any. With calibration, weights are meant to
     be off: they make up for the errors of others."""
     far = far_off(tensors, gaussian)
@@ -93,5 +95,6 @@ def far_off_notice(tensors: Mapping[str, CompressedTensor], gaussian: float, cal
         return []
     more = f" and {len(far) - _NAMED} more" if len(far) > _NAMED else ""
     named = ", ".join(f"{name} ({tensors[name].block_error:.2f})" for name in far[:_NAMED])
-    return [f"blocks of {len(far)} tensors lose far more than the {gaussian:.2f} that the format gives: {named}{more}; "
+    usual = " or ".join(f"{gaussian[name]:.2f}" for name in sorted({tensors[name].format for name in far}))
+    return [f"blocks of {len(far)} tensors lose far more than the {usual} that the format gives: {named}{more}; "
             "a few weights there are far greater than all others, and --exclude leaves such tensors as they are"]

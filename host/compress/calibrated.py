@@ -84,9 +84,9 @@ class Calibrated:
                  for number, names in [*readers, (layers, (self._settings.head,))]]
         return [stage for stage in [Stage(tuple(targets.values())), *found] if stage.targets]
 
-    def aim(self, stage: Stage, restored: Restored, progress: Update) -> Aim | None:
-        """Return what a stage is encoded for, or None where nothing is known of its input. All stages before it have to
-        be encoded.
+    def aims(self, stage: Stage, restored: Restored, progress: Update) -> dict[str, Aim]:
+        """Return what the tensors of a stage are encoded for, by the names of their formats, or nothing where nothing
+        is known of their input. All stages before it have to be encoded.
 
         Parameters
         ----------
@@ -101,13 +101,14 @@ class Calibrated:
             When a tensor or the statistics cannot be read, or statistics cannot be written.
         """
         if not stage.reading:
-            return None
+            return {}
         moments = self._statistics.load(stage.reading)
         if moments is None:
             inputs = self._at(stage.number, restored, progress)
             moments = inputs.moments(stage.reading, restored, progress)
             self._statistics.save(stage.reading, moments)
-        return Aim(Factor(moments.own, self._plan.options.fmt), moments.drift)
+        formats = {target.fmt.name: target.fmt for target in stage.targets}
+        return {name: Aim(Factor(moments.own, fmt), moments.drift) for name, fmt in formats.items()}
 
     def _at(self, number: int, restored: Restored, progress: Update) -> "Inputs":
         """Return the tokens before a layer, behind all layers before it."""

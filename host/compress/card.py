@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
+from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -90,26 +91,49 @@ def _command(plan: Plan) -> str:
     words = ["host", "compress", "MODEL", "OUT"]
     for field in fields(options):
         value = getattr(options, field.name)
-        if value != field.default:
+        if value != field.default and (field.name, options.bits is None) != ("format", False):
             for each in value if isinstance(value, tuple) else (value,):
                 words += [f"--{field.name.replace('_', '-')}", str(each)]
     words += ["--weighting", "FOLDER"] if plan.weighting else []
     return shlex.join([*words, *(_calibration_words(plan.calibration) if plan.calibration else [])])
 
 
-def _errors(tensors: Mapping[str, CompressedTensor]) -> list[str]:
-    """Return a table of errors with a row for the tensors of all layers whose names differ in numbers alone."""
+def _errors(tensors: Mapping[str, CompressedTensor], mixed: bool) -> list[str]:
+    """Return a table of errors with a row for the tensors of all layers whose names differ in numbers alone, and that
+    have the same format."""
     groups: dict[str, list[CompressedTensor]] = {}
     for name, tensor in tensors.items():
-        groups.setdefault(_LAYER.sub("*", name).replace("|", "\\|"), []).append(tensor)
+        kind = f"`{_LAYER.sub('*', name)}`".replace("|", "\\|")
+        groups.setdefault(f"{kind} in {tensor.format}" if mixed else kind, []).append(tensor)
     worst = sorted(groups, key=lambda group: -max(tensor.block_error for tensor in groups[group]))
     shown = {name: groups[name] for name in groups if name in worst[:_ROWS]}
-    rows = [f"| `{name}` | {len(group)} | {median(tensor.error for tensor in group):.4f} | "
+    rows = [f"| {name} | {len(group)} | {median(tensor.error for tensor in group):.4f} | "
             f"{max(tensor.error for tensor in group):.4f} | {max(tensor.block_error for tensor in group):.4f} |"
             for name, group in shown.items()]
     more = [f"| {len(groups) - len(shown)} kinds with smaller errors | | | | |"] if len(groups) > len(shown) else []
     return ["| tensors | number | median error | greatest error | greatest error by block |", "|---|--:|--:|--:|--:|",
             *rows, *more]
+
+
+def _format_rows(plan: Plan, tensors: Mapping[str, CompressedTensor], weights: int) -> list[str]:
+    """Return the rows of the card's table that say which formats the tensors have."""
+    rows = []
+    for targets in plan.formats.values():
+        fmt, own = targets[0].fmt, sum(prod(tensors[target.name].matrix_shape) for target in targets)
+        share = f", in {len(targets)} tensors with {100 * own / weights:.1f} % of the weights that are compressed"
+        rows.append(f"| format | {fmt.name}: blocks of {fmt.c} weights, {fmt.p} coefficients, seeds of {fmt.k} bits"
+                    f"{'' if plan.options.bits is None else share} |")
+    if plan.options.bits is not None:
+        rows.append(f"| budget | {plan.options.bits:g} bits per weight in compressed tensors; an engine is built for "
+                    "one format, so this model needs an engine for each of its formats |")
+    return rows
+
+
+def _usual(plan: Plan) -> str:
+    """Return the errors of blocks of Gaussian weights, in words."""
+    if plan.options.bits is None:
+        return f"{plan.gaussian[plan.options.fmt.name]:.4f}"
+    return " and ".join(f"{plan.gaussian[name]:.4f} in {name}" for name in plan.formats)
 
 
 def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, CompressedTensor]) -> str:
@@ -125,8 +149,7 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
     UserError
         When a file of the model can no longer be read.
     """
-    made, fmt = account(checkpoint, plan, tensors), plan.options.fmt
-    weights = sum(rows * cols for rows, cols in (tensor.matrix_shape for tensor in tensors.values()))
+    made, weights = account(checkpoint, plan, tensors), sum(prod(tensor.matrix_shape) for tensor in tensors.values())
     streams = 8 * sum(tensor.stream_bytes for tensor in tensors.values())
     base = f" The card of the base model is [{stored_name(CARD)}]({stored_name(CARD)})." if stored_name(
         CARD) in plan.extras else ""
@@ -136,7 +159,7 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
         f"The weights of {len(tensors)} tensors are stored as seeds and coefficients of SeedLM "
         f"(https://arxiv.org/abs/2410.10714), and all other tensors are as they were.{base}", "",
         "| | |", "|---|---|",
-        f"| format | {fmt.name}: blocks of {fmt.c} weights, {fmt.p} coefficients, seeds of {fmt.k} bits |",
+        *_format_rows(plan, tensors, weights),
         f"| bits per weight | {streams / weights:.3f} in compressed tensors, {made.bits:.3f} over all |",
         f"| share of the bytes of matrices that is compressed | {100 * made.share:.1f} % |",
         f"| made by | {program_version()} |",
@@ -144,8 +167,8 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
         f"| command | `{_command(plan)}` |", "",
         "## Errors", "",
         "The error of a tensor is ‖ŵ - w‖ / ‖w‖. By block, it is the root of the mean of the squares of the blocks' "
-        f"errors, which is {made.gaussian:.4f} for Gaussian weights.", "",
-        *_errors(tensors), "",
+        f"errors, which is {_usual(plan)} for Gaussian weights.", "",
+        *_errors(tensors, plan.options.bits is not None), "",
         "## How to load it", "",
         "With transformers and the package seedlm-fpga, of which `host.hf` is the plug-in:", "",
         "```python", "import host.hf", "from transformers import AutoModelForCausalLM", "",

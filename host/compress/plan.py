@@ -2,26 +2,23 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, get_args
-
-import numpy as np
 
 from golden.layout import StreamLayout
 from golden.spec import BlockFormat, parse_seedlm
 from golden.tree import source_digest
 from host.checkpoint.container import METHOD
 from host.checkpoint.digests import Stamp
-from host.checkpoint.manifest import VERSION
+from host.checkpoint.manifest import MIXED, VERSION
 from host.checkpoint.stacks import matrix_shape
 from host.encoder.encoder import Mode
 from host.errors import UserError
-from host.packing.stream import group_bytes, lanes
-from host.regular_file import open_regular
+from host.packing.stream import group_bytes, lanes, stream_bytes
 
-__all__ = ["Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "tensor_key", "weighting_file"]
+__all__ = ["Options", "Plan", "Shard", "Slice", "Target", "encoder_digest", "tensor_key"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Options:
     Parameters
     ----------
     format : str
-        As :func:`golden.spec.parse_seedlm` takes it.
+        As :func:`golden.spec.parse_seedlm` takes it. Where there is a budget, it means nothing.
     mode : {"exact", "paper", "printed"}
         How the encoder chooses coefficients; see :mod:`host.encoder.encoder`.
     bias : {"auto", "off"}
@@ -45,6 +42,11 @@ class Options:
         Size of a file of the result, about.
     device : str
         Empty for the processors, or a PyTorch device such as ``cuda``, which may choose other seeds of equal error.
+    bits : float, optional
+        A budget: each matrix gets one of ``formats``, so that all of them together have so many stored bits for a
+        weight at most. Default: there is one format, and every matrix has it.
+    formats : str
+        Two formats or more, separated by blanks, that a budget chooses from.
 
     Raises
     ------
@@ -60,6 +62,8 @@ class Options:
     slice_weights: int = 1 << 20
     shard_bytes: int = 1 << 30
     device: str = ""
+    bits: float | None = None
+    formats: str = "seedlm3 seedlm4"
 
     def __post_init__(self) -> None:
         for what, value, legal in (("mode", self.mode, get_args(Mode)), ("bias", self.bias, ("auto", "off"))):
@@ -68,19 +72,42 @@ class Options:
         for what, size in (("slice", self.slice_weights), ("shard", self.shard_bytes)):
             if size < 1:
                 raise UserError(f"the {what} size must be at least 1, not {size}")
+        if self.bits is not None and not 0 < self.bits < inf:
+            raise UserError(f"a budget must be a number of bits above 0, not {self.bits:g}: give one such as 3.5")
 
     @property
     def fmt(self) -> BlockFormat:
-        """The block format."""
+        """The block format, where there is one."""
         return parse_seedlm(self.format)
+
+    @property
+    def block_formats(self) -> dict[str, BlockFormat]:
+        """The block formats that matrices may have by their names, those of fewer bits first.
+
+        Raises
+        ------
+        UserError
+            When there is a budget, and not two formats to choose from.
+        golden.spec.FormatError
+            When one of them does not exist.
+        """
+        if self.bits is None:
+            return {self.fmt.name: self.fmt}
+        found = {fmt.name: fmt for fmt in sorted(map(parse_seedlm, self.formats.split()),
+                                                 key=lambda fmt: fmt.bits_per_weight)}
+        if len(found) < 2:
+            raise UserError(f"a budget of {self.bits:g} bits needs formats to choose from, and {self.formats!r} names "
+                            f"{len(found)}: give two or more, such as --formats 'seedlm3 seedlm4', or leave out --bits")
+        return found
 
 
 @dataclass(frozen=True)
 class Slice:
     """Rows from ``start`` up to, but not including, ``stop`` of a tensor's matrix.
 
-    ``key`` is a digest of the tensor's name, shape, order and type (:func:`tensor_key`). Together with the work that a
-    journal belongs to (:attr:`Plan.work`), it says all that the slice depends on.
+    ``key`` is a digest of the tensor's name, shape, order and type, and of the format that a budget has chosen for it
+    (:func:`tensor_key`). Together with the work that a journal belongs to (:attr:`Plan.work`), it says all that the
+    slice depends on.
     """
 
     key: str
@@ -94,34 +121,51 @@ class Slice:
         return f"{self.key}-{self.start:07d}.slice"
 
 
-def tensor_key(name: str, shape: tuple[int, ...], transposed: bool, dtype: str) -> str:
-    """Return a digest that tells a tensor of a model from all others, and from itself in another order."""
-    return hashlib.sha256(json.dumps([name, shape, transposed, dtype]).encode()).hexdigest()[:32]
+def tensor_key(name: str, shape: tuple[int, ...], transposed: bool, dtype: str, chosen: str = "") -> str:
+    """Return a digest that tells a tensor of a model from all others, and from itself in another order.
+
+    Parameters
+    ----------
+    chosen : str
+        The tensor's format, where a budget has chosen it. Where there is one format, the work names it.
+    """
+    known = [name, shape, transposed, dtype, *([chosen] if chosen else [])]
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Target:
     """A tensor to be compressed: its name, its shape and whether its matrices are transposed
-    (:mod:`host.checkpoint.stacks`), its safetensors type, and the slices of its matrix in order."""
+    (:mod:`host.checkpoint.stacks`), its safetensors type, the slices of its matrix in order, and its block format."""
 
     name: str
     shape: tuple[int, ...]
     transposed: bool
     dtype: str
     slices: tuple[Slice, ...]
+    fmt: BlockFormat
 
     @property
     def matrix_shape(self) -> tuple[int, int]:
         """Rows and columns of the matrix that is compressed."""
         return matrix_shape(self.shape, self.transposed)
 
-    def blocks(self, fmt: BlockFormat, part: Slice) -> int:
-        """Return the number of blocks in one of its slices."""
-        return (part.stop - part.start) * -(-self.matrix_shape[1] // fmt.c)
+    @property
+    def stream_bytes(self) -> int:
+        """Bytes of its stream."""
+        return stream_bytes(self.fmt, self.matrix_shape)
 
-    def slice_bytes(self, fmt: BlockFormat, part: Slice) -> int:
+    def blocks(self, part: Slice) -> int:
+        """Return the number of blocks in one of its slices."""
+        return (part.stop - part.start) * -(-self.matrix_shape[1] // self.fmt.c)
+
+    def slice_bytes(self, part: Slice) -> int:
         """Return the bytes of the stream of one of its slices."""
-        return -(-(part.stop - part.start) // lanes(fmt)) * group_bytes(fmt, self.matrix_shape[1])
+        return -(-(part.stop - part.start) // lanes(self.fmt)) * group_bytes(self.fmt, self.matrix_shape[1])
+
+    def described(self) -> dict[str, Any]:
+        """Return what digests say of it: all but its format, which the options name, or the keys of its slices."""
+        return {key: value for key, value in asdict(self).items() if key != "fmt"}
 
 
 @dataclass(frozen=True)
@@ -131,6 +175,11 @@ class Shard:
     file: str
     targets: tuple[Target, ...]
     copies: tuple[str, ...]
+
+    def described(self) -> dict[str, Any]:
+        """Return what digests say of it."""
+        return {"file": self.file, "targets": [target.described() for target in self.targets],
+                "copies": list(self.copies)}
 
 
 @dataclass(frozen=True)
@@ -142,7 +191,7 @@ class Plan:
     tensors that match the patterns but are no matrices, or have fewer columns than a block. ``weighting`` is the
     folder of channel weights, if any. ``extras`` are the files of the model that are copied along, by the names that
     they will have (:mod:`host.checkpoint.carried`). ``left_behind`` names the files of other weights, which are not
-    copied. ``gaussian`` is the relative error of a block of Gaussian weights in the format and mode.
+    copied. ``gaussian`` is the relative error of a block of Gaussian weights in the mode, by the name of the format.
     ``sources`` are all files that the result depends on, as they were before the fingerprint was taken.
     ``calibration`` says which text the model was calibrated with (:mod:`host.calibrate.calibration`), if it was.
     """
@@ -156,7 +205,7 @@ class Plan:
     weighting: Path | None
     extras: dict[str, Stamp]
     left_behind: tuple[str, ...]
-    gaussian: float
+    gaussian: dict[str, float]
     sources: tuple[Stamp, ...]
     calibration: dict[str, Any] | None = None
 
@@ -172,18 +221,18 @@ class Plan:
         The program is left out because a finished folder is still good after the encoder has changed. Only an
         unfinished folder must not be continued by another encoder, which the journal checks.
         """
-        known = [asdict(self.options), self.fingerprint, list(self.extras),
-                 [asdict(shard) for shard in self.shards], *self._calibrated]
+        known = [self._stated(()), self.fingerprint, list(self.extras),
+                 [shard.described() for shard in self.shards], *self._calibrated]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
     @property
     def work(self) -> str:
         """Digest of what all slices depend on, except the encoder's program: a run goes on with the slices of another
-        one if this is the same. Which tensors are compressed, and into which shards, makes no difference to a slice,
-        except that calibration looks at what the compressed tensors before it make of its input.
+        one if this is the same. Which tensors are compressed, into which shards, and under which budget, makes no
+        difference to a slice, except that calibration looks at what the compressed tensors before it make of its input.
         """
-        same = {key: value for key, value in asdict(self.options).items()
-                if key not in ("include", "exclude", "shard_bytes")}
+        same = self._stated(("include", "exclude", "shard_bytes", *(
+            () if self.options.bits is None else ("bits", "formats"))))
         known = [same, self.fingerprint, list(self.extras), *self._calibrated]
         return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
@@ -195,47 +244,40 @@ class Plan:
     @property
     def _calibrated(self) -> list[Any]:
         """What a calibration adds to all that slices depend on."""
-        return [self.calibration, sorted(target.name for target in self.targets)] if self.calibration else []
+        if not self.calibration:
+            return []
+        if self.options.bits is not None:
+            return [self.calibration, sorted((target.name, target.fmt.name) for target in self.targets)]
+        return [self.calibration, sorted(target.name for target in self.targets)]
+
+    def _stated(self, but: tuple[str, ...]) -> dict[str, Any]:
+        """Return the options without some of them, and without those that mean nothing."""
+        meaningless = ("bits", "formats") if self.options.bits is None else ("format",)
+        return {key: value for key, value in asdict(self.options).items() if key not in (*but, *meaningless)}
+
+    @property
+    def formats(self) -> dict[str, list[Target]]:
+        """The tensors by the name of their format, in the order of the options; formats that none has are left out."""
+        of = {name: [target for target in self.targets if target.fmt.name == name]
+              for name in self.options.block_formats}
+        return {name: targets for name, targets in of.items() if targets}
 
     @property
     def settings(self) -> dict[str, Any]:
         """The ``quantization_config`` of the result; see :mod:`host.checkpoint.container`."""
-        options, layout = self.options, StreamLayout(self.options.fmt)
-        return {"quant_method": METHOD, "version": VERSION, "format": options.fmt.name, "mode": options.mode,
-                "exponent_bias": options.bias, "bus_bits": layout.bus_bits, "lanes": layout.lanes,
-                "activation_aware": self.weighting is not None or self.calibration is not None,
-                "gaussian_error": self.gaussian, "job": self.job,
+        options, aware = self.options, self.weighting is not None or self.calibration is not None
+        stated = {name: (StreamLayout(targets[0].fmt), self.gaussian[name]) for name, targets in self.formats.items()}
+        first, gaussian = next(iter(stated.values()))
+        made = {"mode": options.mode, "exponent_bias": options.bias, "bus_bits": first.bus_bits}
+        if options.bits is None:
+            how = {"format": options.fmt.name, **made, "lanes": first.lanes, "activation_aware": aware,
+                   "gaussian_error": gaussian}
+        else:
+            how = {"format": MIXED, **made, "activation_aware": aware, "bits": options.bits,
+                   "formats": {name: {"lanes": layout.lanes, "gaussian_error": error}
+                               for name, (layout, error) in stated.items()}}
+        return {"quant_method": METHOD, "version": VERSION, **how, "job": self.job,
                 **({"calibration": self.calibration} if self.calibration else {})}
-
-    def channel_weights(self, name: str) -> np.ndarray | None:
-        """Return the channel weights of a tensor, float64, or None when it has none.
-
-        Raises
-        ------
-        UserError
-            When its file is no ``.npy`` file of numbers.
-        """
-        path = weighting_file(self.weighting, name) if self.weighting else None
-        if path is None:
-            return None
-        open_regular(path, "save the vector with numpy.save").close()
-        try:
-            # A mapping cannot be longer than the file, whatever the header announces.
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-            if found.dtype.kind not in "iuf" or found.ndim != 1:
-                raise ValueError(f"it holds {found.dtype} of shape {found.shape}")
-            return found.astype(np.float64)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{path} is no .npy file of numbers ({error}): save the vector with numpy.save") from error
-
-
-def weighting_file(folder: Path, name: str) -> Path | None:
-    """Return the file of the channel weights of a tensor in a folder of them, or None when there is none.
-
-    The name of a tensor may be anything, such as a path out of the folder, which is not looked at.
-    """
-    file = f"{name}.npy"
-    return folder / file if os.path.basename(file) == file and os.path.lexists(folder / file) else None
 
 
 def encoder_digest(calibrated: bool = False) -> str:

@@ -8,7 +8,7 @@ from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.digests import FileDigest, digests, whole
 from host.checkpoint.durable import storing
 from host.checkpoint.integrity import examine
-from host.checkpoint.manifest import MANIFEST, Manifest, ShardEntry
+from host.checkpoint.manifest import MANIFEST, MIXED, CompressedTensor, Manifest, ShardEntry
 from host.checkpoint.shard_names import INDEX
 from host.compress.account import far_off_notice
 from host.json_reader import read_json
@@ -24,8 +24,15 @@ def _unlisted(files: CompressedFiles) -> list[str]:
     return [name for name in files_below(files.path) if name not in known]
 
 
+def _total(what: str, fmt: str, tensors: list[CompressedTensor], verify: bool) -> TensorRow:
+    """Return the row of several tensors, with the bits that they store for a weight."""
+    bits = 8 * sum(tensor.stream_bytes for tensor in tensors) / sum(prod(tensor.shape) for tensor in tensors)
+    return TensorRow(tensor=what, format=fmt, bits_per_weight=bits, verified=verify or None)
+
+
 def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) -> tuple[list[TensorRow], list[str]]:
-    """Return a row for each compressed tensor, and one for all of them; and sentences about what is unusual.
+    """Return a row for each compressed tensor, one for all of each format where there are several, and one for all of
+    them; and sentences about what is unusual.
 
     Parameters
     ----------
@@ -52,13 +59,13 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
                       block_error=tensor.block_error,
                       exponent_bias=tensor.exponent_bias, sha256=files.sha256(name), verified=verify or None)
             for name, tensor in files.compressed.items()]
-    weights = sum(prod(tensor.shape) for tensor in files.compressed.values())
-    stored = sum(tensor.stream_bytes for tensor in files.compressed.values())
-    notices += far_off_notice(files.compressed, files.manifest.gaussian_error,
-                              "calibration" in files.manifest.settings)
-    return [*rows, TensorRow(tensor=f"{len(rows)} compressed, {len(files.tensors) - len(rows)} as they were",
-                             format=files.manifest.settings["format"], bits_per_weight=8 * stored / weights,
-                             verified=verify or None)], notices
+    manifest = files.manifest
+    notices += far_off_notice(files.compressed, manifest.gaussian_errors, "calibration" in manifest.settings)
+    if manifest.settings["format"] == MIXED:
+        rows += [_total(f"{len(own)} in {name}", name, own, verify) for name in manifest.gaussian_errors
+                 if (own := [tensor for tensor in files.compressed.values() if tensor.format == name])]
+    return [*rows, _total(f"{len(files.compressed)} compressed, {len(files.tensors) - len(files.compressed)} as they "
+                          "were", manifest.settings["format"], list(files.compressed.values()), verify)], notices
 
 
 def seal(folder: Path, reading: Update = no_progress) -> list[str]:

@@ -14,6 +14,7 @@ from golden.products import read_sealed
 from host.calibrate.calibration import Calibration
 from host.calibrate.inputs import Inputs
 from host.calibrate.moments import from_bytes
+from host.calibrate.sensitivity import sensitivities
 from host.calibrate.tokens import calibration_tokens
 from host.checkpoint.checkpoint import open_checkpoint
 from host.compress.compress import compress
@@ -22,6 +23,7 @@ from host.compress.verify import inspect
 from host.errors import UserError
 from host.feedback.factor import Factor
 from host.feedback.feedback import encode_feedback
+from host.model.linear import FloatLinear
 from host.model.llama import Llama
 from host.packing import decode
 from host.perplexity.calibrated import seedlm_feedback
@@ -170,6 +172,74 @@ def test_other_statistics_are_refused(model: Path, whole: Path, tmp_path: Path) 
     (changed / "generation_config.json").write_text("{}")
     with pytest.raises(UserError, match="holds statistics of another model"):
         compress(changed, tmp_path / "fourth", SMALL, calibration=FEW, statistics=whole / "statistics")
+
+
+def test_a_mixture_of_formats_is_calibrated(model: Path, tmp_path: Path) -> None:
+    """Matrices of one stage have several formats, each with a factor of its own, and an interruption makes no
+    difference."""
+    options = Options(formats="4,2,5 6,2,5", bits=3.7)
+    compress(model, tmp_path / "out", options, calibration=FEW, statistics=tmp_path / "s")
+    made, plain = open_checkpoint(tmp_path / "out"), open_checkpoint(model)
+    formats = {name: made.stored(name).fmt.name for name in plain.compressible()}
+    assert any(len({formats[name] for name in names}) == 2 for layer in range(2) for names in Llama.matrices(layer))
+    for name in (f"{LAYER}.mlp.gate_proj.weight", f"{LAYER}.self_attn.q_proj.weight"):
+        stored = made.stored(name)
+        first = f"{LAYER}.self_attn.q_proj" if "attn" in name else f"{LAYER}.mlp.gate_proj"
+        kept = from_bytes(read_sealed(tmp_path / "s" / f"{first}.npz") or b"", "statistics")
+        weights = plain.matrix(name).astype(np.float64)
+        (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], Factor(kept.own, stored.fmt),
+                                    exponent_biases=[stored.exponent_bias])
+        assert np.array_equal(decode.weights(wanted), decode.weights(stored))
+    with pytest.raises(Stop):
+        compress(model, tmp_path / "b", options, calibration=FEW, statistics=tmp_path / "t", runner=stopping(1))
+    compress(model, tmp_path / "b", options, calibration=FEW, statistics=tmp_path / "t")
+    assert all(np.array_equal(made.read(name), open_checkpoint(tmp_path / "b").read(name)) for name in made.names())
+
+
+def test_sensitivities_are_those_of_all_gradients_at_once(model: Path) -> None:
+    """The gradients that go back layer by layer are those of the whole model."""
+    checkpoint, tokens = open_checkpoint(model), calibration_tokens(open_checkpoint(model), FEW, "any")
+
+    class Seen:
+        def __init__(self) -> None:
+            self.seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+        def __call__(self, names: Any, x: torch.Tensor) -> list[torch.Tensor]:
+            self.seen |= {name: (x, x @ torch.from_numpy(checkpoint.matrix(name)).T) for name in names}
+            return [self.seen[name][1] for name in names]
+
+    seen = Seen()
+    whole = Llama(checkpoint, seen)
+    hidden = whole.embed(torch.from_numpy(tokens)).requires_grad_()
+    for number in range(2):
+        hidden = whole.layer(number, hidden)
+    predicted = whole.logits(hidden).log_softmax(-1).flatten(0, -2)
+    drawn = torch.multinomial(predicted.detach().exp(), 1, generator=torch.Generator().manual_seed(0))
+    gradients = torch.autograd.grad(predicted.gather(-1, drawn).sum(), [product for _, product in seen.seen.values()])
+    seen.seen = {name: (x.detach(), product) for name, (x, product) in seen.seen.items()}
+    found = sensitivities(checkpoint, tokens)
+    assert found.keys() == seen.seen.keys()
+    for (name, (x, _)), gradient in zip(seen.seen.items(), gradients, strict=True):
+        mean = (x.square().sum(-1) * gradient.square().sum(-1)).sum() / (2 * tokens.size)
+        assert found[name] == pytest.approx(float(mean) * float(np.square(checkpoint.matrix(name)).mean()), rel=1e-3)
+
+
+def test_sensitivities_tell_the_divergence_that_noise_makes(model: Path) -> None:
+    checkpoint, rng = open_checkpoint(model), np.random.default_rng(3)
+    tokens = calibration_tokens(checkpoint, Calibration("self", 16, 64), "any")
+    wanted = Llama(checkpoint)(torch.from_numpy(tokens)).log_softmax(-1)
+    found = sensitivities(checkpoint, tokens)
+    for part in ("1.self_attn.k_proj", "0.mlp.down_proj", "1.mlp.up_proj"):
+        name = f"model.layers.{part}.weight"
+        weights = checkpoint.matrix(name)
+        noise = rng.normal(0, 0.03 * np.sqrt(np.square(weights).mean()), (8, *weights.shape)).astype(np.float32)
+
+        def divergence(error: np.ndarray, name: str = name) -> float:
+            noisy = FloatLinear(lambda asked: checkpoint.matrix(asked) + (error if asked == name else 0))
+            made = Llama(checkpoint, noisy)(torch.from_numpy(tokens)).log_softmax(-1)
+            return float((wanted.exp() * (wanted - made)).sum(-1).mean())
+
+        assert np.mean(list(map(divergence, noise))) == pytest.approx(found[name] * 0.03 ** 2, rel=0.3)
 
 
 def test_what_cannot_be_calibrated(model: Path, tmp_path: Path) -> None:
