@@ -3,11 +3,12 @@
 import ast
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
 import host.api
-from golden.tree import ROOT
+from golden.tree import PACKAGES, ROOT
 from host.errors import UserError
 
 
@@ -44,3 +45,11 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"host\.api\.Missing needs the package sim\.dram\.none: pip install "
                                         r"'seedlm-fpga\[sim\]'"):
         host.api.Missing  # noqa: B018
+
+
+def test_type_checkers_see_the_annotations() -> None:
+    """They look for an empty file in each package, which has to be installed too."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    for package in PACKAGES:
+        assert (ROOT / package / "py.typed").is_file()
+        assert "py.typed" in data[package]
