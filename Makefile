@@ -53,9 +53,9 @@ takes.bench-sim = FORMATS BUS MEMORY ARGS
 takes.quality = MODEL ARGS
 takes.perplexity = MODEL ARGS
 takes.explore = ARGS
-takes.roofline = FORMATS MEMORIES SIM WAVES ARGS
+takes.roofline = FORMATS MEMORIES SIM ARGS
 takes.memories = ARGS
-takes.sweep = WAVES FORMATS MEMORIES BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
+takes.sweep = FORMATS MEMORIES BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
 takes.area = CONFIGS ARGS
 takes.pnr = CONFIG SEED ARGS
 takes.results = PARTS ARGS
@@ -75,7 +75,7 @@ $(foreach goal,$(filter $(targets),$(MAKECMDGOALS)),$(foreach v,$(given),$(if $(
 help: ## this list
 	@echo 'targets:'
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
-	@echo 'options: SIM=verilator|icarus WAVES=1 MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int8 int4 int3 seedlm4 ..."'
+	@echo 'options: SIM=verilator|icarus WAVES=1|first:last MEMORY=preset BUS=bits ACT_BITS=16|8 FORMATS="fp16 int8 int4 int3 seedlm4 ..."'
 
 # The environment, with pip in it. A kill while it was made leaves one without pip, or with a part of it: that one is made
 # anew. What was installed by hand into a whole environment stays.

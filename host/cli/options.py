@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Budget", "BudgetFormats", "Bus", "Cols",
            "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
            "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats",
-           "Simulator", "TlsCa", "TlsCert", "TlsKey", "board_format", "engines", "names"]
+           "Simulator", "TlsCa", "TlsCert", "TlsKey", "Waves", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -46,6 +46,8 @@ Bus = Annotated[int, typer.Option(help="Width of the memory bus in bits, a power
 ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 or 8; FP16's activations stay FP16.")]
 Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "
                                                       "--rows and a narrow bus.")]
+Waves = Annotated[str, typer.Option(envvar="WAVES", metavar="FIRST:LAST", help=(
+    "Leave waveforms of these cycles, with files for GTKWave and Surfer, in build/waves; 1 for those of all cycles."))]
 Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
     help="How codes are chosen: exact searches all of them; paper rounds, with an exponent two below the rule "
          "that the paper prints; printed rounds by that rule as it is printed, at a much greater error.")]

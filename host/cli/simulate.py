@@ -23,6 +23,7 @@ from host.cli.options import (
     Revision,
     Rows,
     Simulator,
+    Waves,
     engines,
     names,
 )
@@ -44,15 +45,17 @@ _BENCH_SECONDS = 60.0
 """Seconds that the two builds of a format take on two cores, about."""
 
 
-def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int) -> "Job":
+def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int, waves: str = "") -> "Job":
     """Return a checked job, before any work is done."""
     from host.measure.layer import Job
     from sim.tools.toolchain import require
+    from sim.waves.window import Window, require_window
 
     configs = engines(formats, bus, act_bits)
     preset(memory)
     require(simulator)
-    return Job(tuple(config.name for config in configs), memory, bus, simulator, act_bits)
+    window = require_window(Window.parse(waves), simulator)
+    return Job(tuple(config.name for config in configs), memory, bus, simulator, act_bits, window)
 
 
 def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", configuration: Mapping[str, Any]
@@ -76,7 +79,7 @@ def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", co
 def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
         rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
         formats: Formats = COMPARED, memory: Memory = "ddr4-2400", bus: Bus = 512,
-        simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
+        simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS, waves: Waves = "") -> None:
     """Run one layer of a real checkpoint, compressed, through the simulated engine, beside FP16 and int4."""
     from host.checkpoint.checkpoint import default_model
     from host.checkpoint.hub import find_model
@@ -84,7 +87,7 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
     from host.measure.layer_steps import layer_steps
     from host.progress import work_progress
 
-    job = _job(formats, memory, bus, simulator, act_bits)
+    job = _job(formats, memory, bus, simulator, act_bits, waves)
     path = model or str(default_model())
     matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, rows or None)
     folder = report_folder("sim")
@@ -97,7 +100,7 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
 
 @reports
 def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 512,
-              simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS) -> None:
+              simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS, waves: Waves = "") -> None:
     """Run the paper's three matrix sizes, Gaussian weights, on a memory fitted to its cycles, beside its figures.
 
     On any other memory the paper's figures are left out, because they are not of that memory.
@@ -108,7 +111,7 @@ def sim_paper(formats: Formats = COMPARED, memory: Memory = "paper", bus: Bus = 
     from host.measure.published import beside_published
     from host.progress import work_progress
 
-    job = _job(formats, memory, bus, simulator, act_bits)
+    job = _job(formats, memory, bus, simulator, act_bits, waves)
     folder = report_folder("sim-paper")
     matrices = gaussian_matrices(_PAPER_SIZES)
     with work_progress(layer_steps(job, matrices, False)) as progress:

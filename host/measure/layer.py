@@ -25,8 +25,9 @@ from host.tables.causes import CAUSES
 from host.tables.layer import LayerRow
 from host.update import Update, no_progress
 from hw.config import EngineConfig
-from sim.device.cocotb_device import open_device
 from sim.dram.dram import Dram
+from sim.waves.waves import open_device
+from sim.waves.window import Window
 
 __all__ = ["Job", "layer_matrices", "simulate"]
 
@@ -46,6 +47,8 @@ class Job:
         ``verilator`` or ``icarus``.
     act_bits : int
         Width of an activation in bits; FP16's engine has FP16 activations whatever this is.
+    waves : Window or None
+        Cycles of which a waveform is left, in each format.
     """
 
     formats: tuple[str, ...]
@@ -53,6 +56,7 @@ class Job:
     bus_bits: int
     simulator: str
     act_bits: int = ACT_BITS
+    waves: Window | None = None
 
 
 def layer_matrices(model: str, layer: int, rows: int | None = None) -> tuple[list[Matrix], str]:
@@ -108,7 +112,8 @@ def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, update: U
     ready = [prepared(config, matrix, partial(update, f"{name}: compress {matrix.name}")) for matrix in matrices]
     parts, total = [shapes] if chain else [[shape] for shape in shapes], len(matrices) + chain
     update(f"{name}: build the simulator", 0, total)
-    with open_device(config, job.memory, max(memory_needed(config, part) for part in parts), job.simulator) as device:
+    with open_device(config, job.memory, max(memory_needed(config, part) for part in parts), job.simulator, job.waves
+                     ) as device:
         driver, expected, image_bits = Driver(device, config), [], 0
         for done, (matrix, weights) in enumerate(zip(matrices, ready, strict=True)):
             update(f"{name}: simulate {matrix.name}", done, total)
@@ -128,7 +133,7 @@ def _measure(job: Job, name: str, matrices: list[Matrix], chain: bool, update: U
                            bits_per_weight=image_bits / sum(rows * cols for rows, cols in shapes),
                            **_timing(products_over_phases(device, driver, loaded), expected, job, device.dram))
     if device.waves:
-        print(f"waveform: {device.waves}")
+        print(f"waveform: {device.waves}: top.fst; top.gtkw for GTKWave; top.sucl for Surfer")
 
 
 def simulate(job: Job, matrices: list[Matrix], chain: bool = True, update: Update = no_progress) -> list[LayerRow]:
