@@ -38,6 +38,7 @@ def demo(model: Model = "", revision: Revision = "",
     """Let a model say a sentence: every linear layer of every generated token is computed by the engine in RTL."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint
     from host.demo import demo as measure
+    from host.demo.engines import engine_of
     from host.demo.steps import demo_steps
     from host.model.llama import Llama
     from host.model.tokenizer import Tokenizer
@@ -54,14 +55,15 @@ def demo(model: Model = "", revision: Revision = "",
     asked = tuple(tokenizer.encode(prompt) if raw else tokenizer.chat(prompt))
     job = measure.Job(config, memory, asked, tokens, temperature, seed)
     folder, name = report_folder("demo"), checkpoint.path.stem
+    shown = measure.formats_shown(engine_of(checkpoint, measure.matrices(llama), config))
     settings: dict[str, Any] = {
-        "model": name, "prompt": prompt, "prompt_tokens": len(asked), "raw": raw, "format": config.name,
+        "model": name, "prompt": prompt, "prompt_tokens": len(asked), "raw": raw, "format": shown,
         "memory": memory, "bus_bits": bus, "act_bits": act_bits, "temperature": temperature, "seed": seed,
         "engine": "every linear layer of every generated token", "golden": "all tokens of the prompt but the last",
         "host": "embedding, norms, rotary embedding, attention, activation, choice of tokens",
         "fp16_cycles": "cycle model"}
     rows: list[DemoRow] = []
-    print(f"{name} in {config.name}; {memory} memory, {bus}-bit bus; the prompt has {len(asked)} tokens")
+    print(f"{name} in {shown}; {memory} memory, {bus}-bit bus; the prompt has {len(asked)} tokens")
     with work_progress(demo_steps(tokens)) as progress:
         for row in measure.demo(llama, tokenizer, job, progress):
             print(_line(row), flush=True)
@@ -71,8 +73,8 @@ def demo(model: Model = "", revision: Revision = "",
         plain = measure.plain_text(llama, tokenizer, job)
     said = "".join(row.text for row in rows)
     equal = sum(row.bit_exact for row in rows)
-    notes = [f"in {config.name}, through the engine: {printable(said)}", f"as it is, in float32: {printable(plain)}",
+    notes = [f"in {shown}, through the engine: {printable(said)}", f"as it is, in float32: {printable(plain)}",
              f"logits that equal golden's, bit for bit: those of {equal} of {len(rows)} tokens"]
     finish(folder, {**settings, "text": said, "plain_text": plain}, rows,
-           f"{name} in {config.name}, {memory} memory, {bus}-bit bus; linear layers simulated in RTL",
+           f"{name} in {shown}, {memory} memory, {bus}-bit bus; linear layers simulated in RTL",
            notes="\n".join(notes))

@@ -5,8 +5,8 @@ The engine's logits of each token are compared with those of the same model with
 keys and values of its own. The first tokens of the prompt, all but the last one, are golden's alone.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from golden.spec import FP16
+from host.demo.engines import EnginesLinear, engine_of
 from host.demo.weights import EngineWeights
 from host.device.device import DeviceError
 from host.device.driver import Counters, check_shape
@@ -34,7 +35,7 @@ from sim.dram.dram import Dram
 from sim.dram.presets import preset
 from sim.tools.errors import SimulationError
 
-__all__ = ["Job", "demo", "plain_text"]
+__all__ = ["Job", "demo", "formats_shown", "matrices", "plain_text"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Job:
     Parameters
     ----------
     config : EngineConfig
-        The engine.
+        The engine, or the one for matrices that are not compressed where a compressed folder has several formats.
     memory : str
         Memory preset.
     prompt : tuple of int
@@ -100,14 +101,24 @@ def _fp16_cycles(job: Job, dram: Dram, shapes: list[tuple[tuple[int, int], ...]]
     return sum(map(cycles, shapes))
 
 
-def _row(job: Job, dram: Dram, number: int, ours: Step, golden: Step, runs: list[Counters], fp16_cycles: int,
-         text: str) -> DemoRow:
+def matrices(llama: Llama) -> list[str]:
+    """Return the names of all matrices of a model that a token meets, in that order."""
+    return [name for chain in _chains(llama) for name in chain]
+
+
+def formats_shown(engines: Mapping[str, EngineConfig]) -> str:
+    """Return the names of the formats of the engines of all matrices, for people."""
+    return " and ".join(dict.fromkeys(config.name for config in engines.values()))
+
+
+def _row(job: Job, shown: str, dram: Dram, number: int, ours: Step, golden: Step, runs: list[Counters],
+         fp16_cycles: int, text: str) -> DemoRow:
     """Return the row of a token: its runs in sum, beside FP16 and golden."""
     cycles, bytes_moved = sum(run.cycles for run in runs), sum(run.bytes_read + run.bytes_written for run in runs)
     limit = dram.sequential_limit * dram.word_rate(job.config.bus_bits) * cycles
     rate = dram.fabric_mhz * 1e6 if dram.fabric_mhz else None
     return DemoRow(
-        number=number, token=ours.token, text=text, format=job.config.name, memory=job.memory, cycles=cycles,
+        number=number, token=ours.token, text=text, format=shown, memory=job.memory, cycles=cycles,
         bytes=bytes_moved, limit_fraction=bytes_moved * 8 / job.config.bus_bits / limit,
         tokens_per_s=rate / cycles if rate else None, fp16_cycles=fp16_cycles,
         fp16_tokens_per_s=rate / fp16_cycles if rate else None, speedup=fp16_cycles / cycles,
@@ -156,16 +167,18 @@ def demo(llama: Llama, tokenizer: Tokenizer, job: Job, update: Update) -> Iterat
     llama.require_context(len(job.prompt) + job.tokens - 1)
     chains, dram = _chains(llama), preset(job.memory)
     shapes = [tuple(llama.checkpoint.matrix_shape(name) for name in chain) for chain in chains]
-    for shape in (shape for chain in shapes for shape in chain):
-        check_shape(job.config, shape)
-    weights = EngineWeights(llama.checkpoint, job.config, update)
+    engines = engine_of(llama.checkpoint, matrices(llama), job.config)
+    for name, config in engines.items():
+        check_shape(config, llama.checkpoint.matrix_shape(name))
+    weights = EngineWeights(llama.checkpoint, engines, update)
     for done, chain in enumerate(chains):
         update(f"prepare {chain[0]}", done, len(chains))
         for name in chain:
             weights(name)
     update("build the simulator", 0, 1)
-    with NativeDevice(job.config, job.memory) as device:
-        linear = DeviceLinear(device, job.config, weights)
+    with ExitStack() as stack:
+        linear = EnginesLinear({config: DeviceLinear(stack.enter_context(NativeDevice(config, job.memory)), config,
+                                                     weights) for config in dict.fromkeys(engines.values())}, engines)
         for done, chain in enumerate(chains):
             update(f"load {chain[0]}", done, len(chains))
             linear.load(chain)
@@ -174,10 +187,11 @@ def demo(llama: Llama, tokenizer: Tokenizer, job: Job, update: Update) -> Iterat
         known = golden.new_cache()
         if len(job.prompt) > 1:
             golden(torch.tensor([job.prompt[:-1]]), known, last=True)
-        yield from _tokens(llama, golden, known, linear, job, _fp16_cycles(job, dram, shapes), tokenizer, update)
+        yield from _tokens(llama, golden, known, linear, job, formats_shown(engines), _fp16_cycles(job, dram, shapes),
+                           tokenizer, update)
 
 
-def _tokens(llama: Llama, golden: Llama, known: Cache, linear: DeviceLinear, job: Job, fp16_cycles: int,
+def _tokens(llama: Llama, golden: Llama, known: Cache, linear: EnginesLinear, job: Job, shown: str, fp16_cycles: int,
             tokenizer: Tokenizer, update: Update) -> Iterator[DemoRow]:
     """Yield the rows of tokens that follow a prompt, of which ``known`` has keys and values of all but the last."""
     watched = _Watched(linear, len(_chains(llama)), update)
@@ -186,7 +200,7 @@ def _tokens(llama: Llama, golden: Llama, known: Cache, linear: DeviceLinear, job
     texts = _Texts(tokenizer)
     with _finished(watched, job.tokens):
         for number, (step, wanted) in enumerate(zip(ours, beside, strict=False), 1):
-            yield _row(job, preset(job.memory), number, step, wanted, linear.runs, fp16_cycles,
+            yield _row(job, shown, preset(job.memory), number, step, wanted, linear.runs, fp16_cycles,
                        texts.added(step.token))
             linear.runs.clear()
 

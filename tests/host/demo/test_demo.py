@@ -1,6 +1,9 @@
 """A tiny model speaks through the simulated engine."""
 
 import json
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,14 +16,17 @@ from host.cli.demo import demo as command
 from host.compress.compress import compress
 from host.compress.plan import Options
 from host.demo import demo as room
-from host.demo.demo import Job, demo, plain_text
+from host.demo.demo import Job, demo, matrices, plain_text
+from host.demo.engines import engine_of
 from host.demo.steps import demo_steps
 from host.device.device import DeviceError
+from host.device.driver import Counters
 from host.errors import CheckError, UserError
 from host.measure.cycle_model import Step, predict
 from host.model.golden_linear import GoldenLinear
 from host.model.llama import Llama
 from host.model.tokenizer import Tokenizer
+from host.packing.image import StoredMatrix
 from host.update import no_progress
 from hw.config import EngineConfig
 from sim.device.native_device import NativeDevice
@@ -127,6 +133,47 @@ def test_a_compressed_folder_speaks_with_its_own_codes(folder: Path, model: tupl
     other = Job(EngineConfig(FP16, 64), "ddr4-2400", (5, 17), 1)
     with pytest.raises(UserError, match=r"q_proj.weight in .* is compressed in seedlm4, and the engine is for fp16"):
         next(demo(Llama(checkpoint), model[1], other, no_progress))
+
+
+class Engine(GoldenLinear):
+    """Linear layers on an engine, computed by golden, so that no simulator is built for another format."""
+
+    def __init__(self, device: EngineConfig, config: EngineConfig, read: Callable[[str], StoredMatrix]) -> None:
+        def own(name: str) -> StoredMatrix:
+            matrix = read(name)
+            assert matrix.fmt == device.fmt == config.fmt
+            return matrix
+
+        super().__init__(own)
+        self.runs: list[Counters] = []
+        self.loaded: set[tuple[str, ...]] = set()
+
+    def load(self, names: Sequence[str]) -> None:
+        self.loaded.add(tuple(names))
+
+    def __call__(self, names: Sequence[str], x: torch.Tensor) -> list[torch.Tensor]:
+        assert tuple(names) in self.loaded
+        self.runs.append(Counters(**{each.name: len(names) for each in fields(Counters)}))
+        return super().__call__(names, x)
+
+
+def test_a_folder_of_several_formats_speaks_through_an_engine_for_each(
+        folder: Path, model: tuple[Llama, Tokenizer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compress(folder, tmp_path / "mixed", Options(bits=4.4, formats="8,3,16 4,2,8"))
+    checkpoint = open_checkpoint(tmp_path / "mixed")
+    llama = Llama(checkpoint)
+    engines = engine_of(checkpoint, matrices(llama), CONFIG)
+    queries_keys_values = llama.matrices(0)[0]
+    assert {engines[name].name for name in queries_keys_values} == {"seedlm4", "4,2,8"}  # they share an input
+    assert engines["model.embed_tokens.weight"] == CONFIG
+    monkeypatch.setattr(room, "NativeDevice", lambda config, memory: nullcontext(config))
+    monkeypatch.setattr(room, "DeviceLinear", Engine)
+    row = next(demo(llama, model[1], Job(CONFIG, "ddr4-2400", (5, 17), 1), no_progress))
+    assert row.bit_exact
+    assert row.cycles == len(engines)  # the runs of both engines count
+    assert row.format == "seedlm4 and 4,2,8"
+    with pytest.raises(UserError, match=r"are compressed in .*seedlm4.*, and the engine for all others is one of"):
+        engine_of(checkpoint, matrices(llama), EngineConfig(FP16, 64))
 
 
 def test_a_text_longer_than_the_context(model: tuple[Llama, Tokenizer]) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from host.checkpoint.container import open_compressed
+from host.compress.compress import compress
+from host.compress.decompress import decompress
+from host.compress.plan import Options
 from tests.host.hf.conftest import CARRIED, Folders
 
 torch = pytest.importorskip("torch")
@@ -73,3 +76,15 @@ def test_there_and_back(folders: Make, family: str) -> None:
         assert model.generation_config.to_dict() == plain.generation_config.to_dict()
         count = STREAMS.get(family, len(streams(model))) if how == "on_the_fly" else 0
         assert len(streams(model)) == count
+
+
+@pytest.mark.filterwarnings("ignore:You passed `quantization_config`")
+def test_tensors_of_several_formats(folders: Make, tmp_path: Path) -> None:
+    """Each stream is decoded in the format of its tensor."""
+    compress(folders("llama").original, tmp_path / "mixed", Options(bits=3, formats="7,3,8 12,3,8"))
+    decompress(tmp_path / "mixed", tmp_path / "plain")
+    assert len({tensor.format for tensor in open_compressed(tmp_path / "mixed").compressed.values()}) == 2
+    plain = loaded(tmp_path / "plain")
+    for how in ("on_the_fly", "on_load"):
+        model = loaded(tmp_path / "mixed", variant="seedlm", quantization_config=SeedlmConfig(decode=how))
+        require_equal(model, plain)
