@@ -1,6 +1,7 @@
 """Commands that run the engine in RTL simulators: on a layer, on the paper's matrices, on made-up ones."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from golden.spec import ACT_BITS
+from golden.spec import ACT_BITS, BlockFormat, parse_format
 from host.cli.options import (
     COMPARED,
     ActBits,
@@ -29,12 +30,14 @@ from host.cli.options import (
 )
 from host.cli.reporting import reports
 from host.folders import report_folder
+from host.printable import printable
 from sim.dram.presets import PRESETS, preset
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from host.measure.layer import Job
+    from host.measure.matrices import Matrix
     from host.tables.layer import LayerRow
 
 __all__ = ["bench_sim", "memories", "roofline", "sim", "sim_paper"]
@@ -56,6 +59,18 @@ def _job(formats: str, memory: str, bus: int, simulator: str, act_bits: int, wav
     require(simulator)
     window = require_window(Window.parse(waves), simulator)
     return Job(tuple(config.name for config in configs), memory, bus, simulator, act_bits, window)
+
+
+def _note_encoded_again(job: "Job", matrices: "Sequence[Matrix]") -> None:
+    """Say which matrices of a compressed folder are not streamed as they are stored, because an engine is for another
+    of SeedLM's formats."""
+    for name in job.formats:
+        fmt = parse_format(name)
+        others = [matrix for matrix in matrices if matrix.stored and matrix.stored.fmt != fmt]
+        if others and isinstance(fmt, BlockFormat):
+            stored = " and ".join(dict.fromkeys(matrix.stored.fmt.name for matrix in others if matrix.stored))
+            print(f"note: for {name}, {len(others)} of {len(matrices)} matrices are encoded again, as the folder has "
+                  f"them in {stored}: {printable(', '.join(matrix.name for matrix in others))}", file=sys.stderr)
 
 
 def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", configuration: Mapping[str, Any]
@@ -90,6 +105,7 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
     job = _job(formats, memory, bus, simulator, act_bits, waves)
     path = model or str(default_model())
     matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, rows or None)
+    _note_encoded_again(job, matrices)
     folder = report_folder("sim")
     with work_progress(layer_steps(job, matrices, True)) as progress:
         results = measure.simulate(job, matrices, True, progress)

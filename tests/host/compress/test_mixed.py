@@ -16,6 +16,7 @@ from host.checkpoint.checkpoint import open_checkpoint
 from host.checkpoint.container import CompressedFiles, open_compressed
 from host.checkpoint.manifest import MANIFEST, _sealed
 from host.checkpoint.unfinished import PARTS
+from host.cli.simulate import _note_encoded_again
 from host.compress.compress import compress
 from host.compress.decompress import decompress
 from host.compress.harm import harms
@@ -23,6 +24,8 @@ from host.compress.plan import Options
 from host.compress.verify import inspect
 from host.encoder.encoder import encode
 from host.errors import UserError
+from host.measure.layer import Job
+from host.measure.matrices import Matrix
 from host.packing.image import weight_image
 from host.update import no_progress
 from tests.host.compress.test_compress import run
@@ -224,3 +227,17 @@ def test_the_command(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert message in capsys.readouterr().err
     assert run("compress", str(model), str(tmp_path / "b"), "--bits", "9", monkeypatch=monkeypatch) == 2
     assert "a budget of 9 bits for a weight is above 4." in capsys.readouterr().err  # of seedlm3 and seedlm4
+
+
+def test_what_sim_encodes_again_is_said(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    compress(model, tmp_path / "out", MIXED)
+    checkpoint = open_checkpoint(tmp_path / "out")
+    stored = {name: checkpoint.stored(name) for name in checkpoint.names() if "_proj" in name}
+    matrices = [Matrix(name, checkpoint.matrix(name), matrix) for name, matrix in stored.items()]
+    other = [name for name, matrix in stored.items() if matrix and matrix.fmt.name == "12,3,7"]
+    _note_encoded_again(Job(("fp16", "int4", "8,3,8"), "ideal", 64, "verilator"), matrices)
+    assert capsys.readouterr().err == (f"note: for 8,3,8, {len(other)} of 6 matrices are encoded again, as the folder "
+                                       f"has them in 12,3,7: {', '.join(other)}\n")
+    own = [matrix for matrix in matrices if matrix.name not in other]
+    _note_encoded_again(Job(("8,3,8",), "ideal", 64, "verilator"), own)
+    assert capsys.readouterr().err == ""
