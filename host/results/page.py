@@ -44,7 +44,7 @@ def index(parts: Sequence[Stored]) -> str:
 def page(stored: Stored) -> str:
     """Return the page of a part, in Markdown."""
     part, columns_and_records = stored.part, stored.part.table(stored.rows)
-    notes = [*part.notes(stored.rows), *(f"`{report['environment']['command']}` failed: {report['failed']}"
+    notes = [*part.notes(stored.reports), *(f"`{report['environment']['command']}` failed: {report['failed']}"
                                          for report in stored.reports if "failed" in report)]
     made = [(report["environment"], report.get("seconds")) for report in stored.reports]
     versions = dict.fromkeys(f"{name} {version}" for each, _ in made for name, version in each["versions"].items())

@@ -10,6 +10,7 @@ from host.measure.sweep import summary
 from host.tables.area import AreaRow
 from host.tables.bench import EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
+from host.tables.demo import DemoRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
 from host.tables.perplexity import PerplexityRow
@@ -71,7 +72,7 @@ class Part:
     shown : callable
         Says of a stored row whether the page shows it.
     notes : callable
-        Lines below the table, made of the stored rows.
+        Lines below the table, made of the stored reports.
     may_fail : bool
         Whether a command that ends with status 1 has its sentence recorded, in place of ending the part: that an engine
         cannot be placed is a result too.
@@ -87,7 +88,7 @@ class Part:
     columns: tuple[str, ...] = ()
     kept: Callable[[Record], bool] = lambda row: True
     shown: Callable[[Record], bool] = lambda row: True
-    notes: Callable[[Sequence[Record]], list[str]] = lambda rows: []
+    notes: Callable[[Sequence[Record]], list[str]] = lambda reports: []
     may_fail: bool = False
 
     def table(self, rows: Sequence[Record]) -> tuple[tuple[Column, ...], list[Record]]:
@@ -97,8 +98,16 @@ class Part:
         return self.row.columns(self.columns), [row for row in rows if self.shown(row)]
 
 
-def _remarks(rows: Sequence[Record]) -> list[str]:
-    return [f"{row['memory']}: {row['remark']}" for row in rows if row["remark"]]
+def _remarks(reports: Sequence[Record]) -> list[str]:
+    return [f"{row['memory']}: {row['remark']}" for report in reports for row in report["results"] if row["remark"]]
+
+
+def _said(reports: Sequence[Record]) -> list[str]:
+    """Return what a model said through the engine, and what it says as it is."""
+    made = [report["configuration"] for report in reports]
+    return [line for each in made for line in (
+        f"{each['prompt']}", f"{each['model']} in {each['format']}, through the engine: “{each['text']}”",
+        f"as it is, in float32: “{each['plain_text']}”")]
 
 
 _LAYER, _ROOFLINE = ("host.measure.layer", "host.measure.published"), ("host.measure.roofline",)
@@ -120,6 +129,11 @@ _ALL = (
     Part("sim-paper-ddr4", "The paper's matrices on DDR4-2400",
          f"{_PAPER}DDR4-2400. The columns “paper” are published by the paper's authors. {_EXACT}",
          3, _LAYER, (Command("sim-paper --memory ddr4-2400", "sim-paper"),), PaperRow),
+    Part("demo", "A sentence through the engine",
+         "SmolLM2-135M-Instruct answers a question. Every linear layer of every token, 210 matrices and the one that "
+         "gives the logits, is simulated in RTL, on DDR4-2400 and a 512-bit bus; FP16 beside it is computed by the "
+         "cycle model. “exact” says that all logits equal golden's, bit for bit.",
+         10, ("host.demo.demo",), (Command("demo", "demo"),), DemoRow, notes=_said),
     Part("roofline", "Beside the memory's limit",
          "What a master that only reads gets of every memory (the limit), and what each engine takes of it in steady "
          f"state, without start-up and drain: both simulated in RTL, 1,536 columns on a 64-bit bus. {_EXACT}",
