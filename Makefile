@@ -36,7 +36,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality perplexity explore roofline memories sweep \
-	area pnr bitstream test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
+	area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -59,6 +59,7 @@ takes.sweep = FORMATS MEMORIES BUS ACT_BITS MODELS MATRICES CONTEXT EXACT ARGS
 takes.area = CONFIGS ARGS
 takes.pnr = CONFIG SEED ARGS
 takes.results = PARTS ARGS
+takes.release = BITSTREAMS CORES ARGS
 takes.bitstream = BOARD FORMAT SEED ARGS
 takes.test-board = BOARD FORMATS ARGS
 takes.test = TESTS WAVES
@@ -195,6 +196,10 @@ report: $(call extras,docs) ## every report that there is as one page, build/rep
 
 results: $(VENV)/.models $(call extras,sim plots pnr board model) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
 	@$(BIN)/python -m host results --parts $(call quoted,$(PARTS)) $(ARGS)
+
+release: $(call extras,release pnr board) ## wheel, sources, IP cores and bitstreams, with checksums, in build/release: BITSTREAMS="board/format ..." or none, CORES
+	@$(BIN)/python -m host release $(if $(BITSTREAMS),--bitstreams $(call quoted,$(BITSTREAMS))) \
+		$(if $(CORES),--cores $(call quoted,$(CORES))) $(ARGS)
 
 bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
 	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)

@@ -28,6 +28,7 @@ EXAMPLES = {
     "run-simulated": "run-simulated --rows 64 --cols 64 --formats seedlm4",
     "sweep": "sweep --models 'Llama-3-8B Llama-3.2-1B' --json",
     "report": "report",
+    "release": "release --bitstreams none --out /path/to/folder",
     "results": "results --parts 'sim roofline'",
 }
 """By name of the command, as a shell takes it after the name of the program."""

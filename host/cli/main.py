@@ -15,7 +15,21 @@ import typer
 from typer.exceptions import TyperException
 
 from golden.interruption import leave_if_interrupted
-from host.cli import board, demo, evaluate, ip, model, perplexity, quality, report, results, simulate, sweep, synth
+from host.cli import (
+    board,
+    demo,
+    evaluate,
+    ip,
+    model,
+    perplexity,
+    quality,
+    release,
+    report,
+    results,
+    simulate,
+    sweep,
+    synth,
+)
 from host.cli.examples import EXAMPLES
 from host.cli.output import say, usable_output
 from host.errors import UserError
@@ -35,11 +49,11 @@ _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
     (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
     (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
-    (results.results, ("sim", "plots", "pnr", "board", "model")),
+    (results.results, ("sim", "plots", "pnr", "board", "model")), (release.release, ("release", "synth", "ip")),
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",
-             "docs": "jinja2", "ip": "jinja2", "model": "torch tokenizers", "eval": "lm_eval"}
+             "docs": "jinja2", "ip": "jinja2", "model": "torch tokenizers", "eval": "lm_eval", "release": "setuptools"}
 """By extra: packages that are there when the extra is. nextpnr, which pnr brings, may also be the machine's own."""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.tree import ROOT
+from host.version import program_version
 from sim.tools.toolchain import versions
 
 __all__ = ["changed_sources", "environment"]
@@ -47,7 +48,7 @@ def environment() -> dict[str, Any]:
     """
     commit = _git("rev-parse", "HEAD")
     return {
-        "versions": {"python": platform.python_version(), **versions()},
+        "versions": {"seedlm-fpga": program_version().split()[-1], "python": platform.python_version(), **versions()},
         "machine": _processor(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit + ("-dirty" if commit and changed_sources() else ""),
