@@ -22,6 +22,8 @@ __all__ = ["model_progress", "resumed_progress", "silenced", "stage_progress", "
 
 _DUMB = ("dumb", "unknown")
 """Values of ``TERM`` of terminals that cannot draw a line again."""
+_SWITCH = "SEEDLM_PROGRESS"
+"""Environment variable that is 0 where no progress is wanted."""
 _LEFT = re.compile(r"(\d+) connections left")
 _silent = False
 
@@ -52,7 +54,7 @@ def _shown(steps: Sequence[Step], unit: str) -> "Iterator[Callable[..., None]]":
     """Show progress in the form that the standard error output takes; it yields what to call with an ``Update`` and,
     where amounts are of another unit, its name."""
     stream, meter = sys.stderr, Meter(steps, unit)
-    if _silent or stream is None:
+    if _silent or stream is None or os.environ.get(_SWITCH) == "0":
         yield lambda *told: None
         return
     with _display(meter, stream) as display:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
           "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage")
 
+# How far a command is when the machine is slow is no part of what tests compare.
+os.environ["SEEDLM_PROGRESS"] = "0"
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call() -> Generator[None, object, object]:

@@ -49,7 +49,7 @@ _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (quality.explore, ("plots",)), (synth.area, ("synth", "plots")),
     (synth.pnr, ("pnr",)), (board.bitstream, ("pnr", "board")), (board.run, ("board",)),
     (board.run_simulated, ("sim", "board")), (sweep.sweep, ("sim", "plots")), (report.report, ("docs",)),
-    (results.results, ("sim", "plots", "pnr", "board", "model")), (release.release, ("release", "synth", "ip")),
+    (results.results, ("sim", "plots", "pnr", "board", "model")), (release.release, ("release", "pnr", "board")),
 )
 """Commands in the order of the help, and the extras of this project that each needs."""
 _PACKAGES = {"synth": "amaranth", "pnr": "amaranth", "sim": "cocotb", "board": "serial", "plots": "matplotlib",

@@ -40,6 +40,7 @@ class Terminal:
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("SEEDLM_PROGRESS")
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with os.fdopen(terminal.slave, "w", buffering=1) as stream:
@@ -106,7 +107,15 @@ def test_an_error_before_work_begins_draws_nothing(terminal: Terminal, quiet: bo
     assert terminal.drawn() == ""
 
 
+def test_the_environment_switches_it_off(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDLM_PROGRESS", "0")
+    with work_progress() as update:
+        update("a", 0, 3)
+    assert terminal.drawn() == ""
+
+
 def test_an_error_before_work_begins_prints_nothing_in_a_pipe() -> None:
     done = subprocess.run([sys.executable, "-m", "host", "compress", "/nowhere", "out"], capture_output=True, text=True,
-                          cwd=ROOT, check=False)
+
+                          cwd=ROOT, check=False, env={**os.environ, "SEEDLM_PROGRESS": "1"})
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
