@@ -47,7 +47,7 @@ streams = SIM FORMATS BUS ACT_BITS MEMORY WAVES ARGS
 takes.sim = $(streams) MODEL LAYER ROWS
 takes.sim-paper = $(streams)
 takes.demo = MODEL FORMAT PROMPT TOKENS MEMORY BUS ACT_BITS ARGS
-takes.compress = MODEL OUT FORMAT ARGS
+takes.compress = MODEL OUT FORMAT BITS ARGS
 takes.bench-encode = DEVICE ARGS
 takes.bench-sim = FORMATS BUS MEMORY ARGS
 takes.quality = MODEL ARGS
@@ -149,9 +149,10 @@ demo: $(model) $(call extras,sim model) ## a model says a sentence, each product
 		$(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(PROMPT),--prompt $(call quoted,$(PROMPT))) \
 		$(if $(TOKENS),--tokens $(TOKENS)) $(ARGS)
 
-compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=seedlm4|seedlm3|C,P,K; resumes
+compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=seedlm4|seedlm3|C,P,K or BITS=3.5; resumes
 	@$(if $(and $(MODEL),$(OUT)),,echo 'error: give MODEL=path and OUT=folder' >&2; exit 2)
-	@$(BIN)/python -m host compress --format $(call quoted,$(FORMAT)) $(ARGS) $(call quoted,$(MODEL)) $(call quoted,$(OUT))
+	@$(BIN)/python -m host compress $(if $(BITS),--bits $(call quoted,$(BITS)),--format $(call quoted,$(FORMAT))) $(ARGS) \
+		$(call quoted,$(MODEL)) $(call quoted,$(OUT))
 
 bench-encode: $(if $(DEVICE),$(call extras,torch))
 bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's peak; or DEVICE=cuda
