@@ -52,6 +52,7 @@ def area(configs: Annotated[str, typer.Option(help="Names of configurations in h
                                               "blanks; by default all for 7-series.")] = "") -> None:
     """Synthesise engines, block by block: LUTs, flip-flops, DSPs and block RAMs, beside the published ones."""
     from host.plots.area import area_chart
+    from host.plots.treemap import area_treemap
     from host.progress import work_progress
     from host.report.writer import finish
     from host.synth import area as measure
@@ -65,7 +66,8 @@ def area(configs: Annotated[str, typer.Option(help="Names of configurations in h
                                           "family": CONFIGURATIONS[name].target.family} for name in chosen}}
     finish(folder, settings, rows,
            "area: Yosys's cells before packing; blocks are synthesised apart, so their sum differs from the total",
-           ends_section=lambda row: row.block.startswith("total"), charts=lambda: {"area": area_chart(rows)})
+           ends_section=lambda row: row.block.startswith("total"),
+           charts=lambda: {"area": area_chart(rows), "treemap": area_treemap(rows)})
 
 
 @reports

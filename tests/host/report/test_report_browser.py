@@ -10,7 +10,12 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from host.plots.style import save
+from host.plots.treemap import area_treemap
 from host.report.report import write_page
+from host.results.parts import PARTS
+from host.results.store import load
+from host.tables.area import AreaRow
 
 
 def column(table: WebElement, heading: str) -> int:
@@ -34,13 +39,15 @@ def test_the_page_in_a_browser(reports: Path, tmp_path: Path, browser: webdriver
     first = next(row for row in report["results"] if (row["matrix"], row["source"]) == ("layer", "rtl"))
     first["drain"] = None  # not known, as in a report of an older version
     (reports / "sweep" / "report.json").write_text(json.dumps(report))
+    figure = area_treemap([AreaRow(**each) for each in load(PARTS["area"]).rows])
+    save(figure, reports / "area", "treemap")
     path = write_page(reports, tmp_path)
     browser.get(path.as_uri())
     assert browser.title == "seedlm-fpga: report"
 
     # Charts have a size, are drawn, and follow the theme.
     charts = browser.find_elements(By.CSS_SELECTOR, "figure svg")
-    assert len(charts) == 2
+    assert len(charts) == 3
     for chart in charts:
         assert chart.is_displayed()
         # chromedriver's own size of an SVG that is not displayed is not zero.
@@ -101,6 +108,13 @@ def test_the_page_in_a_browser(reports: Path, tmp_path: Path, browser: webdriver
                                              "return [box.left, box.right]", chart)
         assert 0 <= left < right <= 390
         assert right - left > 330
+        # No text is cut: matplotlib draws each in a group of its own.
+        texts = browser.execute_script(
+            "return [...arguments[0].querySelectorAll('g[id*=text_]')].map(text => { const box = "
+            "text.getBoundingClientRect(); return [box.left, box.right, box.height]; })", chart)
+        assert len(texts) > 10
+        assert all(left - 1 <= begin <= end <= right + 1 for begin, end, _ in texts)
+        assert min(height for _, _, height in texts if height) > 3
 
     assert browser.get_log("browser") == []
     events = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
