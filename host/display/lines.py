@@ -6,7 +6,6 @@ from time import monotonic
 from typing import TextIO
 
 from host.display.meter import Meter
-from host.printable import printable
 
 __all__ = ["EVERY", "FIRST", "Lines"]
 
@@ -53,7 +52,7 @@ class Lines:
                 return
             self._last, self._wait = now, EVERY
             try:
-                print(printable(self._meter.view().words()), file=self._stream, flush=True)
+                print(self._meter.view().words(), file=self._stream, flush=True)
             except (OSError, ValueError):  # nobody reads it any more
                 self._ended.set()
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
+from host.printable import printable
+
 __all__ = ["UNITS", "Meter", "Step", "View", "clock_text"]
 
 Clock = Callable[[], float]
@@ -72,7 +74,7 @@ class View:
 
     def words(self) -> str:
         """Return all of it as one line, for an output that is no terminal."""
-        parts = [f"step {self.step[0]} of {self.step[1]}" if self.step else "", self.what,
+        parts = [f"step {self.step[0]} of {self.step[1]}" if self.step else "", printable(self.what),
                  f"{100 * self.fraction:.0f} %" if self.fraction is not None else "", self.rate,
                  f"about {clock_text(self.left)} left" if self.left is not None else ""]
         return f"[{clock_text(self.elapsed)}] " + ", ".join(filter(None, parts))

@@ -2,13 +2,12 @@
 
 import io
 import xml.etree.ElementTree as ET
-from functools import partial
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from host import progress
+from host.display.bars import Bar
+from host.display.meter import Meter
 from host.errors import UserError
 from host.plots.style import new_figure, save
 from host.printable import LONGEST, printable, printable_lines
@@ -44,19 +43,15 @@ def test_tables_and_progress_show_names_as_they_are(name: str, capsys: pytest.Ca
                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     table.show(name, [Named(name=name)])
     assert capsys.readouterr().out.count(printable(name)[:100]) >= 2  # the title and the row
-    written = io.StringIO()
-    terminal = Console(file=written, force_terminal=True, width=400, no_color=True)
-    monkeypatch.setattr(progress, "Progress", partial(progress.Progress, console=terminal))
-    for bar in (progress.work_progress, progress.resumed_progress):
-        written.truncate(0)
-        with bar() as update:
-            update(name, 1, 2)
-        assert printable(name)[:100] in written.getvalue()
-    with progress.model_progress() as (blocks, reading):
-        blocks(name, 1, 2)
-        reading(name, 1, 2)
-    with progress.stage_progress(name) as stage:
-        stage(name)
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes the stream for a terminal
+    written, meter = io.StringIO(), Meter()
+    with Bar(meter, written) as bar:
+        bar.update(name, 1, 2)
+    assert printable(name)[:100] in written.getvalue()
+    assert printable(name)[:100] in meter.view().words()
+    assert "\n" not in meter.view().words()
 
 
 @pytest.mark.parametrize("name", ["[/x]", "$\\frac$", "\x1b[2J", "a|b", "\ud800"])
