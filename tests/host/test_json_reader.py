@@ -99,7 +99,7 @@ def test_cost_is_bounded_by_the_size(pattern: str) -> None:
         start = time.process_time()
         with suppress(UserError):
             parse_json(content, "x.json", CURE)
-        assert time.process_time() - start <= 0.5 + len(content) / 1e7
+        assert time.process_time() - start <= 1 + len(content) / 1e7  # threefold on a busy machine
         tracemalloc.start()
         try:
             found: Json | None = parse_json(content, "x.json", CURE)

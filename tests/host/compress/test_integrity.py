@@ -428,11 +428,11 @@ def test_the_command(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         printed = capsys.readouterr()
         return (ended.value.code or 0, *(text.replace(str(out), "OUT") for text in printed))
 
-    assert run("seal", str(out))[:2] == (0, "\nOUT: sealed, nothing had changed\n")
+    assert run("seal", str(out))[:2] == (0, "OUT: sealed, nothing had changed\n")
     (out / "tokenizer.json").write_text("[]")
     code, _, error = run("inspect", str(out))
     assert (code, error.count("\n")) == (2, 1)
-    assert run("seal", str(out))[:2] == (0, "\nOUT: sealed, with changes in tokenizer.json\n")
+    assert run("seal", str(out))[:2] == (0, "OUT: sealed, with changes in tokenizer.json\n")
     shard = shard_with(out, DOWN + SUFFIX)
     save_file(load_file(shard), shard)
     for arguments in (("inspect", str(out)), ("decompress", str(out), str(out.parent / "plain"))):
