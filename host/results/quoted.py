@@ -6,6 +6,7 @@ design wins, whoever makes the results reads it again.
 
 from dataclasses import replace
 from math import floor
+from statistics import fmean
 from typing import Any
 
 from golden.spec import SEEDLM4, parse_format
@@ -21,9 +22,9 @@ from sim.dram.presets import PRESETS, preset
 __all__ = ["QUOTES"]
 
 _README = "README.md"
-_MEASURED, _CODES, _AREA, _NUMBERS, _STREAMS, _MEMORY, _LIMITS, _BOARD = (
+_MEASURED, _CODES, _AREA, _NUMBERS, _STREAMS, _MEMORY, _LIMITS, _BOARD, _QUALITY = (
     f"docs/{name}.md" for name in ("measurements", "compressing", "area", "numerics", "streams", "memory", "limits",
-                                   "board"))
+                                   "board", "quality"))
 _LARGEST = "2048x2048"
 
 
@@ -59,6 +60,21 @@ def _error(results: Results, mode: str) -> list[float]:
 
 def _bits(results: Results, method: str) -> float:
     return float(results.row("quality", model="SmolLM2-135M-Instruct.Q4_1", method=method).bits_per_weight)
+
+
+def _says(results: Results, *variants: str) -> list[float]:
+    """The perplexities of SmolLM2 with variants of its weights."""
+    return [float(results.row("perplexity", variant=variant).perplexity) for variant in variants]
+
+
+def _left(results: Results, variant: str, paper: str) -> float:
+    """Per cent of the increase of the paper's search that a variant has."""
+    ours, theirs = (float(results.row("perplexity", variant=each).increase) for each in (variant, paper))
+    return 100 * ours / theirs
+
+
+def _says_error(results: Results, *variants: str) -> list[float]:
+    return [float(results.row("perplexity", variant=variant).weight_error) for variant in variants]
 
 
 def _percent_at_least(shares: list[float]) -> float:
@@ -222,6 +238,42 @@ QUOTES = (
                      -_more(_area(r, "seedlm4-act8").lut, _area(r, "seedlm4-128dsp").lut))),
     Quote("docs/faq.md", "SeedLM reads {:.0f} % fewer bytes",
           lambda r: (100 * (1 - 4 / parse_format("int4").bits_per_weight),)),
+    # What a model says
+    Quote(_README, "its perplexity rises from {:.1f} to {:.1f} with int4, and to {:.1f} with the paper's 4-bit SeedLM.",
+          lambda r: _says(r, "shipped", "int4-g128", "seedlm4-paper")),
+    Quote(_README, "the same decoder to {:.1f}, beside {:.1f} for AWQ and {:.1f} for a GPTQ that was improved "
+                   "likewise, at {:.2f} bits",
+          lambda r: (*_says(r, "seedlm4-calibrated", "awq4-g128", "gptq4-g128-drift"),
+                     r.row("perplexity", variant="gptq4-g128-drift").bits_per_weight)),
+    Quote(_QUALITY, "SmolLM2-135M-Instruct, {:,} predictions of the default text",
+          lambda r: (r.row("perplexity", variant="shipped").tokens,)),
+    Quote(_QUALITY, "`seedlm4` reads {:.0f} % fewer bytes than `int4-g128`",
+          lambda r: (100 * (1 - 4 / parse_format("int4").bits_per_weight),)),
+    Quote(_QUALITY, "Its perplexity is {:.1f}, beside {:.1f}. `seedlm4x`, with about as many bits and larger "
+                    "blocks, comes to {:.1f}.", lambda r: _says(r, "seedlm4", "int4-g128", "seedlm4x")),
+    Quote(_QUALITY, "The perplexity is {:.1f} at {:.2f} bits for `seedlm4` and {:.1f} for `seedlm4x`, beside {:.1f} "
+                    "for AWQ and {:.1f} for GPTQ at {:.2f} bits.",
+          lambda r: (*_says(r, "seedlm4-calibrated"), r.row("perplexity", variant="seedlm4-calibrated").bits_per_weight,
+                     *_says(r, "seedlm4x-calibrated", "awq4-g128", "gptq4-g128"),
+                     r.row("perplexity", variant="gptq4-g128").bits_per_weight)),
+    Quote(_QUALITY, "Of the increase that the paper's search costs, {:.0f} % is left at 4 bits, and "
+                    "{:.0f} % at 3 bits.",
+          lambda r: (_left(r, "seedlm4-calibrated", "seedlm4-paper"), _left(r, "seedlm3-calibrated", "seedlm3-paper"))),
+    Quote(_QUALITY, "GPTQ with it comes to {:.1f} at {:.2f} bits",
+          lambda r: (*_says(r, "gptq4-g128-drift"), r.row("perplexity", variant="gptq4-g128").bits_per_weight)),
+    Quote(_QUALITY, "GPTQ comes to {:.1f} at {:.2f} bits, and to {:.1f} where it makes up for drift",
+          lambda r: (*_says(r, "gptq3-g128"), r.row("perplexity", variant="gptq3-g128").bits_per_weight,
+                     *_says(r, "gptq3-g128-drift"))),
+    Quote(_QUALITY, "`seedlm3` comes to {:.1f}", lambda r: _says(r, "seedlm3-calibrated")),
+    Quote(_QUALITY, "for {:.0f} % of its bytes", lambda r: (100 * 3 / parse_format("int4").bits_per_weight,)),
+    Quote(_QUALITY, "Calibration raises that of `seedlm4` from {:.3f} to {:.3f}",
+          lambda r: _says_error(r, "seedlm4", "seedlm4-calibrated")),
+    Quote(_QUALITY, "lowers the perplexity of the paper's from {:.1f} to {:.1f}",
+          lambda r: _says(r, "seedlm4-paper", "seedlm4")),
+    Quote(_QUALITY, "where `seedlm4` comes to {:.2f} beside {:.2f} in floating point. With 8 bits it comes to {:.2f}",
+          lambda r: _says(r, "seedlm4-a16", "seedlm4", "seedlm4-a8")),
+    Quote(_README, "It took {:,} cycles a token, {:.2f} times fewer than FP16 takes by the cycle model",
+          lambda r: (round(fmean(row.cycles for row in r.rows("demo"))), fmean(row.speedup for row in r.rows("demo")))),
     # Boards
     Quote(_README, "simulated in RTL, seedlm4 is {:.2f} times as fast there as FP16",
           lambda r: (r.row("test-board", format="seedlm4").speedup,)),
