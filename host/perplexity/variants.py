@@ -8,6 +8,7 @@ from host.encoder.encoder import Mode
 from host.perplexity.awq import awq_code
 from host.perplexity.calibrated import seedlm_feedback
 from host.perplexity.codes import groups, rows, seedlm
+from host.perplexity.drifted import gptq_drifted
 from host.perplexity.gptq import gptq_code
 from host.perplexity.grids import grid_bits
 from host.perplexity.nf4 import nf4_bits, nf4_code
@@ -48,8 +49,9 @@ def _awq(bits: int) -> Variant:
                    calibrated=True, cost=10)
 
 
-def _gptq(bits: int) -> Variant:
-    return Variant(f"gptq{bits}-g128", "GPTQ", partial(gptq_code, bits=bits), partial(grid_bits, bits=bits),
+def _gptq(bits: int, drift: bool = False) -> Variant:
+    return Variant(f"gptq{bits}-g128" + "-drift" * drift, "GPTQ" + ", drift made up for" * drift,
+                   partial(gptq_drifted if drift else gptq_code, bits=bits), partial(grid_bits, bits=bits),
                    calibrated=True, cost=10)
 
 
@@ -64,9 +66,11 @@ _ALL = (
     SHIPPED, _groups(INT8, True),
     _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True),
     Variant("nf4-g64", "NF4", partial(nf4_code), nf4_bits), _awq(4), _gptq(4),
+    _gptq(4, drift=True),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
     _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
     _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _awq(3), _gptq(3),
+    _gptq(3, drift=True),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
     _feedback(SEEDLM3),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
