@@ -6,7 +6,14 @@ import numpy as np
 
 from host.feedback.factor import Factor
 
-__all__ = ["Aim"]
+__all__ = ["Aim", "made_up"]
+
+
+def made_up(weights: np.ndarray, drift: np.ndarray) -> np.ndarray:
+    """Return what weights, (rows, columns), become to make up for the drift of their input, (columns, columns):
+    float64."""
+    exact = weights.astype(np.float64)
+    return exact + exact @ drift.astype(np.float64) if drift.any() else exact
 
 
 class Aim(NamedTuple):
@@ -21,5 +28,4 @@ class Aim(NamedTuple):
 
     def of(self, weights: np.ndarray) -> np.ndarray:
         """Return what weights, (rows, columns), are to be: float64."""
-        exact = weights.astype(np.float64)
-        return exact + exact @ self.drift.astype(np.float64) if self.drift.any() else exact
+        return made_up(weights, self.drift)

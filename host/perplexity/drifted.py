@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from golden.product import Weights
+from host.feedback.aim import made_up
 from host.perplexity.gptq import gptq
 from host.perplexity.variant import Shared
 
@@ -15,5 +16,4 @@ def gptq_drifted(matrices: Mapping[str, np.ndarray], shared: Shared | None, bits
     """Return :func:`host.perplexity.gptq.gptq` of what the matrices are to be, where their input has drifted."""
     assert shared
     own, drift = shared.moments
-    exact = {name: weights.astype(np.float64) for name, weights in matrices.items()}
-    return {name: gptq(weights + weights @ drift.astype(np.float64), own, bits) for name, weights in exact.items()}
+    return {name: gptq(made_up(weights, drift), own, bits) for name, weights in matrices.items()}

@@ -119,7 +119,8 @@ _SAID = ("shipped int8-g128 int4-g128-rtn int4-g128 int4-row-rtn int4-row nf4-g6
          "gptq4-g128-drift seedlm4-paper seedlm4 seedlm4-calibrated seedlm4x seedlm4x-calibrated int3-g128-rtn "
          "int3-g128 int3-row-rtn int3-row gptq3-g128 gptq3-g128-drift seedlm3-paper seedlm3 seedlm3-calibrated "
          "int4-g128-a16 seedlm4-a16 int4-g128-a8 seedlm4-a8")
-"""Variants whose perplexity is measured: all but those that show what a part of another one is worth."""
+"""Variants whose perplexity is stored. Left out are some that take long: AWQ at 3 bits, `-printed`, `-feedback`, and
+seedlm3 with the engine's activations."""
 _PAPER = "Gaussian matrices of the paper's sizes, streamed through the engine and simulated in RTL, cycle by cycle, on "
 
 _ALL = (

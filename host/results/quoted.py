@@ -26,6 +26,8 @@ _MEASURED, _CODES, _AREA, _NUMBERS, _STREAMS, _MEMORY, _LIMITS, _BOARD, _QUALITY
     f"docs/{name}.md" for name in ("measurements", "compressing", "area", "numerics", "streams", "memory", "limits",
                                    "board", "quality"))
 _LARGEST = "2048x2048"
+_SAVED = 100 * (1 - 4 / parse_format("int4").bits_per_weight)
+"""Per cent of the bytes of int4 that 4 bits a weight save."""
 
 
 def _paper(results: Results, format: str, part: str = "sim-paper", matrix: str = _LARGEST) -> Any:
@@ -232,12 +234,12 @@ QUOTES = (
           lambda r: (_area(r, "seedlm4-256dsp").dsp - _area(r, "int4").dsp,
                      _more(_area(r, "seedlm4-256dsp").lut, _area(r, "int4").lut),
                      _more(_area(r, "seedlm4-128dsp").lut, _area(r, "int4").lut),
-                     100 * (1 - 4 / parse_format("int4").bits_per_weight))),
+                     _SAVED)),
     Quote(_AREA, "make it {:.1f} times as large. Activations of 8 bits save only {:.0f} % of the LUTs",
           lambda r: (_area(r, "seedlm3").lut / _area(r, "seedlm4-128dsp").lut,
                      -_more(_area(r, "seedlm4-act8").lut, _area(r, "seedlm4-128dsp").lut))),
     Quote("docs/faq.md", "SeedLM reads {:.0f} % fewer bytes",
-          lambda r: (100 * (1 - 4 / parse_format("int4").bits_per_weight),)),
+          lambda r: (_SAVED,)),
     # What a model says
     Quote(_README, "its perplexity rises from {:.1f} to {:.1f} with int4, and to {:.1f} with the paper's 4-bit SeedLM.",
           lambda r: _says(r, "shipped", "int4-g128", "seedlm4-paper")),
@@ -248,7 +250,7 @@ QUOTES = (
     Quote(_QUALITY, "SmolLM2-135M-Instruct, {:,} predictions of the default text",
           lambda r: (r.row("perplexity", variant="shipped").tokens,)),
     Quote(_QUALITY, "`seedlm4` reads {:.0f} % fewer bytes than `int4-g128`",
-          lambda r: (100 * (1 - 4 / parse_format("int4").bits_per_weight),)),
+          lambda r: (_SAVED,)),
     Quote(_QUALITY, "Its perplexity is {:.1f}, beside {:.1f}. `seedlm4x`, with about as many bits and larger "
                     "blocks, comes to {:.1f}.", lambda r: _says(r, "seedlm4", "int4-g128", "seedlm4x")),
     Quote(_QUALITY, "The perplexity is {:.1f} at {:.2f} bits for `seedlm4` and {:.1f} for `seedlm4x`, beside {:.1f} "
