@@ -32,6 +32,7 @@ def _chart(rows: Sequence[PerplexityRow], value: Callable[[PerplexityRow], tuple
                       yerr=[value(row)[1] or 0 for row in own], color=look.colour, marker=look.marker,
                       linestyle=LINES[number % len(LINES)], linewidth=1, capsize=2, label=printable(family))
     axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")  # the default one writes formulas
     axes.set_xlabel("stored bits for one weight of the decoder's matrices")
     axes.set_ylabel(label)
     axes.set_title(f"{drawn[0].model}, {drawn[0].tokens:,} predictions, standard errors over windows", fontsize=8)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from golden.spec import parse_format
+from host.plots.scheme import with_scheme
 from host.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def legend_below(figure: "Figure", axes: "Axes", columns: int) -> None:
 
 
 def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
-    """Save a figure as SVG and as PNG, and return both paths. The same figure gives the same bytes.
+    """Save a figure as SVG, for light and dark schemes, and as PNG, and return both paths. The same figure gives the
+    same bytes.
 
     Names from outside in its texts are made printable. Labels of ticks are not reached here: charts see to them.
     """
@@ -127,5 +129,6 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.svg", folder / f"{name}.png"]
     with rc_context({"svg.hashsalt": name}):
         figure.savefig(paths[0], metadata={"Date": None})
+        paths[0].write_text(with_scheme(paths[0].read_text()))
         figure.savefig(paths[1], dpi=_DPI)
     return paths

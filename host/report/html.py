@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from host.plots.scheme import LIGHT, without_scheme
 from host.regular_file import open_regular
 from host.report.kinds import SOURCES, Kind, Part
 from host.report.reader import Report
@@ -20,6 +21,8 @@ __all__ = ["Section", "page", "section"]
 
 _SOURCE = Column("source", "source", doc="How the numbers were obtained.")
 _FOLDER = Path(__file__).with_name("page")
+_COLOURS = {"ink": "currentColor", "page": "var(--surface)", "line": "var(--line)"}
+"""Colours of the page, by what they are in a chart."""
 _CAPTIONS = {
     "speedup": "Speed-up over FP16 on the same memory; the lines are what the bytes alone allow.",
     "roofline": "Weights a cycle against weights for each byte, under what memories can bring (slanted) and what the "
@@ -96,15 +99,16 @@ def _figure(path: Path, prefix: str) -> Figure:
     """
     caption = _CAPTIONS.get(_kind(path), path.stem)
     with open_regular(path, "remove it, and make the report again") as file:
-        text = file.read().decode()
+        text = without_scheme(file.read().decode())
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text[text.index("<svg"):], flags=re.DOTALL)
     label = Markup.escape(f"chart {path.stem}: {caption}")
     opening, _, drawing = text.partition(">")
     opening = re.sub(r'\s(width|height)="[^"]*"', "", opening)
     text = f'{opening} role="img" aria-label="{label}">{drawing}'
     text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    for colour, name in (("#000000", "currentColor"), ("#ffffff", "var(--surface)"), ("#b0b0b0", "var(--line)")):
-        text = text.replace(colour, name)  # text and lines, background, grid
+    for what, colours in LIGHT.items():
+        for colour in colours:
+            text = text.replace(colour, _COLOURS[what])
     return Figure(Markup(re.sub(r"\s*\n\s*", "\n", text)), caption)
 
 

@@ -14,6 +14,7 @@ from golden.tree import REPORTS, ROOT
 from host.errors import UserError
 from host.folders import kept_folder, write_whole
 from host.plots.engine_picture import engine_picture
+from host.plots.scheme import with_scheme
 from host.report.environment import changed_sources, environment
 from host.results.page import index, page, with_tables
 from host.results.parts import PARTS, Command, Part
@@ -96,13 +97,15 @@ def documents() -> list[Path]:
 
 
 def pages(stored: Callable[[str], Stored | None]) -> tuple[dict[Path, str], list[str]]:
-    """Return all documents as the stored parts have them, by path: the pages of docs/results, the engine's picture, and
-    the others with their tables and quotes. Then there is a sentence for each table or quote that has to be mended by
-    hand.
+    """Return all documents as the stored parts have them, by path: the pages and charts of docs/results, the engine's
+    picture, and the others with their tables and quotes. Then there is a sentence for each table or quote that has to
+    be mended by hand.
     """
     parts = [part for name in PARTS if (part := stored(name))]
     found = {DOCUMENTS / f"{part.part.name}.md": page(part) for part in parts}
     found[DOCUMENTS / "README.md"] = index(parts)
+    charts = [DOCUMENTS / f"{part.part.name}.{name}.svg" for part in parts for name in part.charts]
+    found |= {path: with_scheme(path.read_text()) for path in charts if path.exists()}
     found[ROOT / "docs" / "engine.svg"] = engine_picture()
     troubles = []
     for path in documents():

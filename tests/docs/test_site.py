@@ -68,7 +68,7 @@ def test_the_picture_leads_to_the_sources(site: Path) -> None:
 
 
 def test_the_site_in_a_browser(site: Path, tmp_path: Path, browser: Chrome) -> None:
-    """Pages do not scroll sideways on a phone; the picture follows the colours; a box of it opens its source."""
+    """Pages do not scroll sideways on a phone; pictures follow the colours; a box of the engine's opens its source."""
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": 390, "height": 800, "deviceScaleFactor": 1,
                                                                    "mobile": True})
     for name in _PAGES:
@@ -81,10 +81,13 @@ def test_the_site_in_a_browser(site: Path, tmp_path: Path, browser: Chrome) -> N
         browser.get((site / "architecture.html").as_uri())
         browser.save_screenshot(str(tmp_path / "page.png"))
         browser.find_element(By.CLASS_NAME, "engine-picture").screenshot(str(tmp_path / "picture.png"))
+        browser.get((site / "results" / "sim.html").as_uri())
+        browser.find_element(By.CSS_SELECTOR, "article img").screenshot(str(tmp_path / "chart.png"))
         brightness[scheme] = [float(np.median(np.asarray(Image.open(tmp_path / f"{name}.png").convert("L"))))
-                              for name in ("page", "picture")]
+                              for name in ("page", "picture", "chart")]
     assert min(brightness["light"]) > 240
     assert max(brightness["dark"]) < 60
+    browser.get((site / "architecture.html").as_uri())
     link = browser.find_element(By.CSS_SELECTOR, ".engine-picture a[href*='unpacker']")
     target = str(browser.execute_script("return arguments[0].href.baseVal", link))
     browser.get(urljoin(browser.current_url, target))
