@@ -35,8 +35,8 @@ quoted = '$(subst ','\'',$(1))'
 COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bits $(ACT_BITS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim sim-paper demo compress bench-encode bench-sim quality perplexity explore roofline memories sweep \
-	area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
+.PHONY: help setup sim sim-paper timeline demo compress bench-encode bench-sim quality perplexity explore roofline memories \
+	sweep area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -46,6 +46,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 streams = SIM FORMATS BUS ACT_BITS MEMORY WAVES ARGS
 takes.sim = $(streams) MODEL LAYER ROWS
 takes.sim-paper = $(streams)
+takes.timeline = MODEL LAYER FORMAT MEMORY BUS ACT_BITS ARGS
 takes.demo = MODEL FORMAT PROMPT TOKENS MEMORY BUS ACT_BITS ARGS
 takes.compress = MODEL OUT FORMAT BITS ARGS
 takes.bench-encode = DEVICE ARGS
@@ -143,6 +144,10 @@ sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine 
 sim-paper: MEMORY := paper
 sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its published cycles
 	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
+
+timeline: $(model) $(call extras,sim plots) ## a layer's run as time goes by, who waits for whom: MODEL=path LAYER=n FORMAT=name MEMORY=preset
+	@$(BIN)/python -m host timeline --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
+		$(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) $(ARGS)
 
 demo: $(model) $(call extras,sim model) ## a model says a sentence, each product in RTL: MODEL=path FORMAT=name PROMPT="text" TOKENS=n MEMORY=preset
 	@$(BIN)/python -m host demo --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \

@@ -7,6 +7,7 @@ EXAMPLES = {
     "sim-paper": "sim-paper --memory ddr4-2400 --wide",
     "roofline": "roofline --memories 'ddr4-2400 hbm2' --wide",
     "memories": "memories --json > memories.json",
+    "timeline": "timeline --layer 3 --format seedlm3",
     "demo": "demo --prompt 'Name a colour.' --tokens 8 --wide",
     "registers": "registers > registers.md",
     "verilog": "verilog --formats seedlm4 --bus 128",

@@ -29,6 +29,7 @@ from host.cli import (
     simulate,
     sweep,
     synth,
+    timeline,
 )
 from host.cli.examples import EXAMPLES
 from host.cli.output import say, usable_output
@@ -40,7 +41,7 @@ __all__ = ["main"]
 
 _COMMANDS: tuple[tuple[Callable[..., None], tuple[str, ...]], ...] = (
     (simulate.sim, ("sim", "plots")), (simulate.sim_paper, ("sim", "plots")), (simulate.roofline, ("sim", "plots")),
-    (simulate.memories, ("sim",)), (demo.demo, ("sim", "model")),
+    (simulate.memories, ("sim",)), (timeline.timeline, ("sim", "plots")), (demo.demo, ("sim", "model")),
     (synth.registers, ("synth", "ip")), (synth.verilog, ("synth",)), (ip.ip, ("synth", "ip")), (model.compress, ()),
     (model.decompress, ()), (model.inspect, ()), (model.seal, ()), (quality.bench_encode, ()),
     (simulate.bench_sim, ("sim",)),

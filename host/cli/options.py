@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hw.config import EngineConfig
 
 __all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Budget", "BudgetFormats", "Bus", "Cols",
-           "EngineFormat", "Exclude", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
+           "EngineFormat", "Exclude", "FirstRows", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
            "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats",
            "Simulator", "TlsCa", "TlsCert", "TlsKey", "Waves", "board_format", "engines", "names"]
 
@@ -59,6 +59,7 @@ Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may 
                                                   "compress takes.")]
 Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out; may be repeated.")]
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
+FirstRows = Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")]
 Cols = Annotated[int, typer.Option(min=1, help="Columns of the matrix.")]
 PlacerSeed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the placer; other seeds reach other clocks.")]
 Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp://host:port, whose workers work; "

@@ -29,6 +29,8 @@ _CAPTIONS = {
                 "lanes of each engine can multiply (level); and the share of the memory's limit that is reached.",
     "cycles": "Where the cycles went: above beside FP16's; below those in which no beat came.",
     "tokens": "Tokens a second of whole models.",
+    "timeline": "At each stream between stages, how the cycles go: over all of the run, where one matrix follows "
+                "another, and at the end.",
     "area": "Cells of whole engines, beside the published ones.",
     "quality": "Relative error over all tensors, by method; the lines reach from the best tensor to the worst.",
     "explore": "Relative error against bits a weight.",

@@ -18,6 +18,7 @@ from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
 from host.tables.row import Column
 from host.tables.sweep import SweepRow
+from host.tables.timeline import TimelineRow
 
 __all__ = ["KINDS", "SOURCES", "Kind", "Part", "kind_of"]
 
@@ -74,6 +75,12 @@ KINDS = (
     Kind("sim", "A real layer", "make sim",
          "Matrices of a real checkpoint, compressed, streamed through the engine and simulated in RTL, cycle by cycle; "
          f"“layer” is all of them as one chain. {_EXACT}", LayerRow.columns(), (Part("Matrices of one layer"),)),
+    Kind("timeline", "A run as time goes by", "make timeline",
+         "The handshakes of the streams between the engine's stages, recorded in each cycle of a layer that was "
+         "streamed as one chain and simulated in RTL. At a stream a word passes, or its consumer waits for what comes "
+         f"before, or its producer for what comes after. {_EXACT}",
+         TimelineRow.columns((*TimelineRow.VIEW, "bit_exact")),
+         (Part("All of the run, in cycles", lambda row: row["view"] == "run"),)),
     Kind("demo", "A model speaks", "make demo",
          "Every linear layer of every generated token, simulated in RTL; the cycles of FP16 come from the cycle model. "
          "“exact” says that all logits of the token equal those of golden's arithmetic, bit for bit.",

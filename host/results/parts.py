@@ -19,6 +19,7 @@ from host.tables.quality import ExploreRow, QualityRow
 from host.tables.roofline import RooflineRow
 from host.tables.row import Column, Row
 from host.tables.sweep import SweepRow
+from host.tables.timeline import TimelineRow
 
 __all__ = ["PARTS", "Command", "Part", "chosen"]
 
@@ -135,6 +136,13 @@ _ALL = (
     Part("sim-paper-ddr4", "The paper's matrices on DDR4-2400",
          f"{_PAPER}DDR4-2400. The columns “paper” are published by the paper's authors. {_EXACT}",
          3, _LAYER, (Command("sim-paper --memory ddr4-2400", "sim-paper"),), PaperRow),
+    Part("timeline", "A layer as time goes by",
+         "Layer 0 of SmolLM2-135M-Instruct in seedlm4, streamed through the engine as one chain and simulated in RTL, "
+         "on DDR4-2400 and a 512-bit bus. At each stream between stages, every cycle is one in which a word passes, or "
+         "the consumer waits for what comes before, or the producer for what comes after. “refresh” is known where "
+         f"memory is read; “over” are cycles after the last word. {_EXACT}",
+         2, ("host.measure.timeline",), (Command("timeline", "timeline"),), TimelineRow,
+         columns=(*TimelineRow.VIEW, "bit_exact"), kept=lambda row: row["view"] == "run"),
     Part("demo", "A sentence through the engine",
          "SmolLM2-135M-Instruct answers a question. Every linear layer of every token, 210 matrices and the one that "
          "gives the logits, is simulated in RTL, on DDR4-2400 and a 512-bit bus; FP16 beside it is computed by the "
