@@ -1,11 +1,11 @@
 """The timeline of a run: at each of the engine's streams, how its cycles go, over all of the run and closely at two
 places."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from host.plots.style import FONT, WIDTH, clean, legend_below, new_figure, vertical
+from host.plots.style import FONT, WIDTH, clean, new_figure, vertical
 from host.printable import printable
 from host.tables.timeline import TimelineRow
 
@@ -25,15 +25,33 @@ _HALF = 0.42
 """Half of the height of a stream's band."""
 
 
+def _steps(edges: Sequence[int], low: Sequence[float], high: Sequence[float]) -> Iterator[list[tuple[float, float]]]:
+    """Yield the outlines between two lines of steps, of each stretch where they are apart: a level for each pair of
+    edges, and no corner where a level stays, so that the file is small."""
+    levels = list(zip(edges, edges[1:], low, high, strict=False))
+    for apart, stretch in groupby(levels, key=lambda level: level[2] != level[3]):
+        if apart:
+            own = list(stretch)
+            there, back = list[tuple[float, float]](), list[tuple[float, float]]()
+            for place, line in ((2, there), (3, back)):
+                for level, same in groupby(own, key=lambda level, place=place: level[place]):  # type: ignore[misc]
+                    parts = list(same)
+                    line += [(parts[0][0], level), (parts[-1][1], level)]
+            yield there + back[::-1]
+
+
 def _band(axes: "Axes", at: int, rows: Sequence[TimelineRow]) -> None:
     """Draw a stream: shares of each bucket, stacked, with the words that pass at the bottom."""
+    from matplotlib.collections import PolyCollection
+
     edges = [row.start for row in rows] + [rows[-1].start + rows[-1].cycles]
-    below = [at + _HALF] * len(edges)
-    for key, (label, colour, hatch) in _LOOKS.items():
-        heights = [2 * _HALF * getattr(row, key) / row.cycles for row in rows]
-        above = [low - height for low, height in zip(below, [*heights, heights[-1]], strict=True)]
-        axes.fill_between(edges, below, above, step="post", facecolor=colour, hatch=hatch, edgecolor="white",
-                          linewidth=0, alpha=_FAINT.get(key), label=label if at == 0 else None)
+    counts, below = [0] * len(rows), [at + _HALF] * len(rows)
+    for key, (_, colour, hatch) in _LOOKS.items():
+        counts = [count + getattr(row, key) for count, row in zip(counts, rows, strict=True)]
+        above = [at + _HALF - 2 * _HALF * count / row.cycles for count, row in zip(counts, rows, strict=True)]
+        if drawn := list(_steps(edges, below, above)):
+            axes.add_collection(PolyCollection(drawn, facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0,
+                                               alpha=_FAINT.get(key)), autolim=False)
         below = above
 
 
@@ -46,6 +64,8 @@ def timeline_chart(rows: Sequence[TimelineRow], matrices: Sequence[tuple[str, in
     matrices : sequence of (str, int, int)
         Their names, and the cycles of their first and last words.
     """
+    from matplotlib.patches import Patch
+
     views = {view: list(own) for view, own in groupby(rows, key=lambda row: row.view) if view != "run"}
     if not views:
         return None
@@ -73,5 +93,7 @@ def timeline_chart(rows: Sequence[TimelineRow], matrices: Sequence[tuple[str, in
     panels[0].secondary_xaxis("top").set_xticks(places, [printable(name) for name, *_ in matrices], fontsize=FONT - 1,
                                                 rotation=90)
     panels[-1].set_xlabel("cycles since the start; lines: first and last word of a matrix in the lanes", fontsize=FONT)
-    legend_below(figure, panels[0], 3)
+    figure.legend(handles=[Patch(facecolor=colour, hatch=hatch, edgecolor="white", linewidth=0, label=label,
+                                 alpha=_FAINT.get(key)) for key, (label, colour, hatch) in _LOOKS.items()],
+                  loc="outside lower center", ncols=3, frameon=False, fontsize=FONT)
     return figure

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from golden.spec import parse_format
 from host.measure.layer import Job
 from host.measure.matrices import Matrix
 from host.measure.timeline import Timeline, timeline, timeline_steps
-from host.plots.timeline import timeline_chart
+from host.plots.timeline import _HALF, _LOOKS, timeline_chart
 from hw.config import EngineConfig
 from sim.timeline import device
 from sim.timeline.streams import WAYS, ways
@@ -78,12 +79,22 @@ def test_buckets_add_up(found: Timeline) -> None:
     assert views["end", "write DMA → memory"][-1].over > 0
 
 
+def area(outline: np.ndarray) -> float:
+    """Of a polygon."""
+    x, y = outline.T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
 def test_the_chart(found: Timeline) -> None:
+    """Areas are cycles."""
     figure = timeline_chart(found.rows, [(each.name, each.first, each.last) for each in found.matrices], "a title")
     assert figure is not None
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["a title", "from a to b",
                                                                     "the end: results are rounded and written"]
-    for axes in figure.axes:
+    for axes, view in zip(figure.axes, ("whole", "change-over", "end"), strict=True):
         assert len(axes.get_yticklabels()) == 6
-        assert len(axes.collections) == 6 * len(WAYS)
+        rows = [row for row in found.rows if row.view == view]
+        drawn = [sum(area(path.vertices[:-1]) for each in axes.collections for path in each.get_paths()
+                     if to_hex(each.get_facecolor()[0]) == colour) for _, colour, _ in _LOOKS.values()]
+        assert drawn == pytest.approx([2 * _HALF * sum(getattr(row, way) for row in rows) for way in WAYS])
     assert timeline_chart([row for row in found.rows if row.view == "run"], [], "") is None
