@@ -1,0 +1,1 @@
+"""The trellis code: weights as windows of a stream of bits, which seed the LFSR."""

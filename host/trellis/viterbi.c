@@ -1,0 +1,94 @@
+/* The shortest path through a trellis of 2^L windows, k = BITS new bits a step: the codes of a row of least squared error.
+
+   A window here is golden's with its bits in reverse: the newest bit is the lowest, so that the window moves up and the
+   2^k windows that may follow a state are neighbours in memory. A state is what two windows in a row share, L - k bits.
+   The window of state `from` and new bits b is p = from << k | b, and the state behind it is p mod 2^(L-k). So
+
+       least[i+1][to] = min over j of  least[i][p >> k] + (x[i] - step[i] * value[p])^2,   p = j * 2^(L-k) + to.
+
+   No choice is stored on the way forward: the way back tries the 2^k windows behind each state of the path once more. */
+#include <float.h>
+#include <stdint.h>
+#include <string.h>
+
+#define STATES (1 << (WINDOW - BITS))
+#define CHOICES (1 << BITS)
+#define LANES 8
+#define EVERY 32 /* steps after which the least is taken off: sums stay short, and so lose little in a float */
+
+typedef float vf __attribute__((vector_size(4 * LANES), aligned(4)));
+typedef int32_t vi __attribute__((vector_size(4 * LANES)));
+
+#ifdef __AVX__
+#include <immintrin.h>
+static inline vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+#else
+static inline vf vmin(vf a, vf b) { vi m = a < b; return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+#endif
+
+/* What lies behind LANES windows from p on: neighbours share it, 2^k each. */
+static inline vf behind(const float *least, int p) {
+#if CHOICES >= LANES
+    return (vf){0} + least[p >> BITS];
+#else
+    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return __builtin_shuffle(*(const vf *)(least + (p >> BITS)), lane >> BITS);
+#endif
+}
+
+/* Does one step. `least` has LANES more floats than states, which are read and mean nothing. */
+static void forward(const float *least, float *next, const float *value, float x, float step) {
+    for (int to = 0; to < STATES; to += LANES) {
+        vf best = (vf){0} + FLT_MAX;
+        _Pragma("GCC unroll 16") for (int j = 0; j < CHOICES; j++) {
+            const int p = j * STATES + to;
+            vf error = x - step * *(const vf *)(value + p);
+            best = vmin(behind(least, p) + error * error, best);
+        }
+        *(vf *)(next + to) = best;
+    }
+}
+
+static int lowest(const float *least) {
+    int at = 0;
+    for (int state = 1; state < STATES; state++)
+        if (least[state] < least[at]) at = state;
+    return at;
+}
+
+long viterbi_stride(void) { return STATES + LANES; }
+
+/* Searches the codes of a row of n weights; returns the state that it starts from. Codes and state have their bits in
+   reverse. x is the weights times what their columns weigh, `column` is what these weigh, and `value` is the integer of
+   each window, 2^L of them. `least` has room for (n + 1) * viterbi_stride() floats. Of the path, the three sums are
+   those of (x - scale * v)^2, x * v and v^2, where v is the window's integer times what the column weighs. */
+int32_t viterbi_row(const float *value, const float *x, const float *column, float scale, long n, float *least,
+                    uint8_t *codes, double *sums) {
+    const long stride = STATES + LANES;
+    memset(least, 0, sizeof(float) * (size_t)stride); /* a row may start from any state */
+    for (long i = 0; i < n; i++) {
+        float *from = least + i * stride, *to = from + stride;
+        forward(from, to, value, x[i], scale * column[i]);
+        if (i % EVERY == EVERY - 1) {
+            float base = to[lowest(to)];
+            for (int state = 0; state < STATES; state++) to[state] -= base;
+        }
+    }
+    int state = lowest(least + n * stride);
+    sums[0] = sums[1] = sums[2] = 0;
+    for (long i = n - 1; i >= 0; i--) {
+        const float *from = least + i * stride, step = scale * column[i];
+        float best = FLT_MAX;
+        int window = state;
+        for (int j = 0; j < CHOICES; j++) {
+            int p = j * STATES + state;
+            float error = x[i] - step * value[p], sum = from[p >> BITS] + error * error;
+            if (sum < best) best = sum, window = p;
+        }
+        double v = (double)column[i] * value[window], error = x[i] - scale * v;
+        sums[0] += error * error, sums[1] += x[i] * v, sums[2] += v * v;
+        codes[i] = (uint8_t)(window & (CHOICES - 1));
+        state = window >> BITS;
+    }
+    return state;
+}
