@@ -22,7 +22,7 @@ step = $(if $(filter %:$(@F),$(steps)),step $(patsubst %:$(@F),%,$(filter %:$(@F
 
 SIM ?= verilator
 LAYER ?= 0
-FIRST_ROWS ?= 0
+ROWS ?= 0
 MEMORY ?= ddr4-2400
 BUS ?= 512
 BOARD ?= ulx3s_85f
@@ -38,7 +38,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper timeline demo compress bench-encode bench-sim quality perplexity explore roofline memories \
-	sweep area pnr bitstream release run-simulated report results test fuzz faults cycles lint site registers ip verilog clean distclean
+	sweep area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -46,12 +46,12 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 # The variables that each target takes, besides PYTHON, TORCH_INDEX, SEEDLM_BUILD and SEEDLM_CACHE. Any other one is
 # refused: a name that is misspelt must not run with its default for minutes.
 streams = SIM FORMATS BUS ACT_BITS MEMORY WAVES ARGS
-takes.sim = $(streams) MODEL LAYER FIRST_ROWS
+takes.sim = $(streams) MODEL LAYER ROWS
 takes.sim-paper = $(streams)
-takes.timeline = MODEL LAYER FIRST_ROWS FORMAT MEMORY BUS ACT_BITS ARGS
+takes.timeline = MODEL LAYER FORMAT MEMORY BUS ACT_BITS ARGS
 takes.demo = MODEL FORMAT PROMPT TOKENS MEMORY BUS ACT_BITS ARGS
 takes.compress = MODEL OUT FORMAT BITS ARGS
-takes.bench-encode = TORCH_DEVICE ARGS
+takes.bench-encode = DEVICE ARGS
 takes.bench-sim = FORMATS BUS MEMORY ARGS
 takes.quality = MODEL ARGS
 takes.perplexity = MODEL ARGS
@@ -64,7 +64,7 @@ takes.pnr = CONFIG SEED ARGS
 takes.results = PARTS ARGS
 takes.release = BITSTREAMS CORES ARGS
 takes.bitstream = BOARD FORMAT SEED ARGS
-takes.run-simulated = BOARD FORMATS ARGS
+takes.test-board = BOARD FORMATS ARGS
 takes.test = TESTS WAVES
 takes.fuzz = FUZZ_SECONDS TARGETS
 takes.faults = TESTS
@@ -143,8 +143,8 @@ PRODUCT := sim synth board plots docs
 setup: steps = $(join 1: 2: 3: 4: 5: 6: 7:,.ready .model $(PRODUCT:%=.extra-%))
 setup: $(VENV)/.model $(call extras,$(PRODUCT)) ## install the dependencies of the product into .venv
 
-sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n FIRST_ROWS=n MEMORY=preset
-	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --first-rows $(FIRST_ROWS) --memory $(MEMORY) $(ARGS)
+sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
+	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --rows $(ROWS) --memory $(MEMORY) $(ARGS)
 
 sim-paper: MEMORY := paper
 sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its published cycles
@@ -152,7 +152,7 @@ sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its publis
 
 timeline: $(model) $(call extras,sim plots) ## a layer's run as time goes by, who waits for whom: MODEL=path LAYER=n FORMAT=name MEMORY=preset
 	@$(BIN)/python -m host timeline --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
-		$(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --first-rows $(FIRST_ROWS) $(ARGS)
+		$(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) $(ARGS)
 
 demo: $(model) $(call extras,sim model) ## a model says a sentence, each product in RTL: MODEL=path FORMAT=name PROMPT="text" TOKENS=n MEMORY=preset
 	@$(BIN)/python -m host demo --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
@@ -164,16 +164,16 @@ compress: $(VENV)/.base ## compress a checkpoint: MODEL=path OUT=folder FORMAT=s
 	@$(BIN)/python -m host compress $(if $(BITS),--bits $(call quoted,$(BITS)),--format $(call quoted,$(FORMAT))) $(ARGS) \
 		$(call quoted,$(MODEL)) $(call quoted,$(OUT))
 
-bench-encode: $(if $(TORCH_DEVICE),$(call extras,torch))
-bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's peak; or TORCH_DEVICE=cuda
-	@$(BIN)/python -m host bench-encode $(if $(TORCH_DEVICE),--torch-device $(call quoted,$(TORCH_DEVICE)) --blocks 1048576 --modes 'exact paper') $(ARGS)
+bench-encode: $(if $(DEVICE),$(call extras,torch))
+bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and the machine's peak; or DEVICE=cuda
+	@$(BIN)/python -m host bench-encode $(if $(DEVICE),--device $(call quoted,$(DEVICE)) --blocks 1048576 --modes 'exact paper') $(ARGS)
 
 bench-sim: FORMATS := fp16 seedlm4
 bench-sim: $(call extras,sim) ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
 	@$(BIN)/python -m host bench-sim --formats $(call quoted,$(FORMATS)) --bus $(BUS) --memory $(MEMORY) $(ARGS)
 
 quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots model) ## error of the weights, then perplexity, beside other codes: MODEL=path; an hour or two, resumes
-	@$(BIN)/python -m host quality $(if $(MODEL),--models $(call quoted,$(MODEL))) $(ARGS)
+	@$(BIN)/python -m host quality $(ARGS) $(if $(MODEL),$(call quoted,$(MODEL)))
 	@$(BIN)/python -m host perplexity $(if $(MODEL),--model $(call quoted,$(MODEL)))
 
 perplexity: $(model) $(call extras,plots model) ## perplexity and divergence beside other codes: MODEL=path ARGS="--variants ..."; resumes
@@ -215,8 +215,8 @@ release: $(call extras,release pnr board) ## wheel, sources, IP cores and bitstr
 bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: BOARD=name FORMAT=fp16|seedlm4|... SEED=n
 	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)
 
-run-simulated: FORMATS := fp16 seedlm4
-run-simulated: $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
+test-board: FORMATS := fp16 seedlm4
+test-board: $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
 test: $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path

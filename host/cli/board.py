@@ -101,7 +101,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     simulated = chosen(board)
     results: list[BoardRow] = []
     named = {name: board_format(name) for name in names("formats", formats, "--formats 'fp16 seedlm4'")}
-    folder = report_folder("run-simulated")
+    folder = report_folder("test-board")
     with work_progress([step for name in named for step in on_board_steps(name)]) as progress:
         for name, fmt in named.items():
             def of_format(what: str, done: float, total: float, name: str = name) -> None:

@@ -34,7 +34,7 @@ def demo(model: Model = "", revision: Revision = "",
          fmt: EngineFormat = "seedlm4", memory: Memory = "ddr4-2400", bus: Bus = 512, act_bits: ActBits = ACT_BITS,
          temperature: Annotated[float, typer.Option(min=0, help="0 takes the likeliest token each time; above 0, they "
                                                                 "are drawn, at 1 by their probabilities.")] = 0.0,
-         draw_seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0) -> None:
+         seed: Annotated[int, typer.Option(min=0, help="Seed of the draws.")] = 0) -> None:
     """Let a model say a sentence: every linear layer of every generated token is computed by the engine in RTL."""
     from host.checkpoint.checkpoint import default_model, open_checkpoint
     from host.demo import demo as measure
@@ -53,12 +53,12 @@ def demo(model: Model = "", revision: Revision = "",
     checkpoint = open_checkpoint(model or default_model(), revision)
     llama, tokenizer = Llama(checkpoint), Tokenizer(checkpoint)
     asked = tuple(tokenizer.encode(prompt) if raw else tokenizer.chat(prompt))
-    job = measure.Job(config, memory, asked, tokens, temperature, draw_seed)
+    job = measure.Job(config, memory, asked, tokens, temperature, seed)
     folder, name = report_folder("demo"), checkpoint.path.stem
     shown = measure.formats_shown(engine_of(checkpoint, measure.matrices(llama), config))
     settings: dict[str, Any] = {
         "model": name, "prompt": prompt, "prompt_tokens": len(asked), "raw": raw, "format": shown,
-        "memory": memory, "bus_bits": bus, "act_bits": act_bits, "temperature": temperature, "seed": draw_seed,
+        "memory": memory, "bus_bits": bus, "act_bits": act_bits, "temperature": temperature, "seed": seed,
         "engine": "every linear layer of every generated token", "golden": "all tokens of the prompt but the last",
         "host": "embedding, norms, rotary embedding, attention, activation, choice of tokens",
         "fp16_cycles": "cycle model"}

@@ -18,7 +18,7 @@ EXAMPLES = {
     "seal": "seal /path/to/folder",
     "bench-encode": "bench-encode --formats seedlm4 --modes 'exact paper'",
     "bench-sim": "bench-sim --formats seedlm4 --rows 1024 --cols 1024",
-    "quality": "quality --models /path/to/model --sample-rows 64 --wide",
+    "quality": "quality /path/to/model --rows 64 --out /path/to/report",
     "perplexity": "perplexity --variants 'int4-g128 seedlm4' --windows 4",
     "evaluate": "evaluate /path/to/folder --tasks questions.jsonl",
     "explore": "explore --model /path/to/model --bits '4 3.5 3'",

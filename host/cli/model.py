@@ -19,7 +19,6 @@ from host.cli.options import (
     TlsCa,
     TlsCert,
     TlsKey,
-    TorchDevice,
 )
 from host.cli.reporting import lists, speaks
 from host.errors import UserError
@@ -82,7 +81,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              calibration_seed: Annotated[int, typer.Option(help="Seed of calibration text that the model writes.")] = 0,
              statistics: Annotated[Path | None, typer.Option(
                  help="Folder that keeps what the calibration finds out; by default one in build/calibration.")] = None,
-             torch_device: TorchDevice = "",
+             device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
              workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that share the work; 0 for "
                                                   "one that uses all processors.")] = 0,
              scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
@@ -104,7 +103,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
 
     source = find_model(model, revision)
     options = Options(format or Options.format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes,
-                      torch_device, _budget(bits, format, formats), formats or Options.formats)
+                      device, _budget(bits, format, formats), formats or Options.formats)
     calibration = None if calibrate == "none" else Calibration(calibrate, sequences, sequence_tokens, calibration_seed)
     with ExitStack() as stack:
         runner: Runner = run_here

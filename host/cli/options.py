@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Budget", "BudgetFormats", "Bus", "Cols",
            "EngineFormat", "Exclude", "FirstRows", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
            "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats",
-           "Simulator", "TlsCa", "TlsCert", "TlsKey", "TorchDevice", "Waves", "board_format", "engines", "names"]
+           "Simulator", "TlsCa", "TlsCert", "TlsKey", "Waves", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -44,8 +44,8 @@ Memory = Annotated[str, typer.Option(help="Memory preset, one of those in sim/dr
 Memories = Annotated[str, typer.Option(help="Memory presets, separated by blanks.")]
 Bus = Annotated[int, typer.Option(help="Width of the memory bus in bits, a power of two from 32 to 1024.")]
 ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 or 8; FP16's activations stay FP16.")]
-Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it for "
-                                                      "small matrices and a narrow bus.")]
+Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "
+                                                      "--rows and a narrow bus.")]
 Waves = Annotated[str, typer.Option(envvar="WAVES", metavar="FIRST:LAST", help=(
     "Leave waveforms of these cycles, with files for GTKWave and Surfer, in build/waves; 1 for those of all cycles."))]
 Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
@@ -67,8 +67,6 @@ Scheduler = Annotated[str, typer.Option(help="Address of a Dask scheduler, tcp:/
 TlsCa = Annotated[Path | None, typer.Option(help="Certificate of the authority that vouches for scheduler and workers, "
                                                  "in PEM format.")]
 TlsCert = Annotated[Path | None, typer.Option(help="Certificate of this process for TLS with the scheduler.")]
-TorchDevice = Annotated[str, typer.Option(help="PyTorch device that searches the codes, such as cuda, in place of the "
-                                               "processors.")]
 ResultsPerCycle = Annotated[int, typer.Option(help="Results that pass from the lanes to memory in one cycle: 1; or "
                                               "2 or 4, where matrices have short rows.")]
 TlsKey = Annotated[Path | None, typer.Option(help="Private key of that certificate.")]

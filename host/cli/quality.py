@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from golden.spec import parse_seedlm
-from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, Revision, SeedlmFormats, TorchDevice, names
+from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, Revision, SeedlmFormats, names
 from host.cli.reporting import reports
 from host.errors import UserError, choose
 from host.folders import report_folder
@@ -24,14 +24,13 @@ _BLOCKS_PER_S = 50_000
 def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  blocks: Annotated[int, typer.Option(min=1, help="Blocks for the encoder.")] = 1 << 16,
                  numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24,
-                 torch_device: TorchDevice = "",
-                 torch_memory: Annotated[float, typer.Option(min=0.1, help="GiB of the PyTorch device's memory.")] = 8,
+                 device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, to measure beside the "
+                                                     "processors; they search a tenth of the blocks too.")] = "",
+                 memory: Annotated[float, typer.Option("--device-memory", min=0.1, help="GiB of the device's memory."
+                                                       )] = 8,
                  modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
                  "exact paper printed") -> None:
-    """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak.
-
-    With a PyTorch device: its blocks a second, beside those of the processors on a tenth of the blocks.
-    """
+    """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
     from host.display.meter import Step
     from host.encoder.encoder import Mode as EncoderMode
     from host.progress import stage_progress
@@ -47,14 +46,12 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
     searches = Step(("search",), blocks * len(chosen) * len(measured) / _BLOCKS_PER_S)
     with stage_progress([searches]) as stage:
         stage(f"search {len(chosen)} formats in {len(measured)} modes")
-        if torch_device:
-            found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, torch_device,
-                                              int(torch_memory * (1 << 30)))
+        if device:
+            found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * (1 << 30)))
         else:
             greatest, rows = measure.bench_encode(chosen, measured, blocks, numpy_blocks)
-    if torch_device:
-        finish(report_folder("bench-encode-device"),
-               {**settings, "device": torch_device, "memory_gib": torch_memory}, found,
+    if device:
+        finish(report_folder("bench-encode-device"), {**settings, "device": device, "memory_gib": memory}, found,
                f"encoder in PyTorch, N(0, {SIGMA}²) and heavy tails, {blocks:,} blocks")
         return
     finish(report_folder("bench-encode"), {**settings, "numpy_blocks": numpy_blocks, "peak_gflops": greatest / 1e9},
@@ -72,10 +69,10 @@ def _opened(models: list[str], revision: str) -> "list[tuple[str, Checkpoint]]":
 
 
 @reports
-def quality(models: Annotated[str, typer.Option(help="Models, separated by blanks: files, folders, or names in the "
-                                                     "hub's cache; by default the two packaged ones.")] = "",
+def quality(models: Annotated[list[str], typer.Argument(help="Models: files, folders, or names in the hub's cache; by "
+                                                          "default the two packaged ones.")] = [],  # noqa: B006  typer copies it
             revision: Revision = "",
-            sample_rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
+            rows: Annotated[int, typer.Option(min=0, help="Rows sampled from each tensor; 0 for all.")] = 32,
             include: Include = [],  # noqa: B006  typer copies it
             exclude: Exclude = EMBEDDINGS) -> None:
     """Compare SeedLM at 4 and 3 bits with data-free quantisers, tensor by tensor and in total."""
@@ -86,19 +83,19 @@ def quality(models: Annotated[str, typer.Option(help="Models, separated by blank
     from host.tables.quality import QualityRow
 
     folder = report_folder("quality")
-    opened = _opened(models.split(), revision)
+    opened = _opened(models, revision)
     chosen = {name: measure.matrices(checkpoint, tuple(include), tuple(exclude)) for name, checkpoint in opened}
     notes = []
-    for name, found in chosen.items() if sample_rows else ():
+    for name, found in chosen.items() if rows else ():
         chosen[name], note = measure.sampled_experts(found)
-        notes += [f"{name}: {note}; --sample-rows 0 takes all"] if note else []
+        notes += [f"{name}: {note}; --rows 0 takes all"] if note else []
     results: list[QualityRow] = []
     with work_progress() as progress:
         for name, checkpoint in opened:
-            results += measure.quality(checkpoint, name, chosen[name], sample_rows, progress)
-    settings = {"models": [name for name, _ in opened], "rows_of_each_tensor": sample_rows or None, "include": include,
+            results += measure.quality(checkpoint, name, chosen[name], rows, progress)
+    settings = {"models": [name for name, _ in opened], "rows_of_each_tensor": rows or None, "include": include,
                 "exclude": exclude, "mode": "exact", **({"notes": notes} if notes else {})}
-    finish(folder, settings, results, f"relative error in total, {sample_rows or 'all'} rows of each tensor",
+    finish(folder, settings, results, f"relative error in total, {rows or 'all'} rows of each tensor",
            shown=[row for row in results if row.tensor == "total"], notes="\n".join(notes),
            charts=lambda: {"quality": quality_chart(results)})
 

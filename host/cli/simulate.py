@@ -15,7 +15,6 @@ from host.cli.options import (
     ActBits,
     Bus,
     Cols,
-    FirstRows,
     Formats,
     Layer,
     Memories,
@@ -93,7 +92,7 @@ def _finish(folder: Path, title: str, job: "Job", rows: "Sequence[LayerRow]", co
 
 @reports
 def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
-        first_rows: FirstRows = 0,
+        rows: Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")] = 0,
         formats: Formats = COMPARED, memory: Memory = "ddr4-2400", bus: Bus = 512,
         simulator: Simulator = "verilator", act_bits: ActBits = ACT_BITS, waves: Waves = "") -> None:
     """Run one layer of a real checkpoint, compressed, through the simulated engine, beside FP16 and int4."""
@@ -105,15 +104,14 @@ def sim(model: Model = "", revision: Revision = "", layer: Layer = 0,
 
     job = _job(formats, memory, bus, simulator, act_bits, waves)
     path = model or str(default_model())
-    matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, first_rows or None)
+    matrices, experts = measure.layer_matrices(str(find_model(path, revision)), layer, rows or None)
     _note_encoded_again(job, matrices)
     folder = report_folder("sim")
     with work_progress(layer_steps(job, matrices, True)) as progress:
         results = measure.simulate(job, matrices, True, progress)
     name = path.rstrip("/").rpartition("/")[2]
     _finish(folder, f"{name}, layer {layer}{experts and f', {experts}'}", job, results,
-            {"model": name, "layer": layer, "first_rows": first_rows or None,
-             **({"experts": experts} if experts else {})})
+            {"model": name, "layer": layer, "first_rows": rows or None, **({"experts": experts} if experts else {})})
 
 
 @reports

@@ -41,8 +41,7 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
           matrices: Annotated[str, typer.Option(help="What to run, separated by blanks: layer, lm_head, a matrix such "
                                                      "as q_proj; or all.")] = "layer",
           exact: Annotated[bool, typer.Option(help="Run everything in RTL, however long it takes.")] = False,
-          rtl_seconds: Annotated[float, typer.Option(min=0, help="Time that RTL may take, about, without --exact."
-                                                     )] = 180,
+          seconds: Annotated[float, typer.Option(min=0, help="Time that RTL may take, about, without --exact.")] = 180,
           context: Annotated[int, typer.Option(min=0, help="Tokens whose keys and values a token reads.")] = 2048,
           layer: Layer = 0, act_bits: ActBits = ACT_BITS,
           workers: Annotated[int, typer.Option(min=0, help="Processes on this machine; 0 for one on every core.")] = 0,
@@ -69,14 +68,14 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     points = points_of(plan)
     require("verilator")
     folder, cores = report_folder("sweep"), workers or len(os.sched_getaffinity(0))
-    in_rtl = points if exact else affordable(points, rtl_seconds * cores)
+    in_rtl = points if exact else affordable(points, seconds * cores)
     runners = (cluster(scheduler, Tls(tls_ca_file, tls_cert, tls_key)) if scheduler
                else processes(min(cores, max(len(in_rtl), 1))))
     with runners as runner, resumed_progress() as progress:
         rows = run_sweep(plan, in_rtl, kept_folder("sweep/points"), runner, progress)
     settings = {
         **asdict(plan), "models": [model.description for model in plan.models],
-        "exact": exact, "seconds": rtl_seconds, "in_rtl": len(in_rtl), "points": len(points),
+        "exact": exact, "seconds": seconds, "in_rtl": len(in_rtl), "points": len(points),
         "memory_sources": {name: preset(name).source for name in plan.memories},
         "weights": "random valid streams of the models' shapes, or of the checkpoints that are named",
         "activations": "random, every finite FP16 bit pattern alike",

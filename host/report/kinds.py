@@ -134,14 +134,14 @@ KINDS = (
     Kind("bench-encode", "Speed of the encoder", "make bench-encode",
          "Blocks a second of the exact search, beside one in NumPy: measured on the machine named below.",
          EncoderRow.columns(), (Part("Formats and modes"),)),
-    Kind("bench-encode-device", "Speed of the encoder on a GPU", "make bench-encode TORCH_DEVICE=cuda",
+    Kind("bench-encode-device", "Speed of the encoder on a GPU", "make bench-encode DEVICE=cuda",
          "Blocks a second of the search in PyTorch, beside that on the processors of the same machine. The errors of "
          "both were compared. Measured on the machine named below.",
          DeviceEncoderRow.columns(), (Part("Formats and modes"),)),
     Kind("bench-sim", "Speed of the simulators", "make bench-sim",
          "Simulated cycles a second on the same work, without builds: measured on the machine named below. "
          f"{_EXACT}", SimulatorRow.columns(), (Part("Paths"),)),
-    Kind("run-simulated", "A whole board, simulated", "make run-simulated",
+    Kind("test-board", "A whole board, simulated", "make test-board",
          "A product on a board that is simulated in RTL, from the pins of its serial line to those of its SDRAM. "
          f"{_EXACT}", BoardRow.columns(), (Part("Products"),)),
     Kind("run", "A product on a device", "python -m host run --device KIND:PATH",

@@ -213,7 +213,7 @@ _ALL = (
          "A 2048 × 2048 product on a board that is simulated in RTL, from the pins of its serial line to those of its "
          f"SDRAM. {_EXACT}",
          15, ("host.measure.on_board",),
-         (Command("run-simulated --board ulx3s_85f --formats 'fp16 seedlm4' --least 3.9", "run-simulated"),),
+         (Command("run-simulated --board ulx3s_85f --formats 'fp16 seedlm4' --least 3.9", "test-board"),),
          BoardRow),
 )
 PARTS = {part.name: part for part in _ALL}

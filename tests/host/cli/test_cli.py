@@ -61,7 +61,7 @@ def path_of(folder: Path, *tools: str) -> str:
 
 @pytest.mark.parametrize(("arguments", "words"), [
     (("--help",), ("sim", "sim-paper")),
-    (("sim", "--help"), ("--model", "--layer", "--first-rows", "--formats", "--memory", "--bus", "--sim"))])
+    (("sim", "--help"), ("--model", "--layer", "--rows", "--formats", "--memory", "--bus", "--sim"))])
 def test_help(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     done = host(*arguments)
     assert (done.returncode, done.stderr) == (0, "")
@@ -254,7 +254,7 @@ def test_version_is_the_packages() -> None:
     assert (done.returncode, done.stdout) == (0, f"seedlm-fpga {version('seedlm-fpga')}\n")
 
 
-@pytest.mark.parametrize("command", [("sim", "--model", "org/name"), ("quality", "--models", "org/name"),
+@pytest.mark.parametrize("command", [("sim", "--model", "org/name"), ("quality", "org/name"),
                                      ("explore", "--model", "org/name"), ("compress", "org/name", "OUT")])
 def test_a_revision_that_is_not_in_the_cache(command: tuple[str, ...], tmp_path: Path) -> None:
     arguments = [str(tmp_path / "out") if part == "OUT" else part for part in command]

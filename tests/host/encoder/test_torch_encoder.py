@@ -93,8 +93,8 @@ class TestWithPyTorch:
 
     def test_the_benchmark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("host.folders.REPORTS", tmp_path)
-        monkeypatch.setattr(sys, "argv", ["host", "bench-encode", "--torch-device", "cpu", "--formats", "8,3,8",
-                                          "--blocks", "600", "--modes", "exact paper"])
+        monkeypatch.setattr(sys, "argv", ["host", "bench-encode", "--device", "cpu", "--formats", "8,3,8", "--blocks",
+                                          "600", "--modes", "exact paper"])
         with pytest.raises(SystemExit) as ended:
             main()
         assert not ended.value.code

@@ -74,7 +74,7 @@ def test_a_searched_scale_is_never_worse_and_every_control_keeps_the_shape(rows:
 
 
 def test_quality(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = command(monkeypatch, tmp_path, "quality", "--models", str(model), "--sample-rows", "8")
+    rows = command(monkeypatch, tmp_path, "quality", str(model), "--rows", "8")
     assert (tmp_path / "build" / "quality" / "quality.png").stat().st_size > 10_000
     methods = [fmt.name for fmt in (SEEDLM4, SEEDLM3)] + [c.name for group in CONTROLS.values() for c in group]
     assert {row["tensor"] for row in rows} == {*NAMES, "total"}
@@ -102,11 +102,11 @@ def test_experts_are_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps({"model_type": "mixtral"}))
     rest = {f"{layer}.mlp.experts.down_proj", f"{layer}.self_attn.q_proj.weight", "total"}
-    rows = command(monkeypatch, tmp_path, "quality", "--models", str(folder), "--sample-rows", "20")
+    rows = command(monkeypatch, tmp_path, "quality", str(folder), "--rows", "20")
     assert {row["tensor"] for row in rows} == {*(experts[number] for number in (0, 2, 5, 7)), *rest}
-    assert "moe: 4 of the 10 experts of a layer are measured, evenly spaced; --sample-rows 0 takes all" in \
+    assert "moe: 4 of the 10 experts of a layer are measured, evenly spaced; --rows 0 takes all" in \
         " ".join(capsys.readouterr().out.split())
-    rows = command(monkeypatch, tmp_path, "quality", "--models", str(folder), "--sample-rows", "0")
+    rows = command(monkeypatch, tmp_path, "quality", str(folder), "--rows", "0")
     assert {row["tensor"] for row in rows} == {*experts, *rest}
     assert "evenly spaced" not in capsys.readouterr().out
 
@@ -194,7 +194,7 @@ def test_the_packaged_models(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("arguments", [("explore", "--mode", "best"), ("explore", "--bits", "many"), (
     "bench-encode", "--formats", ""), ("bench-sim", "--formats", " "), ("bench-sim", "--cols", "99999"),
-    ("bench-sim", "--memory", "ddr9"), ("quality", "--models", "/no/such/model")])
+    ("bench-sim", "--memory", "ddr9"), ("quality", "/no/such/model")])
 def test_wrong_options_end_in_one_sentence(arguments: tuple[str, ...], model: Path, tmp_path: Path,
                                            monkeypatch: pytest.MonkeyPatch,
                                            capsys: pytest.CaptureFixture[str]) -> None:
