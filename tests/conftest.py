@@ -19,6 +19,8 @@ _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no
 
 # How far a command is when the machine is slow is no part of what tests compare.
 os.environ["SEEDLM_PROGRESS"] = "0"
+# Kernels for GPUs run on processors. Triton looks for this when it is imported.
+os.environ["TRITON_INTERPRET"] = "1"
 
 
 @pytest.hookimpl(wrapper=True)

@@ -81,7 +81,8 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              calibration_seed: Annotated[int, typer.Option(help="Seed of calibration text that the model writes.")] = 0,
              statistics: Annotated[Path | None, typer.Option(
                  help="Folder that keeps what the calibration finds out; by default one in build/calibration.")] = None,
-             device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, in place of processors.")] = "",
+             device: Annotated[str, typer.Option(help="PyTorch devices in place of processors, separated by commas, "
+                                                      "such as cuda or cuda:0,cuda:1.")] = "",
              workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that share the work; 0 for "
                                                   "one that uses all processors.")] = 0,
              scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
@@ -96,8 +97,9 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     from host.cli.summary import account_lines
     from host.compress.cluster import Tls, cluster_runner, connected, process_runner
     from host.compress.compress import compress as compress_model
+    from host.compress.here import run_here
     from host.compress.plan import Options
-    from host.compress.slices import Runner, run_here
+    from host.compress.slices import Runner
     from host.progress import model_progress
     from host.workers import Workers
 
@@ -107,6 +109,9 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     calibration = None if calibrate == "none" else Calibration(calibrate, sequences, sequence_tokens, calibration_seed)
     with ExitStack() as stack:
         runner: Runner = run_here
+        if (scheduler or workers > 1) and len(options.devices) > 1:
+            raise UserError("several devices are for one process: leave out --workers and --scheduler, or give one "
+                            "--device")
         if scheduler:
             runner = cluster_runner(stack.enter_context(connected(scheduler, Tls(tls_ca_file, tls_cert, tls_key))))
         elif workers > 1:

@@ -26,8 +26,8 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24,
                  device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, to measure beside the "
                                                      "processors; they search a tenth of the blocks too.")] = "",
-                 memory: Annotated[float, typer.Option("--device-memory", min=0.1, help="GiB of the device's memory."
-                                                       )] = 8,
+                 memory: Annotated[float, typer.Option("--device-memory", min=0.1, help="GB of the device's memory."
+                                                       )] = 7,
                  modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
                  "exact paper printed") -> None:
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""
@@ -47,11 +47,11 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
     with stage_progress([searches]) as stage:
         stage(f"search {len(chosen)} formats in {len(measured)} modes")
         if device:
-            found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * (1 << 30)))
+            found = bench_device.bench_device(chosen, measured, blocks, blocks // 10, device, int(memory * 1e9))
         else:
             greatest, rows = measure.bench_encode(chosen, measured, blocks, numpy_blocks)
     if device:
-        finish(report_folder("bench-encode-device"), {**settings, "device": device, "memory_gib": memory}, found,
+        finish(report_folder("bench-encode-device"), {**settings, "device": device, "memory_gb": memory}, found,
                f"encoder in PyTorch, N(0, {SIGMA}²) and heavy tails, {blocks:,} blocks")
         return
     finish(report_folder("bench-encode"), {**settings, "numpy_blocks": numpy_blocks, "peak_gflops": greatest / 1e9},

@@ -87,7 +87,7 @@ def _calibration_words(calibration: dict[str, Any]) -> list[str]:
 
 def _command(plan: Plan) -> str:
     """Return the command that makes the folder again, with the options that are not the default."""
-    options = plan.options
+    options = plan.options.portable
     words = ["host", "compress", "MODEL", "OUT"]
     for field in fields(options):
         value = getattr(options, field.name)

@@ -17,11 +17,12 @@ from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice
 from host.compress.calibrated import Stage, calibrated
 from host.compress.earlier import Result, earlier_result
+from host.compress.here import run_here
 from host.compress.journal import Job, Journal, require_room
 from host.compress.plan import Options, Plan
 from host.compress.planner import make_plan
 from host.compress.run import Compression
-from host.compress.slices import Runner, run_here
+from host.compress.slices import Runner
 from host.errors import UserError
 from host.update import Update, no_progress
 

@@ -199,6 +199,9 @@ class Journal:
                 raise UserError(f"another run is writing to {self.folder}: wait for it, or stop it") from None
             except FileNotFoundError:
                 pass
+            except BaseException:
+                lock.close()
+                raise
             lock.close()
 
     def _require_own(self) -> None:

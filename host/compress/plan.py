@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any, get_args
@@ -41,7 +41,8 @@ class Options:
     shard_bytes : int
         Size of a file of the result, about.
     device : str
-        Empty for the processors, or a PyTorch device such as ``cuda``, which may choose other seeds of equal error.
+        Empty for the processors, or PyTorch devices, separated by commas, such as ``cuda`` or ``cuda:0,cuda:1``, which
+        may choose other seeds of equal error.
     bits : float, optional
         A budget: each matrix gets one of ``formats``, so that all of them together have so many stored bits for a
         weight at most. Default: there is one format, and every matrix has it.
@@ -74,6 +75,18 @@ class Options:
                 raise UserError(f"the {what} size must be at least 1, not {size}")
         if self.bits is not None and not 0 < self.bits < inf:
             raise UserError(f"a budget must be a number of bits above 0, not {self.bits:g}: give one such as 3.5")
+        if len(set(self.devices)) < len(self.devices) or not all(self.devices):
+            raise UserError(f"devices must be names, each once, not {self.device!r}: give some such as cuda:0,cuda:1")
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The PyTorch devices; none for the processors."""
+        return tuple(self.device.split(",")) if self.device else ()
+
+    @property
+    def portable(self) -> "Options":
+        """The same with kinds of devices: which of a kind search, and how many, makes no difference to the result."""
+        return replace(self, device=",".join(sorted({device.partition(":")[0] for device in self.devices})))
 
     @property
     def fmt(self) -> BlockFormat:
@@ -253,7 +266,7 @@ class Plan:
     def _stated(self, but: tuple[str, ...]) -> dict[str, Any]:
         """Return the options without some of them, and without those that mean nothing."""
         meaningless = ("bits", "formats") if self.options.bits is None else ("format",)
-        return {key: value for key, value in asdict(self.options).items() if key not in (*but, *meaningless)}
+        return {key: value for key, value in asdict(self.options.portable).items() if key not in (*but, *meaningless)}
 
     @property
     def formats(self) -> dict[str, list[Target]]:

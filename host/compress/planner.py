@@ -72,10 +72,11 @@ def _try_encoder(options: Options, fmt: BlockFormat) -> float:
     work begins."""
     trial = np.random.default_rng(0).normal(0, _USUAL, (_TRIALS, fmt.c)).astype(np.float32)
     bias: Literal["auto"] | int = "auto" if options.bias == "auto" else 0
-    if not options.device:
-        matrix = encode(trial, fmt, options.mode, exponent_bias=bias)
+    if options.devices:
+        matrix, *_ = [encode_torch(trial, fmt, options.mode, exponent_bias=bias, device=device)
+                      for device in options.devices]
     else:
-        matrix = encode_torch(trial, fmt, options.mode, exponent_bias=bias, device=options.device)
+        matrix = encode(trial, fmt, options.mode, exponent_bias=bias)
     error, blocks = block_errors(trial.astype(np.float64), matrix)
     return float(f"{(error / blocks) ** 0.5:.4g}")  # the last digits differ from processor to processor
 

@@ -11,7 +11,7 @@ from golden.spec import parse_seedlm
 from host.checkpoint.manifest import BIASES
 from host.compress.plan import Slice
 from host.encoder.encoder import Mode, encode
-from host.encoder.torch_encoder import encode_torch
+from host.encoder.torch_encoder import search_torch
 from host.errors import CheckError, UserError
 from host.feedback.aim import Aim
 from host.feedback.feedback import encode_feedback
@@ -19,7 +19,7 @@ from host.json_reader import Json
 from host.packing import decode
 from host.packing.stream import pack_rows, unpack_rows
 
-__all__ = ["Encoded", "Runner", "Work", "block_errors", "encode_slice", "run_here"]
+__all__ = ["Encoded", "Runner", "Work", "block_errors", "encode_slice", "pack_slice", "search_slice"]
 
 
 @dataclass(frozen=True)
@@ -98,20 +98,28 @@ def block_errors(exact: np.ndarray, matrix: CompressedMatrix, channels: np.ndarr
     channels : float array, (columns,), optional
         What an error in each column counts. Default: all alike.
     """
-    padding = -exact.shape[1] % matrix.fmt.c
+    return _block_errors(exact, decode.weights(matrix) - exact, matrix.fmt.c, channels)
+
+
+def _block_errors(exact: np.ndarray, errors: np.ndarray, width: int, channels: np.ndarray | None) -> tuple[float, int]:
+    """As :func:`block_errors`, of errors that are known, in blocks of so many columns."""
+    padding = -exact.shape[1] % width
 
     def squares(values: np.ndarray) -> np.ndarray:
         counted = np.square(values) if channels is None else np.square(values) * channels
-        return np.pad(counted, ((0, 0), (0, padding))).reshape(-1, matrix.fmt.c).sum(axis=1)
+        return np.pad(counted, ((0, 0), (0, padding))).reshape(-1, width).sum(axis=1)
 
     norms = squares(exact)
     some = norms > 0
-    return float((squares(decode.weights(matrix) - exact)[some] / norms[some]).sum()), int(some.sum())
+    return float((squares(errors)[some] / norms[some]).sum()), int(some.sum())
 
 
-def encode_slice(work: Work, threads: int | None = None,
-                 progress: Callable[[int, int], None] | None = None) -> Encoded:
-    """Compress one slice.
+Fraction = Callable[[int, int], None]
+"""Called with how much of a slice is searched, and with all of it."""
+
+
+def search_slice(work: Work, threads: int | None = None, progress: Fraction | None = None) -> CompressedMatrix:
+    """Find the codes of a slice.
 
     Parameters
     ----------
@@ -122,49 +130,51 @@ def encode_slice(work: Work, threads: int | None = None,
     ------
     UserError
         As :func:`host.encoder.encoder.encode`.
+    """
+    fmt, weights, bias = parse_seedlm(work.format), work.weights, work.exponent_bias
+    try:
+        if work.device:
+            return search_torch(weights, fmt, work.mode, exponent_bias=bias, device=work.device, progress=progress)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told from its error, by whoever asks
+            if not work.aim:
+                return encode(weights, fmt, work.mode, exponent_bias=bias, channel_weights=work.channel_weights,
+                              threads=threads, progress=progress)
+            matrix, = encode_feedback([work.aim.of(weights)], work.aim.factor, work.mode, exponent_biases=[bias],
+                                      threads=threads, progress=progress)
+            return matrix
+    except UserError as refusal:
+        raise UserError(f"{work.tensor} cannot be compressed: {refusal}") from refusal
+
+
+def pack_slice(work: Work, matrix: CompressedMatrix) -> Encoded:
+    """Pack the codes of a slice, check them where that is asked for, and account for their errors.
+
+    Raises
+    ------
     CheckError
         When the check fails: the bytes do not decode to golden's numerators, or not to what was encoded.
     """
-    fmt, weights = parse_seedlm(work.format), work.weights
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told from its error, by whoever asks
-            if work.aim:
-                matrix, = encode_feedback([work.aim.of(weights)], work.aim.factor, work.mode,
-                                          exponent_biases=[work.exponent_bias], threads=threads, progress=progress)
-            elif work.device:
-                matrix = encode_torch(weights, fmt, work.mode, exponent_bias=work.exponent_bias, device=work.device,
-                                      progress=progress)
-            else:
-                matrix = encode(weights, fmt, work.mode, exponent_bias=work.exponent_bias,
-                                channel_weights=work.channel_weights, threads=threads, progress=progress)
-    except UserError as refusal:
-        raise UserError(f"{work.tensor} cannot be compressed: {refusal}") from refusal
     stream = pack_rows(matrix)
     if work.check:
-        stored = unpack_rows(np.frombuffer(stream, np.uint8), fmt, matrix.shape, work.exponent_bias)
+        stored = unpack_rows(np.frombuffer(stream, np.uint8), matrix.fmt, matrix.shape, work.exponent_bias)
         # The packed bytes go through the table decoder, what was encoded through golden's stepping of the register: a
         # fault of packing or of either decoder cannot pass.
         golden = matrix.numerators()
         if not (np.array_equal(decode.numerators(stored), golden)
                 and np.array_equal(stored.exponents, matrix.exponents)):
             raise CheckError(f"{work.tensor} does not decode to what golden makes of it")
-    exact = weights.astype(np.float64)
-    error = float(np.square(decode.weights(matrix) - exact).sum())
-    return Encoded(stream, error, float(np.square(exact).sum()), work.exponent_bias,
-                   *block_errors(exact, matrix, work.counted()))
+    exact = work.weights.astype(np.float64)
+    errors = decode.weights(matrix) - exact
+    return Encoded(stream, float(np.square(errors).sum()), float(np.square(exact).sum()), work.exponent_bias,
+                   *_block_errors(exact, errors, matrix.fmt.c, work.counted()))
+
+
+def encode_slice(work: Work, threads: int | None = None) -> Encoded:
+    """Compress one slice. Parameters and errors are those of :func:`search_slice` and :func:`pack_slice`."""
+    return pack_slice(work, search_slice(work, threads))
 
 
 Runner = Callable[[Iterable[tuple[Slice, Work]], Callable[[Slice, float], None]], Iterator[tuple[Slice, Encoded]]]
 """Encodes slices, here or elsewhere, and yields them in any order. It may call its second argument with a slice and the
 fraction of it that is done."""
-
-
-def run_here(work: Iterable[tuple[Slice, Work]],
-             partial: Callable[[Slice, float], None]) -> Iterator[tuple[Slice, Encoded]]:
-    """Encode slices in this process, one after another, each on all processors."""
-    for part, task in work:
-        def progress(done: int, total: int, part: Slice = part) -> None:
-            partial(part, done / total)
-
-        yield part, encode_slice(task, progress=progress)

@@ -8,6 +8,7 @@ least error so far can be better, some two of 65,535 for a block: these are trie
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from host.encoder.torch_codes import Codes
     from host.encoder.torch_tables import Tables
 
-__all__ = ["encode_torch", "product_type"]
+__all__ = ["encode_torch", "product_type", "search_torch"]
 
 _FIRST = 4
 """Seeds of each block that are tried first: the best of as many parts of the cycle."""
@@ -153,24 +154,48 @@ class _Search:
         self.codes[won] = found.codes[winner]
 
 
+class _Precision:
+    """Settings of precision that the bounds count on. They are the process's: the first of several threads that search
+    pins them, and the last one puts back what they were."""
+
+    _NAMES = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
+
+    def __init__(self) -> None:
+        self._lock, self._threads, self._before = Lock(), 0, dict[str, bool]()
+
+    def __enter__(self) -> None:
+        import torch
+
+        matmul = torch.backends.cuda.matmul
+        with self._lock:
+            self._threads += 1
+            if self._threads == 1:
+                self._before = {name: getattr(matmul, name) for name in self._NAMES if hasattr(matmul, name)}
+                for name in self._before:
+                    setattr(matmul, name, False)
+
+    def __exit__(self, *error: object) -> None:
+        import torch
+
+        with self._lock:
+            self._threads -= 1
+            if not self._threads:
+                for name, value in self._before.items():
+                    setattr(torch.backends.cuda.matmul, name, value)
+
+
+_precision = _Precision()
+
+
 @contextmanager
 def _pinned() -> Iterator[None]:
     """Multiply with the precision that the bounds count on, whatever the caller has set; nothing is recorded for
     gradients."""
     import torch
 
-    matmul = torch.backends.cuda.matmul
-    names = [name for name in ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
-             if hasattr(matmul, name)]
-    before = {name: getattr(matmul, name) for name in names}
-    try:
-        for name in names:
-            setattr(matmul, name, False)
-        with torch.inference_mode(), torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
-            yield
-    finally:
-        for name, value in before.items():
-            setattr(matmul, name, value)
+    with (_precision, torch.inference_mode(), torch.autocast("cuda", enabled=False),
+          torch.autocast("cpu", enabled=False)):
+        yield
 
 
 def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
@@ -203,7 +228,8 @@ def _on_device(weights: "np.ndarray | Tensor", fmt: BlockFormat, exponent_bias: 
 
     if not isinstance(weights, torch.Tensor):
         weights, bias = searchable(weights, fmt, exponent_bias)
-        return torch.from_numpy(weights.astype(np.float64, copy=False)).to(device), bias
+        # A copy, as PyTorch takes no arrays of another byte order, and complains of those that cannot be written.
+        return torch.tensor(weights.astype(weights.dtype.newbyteorder("="), copy=False)).to(device), bias
     if weights.ndim != 2 or not weights.is_floating_point():
         raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape "
                         f"{tuple(weights.shape)}")
@@ -213,7 +239,7 @@ def _on_device(weights: "np.ndarray | Tensor", fmt: BlockFormat, exponent_bias: 
 
 
 def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = "exact", *,
-                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", memory: int = 8 << 30,
+                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", memory: int = 7_000_000_000,
                  progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
     """Compress a matrix as :func:`host.encoder.encoder.encode` does, on a PyTorch device.
 
@@ -227,13 +253,26 @@ def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
     device : str
         ``cuda``, ``cuda:1``, ``cpu``.
     memory : int
-        Bytes of the device's memory that batches may take, about. Tables take 200 MB beside.
+        Bytes of the device's memory that batches may take, about. Tables and the like take 0.6 GB beside.
+    progress : callable, optional
+        Called with (blocks done, blocks in all) after every batch.
 
     Raises
     ------
     UserError
         As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there.
+    UserWarning
+        As a warning, when no weight is large enough for the format, so that all become zero.
     """
+    return say_if_lost(weights, search_torch(weights, fmt, mode, exponent_bias=exponent_bias, device=device,
+                                             memory=memory, progress=progress))
+
+
+def search_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = "exact", *,
+                 exponent_bias: int | Literal["auto"] = "auto", device: str = "cuda", memory: int = 7_000_000_000,
+                 progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
+    """Compress a matrix as :func:`encode_torch` does, without warnings, so that several threads can, each on a device
+    of its own."""
     _require_encodable(fmt, mode, device)
     import torch
 
@@ -267,6 +306,5 @@ def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
             values = torch.cat(parts) if parts else torch.empty(0)
             return values.cpu().numpy().astype(dtype).reshape(rows, per_row, *values.shape[1:])
 
-        matrix = CompressedMatrix(fmt, (rows, cols), joined(seeds, np.uint32), joined(exponents, np.int8),
-                                  joined(codes, np.int8), bias)
-    return say_if_lost(weights, matrix)
+        return CompressedMatrix(fmt, (rows, cols), joined(seeds, np.uint32), joined(exponents, np.int8),
+                                joined(codes, np.int8), bias)

@@ -4,11 +4,14 @@ A weight is the integer ``(V - 2**(k-1)) @ q`` of its block, divided by ``2**(k-
 two. Integers of 32 bits are exact here, because that integer is at most 2**29; the division is one of float64, as in
 :mod:`host.packing.decode`, and the result is rounded to its type as NumPy and ml_dtypes round it.
 
-The decoder is the operator ``torch.ops.seedlm.decode``, which torch.compile takes as a whole.
+The decoder is the operator ``torch.ops.seedlm.decode``, which torch.compile takes as a whole. On GPUs, it is one kernel
+where Triton is installed (:mod:`host.hf.decode_kernel`), as it is with PyTorch for CUDA.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib import import_module
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -112,8 +115,19 @@ def _slices(stream: Tensor, fmt: BlockFormat, rows: int, cols: int) -> list[tupl
              .view(-1, fmt.block_bits)) for first in range(0, -(-rows // lanes), step)]
 
 
+@cache
+def _kernel() -> ModuleType | None:
+    """Return the module of the kernel for GPUs, or None where there is no Triton."""
+    try:
+        return import_module("host.hf.decode_kernel")
+    except ImportError:
+        return None
+
+
 def _matrix(stream: Tensor, fmt: BlockFormat, rows: int, cols: int, exponent_bias: int, dtype: torch.dtype) -> Tensor:
     """Return the matrix of a stream: (rows, cols)."""
+    if stream.is_cuda and (kernel := _kernel()) and kernel.decodes(stream, fmt, rows, cols):
+        return kernel.launch(stream, fmt, rows, cols, exponent_bias, dtype)
     layout = StreamLayout(fmt)
     out = torch.empty(rows, cols, dtype=dtype, device=stream.device)
     for first, stop, units in _slices(stream, fmt, rows, cols):

@@ -129,10 +129,25 @@ def _preset_row(name: str) -> Quote:
                             100 * dram.sequential_limit, dram.controller))
 
 
+def _encoder(results: Results, format: str) -> float:
+    """Blocks a second of the exact search on two cores."""
+    return float(results.row("bench-encode", format=format, mode="exact").blocks_per_s)
+
+
+def _duration(billions: int, spec: str, unit: str, seconds: float) -> Quote:
+    """The cell of how long two cores search for the codes of a model, in a unit of so many seconds."""
+    return Quote(_CODES, f"| {billions} billion | {{{spec}}} and {{{spec}}} {unit} |", lambda r: [
+        billions * 1e9 / parse_format(name).c / _encoder(r, name) / seconds for name in ("seedlm4", "seedlm3")])
+
+
 QUOTES = (
     Quote(_README, "then reads 4 or {:.1f} times fewer bytes", lambda r: (16 / 3,)),
     Quote(_README, "seeds of a block, some {:,.0f} blocks a second on two cores",
           lambda r: (round(r.row("bench-encode", format="seedlm4", mode="exact").blocks_per_s, -4),)),
+    Quote(_CODES, "| 2 cores, AVX-512 | {:,.0f} | {:,.0f} |",
+          lambda r: [_encoder(r, name) for name in ("seedlm4", "seedlm3")]),
+    _duration(1, ":.0f", "min", 60), _duration(7, ":.1f", "h", 3600), _duration(70, ":.0f", "h", 3600),
+    _duration(405, ":.1f", "days", 86400),
     # At a glance
     Quote(_README, "| {:.0f} | {:.0f} | by design; RTL keeps up | | the same, 3 bits | – | {:.1f} | by design",
           lambda r: (512 / 4, *(512 / parse_format(name).bits_per_weight for name in ("seedlm4", "seedlm3")))),

@@ -15,8 +15,9 @@ from host.checkpoint.manifest import MANIFEST, Manifest
 from host.checkpoint.shard_names import INDEX
 from host.compress.compress import compress
 from host.compress.decompress import decompress
+from host.compress.here import run_here
 from host.compress.plan import Slice
-from host.compress.slices import Encoded, Work, run_here
+from host.compress.slices import Encoded, Work
 from host.compress.verify import inspect, seal
 from host.errors import UserError
 from tests.host.compress.faulty_disk import Crash, FaultyDisk

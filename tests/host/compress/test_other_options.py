@@ -10,8 +10,9 @@ from safetensors.numpy import load_file, save_file
 
 from host.checkpoint.unfinished import PARTS
 from host.compress.compress import compress
+from host.compress.here import run_here
 from host.compress.plan import Options, Slice
-from host.compress.slices import Encoded, Work, run_here
+from host.compress.slices import Encoded, Work
 from host.errors import UserError
 from tests.host.compress.toy import SMALL, Stop, content, flip, folder, stopping
 
@@ -125,3 +126,16 @@ def test_a_finished_folder_of_other_patterns_is_refused(model: Path, tmp_path: P
     compress(model, tmp_path / "out", SMALL)
     with pytest.raises(UserError, match="holds another compressed model"):
         compress(model, tmp_path / "out", replace(SMALL, exclude=(NAN,)))
+
+
+def test_several_devices_share_the_work_and_others_of_their_kind_go_on(model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    compress(model, tmp_path / "whole", replace(SMALL, device="cpu"))
+    with pytest.raises(Stop):
+        compress(model, tmp_path / "out", replace(SMALL, device="cpu:0"), runner=stopping(3))
+    second = Counted()
+    compress(model, tmp_path / "out", replace(SMALL, device="cpu,cpu:0"), runner=second)
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+    assert len(second.names) > 3
+    with pytest.raises(UserError, match="devices must be names, each once, not 'cpu,cpu'"):
+        replace(SMALL, device="cpu,cpu")

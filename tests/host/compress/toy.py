@@ -8,8 +8,9 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
+from host.compress.here import run_here
 from host.compress.plan import Options, Slice
-from host.compress.slices import Encoded, Work, run_here
+from host.compress.slices import Encoded, Work
 
 __all__ = ["FFN", "SMALL", "WIDTH", "Stop", "content", "flip", "folder", "laid", "stopping", "tensors"]
 

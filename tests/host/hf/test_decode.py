@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from golden.block import CompressedMatrix
-from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
+from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat
 from host.packing import decode as by_table
 from host.packing.stream import pack_rows, stream_bytes
 
 torch = pytest.importorskip("torch")
 
 from host.hf import decode as decoder  # noqa: E402  it imports torch
+
+kernel = pytest.importorskip("host.hf.decode_kernel")  # there is no Triton but for Linux
 
 FORMATS = [SEEDLM4, SEEDLM3, BlockFormat(9, 8, 17), BlockFormat(1, 1, 2, 2), BlockFormat(256, 8, 5, 3),
            BlockFormat(5, 1, 11, 3)]
@@ -45,6 +47,29 @@ def test_weights_are_those_of_the_other_decoder_in_every_type(fmt: BlockFormat) 
                 with np.errstate(over="ignore"):
                     found = decoder.decode(stream_of(matrix), fmt, shape, bias, getattr(torch, name))
                     assert same_bits(found, wanted.astype(kind)), (shape, bias, name)
+
+
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, SEEDLM4X, BlockFormat(5, 1, 11, 3), BlockFormat(6, 8, 14, 2)],
+                         ids=lambda fmt: fmt.name)
+def test_the_kernel_for_gpus_makes_the_same_weights(fmt: BlockFormat) -> None:
+    for shape, bias in (((70, 45), -6), ((3, 240), -20), ((1, 1), 3)):
+        matrix, stream = random_matrix(fmt, shape, bias), torch.zeros(stream_bytes(fmt, shape), dtype=torch.uint8)
+        content, wanted = stream_of(matrix), by_table.weights(matrix)
+        stream[:len(content)] = content
+        assert kernel.decodes(stream, fmt, *shape)
+        for name, kind in TYPES.items():
+            with np.errstate(over="ignore"):
+                found = kernel.launch(stream, fmt, *shape, bias, getattr(torch, name))
+                assert same_bits(found, wanted.astype(kind)), (shape, bias, name)
+
+
+def test_the_kernel_leaves_alone_what_its_tables_do_not_hold() -> None:
+    stream = torch.zeros(1 << 12, dtype=torch.uint8)
+    assert kernel.decodes(stream, SEEDLM4, 16, 8)
+    assert not kernel.decodes(stream, BlockFormat(9, 8, 17), 16, 9)  # seeds of 17 bits
+    assert not kernel.decodes(stream, BlockFormat(256, 8, 5, 3), 1, 256)  # 2,048 states for a block
+    assert not kernel.decodes(stream[1:-3], SEEDLM4, 16, 8)  # no whole words of 32 bits
+    assert not kernel.decodes(stream, SEEDLM4, 1 << 20, 1 << 15)  # more blocks than integers of 32 bits count
 
 
 def test_matrices_of_a_transposed_stack_are_turned_one_by_one() -> None:
