@@ -95,12 +95,13 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
     from host.checkpoint.container import open_compressed
     from host.checkpoint.hub import find_model
     from host.cli.summary import account_lines
-    from host.compress.cluster import Tls, cluster_runner, connected, process_runner
+    from host.compress.cluster import cluster_runner, process_runner
     from host.compress.compress import compress as compress_model
     from host.compress.here import run_here
     from host.compress.plan import Options
     from host.compress.slices import Runner
     from host.progress import model_progress
+    from host.scheduler import Tls, connected
     from host.workers import Workers
 
     source = find_model(model, revision)

@@ -48,7 +48,6 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
           scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None
           ) -> None:
     """Sweep over layers of whole models: cycles, speed-up and tokens a second, in RTL or by the cycle model."""
-    from host.compress.cluster import Tls
     from host.measure.models import find_model
     from host.measure.shapes import PRESETS
     from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary, write_csv
@@ -56,6 +55,7 @@ def sweep(models: Annotated[str | None, typer.Option(help="Presets, config.json 
     from host.plots.sweep import charts
     from host.progress import resumed_progress
     from host.report.writer import finish, place
+    from host.scheduler import Tls
     from host.tables.tables import markdown
     from sim.tools.toolchain import require
 

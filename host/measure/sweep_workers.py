@@ -7,11 +7,11 @@ from functools import cache
 from typing import Any
 
 from golden.tree import source_digest
-from host.compress.cluster import Tls, connected
 from host.device.device import DeviceError
 from host.errors import UserError
 from host.measure.stored_point import stored_weights
 from host.measure.sweep_point import Point, Result, measured
+from host.scheduler import Tls, connected
 from host.workers import WorkerDied, Workers
 from hw.config import ConfigError
 from sim.tools.errors import SimulationError, ToolError
@@ -79,7 +79,7 @@ def cluster(scheduler: str, tls: Tls) -> Iterator[Runner]:
     Raises
     ------
     UserError
-        As :func:`host.compress.cluster.connected`.
+        As :func:`host.scheduler.connected`.
     """
     with connected(scheduler, tls) as client:
         from distributed import as_completed as completed

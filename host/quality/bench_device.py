@@ -18,7 +18,7 @@ from host.encoder.torch_encoder import encode_torch
 from host.errors import CheckError
 from host.packing.stream import group_bytes, lanes
 from host.quality.quality import SIGMA
-from host.tables.bench import DeviceEncoderRow
+from host.tables.device import DeviceEncoderRow
 
 __all__ = ["bench_device"]
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from host.tables.area import AreaRow
-from host.tables.bench import DeviceEncoderRow, EncoderRow, SimulatorRow
+from host.tables.bench import EncoderRow, SimulatorRow
 from host.tables.board import BoardRow
 from host.tables.demo import DemoRow
+from host.tables.device import DeviceEncoderRow
 from host.tables.evaluate import EvaluateRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from host.tables.area import AreaRow
-from host.tables.bench import DeviceEncoderRow, EncoderRow
+from host.tables.bench import EncoderRow
 from host.tables.board import BoardRow
 from host.tables.demo import DemoRow
+from host.tables.device import DeviceEncoderRow
 from host.tables.layer import LayerRow, PaperRow
 from host.tables.memory import MemoryRow
 from host.tables.perplexity import PerplexityRow

@@ -16,11 +16,12 @@ from safetensors.numpy import save_file
 
 from golden.tree import ROOT
 from host.cli.main import main
-from host.compress.cluster import Tls, cluster_runner, connected, process_runner
+from host.compress.cluster import cluster_runner, process_runner
 from host.compress.compress import compress
 from host.compress.plan import Options, Slice
 from host.compress.slices import Encoded, Runner, Work
 from host.errors import UserError
+from host.scheduler import Tls, connected
 from host.workers import Workers
 
 OPTIONS = Options("8,3,14", slice_weights=1)  # slices of one group, of some tenths of a second
@@ -115,7 +116,7 @@ def test_a_killed_scheduler(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("host.compress.cluster._JOINING", 0.3)
+    monkeypatch.setattr("host.scheduler._JOINING", 0.3)
     with (LocalCluster(n_workers=0, processes=False, dashboard_address=None, protocol="tcp") as local,
           pytest.raises(UserError, match=r"no worker has joined the scheduler tcp://.* for 0.3 seconds: start dask"),
           connected(local.scheduler_address, Tls())):
@@ -131,7 +132,7 @@ def test_an_error_in_a_process_reaches_the_user(model: Path, tmp_path: Path, mon
 
 def test_a_scheduler_that_does_not_answer(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                           capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("host.compress.cluster._TIMEOUT", 0.5)
+    monkeypatch.setattr("host.scheduler._TIMEOUT", 0.5)
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         arguments = ["compress", str(model), str(tmp_path / "out"), "--scheduler", address]
         monkeypatch.setattr(sys, "argv", ["host", *arguments])
@@ -166,7 +167,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> Tls:
 def test_a_cluster_with_tls(tls: Tls, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                             capsys: pytest.CaptureFixture[str]) -> None:
     compress(model, tmp_path / "whole", OPTIONS)
-    monkeypatch.setattr("host.compress.cluster._TIMEOUT", 2)
+    monkeypatch.setattr("host.scheduler._TIMEOUT", 2)
     security = Security(tls_ca_file=str(tls.ca), tls_client_cert=str(tls.cert), tls_client_key=str(tls.key),
                         tls_scheduler_cert=str(tls.cert), tls_scheduler_key=str(tls.key),
                         tls_worker_cert=str(tls.cert), tls_worker_key=str(tls.key), require_encryption=True)

@@ -19,13 +19,13 @@ from golden.spec import FP16, SEEDLM4, WeightFormat
 from golden.tree import ROOT
 from host import folders
 from host.cli.main import main
-from host.compress.cluster import Tls
 from host.measure import cycle_model, sweep_point, sweep_workers
 from host.measure.cycle_model import TOLERANCE
 from host.measure.shapes import PRESETS, dense
 from host.measure.sweep import Sweep, affordable, failures, points_of, run_sweep, summary
 from host.measure.sweep_point import Point, Result, measured, predicted
 from host.measure.sweep_workers import Runner, cluster, processes
+from host.scheduler import Tls
 from host.tables.causes import CAUSES
 from host.tables.sweep import SweepRow
 from host.tables.tables import cells
