@@ -47,7 +47,9 @@ ActBits = Annotated[int, typer.Option(help="Width of an activation in bits, 16 o
 Simulator = Annotated[str, typer.Option("--sim", help="Simulator: verilator, or icarus, which is slow: use it with "
                                                       "--rows and a narrow bus.")]
 Waves = Annotated[str, typer.Option(envvar="WAVES", metavar="FIRST:LAST", help=(
-    "Leave waveforms of these cycles, with files for GTKWave and Surfer, in build/waves; 1 for those of all cycles."))]
+    "Leave waveforms of these cycles, with files for GTKWave and Surfer, in build/waves; 1 for those of all cycles. "
+    "Each product then runs once. Without, a short one runs from several places of the memory's refresh interval, and "
+    "its cycles are the mean."))]
 Mode = Annotated[Literal["exact", "paper", "printed"], typer.Option(
     help="How codes are chosen: exact searches all of them; paper rounds, with an exponent two below the rule "
          "that the paper prints; printed rounds by that rule as it is printed, at a much greater error.")]

@@ -1,16 +1,19 @@
 """The account of a compression: what became smaller, what lost most, and what was left alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from host.checkpoint.checkpoint import Checkpoint
 from host.checkpoint.manifest import CompressedTensor
 from host.checkpoint.shards import FLOATS
 from host.compress.plan import Plan
 
-__all__ = ["FAR", "Account", "account", "far_off", "far_off_notice"]
+__all__ = ["FAR", "Account", "account", "far_off", "far_off_notice",
+           "quantised_notice"]
 
 _NAMED = 3  # tensors named in a sentence
 
@@ -72,6 +75,30 @@ def account(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compressed
         sum(Path(file).stat().st_size for file in checkpoint.files), plan.output_bytes, 8 * plan.output_bytes / weights,
         sum(matrices[name] for name in tensors) / sum(matrices.values()), plan.gaussian,
         sorted(tensors.items(), key=lambda item: -item[1].block_error), sorted(left, key=lambda item: -item[1]))
+
+
+def quantised_notice(checkpoint: Checkpoint, names: Iterable[str]) -> list[str]:
+    """Return a sentence about tensors that are quantised in the checkpoint already, to less than eight bits for a
+    weight, if there are any. The formats are those of GGUF files: all others are refused when a checkpoint is opened.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The tensors that are compressed.
+
+    Raises
+    ------
+    UserError
+        When there is no such tensor in the checkpoint.
+    """
+    bits: dict[str, float] = {}
+    for kind in dict.fromkeys(map(checkpoint.dtype, names)):
+        if kind in GGMLQuantizationType.__members__:
+            weights, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]
+            bits[kind] = 8 * size / weights
+    few = ", ".join(f"{kind}, {count:.3g} bits for a weight" for kind, count in bits.items() if count < 8)
+    return [f"the model is quantised already ({few}): the errors of both formats add up, and the folder may be larger "
+            "than the model; a file in F16, BF16 or Q8_0 is the better start"] if few else []
 
 
 def far_off(tensors: Mapping[str, CompressedTensor], gaussian: Mapping[str, float]) -> list[str]:

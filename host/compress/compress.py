@@ -14,7 +14,7 @@ from host.calibrate.calibration import Calibration
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.manifest import MANIFEST, read_manifest
 from host.checkpoint.unfinished import PARTS
-from host.compress.account import Account, account, far_off_notice
+from host.compress.account import Account, account, far_off_notice, quantised_notice
 from host.compress.calibrated import Stage, calibrated
 from host.compress.earlier import Result, earlier_result
 from host.compress.here import run_here
@@ -50,7 +50,7 @@ def _summary(checkpoint: Checkpoint, plan: Plan, out: Path, result: Result | Non
     """Return the summary of a compression that is complete, where a finished run may have left ``result`` before."""
     tensors = read_manifest(out).tensors
     return Summary(plan, account(checkpoint, plan, tensors), not (result and result.complete), (
-        *checkpoint.notices(), *(result.notices(out) if result else ()),
+        *checkpoint.notices(), *quantised_notice(checkpoint, tensors), *(result.notices(out) if result else ()),
         *far_off_notice(tensors, plan.gaussian, plan.calibration is not None)))
 
 

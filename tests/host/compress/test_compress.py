@@ -78,9 +78,11 @@ def test_the_folder_holds_streams_and_all_else_as_it_was(options: Options, model
 
 
 def test_a_gguf_becomes_a_hugging_face_folder(tmp_path: Path) -> None:
-    write_tiny(tmp_path / "m.gguf", {"token_embd.weight": "Q8_0", "blk.0.attn_q.weight": "F16"},
+    write_tiny(tmp_path / "m.gguf", {"token_embd.weight": "Q8_0", "blk.0.attn_q.weight": "F16",
+                                     "blk.0.attn_k.weight": "Q8_0", "blk.0.attn_v.weight": "Q4_1"},
                lambda writer: writer.add_bos_token_id(1))
-    compress(tmp_path / "m.gguf", tmp_path / "out", SMALL)
+    notices = compress(tmp_path / "m.gguf", tmp_path / "out", SMALL).notices
+    assert any("quantised already (Q4_1, 5 bits for a weight)" in notice for notice in notices)
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert {key: config[key] for key in ("architectures", "model_type", "hidden_size", "num_attention_heads",
                                          "vocab_size", "tie_word_embeddings", "bos_token_id")} == {
