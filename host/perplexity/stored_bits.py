@@ -7,6 +7,7 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
 from host.checkpoint.checkpoint import Checkpoint
 from host.perplexity.variant import Variant
+from host.quality.controls import format_bits
 
 __all__ = ["bits_per_weight", "model_bits"]
 
@@ -17,7 +18,8 @@ _PLAIN = 16
 def _shipped(checkpoint: Checkpoint, name: str) -> float:
     """Return the bits that a checkpoint stores for a tensor."""
     if matrix := checkpoint.stored(name, slice(0, 0)):
-        return prod(checkpoint.shape(name)) * matrix.fmt.bits_per_weight
+        rows, cols = checkpoint.matrix_shape(name)
+        return rows * cols * format_bits(matrix.fmt)(cols)
     kind, count = checkpoint.dtype(name), prod(checkpoint.shape(name))
     if kind in GGMLQuantizationType.__members__:
         block, size = GGML_QUANT_SIZES[GGMLQuantizationType[kind]]

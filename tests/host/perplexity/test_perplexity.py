@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
+from host.compress.compress import compress
+from host.compress.plan import Options
 from host.errors import UserError
 from host.perplexity import kept
 from host.perplexity.measurement import Measurement, Scored
@@ -115,6 +117,13 @@ def test_stored_bits(checkpoint: Checkpoint) -> None:
     coded = sum(sizes[name] for name in names)
     assert model_bits(checkpoint, names, VARIANTS["seedlm4"]) == pytest.approx(
         16 + (4 - 16) * coded / sum(sizes.values()))
+
+
+def test_stored_bits_of_a_compressed_folder_count_the_padding_of_rows(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    compress(checkpoint.path, tmp_path / "out", Options("10,5,8", include=("*.0.self_attn.q_proj*", "*.0.mlp.down*")))
+    folder = open_checkpoint(tmp_path / "out")
+    for kind, cols, blocks in (("self_attn.q_proj", 64, 7), ("mlp.down_proj", 96, 10)):
+        assert bits_per_weight(folder, [f"model.layers.0.{kind}.weight"], SHIPPED) == blocks * (8 + 4 + 5 * 4) / cols
 
 
 def test_windows_beyond_the_context_are_refused(checkpoint: Checkpoint) -> None:
