@@ -5,8 +5,9 @@
     from host.api import SEEDLM4, decode, encode
 
 Each name is loaded when it is first asked for, so that compressing needs the base installation alone; names of the
-simulated device need the extra ``sim``. Their docstrings say shapes, types and errors, and ``docs/python.md`` shows
-each task. Names that are here keep their meaning within a minor version; all others may change with any commit.
+engine need the extra ``synth``, and the simulated device ``sim``. Their docstrings say shapes, types and errors, and
+``docs/python.md`` shows each task. Names that are here keep their meaning within a minor version; all others may change
+with any commit.
 """
 
 from importlib import import_module
@@ -55,6 +56,8 @@ _PLACES = {
 """Where each name is defined."""
 _CALLED = {"decode": "weights"}
 """What a name is called there, if not the same."""
+_EXTRAS = {"NativeDevice": "sim"}
+"""Extras that names need, if not ``synth`` or none."""
 
 
 def __getattr__(name: str) -> Any:
@@ -71,7 +74,8 @@ def __getattr__(name: str) -> Any:
     try:
         found = getattr(import_module(module), _CALLED.get(name, name))
     except ModuleNotFoundError as error:
-        raise UserError(f"{__name__}.{name} needs the package {error.name}: pip install 'seedlm-fpga[sim]'") from error
+        raise UserError(f"{__name__}.{name} needs the package {error.name}: run `pip install "
+                        f"'.[{_EXTRAS.get(name, 'synth')}]'` in a checkout of seedlm-fpga") from error
     globals()[name] = found
     return found
 

@@ -64,7 +64,7 @@ def _checked(command: Callable[..., None], extras: tuple[str, ...]) -> Callable[
     def checked(*args: object, **options: object) -> None:
         if missing := [extra for extra in extras if not all(map(find_spec, _PACKAGES[extra].split()))]:
             raise UserError("this command needs packages that are not installed: run `pip install "
-                            f"'seedlm-fpga[{','.join(missing)}]'`")
+                            f"'.[{','.join(missing)}]'` in a checkout of seedlm-fpga")
         command(*args, **options)
 
     return checked

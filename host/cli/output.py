@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -36,13 +37,20 @@ class _Output(io.FileIO):
     """The standard output, whose failures are those of the user's and not of a file that a command works on."""
 
     def write(self, content: Any) -> int | None:  # type: ignore[override]
-        """Write some of the bytes. UserError when that fails; what is written after that is lost without a word."""
+        """Write some of the bytes. UserError when that fails; what is written after that is lost without a word.
+
+        A reader that has read enough, such as ``head``, is no failure: SystemExit, with the status of programs that
+        SIGPIPE ends.
+        """
         try:
             return super().write(content)
+        except BrokenPipeError:
+            _silence(self.fileno())
+            raise SystemExit(128 + signal.SIGPIPE) from None
         except OSError as error:
             _silence(self.fileno())
             raise UserError(f"cannot write to the standard output ({error.strerror}): send it to a file that has room, "
-                            "or to a program that reads all of it") from error
+                            "or to a program that reads it") from error
 
 
 def _require_open() -> None:
@@ -74,6 +82,8 @@ def usable_output() -> Iterator[None]:
     ------
     UserError
         When the standard output is closed or cannot be written, at the latest when the block ends.
+    SystemExit
+        When it is a pipe that nobody reads any more.
     """
     _require_open()
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What ``host compress`` prints of a compression: at most eight lines of 80 characters."""
+"""What ``seedlm-fpga compress`` prints of a compression: at most eight lines of 80 characters."""
 
 from host.compress.account import Account
 from host.printable import printable

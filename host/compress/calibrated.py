@@ -66,8 +66,8 @@ class Calibrated:
             from host.model.llama import Llama
             from host.model.settings import settings_of
         except ImportError as error:
-            raise UserError(f"calibration runs the model, which needs PyTorch ({error}): pip install "
-                            "'seedlm-fpga[model]'") from None
+            raise UserError(f"calibration runs the model, which needs PyTorch ({error}): run `pip install "
+                            "'.[model]'` in a checkout of seedlm-fpga") from None
         self._settings, self._matrices = settings_of(checkpoint), Llama.matrices
         require_text(checkpoint, calibration)
         sources = source_digest("host.calibrate.inputs", "host.calibrate.tokens", "host.feedback.feedback")

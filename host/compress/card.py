@@ -88,7 +88,7 @@ def _calibration_words(calibration: dict[str, Any]) -> list[str]:
 def _command(plan: Plan) -> str:
     """Return the command that makes the folder again, with the options that are not the default."""
     options = plan.options.portable
-    words = ["host", "compress", "MODEL", "OUT"]
+    words = ["seedlm-fpga", "compress", "MODEL", "OUT"]
     for field in fields(options):
         value = getattr(options, field.name)
         if value != field.default and (field.name, options.bits is None) != ("format", False):
@@ -173,4 +173,4 @@ def model_card(checkpoint: Checkpoint, plan: Plan, tensors: Mapping[str, Compres
         "With transformers and the package seedlm-fpga, of which `host.hf` is the plug-in:", "",
         "```python", "import host.hf", "from transformers import AutoModelForCausalLM", "",
         f'model = AutoModelForCausalLM.from_pretrained(FOLDER, variant="{VARIANT}")', "```", "",
-        "As a plain folder for any other program:", "", "```", "host decompress FOLDER PLAIN", "```", ""])
+        "As a plain folder for any other program:", "", "```", "seedlm-fpga decompress FOLDER PLAIN", "```", ""])

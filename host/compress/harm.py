@@ -69,8 +69,8 @@ def _sensitivities(checkpoint: Checkpoint, calibration: Calibration, fingerprint
         from host.calibrate.sensitivity import sensitivities
         from host.calibrate.tokens import calibration_tokens
     except ImportError as error:
-        raise UserError(f"calibration runs the model, which needs PyTorch ({error}): pip install "
-                        "'seedlm-fpga[model]'") from None
+        raise UserError(f"calibration runs the model, which needs PyTorch ({error}): run `pip install "
+                        "'.[model]'` in a checkout of seedlm-fpga") from None
     return sensitivities(checkpoint, calibration_tokens(checkpoint, calibration, fingerprint, progress), progress)
 
 

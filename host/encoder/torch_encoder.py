@@ -208,7 +208,7 @@ def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
     try:
         import torch
     except ImportError:
-        raise UserError("this needs PyTorch: pip install 'seedlm-fpga[torch]'") from None
+        raise UserError("this needs PyTorch: run `pip install '.[torch]'` in a checkout of seedlm-fpga") from None
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"PyTorch finds no CUDA device for {device!r}: use the encoder for processors")
     require_codes(fmt, mode)

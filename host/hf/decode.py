@@ -1,4 +1,4 @@
-"""The decoder in PyTorch: packed streams to weights, on any device, to the bit what ``host decompress`` writes.
+"""The decoder in PyTorch: packed streams to weights, on any device, to the bit what ``seedlm-fpga decompress`` writes.
 
 A weight is the integer ``(V - 2**(k-1)) @ q`` of its block, divided by ``2**(k-1) - 1`` and multiplied by a power of
 two. Integers of 32 bits are exact here, because that integer is at most 2**29; the division is one of float64, as in

@@ -44,7 +44,7 @@ def _folder(checkpoint_files: list[str], model: PreTrainedModel) -> CompressedFi
     for name, tensor in files.compressed.items():
         if abs(tensor.exponent_bias) > BIAS_MOST:
             raise UserError(f"{name} has an exponent bias of {tensor.exponent_bias}, beyond {BIAS_MOST}: use "
-                            "host decompress")
+                            "`seedlm-fpga decompress`")
     return files
 
 
@@ -55,7 +55,7 @@ class SeedlmQuantizer(HfQuantizer):
     Raises
     ------
     UserError
-        When the model is not from a folder that ``host compress`` made.
+        When the model is not from a folder that ``seedlm-fpga compress`` made.
     """
 
     quantization_config: SeedlmConfig
@@ -64,7 +64,7 @@ class SeedlmQuantizer(HfQuantizer):
         super().__init__(quantization_config, **kwargs)
         if not self.pre_quantized:
             raise UserError("SeedlmConfig is for compressed folders, and this model is none: make one with "
-                            "`host compress`")
+                            "`seedlm-fpga compress`")
         self._files: CompressedFiles | None = None
         self._dtype = torch.float32
         self._placing: Placing | None = None
@@ -91,7 +91,7 @@ class SeedlmQuantizer(HfQuantizer):
             raise UserError("a compressed model is loaded from its folder, not from a state_dict: give the folder")
         if getattr(model.config, "distributed_config", None) is not None:
             raise UserError("a compressed folder cannot be spread over devices by distributed_config or tp_plan: "
-                            "decompress it with `host decompress`")
+                            "decompress it with `seedlm-fpga decompress`")
         self._dtype = dtype or torch.get_default_dtype()
         if self._dtype not in _TYPES:
             raise UserError(f"weights cannot be decoded to {self._dtype}: choose one of "
@@ -127,7 +127,7 @@ class SeedlmQuantizer(HfQuantizer):
         stream = module._buffers[STREAM]
         assert stream is not None
         if stream.is_meta:
-            return f"the stream of {name} was not loaded: decompress the folder with `host decompress`"
+            return f"the stream of {name} was not loaded: decompress the folder with `seedlm-fpga decompress`"
         return stream_fault(name, self._files.compressed[name], stream, self._dtype)
 
     def is_serializable(self) -> bool:

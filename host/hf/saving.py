@@ -30,7 +30,7 @@ def _require_unchanged(model: PreTrainedModel, folder: Path) -> None:
         settings = [getattr(one, what).to_diff_dict() if hasattr(one, what) else {} for one in (model, fresh)]
         if settings[0] != settings[1]:
             raise UserError(f"the {what} of the model is not as in {folder}: copy that folder, change the file, and "
-                            "give `host seal`")
+                            "give `seedlm-fpga seal`")
 
 
 def copy_folder(model: PreTrainedModel, folder: Path, save_directory: str | PathLike[str], **settings: Any) -> None:

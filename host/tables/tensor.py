@@ -1,4 +1,4 @@
-"""Rows of ``host inspect``: a compressed tensor."""
+"""Rows of ``seedlm-fpga inspect``: a compressed tensor."""
 
 from host.tables.row import Row, column
 

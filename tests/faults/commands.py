@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,8 @@ from uuid import uuid4
 
 from golden.tree import ROOT
 
-__all__ = ["CONFIG", "SHAPES", "START", "Command", "compress", "content", "in_folder", "moments", "results",
-           "running_with", "sim"]
+__all__ = ["AS_INSTALLED", "CONFIG", "SHAPES", "START", "Command", "compress", "content", "in_folder", "moments",
+           "results", "running_with", "sim"]
 
 SHAPES = {"self_attn.q_proj": (64, 64), "self_attn.k_proj": (32, 64), "self_attn.v_proj": (32, 64),
           "self_attn.o_proj": (64, 64), "mlp.gate_proj": (96, 64), "mlp.up_proj": (96, 64), "mlp.down_proj": (64, 96)}
@@ -28,6 +29,11 @@ START = 0.15
 """Seconds after the start of a process in which the interpreter has set itself up. Before, a signal is Python's own."""
 _MARK = "SEEDLM_TEST_RUN"
 """Environment variable by which all processes of a command are found, since children inherit it."""
+AS_MODULE = ("-m", "host")
+"""What is given to Python for ``python -m host``."""
+_MODULE, _FUNCTION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["seedlm-fpga"].split(":")
+AS_INSTALLED = ("-c", f"import sys; from {_MODULE} import {_FUNCTION}; sys.exit({_FUNCTION}())")
+"""What is given to Python for what pip writes into ``bin/seedlm-fpga``."""
 
 
 def running_with(mark: str) -> list[str]:
@@ -56,23 +62,26 @@ def _as_at_a_terminal() -> None:
 
 @dataclass
 class Command:
-    """``python -m host`` with some arguments.
+    """The program with some arguments.
 
     Parameters
     ----------
     arguments : list of str
     environment : dict
         Variables beside those of this process.
+    program : tuple of str
+        :data:`AS_MODULE` or :data:`AS_INSTALLED`.
     """
 
     arguments: list[str]
     environment: dict[str, str] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: uuid4().hex)
+    program: tuple[str, ...] = AS_MODULE
 
     def start(self) -> "subprocess.Popen[str]":
         """Start it as the first process of a group of its own."""
         return subprocess.Popen(
-            [sys.executable, "-m", "host", *self.arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
+            [sys.executable, *self.program, *self.arguments], cwd=ROOT, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **self.environment, _MARK: self.mark},
             preexec_fn=_as_at_a_terminal, start_new_session=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.commands import CONFIG, START, Command, compress, content, in_folder, moments, results, sim
+from tests.faults.commands import AS_INSTALLED, CONFIG, START, Command, compress, content, in_folder, moments, results, sim
 
 COUNTS = [1, pytest.param(50, marks=pytest.mark.faults)]
 """Moments of each command."""
@@ -87,3 +87,11 @@ def test_while_everything_is_built(model: Path, tmp_path: Path) -> None:
 def test_other_commands(arguments: list[str], environment: dict[str, str]) -> None:
     """They are interrupted early on, during their imports or just after."""
     Command(arguments, environment).interrupted(START + 0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_installed_program(number: signal.Signals, model: Path, environment: dict[str, str],
+                               tmp_path: Path) -> None:
+    """It is interrupted during its imports, as ``python -m host`` is."""
+    command = Command(compress(model, tmp_path / "out"), environment, program=AS_INSTALLED)
+    assert not command.interrupted(START + 0.1, number)

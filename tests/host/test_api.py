@@ -42,8 +42,8 @@ def test_compressing_loads_neither_hardware_nor_simulators() -> None:
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(host.api._PLACES, "sim.dram.none", ("Missing",))
-    with pytest.raises(UserError, match=r"host\.api\.Missing needs the package sim\.dram\.none: pip install "
-                                        r"'seedlm-fpga\[sim\]'"):
+    with pytest.raises(UserError, match=r"host\.api\.Missing needs the package sim\.dram\.none: run `pip "
+                                        r"install '\.\[synth\]'` in a checkout"):
         host.api.Missing  # noqa: B018
 
 

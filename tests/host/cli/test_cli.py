@@ -92,8 +92,9 @@ def test_missing_extras_are_named_before_anything_is_done(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(cli, "find_spec", lambda name: None if name in ("cocotb", "matplotlib") else importlib)
     assert ended("sim", "--memory", "ddr9") == (
-        2, "error: this command needs packages that are not installed: run `pip install 'seedlm-fpga[sim,plots]'`\n")
-    assert "'seedlm-fpga[plots]'" in ended("area", "--configs", "none")[1]
+        2, "error: this command needs packages that are not installed: run `pip install '.[sim,plots]'` in a "
+        "checkout of seedlm-fpga\n")
+    assert "'.[plots]'" in ended("area", "--configs", "none")[1]
     assert "cannot read /no/such/model" in ended("compress", "/no/such/model", "/no/such/folder")[1]
 
 

@@ -151,7 +151,7 @@ class TestSaving:
         refused(model, "model.norm.weight is not as in .*on_load")
         model = load(folder)
         model.generation_config.top_k = 9
-        refused(model, "generation_config of the model is not as in .*host seal")
+        refused(model, "generation_config of the model is not as in .*seedlm-fpga seal")
         (tmp_path / "full").mkdir()
         (tmp_path / "full" / "a").touch()
         with pytest.raises(UserError, match="is not empty"):
@@ -194,7 +194,7 @@ class TestRefusals:
     def test_a_changed_config_is_refused(self, folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.1}))
-        with pytest.raises(UserError, match="host seal"):
+        with pytest.raises(UserError, match="seedlm-fpga seal"):
             load(folder)
 
     def test_another_model_is_refused(self, folders: Make) -> None:
@@ -205,7 +205,7 @@ class TestRefusals:
             load(folder, config=config)
 
     def test_an_ordinary_folder_is_not_loaded_with_the_settings(self, folders: Make) -> None:
-        with pytest.raises(UserError, match="make one with `host compress`"):
+        with pytest.raises(UserError, match="make one with `seedlm-fpga compress`"):
             plain(folders("llama").plain, quantization_config=SeedlmConfig())
 
     def test_layers_on_the_disk_are_refused(self, folders: Make) -> None:
