@@ -31,12 +31,11 @@ def main() -> None:
 def _told(package: str) -> int:
     """Say how a package of the base is installed; returns the exit status."""
     import sys
+    from contextlib import suppress
 
-    try:
+    with suppress(OSError):  # nobody may be there to read it
         print(f"error: the package {package} is not installed: run `pip install .` in a checkout of seedlm-fpga, or "
               "run `make setup` there and use .venv/bin/python", file=sys.stderr, flush=True)
-    except OSError:  # nobody is there to read it
-        pass
     return 2
 
 

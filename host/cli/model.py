@@ -1,5 +1,6 @@
 """Commands on whole models: compress, decompress, inspect, seal."""
 
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -39,6 +40,20 @@ def _note(sentences: Iterable[str]) -> None:
     """Print what is unusual, but no fault, to the standard error."""
     for sentence in sentences:
         print(f"note: {printable(sentence)}", file=sys.stderr)
+
+
+def _require_compressed(folder: Path) -> None:
+    """Refuse what is no folder of a compressed model, and was none. UserError."""
+    from host.checkpoint.container import is_compressed
+    from host.checkpoint.unfinished import PARTS
+
+    made = "a folder that `seedlm-fpga compress` has made"
+    if not os.path.lexists(folder):
+        raise UserError(f"there is no folder {folder}: give {made}")
+    if not os.path.isdir(folder):
+        raise UserError(f"{folder} is no folder: give {made}")
+    if not os.path.lexists(folder / PARTS) and not is_compressed(folder):
+        raise UserError(f"{folder} holds no model compressed by this program: give {made}")
 
 
 def _budget(bits: str, format: str, formats: str) -> float | None:
@@ -154,6 +169,7 @@ def decompress(folder: Annotated[Path, typer.Argument(help="A compressed folder.
     from host.compress.decompress import decompress as decompress_model
     from host.progress import model_progress
 
+    _require_compressed(folder)
     with model_progress() as (progress, reading):
         notices = decompress_model(folder, out, dtype.upper() or None, progress, reading)
     _note(notices)
@@ -168,6 +184,7 @@ def inspect(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]
     from host.progress import work_progress
     from host.report.writer import inventory
 
+    _require_compressed(folder)
     with work_progress(unit="bytes") as reading:
         rows, notices = inspect_model(folder, verify, reading)
     *_, ends = (row for row in rows if row.rows is not None)
@@ -182,6 +199,7 @@ def seal(folder: Annotated[Path, typer.Argument(help="A compressed folder.")]) -
     from host.compress.verify import seal as seal_model
     from host.progress import work_progress
 
+    _require_compressed(folder)
     with work_progress(unit="bytes") as reading:
         changed = seal_model(folder, reading)
     print(f"{printable(folder)}: sealed, "

@@ -18,7 +18,7 @@ from host.compress.account import Account, account, far_off_notice, quantised_no
 from host.compress.calibrated import Stage, calibrated
 from host.compress.earlier import Result, earlier_result
 from host.compress.here import run_here
-from host.compress.journal import Job, Journal, require_room
+from host.compress.journal import Job, Journal, require_output, require_room
 from host.compress.plan import Options, Plan
 from host.compress.planner import make_plan
 from host.compress.run import Compression
@@ -93,7 +93,11 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     if model.is_dir() and out.resolve().is_relative_to(model.resolve()):
         raise UserError(f"the output folder {out} is in the model's folder {model}, of which all files are carried "
                         "over: give another")
+    def begun() -> bool:
+        return (out / MANIFEST).is_file()
+
     checkpoint = open_checkpoint(model)
+    require_output(out, begun)
     plan = make_plan(checkpoint, options, weighting, reading, calibration,
                      lambda what, done, all_: progress(what, int(done), int(all_)))
     result = earlier_result(out, plan, reading)
@@ -102,7 +106,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     calibrating = calibrated(checkpoint, plan, calibration, statistics)
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
-    journal = Journal(out, Job(plan.work, plan.program), lambda: (out / MANIFEST).is_file())
+    journal = Journal(out, Job(plan.work, plan.program), begun)
     complete = False
     try:
         result = earlier_result(out, plan, reading)  # another run may have ended before this one had the lock

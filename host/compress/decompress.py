@@ -19,7 +19,7 @@ from host.checkpoint.container import NOTE_KEY, CompressedFiles, open_compressed
 from host.checkpoint.durable import contents, durable, place_below, storing
 from host.checkpoint.shard_names import INDEX, PLAIN_INDEX, plain_names
 from host.checkpoint.shards import FLOATS, Content, write_shard
-from host.compress.journal import Finished, Job, Journal, require_room
+from host.compress.journal import Finished, Job, Journal, require_output, require_room
 from host.errors import UserError
 from host.packing.stream import lanes
 from host.update import Update, no_progress
@@ -136,6 +136,7 @@ def decompress(folder: Path, out: Path, dtype: str | None = None,
     files = open_compressed(folder)
     if dtype not in (None, *FLOATS):
         raise UserError(f"no type {dtype}: choose one of {', '.join(FLOATS).lower()}")
+    require_output(out)
     notices = files.check(list(files.manifest.files))
     run = _Decompression(files, dtype, progress)
     require_room(out, sum(content.size for file in files.files for content in run.contents(file)))

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from golden.products import sync
 from host.checkpoint.digests import digests, whole
@@ -41,7 +41,7 @@ from host.json_reader import Json, parse_json
 from host.regular_file import open_regular, read_range
 from host.update import Update, no_progress
 
-__all__ = ["Finished", "Job", "Journal", "Kept", "require_room"]
+__all__ = ["Finished", "Job", "Journal", "Kept", "require_output", "require_room"]
 
 _LOCK, _RECORD = "lock", ".shard"
 
@@ -84,6 +84,43 @@ class Finished:
     entry: ShardEntry
     tensors: dict[str, CompressedTensor] = field(default_factory=dict)
     slices: dict[str, Kept] = field(default_factory=dict)
+
+
+def require_output(folder: Path, begun: Callable[[], bool] = lambda: False) -> None:
+    """Refuse an output folder before any work is done, as far as its sight tells what :class:`Journal` would refuse.
+
+    Parameters
+    ----------
+    folder, begun
+        As for :class:`Journal`.
+
+    Raises
+    ------
+    UserError
+        When the folder holds something else, or this user may not write to it or make it.
+    """
+    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if os.path.exists(parent))
+    if not there.is_dir():
+        raise UserError(f"output folder {folder} cannot be made, as {there} is a file: give another")
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"cannot write to {folder}: make {there} writable for this user, or give another folder")
+    with storing(folder):
+        if folder.exists():
+            _require_free(folder, begun)
+
+
+def _require_free(folder: Path, begun: Callable[[], bool]) -> None:
+    """Refuse a folder that holds something and no journal. UserError.
+
+    In this order: another run that is at work has a journal before it has anything else, and a result before its
+    journal is gone.
+    """
+    if any(folder.iterdir()) and not (folder / PARTS).exists() and not begun():
+        raise _occupied(folder)
+
+
+def _occupied(folder: Path) -> UserError:
+    return UserError(f"output folder {folder} holds something else: give a new or empty folder, or remove it first")
 
 
 def require_room(folder: Path, output: int, beside: int = 0) -> None:
@@ -166,10 +203,6 @@ class Journal:
                 self._lock.close()
             raise
 
-    def _refuse(self) -> NoReturn:
-        raise UserError(f"output folder {self.folder} holds something else: give a new or empty folder, or remove it "
-                        "first")
-
     def _locked(self) -> BinaryIO:
         """Make the folder of the journal, and lock it.
 
@@ -179,10 +212,7 @@ class Journal:
         path = self.parts / _LOCK
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # In this order: another run that is at work has a journal before it has anything else, and a result before
-            # its journal is gone.
-            if any(self.folder.iterdir()) and not self.parts.exists() and not self._begun():
-                self._refuse()
+            _require_free(self.folder, self._begun)
             try:
                 self.parts.mkdir(exist_ok=True)
                 lock = path.open("ab")
@@ -232,7 +262,7 @@ class Journal:
                 return
         others = [entry for entry in self.folder.iterdir() if entry.name != PARTS]
         if others and not (known or path.exists() or self._begun()):
-            self._refuse()
+            raise _occupied(self.folder)
         with storing(self.folder):
             durable(path, self.part(JOB), [_sealed(self.job.head())])
 

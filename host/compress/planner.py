@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
@@ -132,18 +133,33 @@ def _target(checkpoint: Checkpoint, options: Options, name: str, fmt: BlockForma
     return Target(name, shape, transposed, dtype, slices, fmt)
 
 
-def _formats(checkpoint: Checkpoint, options: Options, names: list[str], weighting: Path | None,
-             calibration: Calibration | None, fingerprint: str, measuring: Update) -> dict[str, BlockFormat]:
+@dataclass(frozen=True)
+class _Budget:
+    """Stored bits of the matrices in each format, by their names, and of all that they may store together."""
+
+    sizes: dict[str, dict[str, int]]
+    most: int
+
+
+def _budget(checkpoint: Checkpoint, options: Options, names: list[str]) -> _Budget | None:
+    """Return the budget, or None without one. UserError when no mixture is within it."""
+    if options.bits is None:
+        return None
+    sizes = {name: {key: 8 * stream_bytes(fmt, checkpoint.matrix_shape(name))
+                    for key, fmt in options.block_formats.items()} for name in names}
+    return _Budget(sizes, require_budget(options.bits, sizes, sum(math.prod(checkpoint.shape(name)) for name in names)))
+
+
+def _formats(checkpoint: Checkpoint, options: Options, names: list[str], budget: _Budget | None,
+             weighting: Path | None, calibration: Calibration | None, fingerprint: str,
+             measuring: Update) -> dict[str, BlockFormat]:
     """Return the format of each tensor. Arguments and errors are those of :func:`host.compress.harm.harms`."""
     formats = options.block_formats
-    if options.bits is None:
+    if budget is None:
         return dict.fromkeys(names, options.fmt)
-    sizes = {name: {key: 8 * stream_bytes(fmt, checkpoint.matrix_shape(name)) for key, fmt in formats.items()}
-             for name in names}
-    most = require_budget(options.bits, sizes, sum(math.prod(checkpoint.shape(name)) for name in names))
     harm = harms(checkpoint, names, options, weighting, calibration, fingerprint, measuring)
     chosen = choose_formats({name: [Offer(key, size, harm[name][key]) for key, size in own.items()]
-                             for name, own in sizes.items()}, most)
+                             for name, own in budget.sizes.items()}, budget.most)
     return {name: formats[key] for name, key in chosen.items()}
 
 
@@ -191,6 +207,7 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     gaussian = {key: _try_encoder(options, fmt) for key, fmt in options.block_formats.items()}
     described = calibration.described() if calibration else None
     compressed, left_out = _compressed(checkpoint, options)
+    budget = _budget(checkpoint, options, compressed)  # what is impossible is refused before all bytes are read
     # Everything that the result depends on: a run with other bytes must not go on with this one's slices.
     names = carried(checkpoint.path)
     config = checkpoint.path / "config.json"
@@ -198,7 +215,7 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
                *_weighting_files(weighting, compressed, checkpoint.names())]
     stamps = tuple(map(Stamp.of, sources))
     fingerprint = content_digest(sources, reading)
-    formats = _formats(checkpoint, options, compressed, weighting, calibration, fingerprint, measuring)
+    formats = _formats(checkpoint, options, compressed, budget, weighting, calibration, fingerprint, measuring)
     parts = [_target(checkpoint, options, name, formats[name], _SHARING if calibration else 0) if name in formats
              else name for name in checkpoint.names()]
     contents = [(checkpoint.raw(part).size if isinstance(part, str) else part.stream_bytes, part) for part in parts]

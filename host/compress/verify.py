@@ -1,5 +1,6 @@
 """What a compressed folder holds, whether it is whole, and the seal of its files after a wanted change."""
 
+import re
 from math import prod
 from pathlib import Path
 
@@ -17,11 +18,19 @@ from host.update import Update, no_progress
 
 __all__ = ["inspect", "seal"]
 
+_NUMBERED = re.compile(r"([^0-9]*)([0-9]{0,9})")
+"""A part of a name, and the number after it."""
+
 
 def _unlisted(files: CompressedFiles) -> list[str]:
     """Return the names of the files of a folder that its manifest does not list."""
     known = {MANIFEST, *files.manifest.files, *files.manifest.shards}
     return [name for name in files_below(files.path) if name not in known]
+
+
+def _in_order(name: str) -> list[tuple[str, int]]:
+    """Return a key that puts layer 3 before layer 28."""
+    return [(text, int(number or 0)) for text, number in _NUMBERED.findall(name)]
 
 
 def _total(what: str, fmt: str, tensors: list[CompressedTensor], verify: bool) -> TensorRow:
@@ -58,7 +67,7 @@ def inspect(folder: Path, verify: bool = True, reading: Update = no_progress) ->
                       bits_per_weight=tensor.bits_per_weight, relative_error=tensor.error,
                       block_error=tensor.block_error,
                       exponent_bias=tensor.exponent_bias, sha256=files.sha256(name), verified=verify or None)
-            for name, tensor in files.compressed.items()]
+            for name, tensor in sorted(files.compressed.items(), key=lambda named: _in_order(named[0]))]
     manifest = files.manifest
     notices += far_off_notice(files.compressed, manifest.gaussian_errors, "calibration" in manifest.settings)
     if manifest.settings["format"] == MIXED:

@@ -31,7 +31,8 @@ _MARK = "SEEDLM_TEST_RUN"
 """Environment variable by which all processes of a command are found, since children inherit it."""
 AS_MODULE = ("-m", "host")
 """What is given to Python for ``python -m host``."""
-_MODULE, _FUNCTION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]["seedlm-fpga"].split(":")
+_PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+_MODULE, _FUNCTION = _PROJECT["scripts"]["seedlm-fpga"].split(":")
 AS_INSTALLED = ("-c", f"import sys; from {_MODULE} import {_FUNCTION}; sys.exit({_FUNCTION}())")
 """What is given to Python for what pip writes into ``bin/seedlm-fpga``."""
 

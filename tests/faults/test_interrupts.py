@@ -10,7 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.commands import AS_INSTALLED, CONFIG, START, Command, compress, content, in_folder, moments, results, sim
+from tests.faults.commands import (
+    AS_INSTALLED,
+    CONFIG,
+    START,
+    Command,
+    compress,
+    content,
+    in_folder,
+    moments,
+    results,
+    sim,
+)
 
 COUNTS = [1, pytest.param(50, marks=pytest.mark.faults)]
 """Moments of each command."""

@@ -47,8 +47,8 @@ def test_the_card_of_a_model_of_the_hub(tmp_path: Path) -> None:
     assert "| `model.layers.*.self_attn.q_proj.weight` | 2 | 0." in text
     assert f" | {worst:.4f} |" in text
     assert "| `model.layers.*.mlp.down_proj.weight` | 1 | 0." in text
-    assert ("`seedlm-fpga compress MODEL OUT --format 8,3,8 --exclude '*.0.mlp.*' --exclude 'it'\"'\"'s' --slice-weights 768`"
-            in text)
+    assert ("`seedlm-fpga compress MODEL OUT --format 8,3,8 --exclude '*.0.mlp.*' --exclude 'it'\"'\"'s' "
+            "--slice-weights 768`" in text)
     assert 'from_pretrained(FOLDER, variant="seedlm")' in text
     assert "[README.base.md](README.base.md)" in text
     assert str(tmp_path) not in text

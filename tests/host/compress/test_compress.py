@@ -297,7 +297,7 @@ def another_encoder(out: Path, model: Path) -> None:
 
 @pytest.mark.parametrize(("prepare", "message"), [
     (other_files, "output folder .*out holds something else: give a new or empty folder"),
-    (a_file, r"cannot write to .*out .File exists"),
+    (a_file, r"output folder .*out cannot be made, as .*out is a file: give another"),
     (other_options, "output folder .*out holds another compressed model: give a new"),
     (unfinished_with_other_options, "holds an unfinished run with another model or other options: give the same"),
     (another_encoder, "holds an unfinished run of another version of the program: remove it")])
@@ -308,6 +308,19 @@ def test_output_folders_that_hold_something_else(prepare: Callable[[Path, Path],
     with pytest.raises(UserError, match=message):
         compress(model, tmp_path / "out", SMALL)
     assert content(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize(("out", "bits", "message"), [
+    ("full", None, "holds something else"), ("full/file/out", None, "cannot be made"), ("out", 9, "is above 4")])
+def test_what_is_impossible_is_refused_before_the_model_is_read(out: str, bits: float | None, message: str, model: Path,
+                                                                tmp_path: Path) -> None:
+    def reading(what: str, done: float, total: float) -> None:
+        raise AssertionError(f"{what} is read")
+
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(UserError, match=message):
+        compress(model, tmp_path / out, replace(SMALL, bits=bits), reading=reading)
 
 
 def test_two_runs_in_one_folder(model: Path, tmp_path: Path) -> None:
