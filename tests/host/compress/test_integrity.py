@@ -23,7 +23,7 @@ from host.cli.main import main
 from host.compress.compress import compress
 from host.compress.decompress import decompress
 from host.compress.journal import _sealed
-from host.compress.verify import inspect, seal
+from host.compress.verify import _in_order, inspect, seal
 from host.errors import UserError
 from tests.host.compress.toy import SMALL, Stop, content, flip, folder, stopping, tensors
 
@@ -439,3 +439,8 @@ def test_the_command(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         code, _, error = run(*arguments)
         assert (code, error) == (0, f"note: OUT/{shard.name} was written by another tool; its tensors are what "
                                     f"{MANIFEST} says\n")
+
+
+def test_layers_are_listed_in_the_order_of_their_numbers() -> None:
+    names = ["layers.3.a", "layers.10.a", "layers.28.b", "layers.28.b.0", "norm"]
+    assert sorted(sorted(names), key=_in_order) == names

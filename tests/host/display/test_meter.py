@@ -2,6 +2,7 @@
 
 import pytest
 
+from host import progress
 from host.display.meter import Meter, Step, clock_text
 from tests.host.display.clock import Clock
 
@@ -81,3 +82,12 @@ def test_a_step_that_is_not_necessary_is_passed_over(clock: Clock) -> None:
                                                (90_061, "25:01:01")])
 def test_durations(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+def test_an_estimate_that_is_used_up_is_not_shown(clock: Clock) -> None:
+    meter = progress._Meter([Step(("",), 10)], clock=clock)
+    meter.update("installing", 0, 0)
+    clock.now += 9
+    assert meter.view().words() == "[0:09] installing, about 0:01 left"
+    clock.now += 9
+    assert meter.view().words() == "[0:18] installing"
