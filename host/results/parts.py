@@ -175,8 +175,8 @@ _ALL = (
          "predictions from those of the model as it is shipped, in nats, “same first” how often both have the same "
          "likeliest token; each is followed by its standard error over windows. Names that end in a16 or a8 have the "
          "engine's arithmetic, with activations of so many bits. What the codes mean: [quality](../quality.md). The "
-         "variants are measured one after another and kept, some two hours of two cores in all; “took” below counts only "
-         "those of the last run.",
+         "variants are measured one after another and kept, some two hours of two cores in all; “took” below counts "
+         "only those of the last run.",
          120, ("host.perplexity.perplexity", "host.perplexity.variants"),
          (Command(f"perplexity --variants '{_SAID}'", "perplexity"),), PerplexityRow),
     Part("explore", "Choice of C, P and K",
