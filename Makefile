@@ -92,7 +92,7 @@ $(VENV)/.ready:
 		{ echo 'error: Python 3.11 or newer is needed: install python3, or give one with PYTHON=/path/to/python3' >&2; exit 2; }
 	@if ! $(BIN)/python -c '$(whole)' 2>/dev/null; then \
 		echo '$(step)creating $(VENV)'; \
-		$(PYTHON) -m host.cli.patience 'creating $(VENV)' 15 $(PYTHON) -m venv --clear $(VENV) >/dev/null || \
+		$(PYTHON) -m venv --clear $(VENV) >/dev/null || \
 		{ rm -rf $(VENV); echo 'error: python3 cannot make virtual environments: run `apt-get install python3-venv` as root' >&2; exit 2; }; \
 	fi
 	@touch $@

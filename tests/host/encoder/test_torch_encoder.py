@@ -22,7 +22,7 @@ from host.errors import UserError
 
 def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match=r"pip install 'seedlm-fpga\[torch\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[torch\]'"):
         encode_torch(np.ones((1, 8)), SEEDLM4)
 
 
