@@ -56,25 +56,25 @@ def run_here(work: Iterable[tuple[Slice, Work]],
         for future in done:
             yield running.pop(future), future.result()
 
-    work = iter(work)
-    for first in work:
-        devices = first[1].device.split(",")
-        for device in devices:
-            free.put(device)
-        threads = len(devices) + (_PACKING if all(devices) else 1)
-        pool = ThreadPoolExecutor(threads)
+    tasks = iter(work)
+    if not (first := next(tasks, None)):
+        return
+    for device in (devices := first[1].device.split(",")):
+        free.put(device)
+    threads, refusal = len(devices) + (_PACKING if all(devices) else 1), None
+    pool = ThreadPoolExecutor(threads)
+    try:
         try:
-            try:
-                for part, task in chain([first], work):
-                    running[pool.submit(encoded, part, task)] = part
-                    while len(running) > threads:
-                        yield from finished()
-            except UserError:  # what cannot be read or encoded must not cost the slices before it
-                while running:
+            for part, task in chain([first], tasks):
+                running[pool.submit(encoded, part, task)] = part
+                while len(running) > threads:
                     yield from finished()
-                raise
-            while running:
-                yield from finished()
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
+        except UserError as error:  # what cannot be read or encoded must not cost the slices before it
+            refusal = error
+        while running:
+            yield from finished()
+        if refusal:
+            raise refusal
+    finally:
+        stopped.set()
+        pool.shutdown(cancel_futures=True)
