@@ -17,7 +17,7 @@ import numpy as np
 
 from golden.lfsr import states
 
-__all__ = ["BLOCK", "GROWTH", "SEED", "SHIFT", "rotated_inputs", "rotated_weights", "signs"]
+__all__ = ["BLOCK", "GROWTH", "SEED", "SHIFT", "restored_weights", "rotated_inputs", "rotated_weights", "signs"]
 
 BLOCK = 64
 """Columns that are rotated together."""
@@ -74,3 +74,17 @@ def rotated_weights(weights: np.ndarray) -> np.ndarray:
     _require(cols)
     blocks = (weights.astype(np.float64) * signs(cols)).reshape(rows, -1, BLOCK)
     return (blocks @ _hadamard()).reshape(rows, cols) / (1 << SHIFT)
+
+
+def restored_weights(weights: np.ndarray) -> np.ndarray:
+    """W of W S H / 8: float64, (rows, columns), rounded as sums of float64 are.
+
+    Raises
+    ------
+    ValueError
+        When the columns are no multiple of 64.
+    """
+    rows, cols = weights.shape
+    _require(cols)
+    blocks = weights.astype(np.float64).reshape(rows, -1, BLOCK) @ _hadamard()
+    return blocks.reshape(rows, cols) * signs(cols) / (1 << SHIFT)

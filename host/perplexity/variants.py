@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat, GroupFormat
+from golden.trellis.spec import TRELLIS_FORMATS
 from host.encoder.encoder import Mode
 from host.perplexity.awq import awq_code
 from host.perplexity.calibrated import seedlm_feedback
@@ -12,6 +13,7 @@ from host.perplexity.drifted import gptq_drifted
 from host.perplexity.gptq import gptq_code
 from host.perplexity.grids import grid_bits
 from host.perplexity.nf4 import nf4_bits, nf4_code
+from host.perplexity.rotated import rotated_groups, trellis
 from host.perplexity.variant import SHIPPED, Variant
 from host.quality.controls import format_bits, row_bits
 
@@ -44,6 +46,17 @@ def _feedback(fmt: BlockFormat, drift: bool = True) -> Variant:
                    calibrated=True, cost=25)
 
 
+def _rotated_groups(fmt: GroupFormat) -> Variant:
+    return Variant(f"int{fmt.bits}-g128-rotated", "integers, searched scale per 128, rotated",
+                   partial(rotated_groups, fmt=fmt), format_bits(fmt))
+
+
+def _trellis(name: str, rotated: bool = True) -> Variant:
+    fmt = TRELLIS_FORMATS[name]
+    return Variant(name + "-rotated" * rotated, "trellis" + ", rotated" * rotated,
+                   partial(trellis, fmt=fmt, rotated=rotated), lambda cols: fmt.row_bits(cols) / cols, cost=20)
+
+
 def _awq(bits: int) -> Variant:
     return Variant(f"awq{bits}-g128", "AWQ", partial(awq_code, bits=bits), partial(grid_bits, bits=bits),
                    calibrated=True, cost=10)
@@ -64,15 +77,16 @@ def _on_engine(variant: Variant, act_bits: int) -> Variant:
 _SEEDLM4, _SEEDLM3, _INT4 = _seedlm("seedlm4", SEEDLM4), _seedlm("seedlm3", SEEDLM3), _groups(INT4, True)
 _ALL = (
     SHIPPED, _groups(INT8, True),
-    _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True),
+    _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True), _rotated_groups(INT4),
     Variant("nf4-g64", "NF4", partial(nf4_code), nf4_bits), _awq(4), _gptq(4),
     _gptq(4, drift=True),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
     _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
-    _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _awq(3), _gptq(3),
-    _gptq(3, drift=True),
+    _trellis("trellis4", rotated=False), _trellis("trellis4"),
+    _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _rotated_groups(INT3),
+    _awq(3), _gptq(3), _gptq(3, drift=True),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
-    _feedback(SEEDLM3),
+    _feedback(SEEDLM3), _trellis("trellis3"), _trellis("trellis2"),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}

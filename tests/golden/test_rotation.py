@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from golden.rotation import GROWTH, SEED, SHIFT, rotated_inputs, rotated_weights, signs
+from golden.rotation import GROWTH, SEED, SHIFT, restored_weights, rotated_inputs, rotated_weights, signs
 
 
 def butterflies(x: list[int]) -> list[int]:
@@ -41,6 +41,7 @@ def test_the_product_is_the_same() -> None:
         total = sum(Fraction(weight) * value for weight, value in zip(row, inputs.tolist(), strict=True))
         assert total / 2**SHIFT == int(before)
     assert np.square(rotated).sum() == np.square(weights).sum()
+    assert np.array_equal(restored_weights(rotated), weights)
 
 
 def test_greatest_inputs() -> None:
@@ -54,6 +55,8 @@ def test_odd_widths_are_refused(columns: int) -> None:
         rotated_inputs(np.zeros(columns, int))
     with pytest.raises(ValueError, match=f"a rotation takes a multiple of 64 columns, not {columns}"):
         rotated_weights(np.zeros((2, columns)))
+    with pytest.raises(ValueError, match=f"a rotation takes a multiple of 64 columns, not {columns}"):
+        restored_weights(np.zeros((2, columns)))
 
 
 def test_floats_are_refused() -> None:
