@@ -46,5 +46,5 @@ def load(fmt: TrellisFormat) -> ctypes.CDLL:
         raise UserError(f"cannot keep the encoder's kernel in {folder} ({error.strerror or error}): make the folder "
                         "writable, or name another in the environment variable SEEDLM_CACHE") from error
     kernel.viterbi_stride.restype = ctypes.c_long
-    kernel.viterbi_row.restype = ctypes.c_int32
+    kernel.viterbi_rows.restype = None
     return kernel

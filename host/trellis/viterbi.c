@@ -13,13 +13,21 @@
 
 #define STATES (1 << (WINDOW - BITS))
 #define CHOICES (1 << BITS)
+#if defined(__AVX512F__) && WINDOW - BITS >= 4
+#define LANES 16
+#else
 #define LANES 8
+#endif
 #define EVERY 32 /* steps after which the least is taken off: sums stay short, and so lose little in a float */
+#define FAR 1e30f /* what lies behind a state that a row may not start from */
 
 typedef float vf __attribute__((vector_size(4 * LANES), aligned(4)));
 typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 
-#ifdef __AVX__
+#if LANES == 16
+#include <immintrin.h>
+static inline vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX__)
 #include <immintrin.h>
 static inline vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 #else
@@ -31,7 +39,11 @@ static inline vf behind(const float *least, int p) {
 #if CHOICES >= LANES
     return (vf){0} + least[p >> BITS];
 #else
-    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    static const vi lane = {0, 1, 2, 3, 4, 5, 6, 7,
+#if LANES == 16
+                            8, 9, 10, 11, 12, 13, 14, 15
+#endif
+    };
     return __builtin_shuffle(*(const vf *)(least + (p >> BITS)), lane >> BITS);
 #endif
 }
@@ -58,23 +70,21 @@ static int lowest(const float *least) {
 
 long viterbi_stride(void) { return STATES + LANES; }
 
-/* Searches the codes of a row of n weights; returns the state that it starts from. Codes and state have their bits in
-   reverse. x is the weights times what their columns weigh, `column` is what these weigh, and `value` is the integer of
-   each window, 2^L of them. `least` has room for (n + 1) * viterbi_stride() floats. Of the path, the three sums are
-   those of (x - scale * v)^2, x * v and v^2, where v is the window's integer times what the column weighs. */
-int32_t viterbi_row(const float *value, const float *x, const float *column, float scale, long n, float *least,
-                    uint8_t *codes, double *sums) {
+/* Searches the codes of one row of n weights from `state` on, or from any state where that is negative; returns the
+   state that it starts from, and leaves in `end` the one behind it. The rest is as for viterbi_rows. */
+static int32_t search(const float *value, const float *x, const float *column, float scale, long n, int32_t state,
+                      float *least, uint8_t *codes, int32_t *end, double *sums) {
     const long stride = STATES + LANES;
-    memset(least, 0, sizeof(float) * (size_t)stride); /* a row may start from any state */
+    for (long i = 0; i < stride; i++) least[i] = state < 0 || i == state ? 0 : FAR;
     for (long i = 0; i < n; i++) {
         float *from = least + i * stride, *to = from + stride;
         forward(from, to, value, x[i], scale * column[i]);
         if (i % EVERY == EVERY - 1) {
             float base = to[lowest(to)];
-            for (int state = 0; state < STATES; state++) to[state] -= base;
+            for (int each = 0; each < STATES; each++) to[each] -= base;
         }
     }
-    int state = lowest(least + n * stride);
+    state = *end = lowest(least + n * stride);
     sums[0] = sums[1] = sums[2] = 0;
     for (long i = n - 1; i >= 0; i--) {
         const float *from = least + i * stride, step = scale * column[i];
@@ -91,4 +101,16 @@ int32_t viterbi_row(const float *value, const float *x, const float *column, flo
         state = window >> BITS;
     }
     return state;
+}
+
+/* Searches the codes of some rows of n weights. Codes and states have their bits in reverse. x is the weights times
+   what their columns weigh, `column` is what these weigh, and `value` is the integer of each window, 2^L of them.
+   `starts` holds the states that the rows have to start from, or -1 for any, and then those that they do start from;
+   `ends` those that they end in. `least` has room for (n + 1) * viterbi_stride() floats. Of each row, the three sums
+   are those of (x - scale * v)^2, x * v and v^2, where v is the window's integer times what the column weighs. */
+void viterbi_rows(const float *value, const float *x, const float *column, const float *scales, long rows, long n,
+                  float *least, uint8_t *codes, int32_t *starts, int32_t *ends, double *sums) {
+    for (long row = 0; row < rows; row++)
+        starts[row] = search(value, x + row * n, column, scales[row], n, starts[row], least, codes + row * n,
+                             ends + row, sums + 3 * row);
 }
