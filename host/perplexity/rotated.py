@@ -1,16 +1,17 @@
 """Codes of matrices whose inputs are rotated, and the trellis code, which is of no use to real models without that.
 
-What such codes stand for is rotated back here, so that the model reads its inputs as ever: a product of rotated weights
-with rotated inputs is the same number, but for rounding.
+What the codes stand for is rotated back here, so that the model reads its inputs as ever: a product of rotated weights
+with rotated inputs is the same number, but for rounding. A matrix whose columns the rotation does not divide into
+blocks gets its codes without it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from golden.integers import quantise
 from golden.product import Weights
-from golden.rotation import restored_weights, rotated_weights
+from golden.rotation import BLOCK, restored_weights, rotated_weights
 from golden.spec import GroupFormat
 from golden.trellis.spec import TrellisFormat
 from host.perplexity.variant import Shared
@@ -19,17 +20,25 @@ from host.trellis.encoder import encode
 __all__ = ["rotated_groups", "trellis"]
 
 
+def _in_rotation(weights: np.ndarray, restored: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Return what codes of a rotated matrix stand for, rotated back; ``restored`` says what those of a matrix do."""
+    if weights.shape[1] % BLOCK:
+        return restored(weights)
+    return restored_weights(restored(rotated_weights(weights)))
+
+
 def rotated_groups(matrices: Mapping[str, np.ndarray], shared: Shared | None,
                    fmt: GroupFormat) -> Mapping[str, Weights]:
     """Return integers of rotated matrices, under a searched FP16 scale for each group."""
-    return {name: restored_weights(quantise(rotated_weights(weights), fmt).weights())
+    return {name: _in_rotation(weights, lambda each: quantise(each, fmt).weights())
             for name, weights in matrices.items()}
 
 
 def trellis(matrices: Mapping[str, np.ndarray], shared: Shared | None, fmt: TrellisFormat,
             rotated: bool) -> Mapping[str, Weights]:
     """Return trellis codes of matrices, which are rotated or not."""
-    if not rotated:
-        return {name: encode(weights, fmt).weights() for name, weights in matrices.items()}
-    return {name: restored_weights(encode(rotated_weights(weights), fmt).weights())
+    def restored(weights: np.ndarray) -> np.ndarray:
+        return encode(weights, fmt).weights()
+
+    return {name: _in_rotation(weights, restored) if rotated else restored(weights)
             for name, weights in matrices.items()}
