@@ -40,7 +40,7 @@ COMMON = --formats $(call quoted,$(FORMATS)) --bus $(BUS) --sim $(SIM) --act-bit
 .DEFAULT_GOAL := help
 .PHONY: help setup sim sim-paper timeline demo compress bench-encode bench-sim quality perplexity explore roofline memories \
 	sweep area pnr bitstream release test-board report results test fuzz faults cycles lint site registers ip verilog clean distclean \
-	.g++ .icarus
+	.g++ .icarus .test-tools
 .DELETE_ON_ERROR:
 # Two runs of pip must not change one environment at the same time.
 .NOTPARALLEL:
@@ -149,6 +149,9 @@ compiler = $(if $(filter-out icarus,$(SIM)),.g++,.icarus)
 .icarus:
 	@command -v iverilog >/dev/null || \
 		{ echo 'error: Icarus Verilog is not installed: run `apt-get install iverilog` as root, or use SIM=verilator' >&2; exit 2; }
+# As root on Debian, these are installed.
+.test-tools: | $(VENV)/.ready
+	@$(BIN)/python -m sim.tools.setup $(if $(TESTS),--where-possible) icarus chromium
 
 PRODUCT := sim synth board plots docs
 setup: steps = $(join 1: 2: 3: 4: 5: 6: 7:,.ready .model $(PRODUCT:%=.extra-%))
@@ -230,8 +233,7 @@ test-board: FORMATS := fp16 seedlm4
 test-board: .g++ $(call extras,sim board) ## a whole board simulated, serial line to SDRAM: 2048 x 2048, speed-up over fp16; 15 minutes
 	@$(BIN)/python -m host run-simulated --board $(call quoted,$(BOARD)) --formats $(call quoted,$(FORMATS)) --least 3.9 $(ARGS)
 
-test: .g++ $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
-	@$(BIN)/python -m sim.tools.setup $(if $(TESTS),--where-possible) icarus chromium
+test: .g++ .test-tools $(VENV)/.model $(call extras,sim test) ## every test, on both simulators: TESTS=path
 	@$(BIN)/python -m pytest --numprocesses $$(nproc) --dist worksteal $(TESTS)
 
 fuzz: $(VENV)/.model $(call extras,sim test) ## made-up inputs of every reader: FUZZ_SECONDS=60 for each, TARGETS="gguf ..."

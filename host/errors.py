@@ -1,11 +1,12 @@
 """The exceptions that users see."""
 
+import errno
 from collections.abc import Mapping
 from typing import TypeVar
 
 from host.printable import printable
 
-__all__ = ["CheckError", "TargetError", "UserError", "choose"]
+__all__ = ["CheckError", "TargetError", "UserError", "choose", "cure_of_writing"]
 
 _T = TypeVar("_T")
 
@@ -26,6 +27,11 @@ class CheckError(RuntimeError):
 
 class TargetError(RuntimeError):
     """A measured figure misses the target that was set for it."""
+
+
+def cure_of_writing(error: OSError) -> str:
+    """Return what makes a folder take what could not be written to it: room on a full disk, else the right to write."""
+    return "make room" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "make it writable"
 
 
 def choose(name: str, known: Mapping[str, _T], refusal: str) -> _T:

@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 from threading import get_ident
 
 from golden.tree import BUILD, REPORTS
-from host.errors import UserError
+from host.errors import UserError, cure_of_writing
 
 __all__ = ["kept_folder", "report_folder", "write_whole"]
 
@@ -39,8 +39,8 @@ def _writable(folder: Path) -> Path:
         with TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, or set SEEDLM_BUILD to "
-                        "another folder") from None
+        raise UserError(f"cannot write to {folder} ({error.strerror}): {cure_of_writing(error)}, or set "
+                        "SEEDLM_BUILD to another folder") from None
     return folder
 
 

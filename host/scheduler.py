@@ -70,7 +70,7 @@ def connected(scheduler: str, tls: Tls) -> "Iterator[Client]":
     try:
         from distributed import Client, Security
     except ImportError:
-        raise UserError("a scheduler needs Dask: pip install 'seedlm-fpga[cluster]'") from None
+        raise UserError("a scheduler needs Dask: run `pip install '.[cluster]'` in a checkout of seedlm-fpga") from None
     # What Dask would say of a lost connection is said by an exception.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
     secured = tls.given(scheduler)

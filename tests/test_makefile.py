@@ -69,6 +69,14 @@ def test_what_pip_does_not_bring_is_asked_for_first(words: tuple[str, ...], miss
     assert done.stdout == ""
 
 
+def test_what_the_tests_need_is_asked_for_first(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    steps = subprocess.run(["make", "--dry-run", "test"], cwd=tmp_path, capture_output=True, text=True,
+                           check=True).stdout
+    assert 0 < steps.index("sim.tools.setup  icarus chromium") < steps.index("installing")
+
+
 def test_a_release_without_bitstreams_needs_no_place_and_route(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

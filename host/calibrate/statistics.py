@@ -9,7 +9,7 @@ from pathlib import Path
 
 from golden.products import read_sealed, write_sealed
 from host.calibrate.moments import Moments, from_bytes, to_bytes
-from host.errors import UserError
+from host.errors import UserError, cure_of_writing
 from host.json_reader import parse_json
 
 __all__ = ["Statistics"]
@@ -43,8 +43,8 @@ class Statistics:
                 head.write_text(json.dumps({"model": model, "work": work}) + "\n")
             found = parse_json(head.read_bytes(), head, "remove the folder")
         except OSError as error:
-            raise UserError(f"cannot keep statistics in {folder} ({error.strerror}): make it writable, or give another "
-                            "folder with --statistics") from error
+            raise UserError(f"cannot keep statistics in {folder} ({error.strerror}): {cure_of_writing(error)}, or "
+                            "give another folder with --statistics") from error
         if found["model"].text() != model:
             raise UserError(f"{folder} holds statistics of another model: give another folder with --statistics")
         if found["work"].text() != work:
@@ -65,5 +65,5 @@ class Statistics:
         try:
             write_sealed(self._file(names), to_bytes(moments))
         except OSError as error:
-            raise UserError(f"cannot keep statistics in {self.folder} ({error.strerror}): make room, or give another "
-                            "folder with --statistics") from error
+            raise UserError(f"cannot keep statistics in {self.folder} ({error.strerror}): {cure_of_writing(error)}, "
+                            "or give another folder with --statistics") from error

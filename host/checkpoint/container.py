@@ -43,8 +43,9 @@ METHOD = "seedlm"
 NOTE_KEY = "transformers_weights"
 """The field of ``config.json`` in which transformers looks for the name of a file of weights before all others
 (``_get_resolved_checkpoint_files`` of src/transformers/modeling_utils.py)."""
-NOTE = ("this folder is compressed, and transformers would load random numbers. Install seedlm-fpga[hf] and `import "
-        "host.hf` before from_pretrained(folder, variant=\"seedlm\"), or turn it back with `host decompress`")
+NOTE = ("this folder is compressed, and transformers would load random numbers. Run `pip install '.[hf]'` in a "
+        "checkout of seedlm-fpga and `import host.hf` before from_pretrained(folder, variant=\"seedlm\"), or turn it "
+        "back with `seedlm-fpga decompress`")
 """What stands there in a compressed folder. As it is no name of a file, transformers stops and prints it."""
 
 
@@ -283,7 +284,8 @@ def open_compressed(path: Path) -> CompressedFiles:
     require_finished(path)
     version = _declared(path).get("version")
     if version is None:
-        raise UserError(f"{path} holds no model compressed by this program: make one with host compress")
+        raise UserError(f"{path} holds no model compressed by this program: make one with "
+                        "`seedlm-fpga compress`")
     if version != VERSION:
         raise UserError(f"{path} is of version {version}, in which not every byte has a digest, and this program reads "
                         f"version {VERSION}: compress the model again")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from golden.products import put, sync
 from host.checkpoint.digests import FileDigest
-from host.errors import UserError
+from host.errors import UserError, cure_of_writing
 from host.regular_file import read_range
 
 __all__ = ["contents", "durable", "place_below", "storing"]
@@ -21,8 +21,8 @@ def storing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): make room or mend it, then give the same "
-                        "command again, which goes on where this one stopped") from error
+        raise UserError(f"cannot write to {folder} ({error.strerror}): {cure_of_writing(error)}, then give the "
+                        "same command again, which goes on where this one stopped") from error
 
 
 def contents(path: Path, size: int) -> Iterator[bytes]:

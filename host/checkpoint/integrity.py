@@ -45,7 +45,7 @@ class Findings:
                             "that compressed the model again, which makes it anew")
         for name in self.changed:
             raise UserError(f"{folder / name} is not the file that {MANIFEST} describes: copy or download it again, "
-                            f"or give `host seal {folder}` if the change is wanted")
+                            f"or give `seedlm-fpga seal {folder}` if the change is wanted")
 
     def notices(self, folder: Path) -> list[str]:
         """Return a sentence for every shard that another tool has written."""

@@ -63,4 +63,5 @@ def require_own_files(folder: Path) -> None:
                 if stat.S_ISDIR(mode) and not entry.name.startswith("."):
                     left.append(Path(entry.path))
     except OSError as error:
-        raise UserError(f"cannot read {error.filename or folder} ({error.strerror}): make it readable") from error
+        raise UserError(f"cannot read {error.filename or folder} ({error.strerror}): give a "
+                        "model's folder that can be read") from error

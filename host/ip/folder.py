@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from host.errors import UserError
+from host.errors import UserError, cure_of_writing
 from host.json_reader import read_json
 
 __all__ = ["MANIFEST", "replace_folder", "require_ours"]
@@ -81,4 +81,5 @@ def replace_folder(out: Path, files: Mapping[str, bytes], about: Mapping[str, ob
             made.rename(out)
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"cannot write {out} ({error.strerror}): give another OUT, or make room") from None
+        raise UserError(f"cannot write {out} ({error.strerror}): {cure_of_writing(error)}, or give another "
+                        "OUT") from None

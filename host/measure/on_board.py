@@ -30,7 +30,7 @@ def baseline_cycles(path: Path, rows: int, cols: int) -> int | None:
     """
     if not path.exists():
         return None
-    results = read_json(path, "give a report of `host run` with --baseline, or remove it")["results"]
+    results = read_json(path, "give a report of `seedlm-fpga run` with --baseline, or remove it")["results"]
     if len(found := results.elements()) != 1:
         results.refuse(f"has {len(found)} rows in place of one")
     row, = found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from golden.products import locked
-from host.errors import UserError, choose
+from host.errors import UserError, choose, cure_of_writing
 from host.tables.placed import PlacedRow, PnrRow
 from hw.configurations import CONFIGURATIONS, Configuration, Ecp5
 from hw.engine.engine import Engine
@@ -60,7 +60,7 @@ def alone(folder: Path) -> Iterator[None]:
         with locked(folder / ".lock", f"another command works in {folder}: this one waits until it has ended"):
             yield
     except OSError as error:
-        raise UserError(f"cannot write to {folder} ({error.strerror}): make it writable, make room, or set "
+        raise UserError(f"cannot write to {folder} ({error.strerror}): {cure_of_writing(error)}, or set "
                         "SEEDLM_BUILD to another folder") from None
 
 

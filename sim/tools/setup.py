@@ -13,8 +13,6 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-import find_libpython
-
 from golden.interruption import guard, run
 from sim.tools.errors import ToolError
 
@@ -22,17 +20,18 @@ __all__ = ["main"]
 
 
 def _apt(*arguments: str, cwd: str | None = None) -> bool:
-    """Run apt-get; True when there is one and it succeeded."""
-    if not shutil.which("apt-get"):
-        return False
+    """Run apt-get; True when it succeeded."""
     return subprocess.run(["apt-get", "-qq", *arguments], cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                           env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}, check=False).returncode == 0
 
 
 def _install(*packages: str) -> bool:
     """Install Debian packages; True when this process may do that and it succeeded."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        return False
+    print(f"installing {' '.join(packages)}", flush=True)
     install = ("install", "-y", "--no-install-recommends", *packages)
-    return os.geteuid() == 0 and (_apt(*install) or (_apt("update") and _apt(*install)))
+    return _apt(*install) or (_apt("update") and _apt(*install))
 
 
 def libpython() -> None:
@@ -43,16 +42,17 @@ def libpython() -> None:
     ToolError
         When it is missing and cannot be installed.
     """
+    import find_libpython  # comes with cocotb; the other tools are set up before anything is installed
+
     if find_libpython.find_libpython():
         return
     version = sysconfig.get_python_version()
     package = f"libpython{version}"
-    print(f"installing {package} for cocotb", flush=True)
     if _install(package) and find_libpython.find_libpython():
         return
     # Without root's rights the package can still be fetched and opened.
     with tempfile.TemporaryDirectory() as folder:
-        if _apt("download", package, cwd=folder):
+        if shutil.which("apt-get") and _apt("download", package, cwd=folder):
             for archive in Path(folder).glob("*.deb"):
                 subprocess.run(["dpkg", "-x", str(archive), folder], check=False)
             for library in Path(folder).rglob(f"libpython{version}.so*"):
@@ -72,7 +72,6 @@ def icarus() -> None:
     """
     if shutil.which("iverilog"):
         return
-    print("installing iverilog", flush=True)
     if not (_install("iverilog") and shutil.which("iverilog")):
         raise ToolError("Icarus Verilog is not installed: run `apt-get install iverilog` as root")
 
@@ -85,7 +84,6 @@ def chromium() -> None:
 
     if there():
         return
-    print("installing chromium and chromium-driver", flush=True)
     if not (_install("chromium", "chromium-driver") and there()):
         print("note: Chromium is not installed, so the report page will not be looked at in a browser: run `apt-get "
               "install chromium chromium-driver` as root", file=sys.stderr)
@@ -93,7 +91,7 @@ def chromium() -> None:
 
 def main() -> None:
     """Set up the tools that the command line names; exit status 2 when one that must be there cannot be installed."""
-    names, needed = sys.argv[1:], True
+    names, needed, missing = sys.argv[1:], True, False
     if names[:1] == ["--where-possible"]:
         names, needed = names[1:], False
     for name in names:
@@ -101,8 +99,9 @@ def main() -> None:
             {"libpython": libpython, "icarus": icarus, "chromium": chromium}[name]()
         except ToolError as error:
             print(f"{'error' if needed else 'note'}: {error}", file=sys.stderr)
-            if needed:
-                sys.exit(2)
+            missing = True
+    if needed and missing:
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,8 +47,8 @@ def require(simulator: str) -> None:
     from find_libpython import find_libpython  # comes with cocotb; reports ask for versions where there is none
 
     if find_libpython() is None and "LIBPYTHON_LOC" not in os.environ:
-        raise ToolError("cocotb needs the shared library of Python: run `apt-get install libpython3.11` as root "
-                        "(or the package of your Python version), or set LIBPYTHON_LOC to its path")
+        raise ToolError("cocotb needs the shared library of Python: run `apt-get install "
+                        f"libpython{sysconfig.get_python_version()}` as root, or set LIBPYTHON_LOC to its path")
 
 
 @contextmanager

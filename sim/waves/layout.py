@@ -1,5 +1,6 @@
 """What a viewer shows of a waveform at first: the streams between the stages of the engine, grouped by stage."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,10 @@ __all__ = ["Group", "groups", "gtkwave", "surfer"]
 _ORDER = ("registers", "checker_", "sequencer", "supervisor", "counters", "descriptor", "read_dma", "unpacker", "bases",
           "activations", "join_", "jobs", "lane0", "results", "write_dma")
 """Stages of the engine as data pass through them; all that are not named follow."""
+_WINDOW = ("[size] 1280 800", "[sst_width] 200", "[signals_width] 330")
+"""Sizes of GTKWave's window and of its columns, in pixels."""
+_PIXELS = 600
+"""Width that they leave for waveforms."""
 _HANDSHAKE = ("valid", "ready", "payload")
 
 
@@ -60,10 +65,20 @@ def groups(found: Sequence[Instance]) -> list[Group]:
         for instance in ordered if instance.ports)]
 
 
-def gtkwave(shown: Sequence[Group], dump: Path) -> str:
-    """Return a save file of GTKWave for a dump in the same folder."""
+def gtkwave(shown: Sequence[Group], dump: Path, start: int, end: int) -> str:
+    """Return a save file of GTKWave for a dump in the same folder.
+
+    Parameters
+    ----------
+    start, end : int
+        First and last time of the dump, in its own unit. All of it is in sight at first.
+    """
+    # A zoom of -z stands for 2^z units of time in 200 pixels (calczoom of GTKWave's src/zoombuttons.c).
+    zoom = math.log2(max(end - start, 1) * 200 / _PIXELS)
+
     def lines() -> Iterator[str]:
-        yield from (f'[dumpfile] "{dump.name}"', "[timestart] 0", "[sst_expanded] 1")
+        yield from (f'[dumpfile] "{dump.name}"', "[sst_expanded] 1", *_WINDOW, f"[timestart] {start}",
+                    f"*{-zoom:.6f} {start}")
         for group in shown:
             yield from ("@800200" if group.open else "@c00200", f"-{group.name}")
             for name, width in group.signals:

@@ -1,5 +1,6 @@
 """The simulated system with a waveform: the dump, and beside it what GTKWave and Surfer show of it at first."""
 
+import struct
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -37,10 +38,18 @@ def _folder(config: EngineConfig, memory: str, simulator: str) -> Path:
     return folder
 
 
+def _span(dump: Path) -> tuple[int, int]:
+    """First and last time of a dump, from the head of the FST file; zeros when its simulator died before that."""
+    head = struct.Struct(">BQQQ")  # kind and length of the first block, the times
+    with dump.open("rb") as file:
+        content = file.read(head.size)
+    return head.unpack(content)[2:] if len(content) == head.size else (0, 0)
+
+
 def _lay_out(dump: Path, source: str) -> None:
     """Leave what viewers show at first beside the dump of a design."""
     shown = groups(instances(source))
-    dump.with_suffix(".gtkw").write_text(gtkwave(shown, dump))
+    dump.with_suffix(".gtkw").write_text(gtkwave(shown, dump, *_span(dump)))
     dump.with_suffix(".sucl").write_text(surfer(shown))
 
 

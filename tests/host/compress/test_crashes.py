@@ -66,7 +66,7 @@ def everywhere(work: Callable[[Path], object], folder: Path, fault: str,
         stopped = disk.operations > stop
         if message:
             assert fault == "full"
-            assert re.fullmatch(r"cannot write to .*out \(No space left on device\): make room .* give the same "
+            assert re.fullmatch(r"cannot write to .*out \(No space left on device\): make room, then give the same "
                                 "command again, which goes on where this one stopped", message)
             messages += 1
         if stopped and fault.startswith("power"):

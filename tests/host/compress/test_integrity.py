@@ -115,7 +115,8 @@ def test_another_encoder_does_not_mend_a_finished_folder(model: Path, out: Path,
 def test_a_changed_file_is_refused_until_it_is_sealed(name: str, model: Path, out: Path, tmp_path: Path) -> None:
     (out / name).write_text(json.dumps(json.loads((out / name).read_text()) | {"more": 1}))
     for use in (lambda: inspect(out), lambda: decompress(out, tmp_path / "plain"), lambda: compress(model, out, TWO)):
-        with pytest.raises(UserError, match=rf"{name} is not the file that seedlm.json describes: .*`host seal .*out`"):
+        with pytest.raises(UserError, match=rf"{name} is not the file that seedlm.json describes: "
+                                             r".*`seedlm-fpga seal .*out`"):
             use()
     assert seal(out) == [name]
     assert seal(out) == []

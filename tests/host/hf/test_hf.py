@@ -194,7 +194,7 @@ class TestRefusals:
     def test_a_changed_config_is_refused(self, folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"rms_norm_eps": 0.1}))
-        with pytest.raises(UserError, match="host seal"):
+        with pytest.raises(UserError, match="seedlm-fpga seal"):
             load(folder)
 
     def test_another_model_is_refused(self, folders: Make) -> None:

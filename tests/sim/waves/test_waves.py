@@ -50,6 +50,7 @@ def test_a_window_of_the_native_simulator(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert found.start == start
         assert found.end == end or (window.whole and found.end > 400)
         check(device.waves)
+        assert f"[timestart] {found.start}\n" in (device.waves / "top.gtkw").read_text()
 
 
 def test_icarus_dumps_the_same_signals(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -116,7 +117,10 @@ def test_groups_have_streams_together() -> None:
     assert [(group.name, group.open) for group in found] == [
         ("clock", True), ("engine", False), ("engine.unpacker", True), ("engine.lane7", False), ("memory", True)]
     assert [name.rpartition(".")[2] for name, _ in found[1].signals] == ["i__valid", "i__ready", "i__payload", "count"]
-    assert '@22\ntop.engine.unpacker.y[1:0]\n@1000200\n-engine.unpacker' in gtkwave(found, Path("/x/top.fst"))
+    saved = gtkwave(found, Path("/x/top.fst"), 1000, 9000)
+    assert "[timestart] 1000\n" in saved
+    assert "\n*-11.380822 1000\n" in saved  # 2 ** 11.380822 * 600 / 200 are 8,000
+    assert "@22\ntop.engine.unpacker.y[1:0]\n@1000200\n-engine.unpacker" in saved
     assert surfer(found).splitlines()[3:] == [
         "divider_add engine.unpacker", "variable_add top.engine.unpacker.y", "divider_add memory",
         "variable_add top.memory.z", "zoom_fit"]
