@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.activations import column_integers, fp16_fields, lsb_exponent, require_finite
+from golden.activations import column_integers, fp16_fields, require_finite
 from golden.float32 import scaled
-from golden.spec import ACT_BITS, FP16_EXP_BIAS, FP16_FRACTION, SCALE_BITS, GroupFormat
+from golden.scales import row_factor
+from golden.spec import ACT_BITS, SCALE_BITS, GroupFormat
 
 __all__ = ["GroupMatrix", "accumulate", "factor", "greatest_scales", "matvec", "nearest_codes", "quantise",
            "searched_scales"]
@@ -204,9 +205,9 @@ def quantise(weights: np.ndarray, fmt: GroupFormat, search: bool = True) -> Grou
 
 
 def factor(act_bits: int = ACT_BITS) -> np.float32:
-    """The constant by which a row sum is multiplied, but for 2**(shared activation exponent): the units of the least
-    subnormal scale and of the activations. A power of two."""
-    return np.float32(np.ldexp(1.0, 1 - FP16_EXP_BIAS - FP16_FRACTION + lsb_exponent(0, act_bits)))
+    """The constant by which a row sum is multiplied, but for 2**(shared activation exponent): the units of scales and
+    of the activations, as :func:`golden.scales.row_factor` has them."""
+    return row_factor(0, act_bits)
 
 
 def accumulate(matrix: GroupMatrix, x: np.ndarray) -> np.ndarray:

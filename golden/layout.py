@@ -1,7 +1,8 @@
 """How weights of a format lie in memory for a bus of a given width: the numbers that packing, hardware and host share.
 
 A beat is what the bus carries at once. A word is the same block column of as many rows as there are lanes; words follow
-each other without padding, first all columns of one group of rows, then those of the next.
+each other without padding, first all columns of one group of rows, then those of the next. Where rows have scales of
+their own, the first word of a group of rows holds the heads of these rows.
 """
 
 from dataclasses import dataclass
@@ -51,6 +52,16 @@ class StreamLayout:
         """Bits of one word: the same block column of ``lanes`` rows."""
         return self.lanes * self.block_bits
 
-    def blocks(self, cols: int) -> int:
-        """Block columns of a matrix of ``cols`` columns: whole blocks, and at least as many as share a scale."""
+    def weight_blocks(self, cols: int) -> int:
+        """Block columns that hold the weights of ``cols`` columns, and so words that the vector is read in: whole
+        blocks, and at least as many as share a scale."""
         return max(-(-cols // self.c), self.fmt.group_blocks)
+
+    def blocks(self, cols: int) -> int:
+        """All block columns of a matrix of ``cols`` columns, heads among them."""
+        return self.fmt.head_blocks + self.weight_blocks(cols)
+
+    @property
+    def least_blocks(self) -> int:
+        """Block columns of the narrowest matrix."""
+        return self.blocks(1)

@@ -1,16 +1,41 @@
-"""The matrix-vector product of weights in whatever format: the one place that tells the formats' types apart."""
+"""The matrix-vector product of weights in whatever format: golden's registry of what each family of formats can do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from golden import fp16, integers, matvec
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
-from golden.spec import ACT_BITS, FP16, BlockFormat, GroupFormat, WeightFormat
+from golden.scales import row_factor
+from golden.spec import ACT_BITS, FP16, BlockFormat, GroupFormat, HalfFormat, TrellisFormat, WeightFormat
+from golden.trellis import matvec as trellis_matvec
+from golden.trellis.matrix import TrellisMatrix
 
 __all__ = ["Weights", "factor", "format_of", "product", "restored"]
 
-Weights = CompressedMatrix | GroupMatrix | np.ndarray
-"""A weight matrix: of SeedLM, of codes and scales, or float16, (rows, columns)."""
+Weights = CompressedMatrix | GroupMatrix | TrellisMatrix | np.ndarray
+"""A weight matrix: of SeedLM, of codes and scales, of the trellis, or float16, (rows, columns)."""
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What golden can do with the formats of a family."""
+
+    factor: Callable[[Any, int, int], np.float32]
+    """What one unit of a row sum stands for, of a format, an exponent bias, and the bits of an activation."""
+    product: Callable[[Any, np.ndarray, int], np.ndarray]
+    """The product of a matrix and a vector, in activations of so many bits."""
+
+
+_FAMILIES: dict[type, _Family] = {
+    BlockFormat: _Family(matvec.factor, matvec.matvec),
+    GroupFormat: _Family(lambda fmt, bias, bits: integers.factor(bits), integers.matvec),
+    TrellisFormat: _Family(lambda fmt, bias, bits: row_factor(bias, bits), trellis_matvec.matvec),
+    HalfFormat: _Family(lambda fmt, bias, bits: fp16.FACTOR, lambda weights, x, bits: fp16.matvec(weights, x)),
+}
 
 
 def format_of(weights: Weights) -> WeightFormat:
@@ -19,10 +44,9 @@ def format_of(weights: Weights) -> WeightFormat:
 
 
 def factor(fmt: WeightFormat, exponent_bias: int = 0, act_bits: int = ACT_BITS) -> np.float32:
-    """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one."""
-    if isinstance(fmt, BlockFormat):
-        return matvec.factor(fmt, exponent_bias, act_bits)
-    return integers.factor(act_bits) if isinstance(fmt, GroupFormat) else fp16.FACTOR
+    """What one unit of a row sum stands for, but for 2**(shared activation exponent) where there is one, and for the
+    row's scale where there is one."""
+    return _FAMILIES[type(fmt)].factor(fmt, exponent_bias, act_bits)
 
 
 def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.ndarray:
@@ -34,9 +58,7 @@ def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.nda
     ValueError
         When a shape or a dtype is wrong or a value is not finite.
     """
-    if isinstance(weights, CompressedMatrix):
-        return matvec.matvec(weights, x, act_bits)
-    return integers.matvec(weights, x, act_bits) if isinstance(weights, GroupMatrix) else fp16.matvec(weights, x)
+    return _FAMILIES[type(format_of(weights))].product(weights, x, act_bits)
 
 
 def restored(weights: Weights) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.utils import ceil_log2
 
 from golden.layout import StreamLayout
-from golden.spec import ACT_BITS, EXP_BITS, FP16_FRACTION, BlockFormat, GroupFormat, HalfFormat
+from golden.spec import ACT_BITS, HalfFormat
 from hw.parts.axi import BURST_BYTES
 from hw.pipelining import LEAN, Pipelining
 
@@ -15,8 +15,6 @@ _RESULT_BITS = 32
 """Bits of a result, a float32."""
 _FP16_SHIFT = 30 - 1
 """Places by which the significand of the largest FP16 number is shifted up in units of the least subnormal, 2**-24."""
-_SCALE_SHIFT = FP16_FRACTION + 1 + _FP16_SHIFT
-"""Bits by which the largest FP16 number is greater than the least one."""
 _FP16_PRODUCT_BITS = 22 + 2 * _FP16_SHIFT
 """Bits of the magnitude of an FP16 product in units of 2**-48: 11 x 11 bits, shifted up for both factors."""
 
@@ -139,14 +137,19 @@ class EngineConfig(StreamLayout):
         return self.lanes // self.results_per_cycle
 
     @property
+    def max_weight_blocks(self) -> int:
+        """Number of block columns of the widest matrix that hold weights, and so of words of its vector."""
+        return self.weight_blocks(self.max_cols)
+
+    @property
     def max_blocks(self) -> int:
-        """Number of block columns of the widest matrix."""
+        """Number of all block columns of the widest matrix."""
         return self.blocks(self.max_cols)
 
     @property
     def max_activation_beats(self) -> int:
         """Beats of the longest activation vector, padded with zeros to whole blocks."""
-        return -(-self.max_blocks * self.c // self.beat_activations)
+        return -(-self.max_weight_blocks * self.c // self.beat_activations)
 
     @property
     def max_beats(self) -> int:
@@ -154,15 +157,11 @@ class EngineConfig(StreamLayout):
         return -(-self.max_rows // self.lanes) * -(-self.max_blocks * self.word_bits // self.bus_bits)
 
     @property
-    def _weight_bound(self) -> int:
-        """Greatest magnitude of a weight's numerator. LFSR states are never 0, so that the least centred state is
-        ``1 - offset``."""
-        fmt = self.fmt
-        if isinstance(fmt, BlockFormat):
-            return fmt.p * -fmt.coef_min * (fmt.offset - 1)
-        if isinstance(fmt, GroupFormat):
-            return -fmt.code_min
-        raise ConfigError(f"engine: weights of {fmt.name} have no numerators; those of SeedLM and of integers have")
+    def _numerator_max(self) -> int:
+        """Greatest magnitude of a weight's numerator."""
+        if isinstance(self.fmt, HalfFormat):
+            raise ConfigError(f"engine: weights of {self.name} have no numerators; those of other formats have")
+        return self.fmt.numerator_max
 
     @property
     def numerator_bits(self) -> int:
@@ -173,32 +172,30 @@ class EngineConfig(StreamLayout):
         ConfigError
             When the weights are floating-point numbers.
         """
-        return self._weight_bound.bit_length() + 1
+        return self._numerator_max.bit_length() + 1
 
     @property
     def dot_bits(self) -> int:
         """Signed width of one block's integer dot product, before the exponent's shift. It raises the error of
         :attr:`numerator_bits`."""
-        return (self.c * ((1 << (self.act_bits - 1)) - 1) * self._weight_bound).bit_length() + 1
+        return (self.c * ((1 << (self.act_bits - 1)) - 1) * self._numerator_max).bit_length() + 1
 
     @property
     def group_bits(self) -> int:
         """Signed width of the integer dot product of the blocks that share a scale, of which there are fewer than
         ``2 * group_blocks``. It raises the error of :attr:`numerator_bits`."""
-        return self.dot_bits + ceil_log2(min(2 * self.fmt.group_blocks - 1, self.max_blocks))
+        return self.dot_bits + ceil_log2(min(2 * self.fmt.group_blocks - 1, self.max_weight_blocks))
 
     @property
     def value_bits(self) -> int:
         """Signed width of what is added to an accumulator at once."""
         if isinstance(self.fmt, HalfFormat):
             return _FP16_PRODUCT_BITS + 1
-        if isinstance(self.fmt, GroupFormat):
-            return self.group_bits + _SCALE_SHIFT
-        return self.dot_bits + (1 << EXP_BITS) - 1
+        return self.group_bits + self.fmt.dot_shift
 
     @property
     def sum_bits(self) -> int:
         """Signed width of an accumulator: exact for every legal input of ``max_cols`` columns."""
-        if isinstance(self.fmt, GroupFormat):
-            return self.dot_bits + ceil_log2(self.max_blocks) + _SCALE_SHIFT
-        return self.value_bits + ceil_log2(self.max_blocks)
+        # No more blocks are added up than hold weights, those that share a scale before those that do not.
+        one = _FP16_PRODUCT_BITS + 1 if isinstance(self.fmt, HalfFormat) else self.dot_bits + self.fmt.dot_shift
+        return one + ceil_log2(self.max_weight_blocks)

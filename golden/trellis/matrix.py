@@ -1,12 +1,11 @@
-"""Matrices in trellis form as arrays of codes, and rows as integers of ``row_bits`` bits."""
+"""Matrices in trellis form as arrays of codes, and blocks as integers of ``block_bits`` bits."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from golden.activations import require_finite
-from golden.spec import SCALE_BITS
-from golden.trellis.spec import TrellisFormat
+from golden.formats.trellis import TrellisFormat
+from golden.scales import require_row_scales
 from golden.trellis.values import all_values
 
 __all__ = ["TrellisMatrix", "unpack"]
@@ -24,7 +23,7 @@ class TrellisMatrix:
     starts : uint16 array, (rows,)
         The stream's bits before the first code of each row, 0 to 2**start_bits - 1.
     scales : float16 array, (rows,)
-        Finite; what one unit of a row's integers stands for, but for the exponent bias.
+        Zero or normal, and finite; what one unit of a row's integers stands for, but for the exponent bias.
     exponent_bias : int
         Power of two by which the whole matrix is scaled, so that scales are in the range of FP16.
 
@@ -50,11 +49,9 @@ class TrellisMatrix:
                 raise ValueError(f"{name} must be {np.dtype(dtype)}, not {array.dtype}")
             if array.size and array.max() >> bits:
                 raise ValueError(f"{name} must lie in 0..{(1 << bits) - 1}, found {array.max()}")
-        for name in ("starts", "scales"):
-            shape = getattr(self, name).shape
-            if shape != (rows,):
-                raise ValueError(f"{name} of a {rows} x {cols} matrix must have shape {(rows,)}, not {shape}")
-        require_finite(self.scales, "scales")
+        if self.starts.shape != (rows,):
+            raise ValueError(f"starts of a {rows} x {cols} matrix must have shape {(rows,)}, not {self.starts.shape}")
+        require_row_scales(self.scales, rows)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -76,40 +73,41 @@ class TrellisMatrix:
         """The weights that the codes stand for, exactly: float64, (rows, columns)."""
         return np.ldexp(self.integers() * self.scales.astype(np.float64)[:, None], self.exponent_bias)
 
-    def packed(self) -> list[int]:
-        """Every row as an integer of ``row_bits`` bits, laid out as :mod:`golden.trellis.spec` says."""
-        fmt, rows = self.fmt, []
-        for codes, start, scale in zip(self.codes.tolist(), self.starts.tolist(),
-                                       self.scales.view(np.uint16).tolist(), strict=True):
-            stream = start
-            for i, code in enumerate(codes):
-                stream |= code << (fmt.start_bits + fmt.bits * i)
-            rows.append(scale | stream << SCALE_BITS)
-        return rows
+    def packed(self) -> np.ndarray:
+        """Every block as an integer of ``block_bits`` bits, heads first: object array of int, (rows, blocks)."""
+        fmt, (rows, cols) = self.fmt, self.shape
+        codes = np.pad(self.codes, ((0, 0), (0, -cols % fmt.c))).reshape(rows, -1, fmt.c).astype(object)
+        words = np.zeros((rows, 1 + codes.shape[1]), dtype=object)
+        for values, (low, _) in zip((self.scales.view(np.uint16), self.starts), fmt.head_fields.values(), strict=True):
+            words[:, 0] |= values.astype(object) << low
+        for i in range(fmt.c):
+            words[:, 1:] |= codes[..., i] << (fmt.bits * i)
+        return words
 
 
-def unpack(fmt: TrellisFormat, rows: list[int], columns: int, exponent_bias: int = 0) -> TrellisMatrix:
-    """The matrix of packed rows, the inverse of :meth:`TrellisMatrix.packed`.
+def unpack(fmt: TrellisFormat, words: np.ndarray, columns: int, exponent_bias: int = 0) -> TrellisMatrix:
+    """The matrix of packed blocks, the inverse of :meth:`TrellisMatrix.packed`.
 
     Parameters
     ----------
-    rows : list of int
-        0 to 2**fmt.row_bits(columns) - 1.
+    words : object array of int, (rows, blocks)
+        The blocks, a head first; their bits beyond the fields mean nothing.
     columns : int
-        Weights of a row.
+        Weights of a row; those behind them in the last block are dropped.
 
     Raises
     ------
     ValueError
-        When a row has more bits than so many weights take, or a scale is not finite.
+        When the blocks of a row are not as many as so many weights take, or a scale is not zero or normal.
     """
-    most = fmt.row_bits(columns)
-    for row in rows:
-        if row < 0 or row.bit_length() > most:
-            raise ValueError(f"a row of {columns} weights has {most} bits, not {row.bit_length()}")
-    mask = (1 << fmt.bits) - 1
-    scales = np.array([row & ((1 << SCALE_BITS) - 1) for row in rows], np.uint16).view(np.float16)
-    starts = np.array([row >> SCALE_BITS & ((1 << fmt.start_bits) - 1) for row in rows], np.uint16)
-    first = SCALE_BITS + fmt.start_bits
-    codes = np.array([[row >> (first + fmt.bits * i) & mask for i in range(columns)] for row in rows], np.uint8)
-    return TrellisMatrix(fmt, codes.reshape(len(rows), columns), starts, scales, exponent_bias)
+    words = np.asarray(words, dtype=object)
+    if words.shape[1:] != (1 + -(-columns // fmt.c),):
+        raise ValueError(f"a row of {columns} weights has {1 + -(-columns // fmt.c)} blocks, not {words.shape[1:]}")
+
+    def field(values: np.ndarray, low: int, width: int, dtype: type) -> np.ndarray:
+        return np.asarray((values >> low) & ((1 << width) - 1), dtype=dtype)
+
+    scales, starts = (field(words[:, 0], *place, np.uint16) for place in fmt.head_fields.values())
+    codes = np.stack([field(words[:, 1:], fmt.bits * i, fmt.bits, np.uint8) for i in range(fmt.c)], axis=-1)
+    return TrellisMatrix(fmt, codes.reshape(len(words), -1)[:, :columns], starts, scales.view(np.float16),
+                         exponent_bias)

@@ -4,8 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from golden.formats.trellis import LFSR_BITS, TrellisFormat
 from golden.lfsr import states
-from golden.trellis.spec import LFSR_BITS, TrellisFormat
 
 __all__ = ["all_values", "output", "value"]
 

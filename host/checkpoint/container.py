@@ -216,8 +216,8 @@ class CompressedFiles:
         """As :meth:`matrix`, with the stream when all rows are asked for."""
         matrix, tensor = self.matrix(name, rows), self.compressed[name]
         return StoredMatrix(matrix.fmt, matrix.shape, matrix.seeds, matrix.exponents, matrix.coefs,
-                            matrix.exponent_bias, self.stream(name) if matrix.shape == tensor.matrix_shape else None,
-                            tensor.error)
+                            matrix.exponent_bias, error=tensor.error,
+                            stream=self.stream(name) if matrix.shape == tensor.matrix_shape else None)
 
     def decoded(self, name: str, kind: str, start: int, stop: int) -> np.ndarray:
         """Decompress rows of a tensor as it was before compression, with the rows of a stack one below another.

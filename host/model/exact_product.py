@@ -11,7 +11,8 @@ from golden.activations import fp16_fields, require_finite
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
 from golden.product import Weights, factor, format_of
-from golden.spec import ACT_BITS, EXP_MIN, FP16_FRACTION
+from golden.spec import ACT_BITS, FP16_FRACTION
+from golden.trellis.matrix import TrellisMatrix
 from host.packing import decode
 
 __all__ = ["ExactMatrix"]
@@ -37,12 +38,14 @@ def _integers(weights: Weights) -> np.ndarray:
     """Return a matrix in golden's units: int64, (rows, columns). No format's integers have more than 49 bits."""
     if isinstance(weights, CompressedMatrix):
         rows, cols = weights.shape
-        shifts = weights.exponents.astype(np.int64) - EXP_MIN
+        shifts = weights.exponents.astype(np.int64) - weights.fmt.exp_min
         return (decode.numerators(weights) << shifts[..., None]).reshape(rows, -1)[:, :cols]
     if isinstance(weights, GroupMatrix):
         (_, cols), (_, groups) = weights.shape, weights.scales.shape
         group = np.minimum(np.arange(cols) // weights.fmt.group, groups - 1)
         return weights.codes * _significands(weights.scales)[:, group]
+    if isinstance(weights, TrellisMatrix):
+        return weights.integers()
     return _significands(weights)
 
 
@@ -104,8 +107,11 @@ class ExactMatrix:
     def __init__(self, weights: Weights, act_bits: int = ACT_BITS) -> None:
         fmt, self.shape = format_of(weights), weights.shape
         self._bits, self._block_floating = act_bits, fmt.block_floating
-        bias = weights.exponent_bias if isinstance(weights, CompressedMatrix) else 0
-        self._factor = np.float64(factor(fmt, bias, act_bits))
+        bias = weights.exponent_bias if isinstance(weights, CompressedMatrix | TrellisMatrix) else 0
+        # The factor of each row, (rows, 1), or the one of all of them.
+        self._factor = np.full((1, 1), factor(fmt, bias, act_bits), np.float64)
+        if isinstance(weights, CompressedMatrix | TrellisMatrix) and weights.scales is not None:
+            self._factor = self._factor * _significands(weights.scales)[:, None]
         integers = _integers(weights)
         common = np.bitwise_or.reduce(integers, axis=1)
         self._powers = np.frexp((common & -common).astype(np.float64))[1] - 1  # -1, of a row of zeros, does no harm
@@ -147,7 +153,8 @@ class ExactMatrix:
             parts = [(digit[part].astype(np.float64, copy=False) @ element, i * self._width + j * _FP16_DIGIT)
                      for i, digit in enumerate(self._digits) for j, element in enumerate(elements)]
             sums = parts[0][0] if len(parts) == 1 else _total(parts)
-            scaled = _round_to_24_bits(sums) * self._factor
+            factors = self._factor if len(self._factor) == 1 else self._factor[part]
+            scaled = _round_to_24_bits(sums) * factors + 0.0  # never -0, where a scale is zero
             power = np.maximum(self._powers[part], 0)[:, None] + shared
             result[:, part] = _round_to_24_bits(np.ldexp(scaled, power)).clip(-_LARGEST, _LARGEST).T
         return result

@@ -50,5 +50,5 @@ def weights(matrix: CompressedMatrix) -> np.ndarray:
     """Return the decompressed weights, as ``matrix.weights()`` does: float64, (rows, columns)."""
     rows, cols = matrix.shape
     power = matrix.exponents.astype(np.int32) + np.int32(matrix.exponent_bias)
-    full = np.ldexp(numerators(matrix) / matrix.fmt.unit, power[..., None])
+    full = np.ldexp(matrix.in_units(numerators(matrix)), power[..., None])
     return full.reshape(rows, -1)[:, :cols]

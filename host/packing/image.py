@@ -4,12 +4,14 @@ A weight image is a stream of bits, least significant first, in the order of :cl
 each group of ``lanes`` rows and for each block column, the blocks of those rows follow one another, each ``block_bits``
 long. The only padding is at the very end, to a whole beat. Rows past the last one of the matrix are zero blocks. FP16
 weights are blocks of one weight. The last group of a row of integers has the blocks that are left, 16 to 31, and a row
-of fewer than 16 blocks is padded with zero weights.
+of fewer than 16 blocks is padded with zero weights. Where rows have scales of their own, their heads are the first
+block column of each group.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import gcd
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +19,8 @@ from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
 from golden.layout import StreamLayout
 from golden.product import Weights
-from golden.spec import EXP_BITS, EXP_MIN, SCALE_BITS, WeightFormat
+from golden.spec import SCALE_BITS, WeightFormat
+from golden.trellis.matrix import TrellisMatrix
 
 __all__ = ["SlicedMatrix", "StoredMatrix", "activation_bytes", "activation_image", "image_bytes", "slice_rows",
            "weight_image"]
@@ -54,7 +57,7 @@ class SlicedMatrix:
 
 def activation_bytes(layout: StreamLayout, cols: int) -> int:
     """Return the bytes of the image of a vector, which are whole beats."""
-    return -(-2 * layout.blocks(cols) * layout.c // layout.bus_bytes) * layout.bus_bytes
+    return -(-2 * layout.weight_blocks(cols) * layout.c // layout.bus_bytes) * layout.bus_bytes
 
 
 def image_bytes(layout: StreamLayout, shape: tuple[int, int]) -> int:
@@ -77,16 +80,45 @@ def _field_bits(values: np.ndarray, width: int) -> np.ndarray:
     return ((values[..., None].astype(np.int64) >> np.arange(width)) & 1).astype(np.uint8)
 
 
-def _fields(matrix: CompressedMatrix | GroupMatrix) -> list[_Field]:
-    """Return the fields of the matrix's blocks, from the lowest bit on."""
-    if isinstance(matrix, CompressedMatrix):
-        return [(matrix.seeds, matrix.fmt.k, 1), (matrix.exponents, EXP_BITS, EXP_MIN),
-                (matrix.coefs, matrix.fmt.coef_bits, 0)]
+def _seedlm_fields(matrix: CompressedMatrix) -> list[_Field]:
+    fmt = matrix.fmt
+    exponents = [(matrix.exponents, fmt.exp_bits, fmt.exp_min)] if fmt.exp_bits else []
+    return [(matrix.seeds, fmt.k, 1), *exponents, (matrix.coefs, fmt.coef_bits, 0)]
+
+
+def _trellis_fields(matrix: TrellisMatrix) -> list[_Field]:
+    codes = np.pad(matrix.codes, ((0, 0), (0, -matrix.shape[1] % matrix.fmt.c)))
+    return [(codes.reshape(len(codes), -1, matrix.fmt.c), matrix.fmt.bits, 0)]
+
+
+def _integer_fields(matrix: GroupMatrix) -> list[_Field]:
     codes = matrix.blocks()
     scale_bits = np.zeros(codes.shape[:2], np.uint8)
     stored = _field_bits(matrix.scales.view(np.uint16), SCALE_BITS).reshape(len(codes), -1)
     scale_bits[:, :stored.shape[1]] = stored
     return [(codes, matrix.fmt.bits, 0), (scale_bits, 1, 0)]
+
+
+_FIELDS: dict[type, Callable[[Any], list[_Field]]] = {
+    CompressedMatrix: _seedlm_fields, StoredMatrix: _seedlm_fields, GroupMatrix: _integer_fields,
+    TrellisMatrix: _trellis_fields}
+"""The fields of the blocks that hold weights, from the lowest bit on, of each type of matrix."""
+
+
+def _head_fields(matrix: CompressedMatrix | GroupMatrix | TrellisMatrix) -> list[_Field]:
+    """Return the fields of the heads, from the lowest bit on; none where rows have no scales of their own."""
+    if isinstance(matrix, GroupMatrix) or matrix.scales is None:
+        return []
+    starts = [(matrix.starts[:, None], matrix.fmt.start_bits, 0)] if isinstance(matrix, TrellisMatrix) else []
+    return [(matrix.scales.view(np.uint16)[:, None], SCALE_BITS, 0), *starts]
+
+
+def _block_bits(fields: list[tuple[np.ndarray, int]], groups: slice, width: int) -> np.ndarray:
+    """Return the bits of blocks of ``width`` bits, from fields of (groups, blocks, lanes, ...): uint8, (groups, blocks,
+    lanes, width). Zeros fill the blocks up."""
+    bits = [_field_bits(values[groups], each) for values, each in fields]
+    joined = np.concatenate([part.reshape(*part.shape[:3], -1) for part in bits], axis=-1)
+    return np.pad(joined, [(0, 0)] * 3 + [(0, width - joined.shape[-1])])
 
 
 def _grouped(array: np.ndarray, lanes: int, padding: int) -> np.ndarray:
@@ -111,19 +143,18 @@ def weight_image(weights: Weights, layout: StreamLayout) -> bytes:
     if (isinstance(weights, StoredMatrix) and weights.stream is not None
             and layout.bus_bits == StreamLayout(weights.fmt).bus_bits):
         return weights.stream.tobytes()
-    fields = [(_grouped(values, layout.lanes, padding), width) for values, width, padding in _fields(weights)]
-    groups, blocks, lanes = fields[0][0].shape[:3]
+    kinds = [[(_grouped(values, layout.lanes, padding), width) for values, width, padding in fields]
+             for fields in (_head_fields(weights), _FIELDS[type(weights)](weights)) if fields]
     packed = []
     # Eight groups are whole bytes whatever the width of a word. Bits, one a byte, take little memory that way.
-    for start in range(0, groups, 8):
-        bits = [_field_bits(values[start:start + 8], width).reshape(-1, blocks, lanes, width * values[0, 0, 0].size)
-                for values, width in fields]
-        packed.append(np.packbits(np.concatenate(bits, axis=-1), bitorder="little").tobytes())
+    for start in range(0, len(kinds[0][0][0]), 8):
+        blocks = [_block_bits(fields, slice(start, start + 8), layout.block_bits) for fields in kinds]
+        packed.append(np.packbits(np.concatenate(blocks, axis=1), bitorder="little").tobytes())
     return _whole_beats(b"".join(packed), layout)
 
 
 def activation_image(x: np.ndarray, layout: StreamLayout) -> bytes:
     """Return the image of a float16 vector, (columns,), with zeros to the end of its last block, and then to the end of
     the last beat."""
-    padded = np.pad(x, (0, layout.blocks(len(x)) * layout.c - len(x)))
+    padded = np.pad(x, (0, layout.weight_blocks(len(x)) * layout.c - len(x)))
     return _whole_beats(padded.view(np.uint16).astype("<u2").tobytes(), layout)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from golden.integers import GroupMatrix
+from golden.block import CompressedMatrix
 from golden.product import Weights
 from host.calibrate.inputs import Inputs
 from host.checkpoint.checkpoint import Checkpoint
@@ -60,7 +60,7 @@ def _numbers(weights: Weights) -> np.ndarray:
     """Return what codes stand for, float64; an array is that already."""
     if isinstance(weights, np.ndarray):
         return weights
-    return weights.weights() if isinstance(weights, GroupMatrix) else decode.weights(weights)
+    return decode.weights(weights) if isinstance(weights, CompressedMatrix) else weights.weights()
 
 
 def _errors(matrices: Mapping[str, np.ndarray], numbers: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from golden.formats.trellis import TrellisFormat
 from golden.integers import quantise
 from golden.product import Weights
 from golden.rotation import BLOCK, restored_weights, rotated_weights
 from golden.spec import GroupFormat
-from golden.trellis.spec import TrellisFormat
 from host.perplexity.variant import Shared
 from host.trellis.encoder import encode
 

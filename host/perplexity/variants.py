@@ -3,8 +3,8 @@
 from dataclasses import replace
 from functools import partial
 
+from golden.formats.trellis import TRELLIS_FORMATS
 from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat, GroupFormat
-from golden.trellis.spec import TRELLIS_FORMATS
 from host.encoder.encoder import Mode
 from host.perplexity.awq import awq_code
 from host.perplexity.calibrated import seedlm_feedback

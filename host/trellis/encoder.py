@@ -8,8 +8,8 @@ from math import frexp
 
 import numpy as np
 
+from golden.formats.trellis import TrellisFormat
 from golden.trellis.matrix import TrellisMatrix
-from golden.trellis.spec import TrellisFormat
 from host.errors import UserError
 from host.trellis.paths import KernelFinder
 from host.trellis.scales import searched

@@ -5,9 +5,9 @@ import tempfile
 from functools import lru_cache
 from pathlib import Path
 
+from golden.formats.trellis import TrellisFormat
 from golden.products import file_product
 from golden.tree import source_digest
-from golden.trellis.spec import TrellisFormat
 
 # `build` there takes only sources of its own folder. Its parts are shared until it takes others.
 from host.encoder.kernel import _FLAGS, _compiler, _digest, _run, cache_folder

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from golden.trellis.spec import TrellisFormat
+from golden.formats.trellis import TrellisFormat
 from golden.trellis.values import all_values
 from host.trellis.kernel import load
 

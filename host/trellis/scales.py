@@ -7,6 +7,7 @@ once, of which each goes its own way.
 
 import numpy as np
 
+from golden.scales import LEAST_SCALE
 from golden.trellis.values import all_values
 from host.trellis.paths import Finder, Paths
 
@@ -29,7 +30,8 @@ def searched(finder: Finder, rows: np.ndarray) -> tuple[np.ndarray, Paths]:
     Returns
     -------
     float64 array, (rows,), and Paths
-        Scales that FP16 holds, and the paths under them. A row whose scale FP16 would round to zero has the scale 0.
+        Scales that FP16 holds, and the paths under them. A row whose scale would be
+        below the normal FP16 numbers has the scale 0.
     """
     fmt, x = finder.fmt, (rows * finder.columns).astype(np.float32)
     squares = np.square(x, dtype=np.float64).sum(axis=1)
@@ -46,7 +48,7 @@ def searched(finder: Finder, rows: np.ndarray) -> tuple[np.ndarray, Paths]:
     before = np.zeros((2, count))
     live = np.arange(count)
     for run in range(_RUNS):
-        fresh = (scale[live] > 0) & (scale[live] < np.inf) & (scale[live] != tried[:, live]).all(axis=0)
+        fresh = (scale[live] >= LEAST_SCALE) & (scale[live] < np.inf) & (scale[live] != tried[:, live]).all(axis=0)
         live = live[fresh]
         if not live.size:
             break

@@ -50,6 +50,19 @@ def test_random_products() -> None:
         assert Fraction(float(found[0])) == min(max(exact, -LARGEST), LARGEST)
 
 
+def test_random_scales_of_rows() -> None:
+    """Rounded once, with the factor; a zero is +0, whatever the signs."""
+    rng = np.random.default_rng(2)
+    bits = rng.integers(0x0400, 0x7C00, 500).astype(np.uint16) | (rng.integers(0, 2, 500) << 15).astype(np.uint16)
+    for value, scale in zip(random_integers(500), bits.view(np.float16), strict=True):
+        power, shared = int(rng.integers(-126, 100)), int(rng.integers(0, 31))
+        exact = to_24_bits(to_24_bits(Fraction(value)) * Fraction(float(scale)) * Fraction(2) ** (power + shared + 24))
+        found = scaled([value], np.float32(2.0**power), shared, np.array([scale]))
+        assert Fraction(float(found[0])) == min(max(exact, -LARGEST), LARGEST)
+    zero = scaled([-3, 5, 0], ONE, 0, np.array([0.0, -0.0, -1.0], np.float16))
+    assert zero.view(np.uint32).tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize(("value", "factor", "power", "wanted"), [
     (3, 0.5, 1, 3.0), (-3, 0.5, 1, -3.0), (1, 2.0**-126, 1, 2.0**-125),
     (2**23 + 1, 1.5, 0, 1.5 * 2**23 + 2), (2**23 + 3, 1.5, 0, 1.5 * 2**23 + 4),  # second rounding: ties

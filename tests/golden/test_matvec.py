@@ -7,7 +7,7 @@ import pytest
 
 from golden.block import CompressedMatrix
 from golden.matvec import accumulate, factor, matvec
-from golden.spec import SEEDLM3, SEEDLM4, TAPS, BlockFormat
+from golden.spec import SEEDLM3, SEEDLM4, SEEDLM4R, TAPS, BlockFormat
 from tests.golden.reference import to_24_bits
 
 RECURRENCES = {3: (0, 1), 7: (0, 1), 16: (0, 1, 3, 12), 24: (0, 1, 2, 7)}
@@ -22,8 +22,9 @@ def random_matrix(fmt: BlockFormat, rows: int, cols: int, bias: int = 0) -> Comp
     rng = np.random.default_rng([fmt.block_bits, rows, cols])
     shape = rows, -(-cols // fmt.c)
     return CompressedMatrix(fmt, (rows, cols), rng.integers(1, fmt.seeds, shape, np.uint32, endpoint=True),
-                            rng.integers(-8, 8, shape, np.int8),
-                            rng.integers(fmt.coef_min, fmt.coef_max + 1, (*shape, fmt.p), np.int8), bias)
+                            rng.integers(fmt.exp_min, fmt.exp_max, shape, np.int8, endpoint=True),
+                            rng.integers(fmt.coef_min, fmt.coef_max + 1, (*shape, fmt.p), np.int8), bias,
+                            rng.normal(0, 1e-2, rows).astype(np.float16) if fmt.head_blocks else None)
 
 
 def random_halves(count: int, top: int = 0x7C00) -> np.ndarray:
@@ -101,6 +102,25 @@ def test_random_products(fmt: BlockFormat, ragged: int) -> None:
     cols = 3 * fmt.c - ragged
     for top in (0x7C00, 0x3C00, 0x0800, 0x0010):
         check(random_matrix(fmt, 4, cols), random_halves(cols, top))
+
+
+def test_scales_of_rows() -> None:
+    """Without exponents, a row's scale takes the place of exponents and of the unit of U."""
+    matrix, x = random_matrix(SEEDLM4R, 4, 29, bias=-5), random_halves(29)
+    y = matvec(matrix, x)
+    for row in range(4):
+        total = sum(value * numerator(matrix, row, col) for col, value in enumerate(units(x)))
+        power = Fraction(2) ** (shared_exponent(x) - 29 - 5)
+        assert matrix.scales is not None
+        scale = Fraction(float(matrix.scales[row]))
+        assert Fraction(float(y[row])) == to_24_bits(to_24_bits(Fraction(total)) * scale * power)
+        assert matrix.weights()[row].tolist() == [
+            float(numerator(matrix, row, col) * scale / 32) for col in range(29)]
+    with pytest.raises(ValueError, match="rows of seedlm4r have scales"):
+        CompressedMatrix(SEEDLM4R, (4, 29), matrix.seeds, matrix.exponents, matrix.coefs)
+    plain = random_matrix(SEEDLM4, 4, 29)
+    with pytest.raises(ValueError, match="rows of seedlm4 have no scales"):
+        CompressedMatrix(SEEDLM4, (4, 29), plain.seeds, plain.exponents, plain.coefs, scales=matrix.scales)
 
 
 @pytest.mark.parametrize("bias", [-64, -20, -1, 1, 15, 60, 150])

@@ -10,9 +10,14 @@ from golden.spec import (
     INT4,
     INT8,
     SEEDLM3,
+    SEEDLM3R,
     SEEDLM4,
+    SEEDLM4R,
     SEEDLM4X,
     TAPS,
+    TRELLIS2,
+    TRELLIS3,
+    TRELLIS4,
     BlockFormat,
     FormatError,
     GroupFormat,
@@ -101,7 +106,8 @@ def test_extreme_formats(shape: tuple[int, int, int, int]) -> None:
     ("seedlm4", SEEDLM4, "seedlm4"), ("seedlm3", SEEDLM3, "seedlm3"),
     ("10,5,16", SEEDLM4X, "seedlm4x"), ("8,3,16", SEEDLM4, "seedlm4"),
     ("12, 4, 16", SEEDLM3, "seedlm3"), ("8,3,16,4", SEEDLM4, "seedlm4"), ("5,2,7,3", ODD, "5,2,7,3"),
-    ("5,2,7", BlockFormat(5, 2, 7), "5,2,7")])
+    ("5,2,7", BlockFormat(5, 2, 7), "5,2,7"), ("8,4,16,4,0", SEEDLM4R, "seedlm4r"),
+    ("5,3,7,3,0", BlockFormat(5, 3, 7, 3, 0), "5,3,7,3,0"), ("5,2,7,4,4", BlockFormat(5, 2, 7), "5,2,7")])
 def test_names(text: str, fmt: BlockFormat, name: str) -> None:
     assert parse_format(text) == fmt
     assert fmt.name == name
@@ -109,31 +115,46 @@ def test_names(text: str, fmt: BlockFormat, name: str) -> None:
 
 
 def test_named_formats() -> None:
-    names = ["fp16", "int8", "int4", "int3", "seedlm4", "seedlm3", "seedlm4x"]
+    names = ["fp16", "int8", "int4", "int3", "seedlm4", "seedlm3", "seedlm4x", "seedlm4r", "seedlm3r",
+             "trellis4", "trellis3", "trellis2"]
     assert list(FORMATS) == names
-    assert [parse_format(name) for name in names] == [FP16, INT8, INT4, INT3, SEEDLM4, SEEDLM3, SEEDLM4X]
+    assert [parse_format(name) for name in names] == [FP16, INT8, INT4, INT3, SEEDLM4, SEEDLM3, SEEDLM4X, SEEDLM4R,
+                                                      SEEDLM3R, TRELLIS4, TRELLIS3, TRELLIS2]
     assert [fmt.name for fmt in FORMATS.values()] == names
+
+
+def test_without_exponents() -> None:
+    """The four bits of the exponent are another coefficient, and a head holds the row's scale."""
+    assert (SEEDLM4R.block_bits, SEEDLM3R.block_bits) == (32, 36)
+    assert SEEDLM4R.fields == {"seed": (0, 16), "q0": (16, 4), "q1": (20, 4), "q2": (24, 4), "q3": (28, 4)}
+    assert (SEEDLM4R.head_blocks, SEEDLM4R.exp_min, SEEDLM4R.exp_max, SEEDLM4R.dot_shift) == (1, 0, 0, 0)
+    assert (SEEDLM4.head_blocks, SEEDLM4.exp_min, SEEDLM4.exp_max, SEEDLM4.dot_shift) == (0, -8, 7, 15)
+    with pytest.raises(FormatError, match="exp_bits must be 0 or 4, not 3"):
+        BlockFormat(8, 3, 16, exp_bits=3)
+    with pytest.raises(FormatError, match="a block of 7 bits does not hold the scale of a row, 16 bits"):
+        BlockFormat(2, 1, 3, exp_bits=0)
 
 
 def test_what_only_seedlm_can_do() -> None:
     assert parse_seedlm("seedlm3") == SEEDLM3
     assert parse_seedlm("5,2,7,3") == ODD
-    for text in ("fp16", "int8", "int4", "int3"):
+    for text in ("fp16", "int8", "int4", "int3", "seedlm4r", "trellis4"):
         with pytest.raises(FormatError) as caught:
             parse_seedlm(text)
-        assert str(caught.value) == (f"{text} is not a SeedLM format: use seedlm4, seedlm3, seedlm4x, or C,P,K such as "
-                                     "8,3,16")
+        assert str(caught.value) == (f"{text} is not a SeedLM format with exponents: use seedlm4, seedlm3, seedlm4x, "
+                                     "or C,P,K such as 8,3,16")
     with pytest.raises(FormatError, match="unknown format 'int5'"):
         parse_seedlm("int5")
 
 
-@pytest.mark.parametrize("text", ["", "seedlm5", "int5", "INT4", "int4,8", "8,3", "8,3,16,4,1", "8,3,k", "8,-3,16",
+@pytest.mark.parametrize("text", ["", "seedlm5", "int5", "INT4", "int4,8", "8,3", "8,3,16,4,4,4", "8,3,k", "8,-3,16",
                                   "8,3,1.6", "8,,16", "8,3,1²", "8,3," + "9" * 5000])
 def test_unknown_formats(text: str) -> None:
     with pytest.raises(FormatError) as caught:
         parse_format(text)
     assert str(caught.value) == (
-        f"unknown format {text!r}: use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16")
+        f"unknown format {text!r}: use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, seedlm4r, "
+        "seedlm3r, trellis4, trellis3, trellis2, or C,P,K such as 8,3,16")
 
 
 def test_a_parsed_format_must_exist() -> None:

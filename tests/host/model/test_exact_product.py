@@ -1,6 +1,7 @@
 """Products of many vectors at once are golden's, vector by vector and bit for bit."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import pytest
 from golden.block import CompressedMatrix
 from golden.integers import quantise
 from golden.product import Weights, product
-from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat
+from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4R, TRELLIS3, TRELLIS4, BlockFormat, GroupFormat
 from host.model.exact_product import ExactMatrix
+from sim.device.random_operands import random_weights
 
 ROWS, COLS, TOKENS = 23, 200, 9
 
@@ -43,7 +45,8 @@ MATRICES: dict[str, Callable[[np.random.Generator], Weights]] = {
     "10,5,16": lambda rng: codes(BlockFormat(10, 5, 16), rng),
     "20,8,12": lambda rng: codes(BlockFormat(20, 8, 12), rng),
     "one column": lambda rng: codes(SEEDLM4, rng, 1), "int3": rounded(INT3), "int4": rounded(INT4),
-    "int8": rounded(INT8), "fp16": halves}
+    "int8": rounded(INT8), "fp16": halves, **{fmt.name: partial(random_weights, fmt, ROWS, COLS)
+                                              for fmt in (SEEDLM4R, TRELLIS4, TRELLIS3)}}
 
 
 def vectors(rng: np.random.Generator, cols: int) -> np.ndarray:

@@ -6,9 +6,25 @@ import pytest
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
 from golden.layout import StreamLayout
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, BlockFormat, GroupFormat, WeightFormat
+from golden.spec import (
+    FP16,
+    INT3,
+    INT4,
+    INT8,
+    SEEDLM3,
+    SEEDLM4,
+    SEEDLM4R,
+    TRELLIS2,
+    TRELLIS3,
+    TRELLIS4,
+    BlockFormat,
+    GroupFormat,
+    TrellisFormat,
+    WeightFormat,
+)
+from golden.trellis.matrix import TrellisMatrix
 from host.packing.image import StoredMatrix, activation_image, image_bytes, weight_image
-from sim.device.random_operands import random_group_matrix, random_matrix
+from sim.device.random_operands import random_group_matrix, random_matrix, random_weights
 
 ODD = BlockFormat(c=5, p=2, k=7, coef_bits=3)
 LONG = BlockFormat(c=16, p=8, k=24)
@@ -39,6 +55,23 @@ def test_weight_images(fmt: BlockFormat, bus_bits: int, lanes: int, zero: int) -
         matrix = random_matrix(fmt, rows, blocks * fmt.c - 1, np.random.default_rng(rows))
         wanted = interleaved(matrix.packed().tolist(), zero, fmt.block_bits, lanes, bus_bits)
         assert weight_image(matrix, layout) == wanted
+
+
+@pytest.mark.parametrize(("fmt", "zero"), [(SEEDLM4R, 1), (TRELLIS4, 0), (TRELLIS3, 0), (TRELLIS2, 0)],
+                         ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize("bus_bits", [512, 32])
+def test_heads_come_first(fmt: BlockFormat | TrellisFormat, zero: int, bus_bits: int) -> None:
+    layout = StreamLayout(fmt, bus_bits)
+    for rows, cols in ((1, 1), (layout.lanes + 1, 3 * fmt.c - 1)):
+        matrix = random_weights(fmt, rows, cols, np.random.default_rng(rows))
+        assert isinstance(matrix, CompressedMatrix | TrellisMatrix)
+        words = matrix.packed().tolist()
+        assert [word[0] & 0xFFFF for word in words] == matrix.scales.view(np.uint16).tolist()
+        # Rows of padding have heads of zeros too.
+        while len(words) % layout.lanes:
+            words.append([0] + [zero] * (len(words[0]) - 1))
+        assert weight_image(matrix, layout) == interleaved(words, 0, fmt.block_bits, layout.lanes, bus_bits)
+        assert image_bytes(layout, matrix.shape) == len(weight_image(matrix, layout))
 
 
 def test_a_stored_image_is_used_where_it_fits() -> None:

@@ -6,14 +6,14 @@ import re
 import numpy as np
 import pytest
 
+from golden.formats.trellis import TRELLIS2, TRELLIS4, TRELLIS_FORMATS, TrellisFormat
 from golden.trellis.matrix import TrellisMatrix
-from golden.trellis.spec import TRELLIS2, TRELLIS4, TRELLIS_FORMATS, TrellisFormat
 from golden.trellis.values import all_values
 from host.errors import UserError
 from host.trellis.encoder import encode
 
-TINY = TrellisFormat(bits=2, window=5, fields=((17, 3), (25, 3)))
-SMALL = TrellisFormat(bits=3, window=8, fields=((20, 4), (31, 4), (41, 3)))
+TINY = TrellisFormat(c=10, bits=2, window=5, fields=((17, 3), (25, 3)))
+SMALL = TrellisFormat(c=7, bits=3, window=8, fields=((20, 4), (31, 4), (41, 3)))
 
 
 def gaussian(rows: int, cols: int, seed: int = 0) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""The families of weight formats, one file for each; :mod:`golden.spec` has their registry."""
