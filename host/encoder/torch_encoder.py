@@ -39,6 +39,9 @@ _WORK = 2.3
 """Bytes of memory that a batch takes in all, for each byte of its bounds."""
 _BATCH = 1 << 15
 """Blocks of the largest batch: more would not be faster."""
+_HELD = 1 << 20
+"""Blocks that are searched in one segment of the cycle before the next, whose tables take longer to make than a batch
+takes to search: their codes and the like take 0.2 GB."""
 
 
 class _Search:
@@ -155,10 +158,10 @@ class _Search:
 
 
 class _Precision:
-    """Settings of precision that the bounds count on. They are the process's: the first of several threads that search
-    pins them, and the last one puts back what they were."""
+    """Settings of half-precision products that the bounds count on; no setting changes those of float64. They are the
+    process's: the first of several threads that search pins them, and the last one puts back what they were."""
 
-    _NAMES = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
+    _NAMES = ("allow_fp16_reduced_precision_reduction", "allow_fp16_accumulation")
 
     def __init__(self) -> None:
         self._lock, self._threads, self._before = Lock(), 0, dict[str, bool]()
@@ -209,16 +212,28 @@ def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
         import torch
     except ImportError:
         raise UserError("this needs PyTorch: run `pip install '.[torch]'` in a checkout of seedlm-fpga") from None
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"PyTorch finds no CUDA device for {device!r}: use the encoder for processors")
+    try:
+        if torch.device(device).type not in ("cuda", "cpu"):
+            raise RuntimeError("the search is for CUDA devices")
+        torch.empty(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UserError(f"PyTorch cannot use the device {device!r} ({reason}): give cuda, or one of several as cuda:1, "
+                        "or leave out --device, and the processors search") from None
     require_codes(fmt, mode)
 
 
 def product_type(device: str) -> "torch.dtype":
-    """Return the type of the numbers of which a device multiplies most: float16, or float32 on processors."""
+    """Return the type of the numbers that are multiplied for bounds: float16, the fastest one of CUDA devices, or
+    float64 on processors, whose products of float32 may be shorter where the caller has set so."""
     import torch
 
-    return torch.float16 if device.startswith("cuda") else torch.float32
+    return torch.float16 if device.startswith("cuda") else torch.float64
+
+
+def _greatest(weights: "Tensor") -> float:
+    """Return the greatest magnitude of weights."""
+    return float(weights.detach().abs().amax()) if weights.numel() else 0.0
 
 
 def _on_device(weights: "np.ndarray | Tensor", fmt: BlockFormat, exponent_bias: int | Literal["auto"],
@@ -229,13 +244,11 @@ def _on_device(weights: "np.ndarray | Tensor", fmt: BlockFormat, exponent_bias: 
     if not isinstance(weights, torch.Tensor):
         weights, bias = searchable(weights, fmt, exponent_bias)
         # A copy, as PyTorch takes no arrays of another byte order, and complains of those that cannot be written.
-        return torch.tensor(weights.astype(weights.dtype.newbyteorder("="), copy=False)).to(device), bias
+        return torch.tensor(weights.astype(weights.dtype.newbyteorder("="), copy=False), device=device), bias
     if weights.ndim != 2 or not weights.is_floating_point():
         raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape "
                         f"{tuple(weights.shape)}")
-    weights = weights.detach().to(device)
-    greatest = float(weights.abs().amax()) if weights.numel() else 0.0
-    return weights, bias_of(greatest, fmt, exponent_bias)
+    return weights.detach().to(device), bias_of(_greatest(weights), fmt, exponent_bias)
 
 
 def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = "exact", *,
@@ -244,7 +257,8 @@ def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
     """Compress a matrix as :func:`host.encoder.encoder.encode` does, on a PyTorch device.
 
     Errors are equal to those of the encoder for processors. Where several seeds have the same error, this one may
-    choose another.
+    choose another. There are no channel weights and no feedback here: both need tables of their own for each block
+    column, and these take longer to make than the blocks take to search.
 
     Parameters
     ----------
@@ -255,17 +269,20 @@ def encode_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
     memory : int
         Bytes of the device's memory that batches may take, about. Tables and the like take 0.6 GB beside.
     progress : callable, optional
-        Called with (blocks done, blocks in all) after every batch.
+        Called with (blocks done, blocks in all) after every batch. For k above 16 the seeds are searched in several
+        segments, and each segment counts all blocks once.
 
     Raises
     ------
     UserError
-        As :func:`host.encoder.encoder.encode`, and when PyTorch or the device is not there.
+        As :func:`host.encoder.encoder.encode`, when PyTorch or the device is not there, and when the device has less
+        memory than that.
     UserWarning
         As a warning, when no weight is large enough for the format, so that all become zero.
     """
-    return say_if_lost(weights, search_torch(weights, fmt, mode, exponent_bias=exponent_bias, device=device,
-                                             memory=memory, progress=progress))
+    matrix = search_torch(weights, fmt, mode, exponent_bias=exponent_bias, device=device, memory=memory,
+                          progress=progress)
+    return say_if_lost(weights if isinstance(weights, np.ndarray) else np.array(_greatest(weights)), matrix)
 
 
 def search_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = "exact", *,
@@ -276,35 +293,51 @@ def search_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
     _require_encodable(fmt, mode, device)
     import torch
 
+    try:
+        with _pinned():
+            return _search(weights, fmt, mode, exponent_bias, device, memory, progress)
+    except torch.OutOfMemoryError:
+        raise UserError(f"{device} has not enough memory left for a search in {memory / 1e9:.3g} GB: give less of it "
+                        "with --device-memory") from None
+
+
+def _search(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode, exponent_bias: int | Literal["auto"],
+            device: str, memory: int, progress: Callable[[int, int], None] | None) -> CompressedMatrix:
+    """As :func:`search_torch`, for what can be encoded, where precision is pinned."""
+    import torch
+    from torch import Tensor
+
     from host.encoder.torch_codes import times_power
     from host.encoder.torch_tables import firsts, tables
 
-    dtype = product_type(device)
-    with _pinned():
-        resident, bias = _on_device(weights, fmt, exponent_bias, device)
-        rows, cols = resident.shape
-        per_row = -(-cols // fmt.c)
-        padding = per_row * fmt.c - cols
-        padded = torch.nn.functional.pad(resident, (0, padding)) if padding else resident
-        blocks = padded.reshape(-1, fmt.c)
-        power = torch.tensor(-bias, device=resident.device)
-        segments = firsts(fmt)
-        batch = min(max(int(memory / (_WORK * min(fmt.seeds, segments.step) * dtype.itemsize)), 1), _BATCH)
-        starts = range(0, len(blocks), batch)
-        seeds, exponents, codes = [], [], []
-        for n, start in enumerate(starts):
-            search = _Search(times_power(blocks[start:start + batch].double(), power), fmt, mode)
-            for first in segments:
-                search.run(tables(fmt, first, device, dtype))
-            seeds.append(search.seed.to(torch.int32))
-            exponents.append(search.exponent.to(torch.int8))
-            codes.append(search.codes.to(torch.int8))
-            if progress:
-                progress(min((n + 1) * batch, len(blocks)), len(blocks))
+    dtype, segments = product_type(device), firsts(fmt)
+    resident, bias = _on_device(weights, fmt, exponent_bias, device)
+    rows, cols = resident.shape
+    per_row = -(-cols // fmt.c)
+    padding = per_row * fmt.c - cols
+    padded = torch.nn.functional.pad(resident, (0, padding)) if padding else resident
+    blocks = padded.reshape(-1, fmt.c)
+    power = torch.tensor(-bias, device=resident.device)
+    batch = min(max(int(memory / (_WORK * min(fmt.seeds, segments.step) * dtype.itemsize)), 1), _BATCH)
+    held = batch if len(segments) == 1 else max(batch, _HELD)
+    seeds, exponents, codes, done = list[Tensor](), list[Tensor](), list[Tensor](), 0
+    for start in range(0, len(blocks), held):
+        searches = [_Search(times_power(part.double(), power), fmt, mode)
+                    for part in blocks[start:start + held].split(batch)]
+        for first in segments:
+            known = tables(fmt, first, device, dtype)
+            for search in searches:
+                search.run(known)
+                done += len(search.w)
+                if progress:
+                    progress(done, len(segments) * len(blocks))
+        seeds += [search.seed.to(torch.int32) for search in searches]
+        exponents += [search.exponent.to(torch.int8) for search in searches]
+        codes += [search.codes.to(torch.int8) for search in searches]
 
-        def joined(parts: "list[Tensor]", dtype: type) -> np.ndarray:
-            values = torch.cat(parts) if parts else torch.empty(0)
-            return values.cpu().numpy().astype(dtype).reshape(rows, per_row, *values.shape[1:])
+    def joined(parts: list[Tensor], dtype: type) -> np.ndarray:
+        values = torch.cat(parts) if parts else resident.new_empty(0)
+        return values.cpu().numpy().astype(dtype).reshape(rows, per_row, *values.shape[1:])
 
-        return CompressedMatrix(fmt, (rows, cols), joined(seeds, np.uint32), joined(exponents, np.int8),
-                                joined(codes, np.int8), bias)
+    return CompressedMatrix(fmt, (rows, cols), joined(seeds, np.uint32), joined(exponents, np.int8),
+                            joined(codes, np.int8), bias)

@@ -8,7 +8,8 @@ GPUs multiply half-precision numbers fastest. Each feature is split there into a
 and three products are added up, so that a residual is off by :attr:`Tables.slack` at most.
 """
 
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cache, cached_property, lru_cache, partial
 from math import sqrt
 
 import numpy as np
@@ -23,7 +24,8 @@ __all__ = ["TILE", "Tables", "firsts", "tables"]
 TILE = 128
 """Number of seeds of a tile, whose least residual is looked for first. They are as far from each other as there are
 tiles: a GPU then finds the least of all tiles at the full speed of its memory."""
-_SEGMENT = 1 << 16  # seeds whose tables are on the device at a time
+_SEGMENT = 1 << 16  # seeds of a table
+_KEPT = 4  # tables that a device keeps
 _GREATEST = 2.0 ** 14
 """The greatest residual that is told from greater ones."""
 _SUM_ROUNDING = 2.0 ** -22
@@ -49,7 +51,7 @@ class Tables:
     first : int
         The first seed.
     dtype : torch.dtype
-        Of the product, float16 or float32.
+        Of the product, float16 or float64.
     """
 
     def __init__(self, fmt: BlockFormat, first: int, device: str, dtype: torch.dtype) -> None:
@@ -73,7 +75,7 @@ class Tables:
         products = -(q[:, self._rows] * q[:, self._columns]).sum(dim=2)
         one = torch.ones_like(products[:, :1]).to(dtype)
         high, low = _split(products, dtype)
-        columns = torch.cat([one, high] if dtype == torch.float32 else [one, high, high, low], dim=1).T
+        columns = torch.cat([one, high, high, low] if dtype == torch.float16 else [one, high], dim=1).T
         self.seed_features = torch.zeros(-(-columns.shape[0] // 8) * 8, -(-len(seeds) // TILE) * TILE, device=device,
                                          dtype=dtype)
         self.seed_features[0, len(seeds):] = 2 * _GREATEST
@@ -97,8 +99,8 @@ class Tables:
         eps, tiny = torch.finfo(self.dtype).eps / 2, torch.finfo(self.dtype).smallest_normal * torch.finfo(
             self.dtype).eps / 2
         features = fmt.c * (fmt.c + 1) // 2
-        # Float32: both factors are rounded. Halves: what the rests leave of both, and the product of the rests.
-        inputs = 2 * eps if self.dtype == torch.float32 else 3 * eps ** 2
+        # Halves: what the rests leave of both factors, and the product of the rests. Float64: both are rounded.
+        inputs = 3 * eps ** 2 if self.dtype == torch.float16 else 2 * eps
         return (1.01 * inputs * sqrt(fmt.p) + 4 * features * tiny
                 + _SUM_ROUNDING * len(self.seed_features) * (1 + 2 * sqrt(fmt.p)))
 
@@ -118,7 +120,7 @@ class Tables:
         products = v[:, self._rows] * v[:, self._columns] * self._twice
         high, low = _split(products, self.dtype)
         one = torch.ones_like(high[:, :1])
-        parts = [one, high] if self.dtype == torch.float32 else [one, high, low, high]
+        parts = [one, high, low, high] if self.dtype == torch.float16 else [one, high]
         features = torch.cat(parts, dim=1)
         features = torch.nn.functional.pad(features, (0, len(self.seed_features) - features.shape[1]))
         return (features @ self.seed_features).view(len(w), TILE, -1)
@@ -129,13 +131,18 @@ class Tables:
         eps = torch.finfo(self.dtype).eps
         # The second rounding is that of the sum itself to the type.
         highest = (error + self.slack) * (1 + eps) + torch.finfo(self.dtype).smallest_normal
-        return highest.clamp_max(_GREATEST).to(torch.float32)
+        return highest.clamp_max(_GREATEST).to(torch.promote_types(self.dtype, torch.float32))
 
 
-@lru_cache(maxsize=4)
+@cache
+def _kept(device: str) -> Callable[..., Tables]:
+    """Return what makes :class:`Tables` on a device, and keeps some of them: devices do not take each other's place."""
+    return lru_cache(maxsize=_KEPT)(partial(Tables, device=device))
+
+
 def tables(fmt: BlockFormat, first: int, device: str, dtype: torch.dtype) -> Tables:
     """Return :class:`Tables`, made once: some 100 MB for a segment of 65,536 seeds."""
-    return Tables(fmt, first, device, dtype)
+    return _kept(device)(fmt, first, dtype=dtype)
 
 
 def firsts(fmt: BlockFormat) -> range:

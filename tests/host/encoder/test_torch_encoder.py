@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ class TestWithPyTorch:
         weights[1] *= 1e-3
         weights[2, :2 * fmt.c] = 0
         wanted = encode(weights, fmt, mode)
-        found = encode_torch(weights, fmt, mode, device="cpu", memory=12 * 4 << fmt.k)  # five blocks at a time
+        found = encode_torch(weights, fmt, mode, device="cpu", memory=12 * 8 << fmt.k)  # five blocks at a time
 
         def errors(restored: np.ndarray) -> np.ndarray:
             return np.square(np.pad(restored - weights, ((0, 0), (0, 1)))).reshape(-1, fmt.c).sum(axis=1)
@@ -61,7 +61,7 @@ class TestWithPyTorch:
 
         from host.encoder.torch_tables import TILE, tables
 
-        known = tables(fmt, 1, "cpu", torch.float16 if short else torch.float32)
+        known = tables(fmt, 1, "cpu", torch.float16 if short else torch.float64)
         blocks = torch.from_numpy(np.random.default_rng(0).normal(0, 0.02, (40, fmt.c)))
         q, _ = known.basis(torch.arange(fmt.seeds))
         energy = torch.einsum("scp,nc->nsp", q, blocks).square().sum(dim=2) / blocks.square().sum(dim=1, keepdim=True)
@@ -86,6 +86,8 @@ class TestWithPyTorch:
         assert np.array_equal(encode_torch(half, fmt, device="cpu").packed(),
                               encode_torch(half.float().numpy(), fmt, device="cpu").packed())
         assert torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction is before
+        with pytest.warns(UserWarning, match="all weights are zero now: the greatest, 1e-30"):
+            encode_torch(torch.full((1, 8), 1e-30).requires_grad_(), fmt, device="cpu", exponent_bias=0)
         for unusable, message in ((torch.ones(3), "not torch.float32 of shape"), (torch.ones(2, 8, dtype=torch.int8),
                                   "not torch.int8"), (torch.full((1, 8), torch.nan), "contain NaN")):
             with pytest.raises(UserError, match=message):
@@ -93,6 +95,8 @@ class TestWithPyTorch:
 
     def test_the_benchmark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("host.folders.REPORTS", tmp_path)
+        monkeypatch.setattr("host.quality.bench_device._COPIES", 1)
+        monkeypatch.setattr("host.quality.bench_device._DECODED", {"cpu": 1 << 16})
         monkeypatch.setattr(sys, "argv", ["host", "bench-encode", "--device", "cpu", "--formats", "8,3,8", "--blocks",
                                           "600", "--modes", "exact paper"])
         with pytest.raises(SystemExit) as ended:
@@ -111,12 +115,10 @@ class TestWithPyTorch:
         error = open_compressed(tmp_path / "out").compressed["up_proj.weight"].error
         wanted = encode(weights, options.fmt).weights()
         assert error == pytest.approx(np.linalg.norm(wanted - weights) / np.linalg.norm(weights), rel=1e-5)
-        with pytest.raises(UserError, match="channel weights need the encoder for processors"):
-            compress(tmp_path / "m.safetensors", tmp_path / "other", options, weighting=tmp_path)
 
     def test_progress_ends_at_all_blocks(self) -> None:
         calls: list[tuple[int, int]] = []
-        encode_torch(np.ones((3, 20)), BlockFormat(4, 2, 5), device="cpu", memory=10 * 4 << 5,
+        encode_torch(np.ones((3, 20)), BlockFormat(4, 2, 5), device="cpu", memory=10 * 8 << 5,
                      progress=lambda *counts: calls.append(counts))
         assert calls[-1] == (15, 15)
 
@@ -124,11 +126,76 @@ class TestWithPyTorch:
         (np.ones((2, 8), np.int8), SEEDLM4, "cpu", "not int8"),
         (np.array([[np.nan]]), SEEDLM4, "cpu", "the weights contain NaN or infinity"),
         (np.ones((2, 8)), BlockFormat(5, 6, 8), "cpu", "more coefficients than weights"),
-        (np.ones((2, 8)), SEEDLM4, "cuda:77", "no CUDA device")])
+        (np.ones((2, 8)), SEEDLM4, "meta", r"device 'meta' \(the search is for CUDA devices\): give cuda"),
+        (np.ones((2, 8)), SEEDLM4, "gpu", r"cannot use the device 'gpu' \(.*\): give cuda, .* leave out --device"),
+        (np.ones((2, 8)), SEEDLM4, "cuda:77", "cannot use the device 'cuda:77'")])
     def test_unusable_input(self, weights: np.ndarray, fmt: BlockFormat, device: str, message: str) -> None:
-        import torch
-
-        if device.startswith("cuda") and torch.cuda.is_available():
-            pytest.skip("there is a CUDA device")
         with pytest.raises(UserError, match=message):
             encode_torch(weights, fmt, device=device)
+
+    def test_what_the_caller_has_set_changes_nothing(self) -> None:
+        """Neither types and devices of tensors, nor precision; and it is as it was when the search has ended."""
+        import torch
+
+        from host.encoder import torch_tables
+
+        matmul, fmt = torch.backends.cuda.matmul, BlockFormat(6, 2, 7)
+        weights = np.random.default_rng(0).normal(0, 0.02, (3, 60)).astype(np.float32)
+        wanted, pinned = encode_torch(weights, fmt, device="cpu"), list[bool]()
+
+        def progress(done: int, total: int) -> None:
+            encode_torch(weights[:1], fmt, device="cpu")  # as another thread might meanwhile
+            pinned.append(matmul.allow_fp16_reduced_precision_reduction)
+
+        torch_tables._kept.cache_clear()  # tables are made anew, in these circumstances
+        assert matmul.allow_fp16_reduced_precision_reduction
+        torch.set_float32_matmul_precision("medium")
+        torch.set_default_dtype(torch.float16)
+        try:
+            with torch.device("meta"), torch.autocast("cpu", dtype=torch.bfloat16):
+                found = encode_torch(weights, fmt, device="cpu", progress=progress)
+            assert torch.get_float32_matmul_precision() == "medium"
+        finally:
+            torch.set_default_dtype(torch.float32)
+            torch.set_float32_matmul_precision("highest")
+        assert np.array_equal(found.packed(), wanted.packed())
+        assert pinned == [False]
+        assert matmul.allow_fp16_reduced_precision_reduction
+
+    def test_tables_are_made_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each device keeps its own. Where one cannot keep all, each is used for all blocks before the next is made."""
+        from host.encoder import torch_tables
+
+        made: list[tuple[int, str]] = []
+
+        class Counted(torch_tables.Tables):
+            def __init__(self, fmt: BlockFormat, first: int, *, device: str, dtype: Any) -> None:
+                made.append((first, device))
+                super().__init__(fmt, first, device, dtype)
+
+        monkeypatch.setattr(torch_tables, "Tables", Counted)
+        monkeypatch.setattr(torch_tables, "_SEGMENT", 64)
+        torch_tables._kept.cache_clear()
+        weights = np.random.default_rng(0).normal(0, 0.02, (5, 12)).astype(np.float32)
+        small, large = BlockFormat(4, 2, 6), BlockFormat(4, 2, 9)
+        devices = [f"cpu:{n}" for n in range(6)]
+        for device in (*devices, *devices):
+            encode_torch(weights, small, device=device)
+        assert made == [(1, device) for device in devices]
+        made.clear()
+        counts: list[tuple[int, int]] = []
+        found = encode_torch(weights, large, device="cpu", memory=1, progress=lambda *told: counts.append(told))
+        assert [first for first, _ in made] == list(range(1, 512, 64))
+        assert counts == [(n, 8 * 15) for n in range(1, 8 * 15 + 1)]
+        assert np.allclose(found.weights(), encode(weights, large).weights(), rtol=0, atol=1e-15)
+        torch_tables._kept.cache_clear()
+
+    def test_too_little_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        def full(*given: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+        monkeypatch.setattr("host.encoder.torch_tables.tables", full)
+        with pytest.raises(UserError, match=r"^cpu has not enough memory left for a search in 5 GB: give less of it"):
+            encode_torch(np.ones((2, 8)), SEEDLM4, device="cpu", memory=5_000_000_000)
