@@ -12,6 +12,7 @@ import typer
 from host.cli.options import (
     Budget,
     BudgetFormats,
+    DeviceMemory,
     Exclude,
     Mode,
     Revision,
@@ -97,7 +98,9 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
              statistics: Annotated[Path | None, typer.Option(
                  help="Folder that keeps what the calibration finds out; by default one in build/calibration.")] = None,
              device: Annotated[str, typer.Option(help="PyTorch devices in place of processors, separated by commas, "
-                                                      "such as cuda or cuda:0,cuda:1.")] = "",
+                                                      "such as cuda or cuda:0,cuda:1. All errors count "
+                                                      "alike there: neither --weighting nor --calibrate.")] = "",
+             device_memory: DeviceMemory = 7,
              workers: Annotated[int, typer.Option(min=0, help="Processes of this machine that share the work; 0 for "
                                                   "one that uses all processors.")] = 0,
              scheduler: Scheduler = "", tls_ca_file: TlsCa = None, tls_cert: TlsCert = None, tls_key: TlsKey = None,
@@ -121,7 +124,7 @@ def compress(model: Annotated[Path, typer.Argument(help="GGUF file, .safetensors
 
     source = find_model(model, revision)
     options = Options(format or Options.format, mode, bias, tuple(include), tuple(exclude), slice_weights, shard_bytes,
-                      device, _budget(bits, format, formats), formats or Options.formats)
+                      device, _budget(bits, format, formats), formats or Options.formats, device_memory)
     calibration = None if calibrate == "none" else Calibration(calibrate, sequences, sequence_tokens, calibration_seed)
     with ExitStack() as stack:
         runner: Runner = run_here

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from hw.config import EngineConfig
 
 __all__ = ["COMPARED", "EMBEDDINGS", "ActBits", "BoardFormat", "BoardName", "Budget", "BudgetFormats", "Bus", "Cols",
-           "EngineFormat", "Exclude", "FirstRows", "Formats", "Include", "Layer", "Memories", "Memory", "Mode", "Model",
-           "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat", "SeedlmFormats",
-           "Simulator", "TlsCa", "TlsCert", "TlsKey", "Waves", "board_format", "engines", "names"]
+           "DeviceMemory", "EngineFormat", "Exclude", "FirstRows", "Formats", "Include", "Layer", "Memories", "Memory",
+           "Mode", "Model", "PlacerSeed", "ResultsPerCycle", "Revision", "Rows", "Scheduler", "SeedlmFormat",
+           "SeedlmFormats", "Simulator", "TlsCa", "TlsCert", "TlsKey", "Waves", "board_format", "engines", "names"]
 
 COMPARED = "fp16 int4 seedlm4 seedlm3"
 """Formats that are compared where none are given, as :data:`Formats` is given: int4 stands for the integers."""
@@ -59,6 +59,9 @@ Revision = Annotated[str, typer.Option(help="Branch, tag or commit of a model of
 Layer = Annotated[int, typer.Option(min=0, help="Number of the decoder layer of a checkpoint.")]
 Include = Annotated[list[str], typer.Option(help="Glob of matrices to take; may be repeated. By default those that "
                                                   "compress takes.")]
+DeviceMemory = Annotated[float, typer.Option(
+    "--device-memory", min=0.1,
+    help="GB of the memory of each device that the search takes, about; tables take 0.6 beside.")]
 Exclude = Annotated[list[str], typer.Option(help="Glob of matrices to leave out; may be repeated.")]
 Rows = Annotated[int, typer.Option(min=1, help="Rows of the matrix.")]
 FirstRows = Annotated[int, typer.Option(min=0, help="Only the first rows of each matrix; 0 for all.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from golden.spec import parse_seedlm
-from host.cli.options import EMBEDDINGS, Exclude, Include, Mode, Model, Revision, SeedlmFormats, names
+from host.cli.options import EMBEDDINGS, DeviceMemory, Exclude, Include, Mode, Model, Revision, SeedlmFormats, names
 from host.cli.reporting import reports
 from host.errors import UserError, choose
 from host.folders import report_folder
@@ -26,8 +26,7 @@ def bench_encode(formats: SeedlmFormats = "seedlm4 seedlm3",
                  numpy_blocks: Annotated[int, typer.Option(min=1, help="Blocks for the search in NumPy.")] = 24,
                  device: Annotated[str, typer.Option(help="PyTorch device, such as cuda, to measure beside the "
                                                      "processors; they search a tenth of the blocks too.")] = "",
-                 memory: Annotated[float, typer.Option("--device-memory", min=0.1, help="GB of the device's memory."
-                                                       )] = 7,
+                 memory: DeviceMemory = 7,
                  modes: Annotated[str, typer.Option(help="Modes of the search, separated by blanks.")] =
                  "exact paper printed") -> None:
     """Measure the encoder: blocks a second of every format and mode, beside NumPy and the machine's peak."""

@@ -27,7 +27,7 @@ from host.update import Update
 if TYPE_CHECKING:
     from host.calibrate.inputs import Inputs
 
-__all__ = ["Calibrated", "Stage", "calibrated"]
+__all__ = ["Calibrated", "Stage"]
 
 Restored = Callable[[str], np.ndarray]
 
@@ -123,18 +123,3 @@ class Calibrated:
         return self._inputs
 
 
-def calibrated(checkpoint: Checkpoint, plan: Plan, calibration: Calibration | None,
-               statistics: Path | None) -> Calibrated | None:
-    """Return the calibration of a compression, or None when none is asked for. Arguments and errors are those of
-    :class:`Calibrated`.
-
-    Raises
-    ------
-    UserError
-        When a folder of statistics is given without a calibration.
-    """
-    if calibration is None:
-        if statistics is not None:
-            raise UserError("statistics belong to a calibration: give --calibrate, or leave --statistics out")
-        return None
-    return Calibrated(checkpoint, plan, calibration, statistics)

@@ -15,11 +15,11 @@ from host.checkpoint.checkpoint import Checkpoint, open_checkpoint
 from host.checkpoint.manifest import MANIFEST, read_manifest
 from host.checkpoint.unfinished import PARTS
 from host.compress.account import Account, account, far_off_notice, quantised_notice
-from host.compress.calibrated import Stage, calibrated
+from host.compress.calibrated import Calibrated, Stage
 from host.compress.earlier import Result, earlier_result
 from host.compress.here import run_here
 from host.compress.journal import Job, Journal, require_output, require_room
-from host.compress.plan import Options, Plan
+from host.compress.plan import Options, Plan, Slice
 from host.compress.planner import make_plan
 from host.compress.run import Compression
 from host.compress.slices import Runner
@@ -52,6 +52,19 @@ def _summary(checkpoint: Checkpoint, plan: Plan, out: Path, result: Result | Non
     return Summary(plan, account(checkpoint, plan, tensors), not (result and result.complete), (
         *checkpoint.notices(), *quantised_notice(checkpoint, tensors), *(result.notices(out) if result else ()),
         *far_off_notice(tensors, plan.gaussian, plan.calibration is not None)))
+
+
+def _require_one_metric(options: Options, weighting: Path | None, calibration: Calibration | None,
+                        statistics: Path | None) -> None:
+    """Refuse two things that say what errors count, either on a device, and statistics of neither. UserError."""
+    for option, given in (("--weighting", weighting), ("--calibrate", calibration)):
+        if given and options.device:
+            raise UserError(f"{option} is for processors, as a device would need other tables for every few columns of "
+                            f"a matrix: leave out {option} or --device")
+    if weighting and calibration:
+        raise UserError("--calibrate says itself what errors count: leave out --weighting or --calibrate")
+    if statistics and not calibration:
+        raise UserError("statistics belong to a calibration: give --calibrate, or leave --statistics out")
 
 
 def compress(model: Path, out: Path, options: Options, *, check: bool = False,
@@ -96,6 +109,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     def begun() -> bool:
         return (out / MANIFEST).is_file()
 
+    _require_one_metric(options, weighting, calibration, statistics)
     checkpoint = open_checkpoint(model)
     require_output(out, begun)
     plan = make_plan(checkpoint, options, weighting, reading, calibration,
@@ -103,7 +117,7 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
     result = earlier_result(out, plan, reading)
     if result and result.complete and not (out / PARTS).exists():
         return _summary(checkpoint, plan, out, result)
-    calibrating = calibrated(checkpoint, plan, calibration, statistics)
+    calibrating = Calibrated(checkpoint, plan, calibration, statistics) if calibration else None
     require_room(out, plan.output_bytes + sum(stamp.size for stamp in plan.extras.values()),
                  min(plan.options.shard_bytes, plan.output_bytes))
     journal = Journal(out, Job(plan.work, plan.program), begun)
@@ -113,6 +127,12 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
         run = Compression(checkpoint, plan, journal, result, check, reading)
         blocks = {part: target.blocks(part) for target in plan.targets for part in target.slices}
         shard_of = {part: shard for shard in plan.shards for target in shard.targets for part in target.slices}
+        at_work = dict[Slice, float]()  # blocks that are done of slices at work, of which there may be several
+
+        def partial(part: Slice, fraction: float) -> None:
+            at_work[part] = fraction * blocks[part]
+            progress(part.tensor, run.done + int(sum(at_work.values())), run.total)
+
         # An earlier run may have ended between the last slice of a shard and the shard, or the shard may hold only
         # tensors that are copied: no slice will be finished that would have it written.
         for shard in plan.shards:
@@ -124,11 +144,11 @@ def compress(model: Path, out: Path, options: Options, *, check: bool = False,
                 continue
             aims = calibrating.aims(stage, run.restored, lambda what, done, all_: progress(
                 what, run.done, run.total)) if calibrating else None
-            for part, encoded in runner(run.work(stage.targets, aims), lambda part, fraction: progress(
-                    part.tensor, run.done + int(fraction * blocks[part]), run.total)):
+            for part, encoded in runner(run.work(stage.targets, aims), partial):
                 journal.store(part, encoded)
+                at_work.pop(part, None)
                 run.done += blocks[part]
-                progress(part.tensor, run.done, run.total)
+                progress(part.tensor, run.done + int(sum(at_work.values())), run.total)
                 shard = shard_of[part]
                 run.missing[shard.file].remove(part)
                 if not run.missing[shard.file]:

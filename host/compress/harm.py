@@ -8,7 +8,6 @@ one with another budget, measure nothing again.
 
 import hashlib
 import json
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -21,8 +20,9 @@ from golden.tree import source_digest
 from host.calibrate.calibration import Calibration
 from host.checkpoint.checkpoint import Checkpoint
 from host.compress.plan import Options
+from host.compress.slices import Work, search_slice
 from host.compress.weighting import channel_weights
-from host.encoder.encoder import encode
+from host.encoder.encoder import exponent_bias_for
 from host.errors import UserError
 from host.folders import kept_folder
 from host.packing import decode
@@ -50,12 +50,9 @@ def _sample(checkpoint: Checkpoint, name: str) -> np.ndarray:
 
 def _error(name: str, weights: np.ndarray, fmt: BlockFormat, options: Options, channels: np.ndarray | None) -> float:
     """Return the relative squared error of weights in a format. Errors in columns count as channel weights say."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told once it is compressed
-            matrix = encode(weights, fmt, options.mode, exponent_bias="auto" if options.bias == "auto" else 0)
-    except UserError as refusal:
-        raise UserError(f"{name} cannot be compressed: {refusal}") from refusal
+    bias = exponent_bias_for(float(np.abs(weights).max())) if options.bias == "auto" else 0
+    matrix = search_slice(Work(weights, name, fmt.name, options.mode, bias, check=False,
+                               device=next(iter(options.devices), ""), device_memory=options.device_memory))
     exact = weights.astype(np.float64)
     counted = np.ones(weights.shape[1]) if channels is None else np.square(channels)
     norm = float((np.square(exact) @ counted).sum())

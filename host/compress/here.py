@@ -18,8 +18,8 @@ from host.errors import UserError
 __all__ = ["run_here"]
 
 _PACKING = 3
-"""Slices that are packed while devices search: an H100 finds the codes of a slice in the time in which one thread packs
-one."""
+"""Slices that are packed for each device while it searches: an H100 finds the codes of a slice in the time in which one
+thread packs one."""
 _TICK = 0.1  # seconds after which the fractions of slices are told again
 
 
@@ -61,7 +61,7 @@ def run_here(work: Iterable[tuple[Slice, Work]],
         return
     for device in (devices := first[1].device.split(",")):
         free.put(device)
-    threads, refusal = len(devices) + (_PACKING if all(devices) else 1), None
+    threads, refusal = len(devices) * (1 + _PACKING) if all(devices) else 2, None
     pool = ThreadPoolExecutor(threads)
     try:
         try:
@@ -72,7 +72,10 @@ def run_here(work: Iterable[tuple[Slice, Work]],
         except UserError as error:  # what cannot be read or encoded must not cost the slices before it
             refusal = error
         while running:
-            yield from finished()
+            try:
+                yield from finished()
+            except UserError as error:
+                refusal = refusal or error
         if refusal:
             raise refusal
     finally:

@@ -42,12 +42,14 @@ class Options:
         Size of a file of the result, about.
     device : str
         Empty for the processors, or PyTorch devices, separated by commas, such as ``cuda`` or ``cuda:0,cuda:1``, which
-        may choose other seeds of equal error.
+        may choose other seeds of equal error. All errors count alike on these.
     bits : float, optional
         A budget: each matrix gets one of ``formats``, so that all of them together have so many stored bits for a
         weight at most. Default: there is one format, and every matrix has it.
     formats : str
         Two formats or more, separated by blanks, that a budget chooses from.
+    device_memory : float
+        GB of the memory of each device that a search may take, about, and 0.6 beside. The result does not depend on it.
 
     Raises
     ------
@@ -65,6 +67,7 @@ class Options:
     device: str = ""
     bits: float | None = None
     formats: str = "seedlm3 seedlm4"
+    device_memory: float = 7
 
     def __post_init__(self) -> None:
         for what, value, legal in (("mode", self.mode, get_args(Mode)), ("bias", self.bias, ("auto", "off"))):
@@ -77,6 +80,11 @@ class Options:
             raise UserError(f"a budget must be a number of bits above 0, not {self.bits:g}: give one such as 3.5")
         if len(set(self.devices)) < len(self.devices) or not all(self.devices):
             raise UserError(f"devices must be names, each once, not {self.device!r}: give some such as cuda:0,cuda:1")
+        if len(self.devices) > 1 and "cuda" in self.devices:
+            raise UserError(f"several devices are told by their numbers, and cuda in {self.device!r} has none: give "
+                            "some such as cuda:0,cuda:1")
+        if not self.device_memory > 0:
+            raise UserError(f"the memory of a device must be more than 0 GB, not {self.device_memory:g}")
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -85,8 +93,10 @@ class Options:
 
     @property
     def portable(self) -> "Options":
-        """The same with kinds of devices: which of a kind search, and how many, makes no difference to the result."""
-        return replace(self, device=",".join(sorted({device.partition(":")[0] for device in self.devices})))
+        """The same with kinds of devices: which of a kind search, how many, and in what memory, makes no difference to
+        the result."""
+        return replace(self, device=",".join(sorted({device.partition(":")[0] for device in self.devices})),
+                       device_memory=Options.device_memory)
 
     @property
     def fmt(self) -> BlockFormat:
@@ -265,7 +275,7 @@ class Plan:
 
     def _stated(self, but: tuple[str, ...]) -> dict[str, Any]:
         """Return the options without some of them, and without those that mean nothing."""
-        meaningless = ("bits", "formats") if self.options.bits is None else ("format",)
+        meaningless = ("device_memory", *(("bits", "formats") if self.options.bits is None else ("format",)))
         return {key: value for key, value in asdict(self.options.portable).items() if key not in (*but, *meaningless)}
 
     @property

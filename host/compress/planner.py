@@ -82,16 +82,6 @@ def _try_encoder(options: Options, fmt: BlockFormat) -> float:
     return float(f"{(error / blocks) ** 0.5:.4g}")  # the last digits differ from processor to processor
 
 
-def _require_one_metric(options: Options, weighting: Path | None, calibration: Calibration | None) -> None:
-    """Refuse two things that say what errors count, and either on a device. UserError."""
-    if weighting and options.device:
-        raise UserError("channel weights need the encoder for processors: leave out the weighting or the device")
-    if calibration and options.device:
-        raise UserError("a calibration needs the encoder for processors: leave out the calibration or the device")
-    if weighting and calibration:
-        raise UserError("a calibration says itself what errors count: leave out the weighting or the calibration")
-
-
 def _wanted(checkpoint: Checkpoint, options: Options) -> set[str]:
     """Return the names of the tensors that the options ask to be compressed."""
     checkpoint.require_usual(not options.include)
@@ -195,15 +185,13 @@ def make_plan(checkpoint: Checkpoint, options: Options, weighting: Path | None =
     ------
     UserError
         When the checkpoint is quantised already, nothing matches, format and mode do not go together, the encoder
-        cannot be built, both channel weights and a calibration are given, no mixture of formats is within the budget,
-        or its choice cannot be made.
+        cannot be built, no mixture of formats is within the budget, or its choice cannot be made.
     FormatError
         When there is no such format.
     """
     if quantized := checkpoint.config().get("quantization_config"):
         method = quantized.get("quant_method") if isinstance(quantized, dict) else quantized
         raise UserError(f"{checkpoint.path} is quantised already ({method}): give the original checkpoint")
-    _require_one_metric(options, weighting, calibration)
     gaussian = {key: _try_encoder(options, fmt) for key, fmt in options.block_formats.items()}
     described = calibration.described() if calibration else None
     compressed, left_out = _compressed(checkpoint, options)

@@ -100,7 +100,8 @@ class Compression:
             bias, channels = self._bias(target), channel_weights(self.plan.weighting, target.name)
             for part in left:
                 yield part, Work(self._rows(part), target.name, target.fmt.name, options.mode, bias, self.check,
-                                 channels, options.device, aims.get(target.fmt.name) if aims else None)
+                                 channels, options.device, options.device_memory,
+                                 aims.get(target.fmt.name) if aims else None)
 
     def restored(self, name: str) -> np.ndarray:
         """Return a matrix as the compressed model has it: float32, (rows, columns). Where it is compressed, all of its

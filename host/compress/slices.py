@@ -9,7 +9,7 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.spec import parse_seedlm
 from host.checkpoint.manifest import BIASES
-from host.compress.plan import Slice
+from host.compress.plan import Options, Slice
 from host.encoder.encoder import Mode, encode
 from host.encoder.torch_encoder import search_torch
 from host.errors import CheckError, UserError
@@ -41,6 +41,8 @@ class Work:
     channel_weights : float64 array, (columns,), optional
     device : str
         A PyTorch device, or empty for the processors.
+    device_memory : float
+        GB of its memory for the search, about.
     aim : Aim, optional
         What calibration says of the input of these weights.
     """
@@ -53,6 +55,7 @@ class Work:
     check: bool
     channel_weights: np.ndarray | None = None
     device: str = ""
+    device_memory: float = Options.device_memory
     aim: Aim | None = None
 
     def counted(self) -> np.ndarray | None:
@@ -134,7 +137,8 @@ def search_slice(work: Work, threads: int | None = None, progress: Fraction | No
     fmt, weights, bias = parse_seedlm(work.format), work.weights, work.exponent_bias
     try:
         if work.device:
-            return search_torch(weights, fmt, work.mode, exponent_bias=bias, device=work.device, progress=progress)
+            return search_torch(weights, fmt, work.mode, exponent_bias=bias, device=work.device,
+                                memory=int(work.device_memory * 1e9), progress=progress)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a tensor of zeros is told from its error, by whoever asks
             if not work.aim:

@@ -114,6 +114,20 @@ def test_harm_is_the_relative_squared_error_that_counts(model: Path, tmp_path: P
             assert harm == pytest.approx(np.square(error).sum() / np.square(exact * counted).sum(), rel=1e-5)
 
 
+def test_a_device_makes_a_mixture_of_equal_errors(model: Path, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    options = replace(MIXED, mode="paper")
+    compress(model, tmp_path / "whole", options)
+    lost_build(tmp_path)
+    monkeypatch.setattr("host.compress.slices.encode", None)  # the device measures what errors do, too
+    compress(model, tmp_path / "out", replace(options, device="cpu"))
+    wanted, found = (open_compressed(tmp_path / name).compressed for name in ("whole", "out"))
+    assert {tensor.format for tensor in wanted.values()} == set(options.block_formats)
+    for name, tensor in wanted.items():
+        assert (found[name].format, found[name].error) == (tensor.format, pytest.approx(tensor.error, rel=1e-6))
+
+
 def test_rows_of_large_matrices_are_sampled_from_all_over_them(tmp_path: Path) -> None:
     """Half of the rows are zeros, which have no error."""
     rows = np.random.default_rng(0).normal(0, 1, (4096, 64)).astype(np.float32)

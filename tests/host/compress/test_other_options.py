@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from host.calibrate.calibration import Calibration
 from host.checkpoint.unfinished import PARTS
 from host.compress.compress import compress
 from host.compress.here import run_here
@@ -134,8 +136,20 @@ def test_several_devices_share_the_work_and_others_of_their_kind_go_on(model: Pa
     with pytest.raises(Stop):
         compress(model, tmp_path / "out", replace(SMALL, device="cpu:0"), runner=stopping(3))
     second = Counted()
-    compress(model, tmp_path / "out", replace(SMALL, device="cpu,cpu:0"), runner=second)
+    compress(model, tmp_path / "out", replace(SMALL, device="cpu,cpu:0", device_memory=0.001), runner=second)
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert len(second.names) > 3
     with pytest.raises(UserError, match="devices must be names, each once, not 'cpu,cpu'"):
         replace(SMALL, device="cpu,cpu")
+    with pytest.raises(UserError, match="by their numbers, and cuda in 'cuda:0,cuda' has none: give"):
+        replace(SMALL, device="cuda:0,cuda")
+
+
+@pytest.mark.parametrize(("option", "given"), [
+    ("--weighting", {"weighting": Path("w")}), ("--calibrate", {"calibration": Calibration("self")}),
+    ("--calibrate", {"calibration": Calibration("self"), "bits": 3.5})])
+def test_what_a_device_does_not_do_is_refused_before_the_model_is_read(option: str, given: dict[str, Any],
+                                                                       tmp_path: Path) -> None:
+    options = Options(device="cuda", bits=given.pop("bits", None))
+    with pytest.raises(UserError, match=f"{option} is for processors, .*: leave out {option} or --device$"):
+        compress(tmp_path / "no model", tmp_path / "out", options, **given)
