@@ -145,7 +145,7 @@ def test_a_scheduler_that_does_not_answer(model: Path, tmp_path: Path, monkeypat
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with (pytest.raises(UserError, match=r"pip install 'seedlm-fpga\[cluster\]'"),
+    with (pytest.raises(UserError, match=r"pip install '\.\[cluster\]'"),
           connected("tcp://127.0.0.1:9", Tls())):
         pass
 
