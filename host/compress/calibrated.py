@@ -108,7 +108,7 @@ class Calibrated:
             moments = inputs.moments(stage.reading, restored, progress)
             self._statistics.save(stage.reading, moments)
         formats = {target.fmt.name: target.fmt for target in stage.targets}
-        return {name: Aim(Factor(moments.own, fmt), moments.drift) for name, fmt in formats.items()}
+        return {name: Aim(Factor(moments.own, fmt.c), moments.drift) for name, fmt in formats.items()}
 
     def _at(self, number: int, restored: Restored, progress: Update) -> "Inputs":
         """Return the tokens before a layer, behind all layers before it."""

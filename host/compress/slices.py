@@ -144,8 +144,8 @@ def search_slice(work: Work, threads: int | None = None, progress: Fraction | No
             if not work.aim:
                 return encode(weights, fmt, work.mode, exponent_bias=bias, channel_weights=work.channel_weights,
                               threads=threads, progress=progress)
-            matrix, = encode_feedback([work.aim.of(weights)], work.aim.factor, work.mode, exponent_biases=[bias],
-                                      threads=threads, progress=progress)
+            matrix, = encode_feedback([work.aim.of(weights)], fmt, work.aim.factor, work.mode,
+                                      exponent_biases=[bias], threads=threads, progress=progress)
             return matrix
     except UserError as refusal:
         raise UserError(f"{work.tensor} cannot be compressed: {refusal}") from refusal

@@ -9,8 +9,6 @@ this is the update of GPTQ (Frantar et al., arXiv 2210.17323) and LDLQ (Chee et 
 
 import numpy as np
 
-from golden.spec import BlockFormat
-from host.encoder.metric import Metric, kernel_metric
 from host.errors import UserError
 
 __all__ = ["DAMPING", "Factor"]
@@ -22,17 +20,23 @@ _WIDE = 1 << 14
 
 
 class Factor:
-    """The factor of one input's second moment, for one block format.
+    """The factor of one input's second moment, for codes of one width.
 
     Parameters
     ----------
     moment : float array, (columns, columns)
         The sum or the mean of x x^T over samples of the input x.
+    width : int
+        Columns of a block.
+    damping : float
+        As :data:`DAMPING`.
+    ordered : bool
+        Whether the block columns with the greatest activations are encoded first, and not those on the left.
 
     Members
     -------
     order : int array, (block columns,)
-        The block columns in the order in which they are encoded, those with the greatest activations first.
+        The block columns in the order in which they are encoded.
     sizes : float64 array, (columns,)
         The diagonal of the damped moment: mean squares of the activations.
 
@@ -42,23 +46,23 @@ class Factor:
         When the moment is no finite, symmetric, positive semidefinite matrix.
     """
 
-    def __init__(self, moment: np.ndarray, fmt: BlockFormat, damping: float = DAMPING) -> None:
+    def __init__(self, moment: np.ndarray, width: int, damping: float = DAMPING, ordered: bool = True) -> None:
         if (moment.ndim != 2 or moment.shape[0] != moment.shape[1] or not np.isfinite(moment).all()
                 or (moment.diagonal() < 0).any()):
             raise UserError(f"the statistics of an input are no second moment, but {moment.dtype} of shape "
                             f"{moment.shape}: gather them again")
-        c, cols = fmt.c, len(moment)
-        self.fmt, self.cols = fmt, cols
-        width = -(-cols // c) * c
-        padded = np.zeros((width, width), np.float64 if width <= _WIDE else np.float32)
+        cols = len(moment)
+        self.width, self.cols = width, cols
+        whole = -(-cols // width) * width
+        padded = np.zeros((whole, whole), np.float64 if whole <= _WIDE else np.float32)
         padded[:cols, :cols] = moment
         mean = float(np.trace(padded)) / cols
         # Inputs that are always zero say nothing of errors: then the plain squared error counts.
-        padded[np.diag_indices(width)] += damping * mean or 1.0
+        padded[np.diag_indices(whole)] += damping * mean or 1.0
         self.sizes = padded.diagonal()[:cols].copy()
-        weight = padded.diagonal().reshape(-1, c).sum(axis=1)
-        self.order = np.argsort(-weight, kind="stable")
-        places = (self.order[:, None] * c + np.arange(c)).ravel()
+        weight = padded.diagonal().reshape(-1, width).sum(axis=1)
+        self.order = np.argsort(-weight, kind="stable") if ordered else np.arange(len(weight))
+        places = (self.order[:, None] * width + np.arange(width)).ravel()
         try:
             # The lower factor of the matrix in reverse order is the upper factor in order.
             reversed_ = np.linalg.cholesky(padded[np.ix_(places[::-1], places[::-1])])
@@ -72,23 +76,28 @@ class Factor:
         """Number of block columns."""
         return len(self.order)
 
-    def _own(self, step: int) -> np.ndarray:
-        """R_BB of the block column that is encoded in a step: (c, c)."""
-        part = slice(step * self.fmt.c, (step + 1) * self.fmt.c)
+    def arranged(self, weights: np.ndarray) -> np.ndarray:
+        """Return a matrix, (rows, columns), with its columns in the order of the steps: float64, (rows, block columns *
+        width), where zeros pad the last block. UserError when there are not as many columns as in the moment."""
+        if weights.shape[1] != self.cols:
+            raise UserError(f"a matrix of {weights.shape[1]} columns cannot have an input of {self.cols} numbers: "
+                            "give statistics of the same model")
+        padded = np.pad(weights.astype(np.float64), ((0, 0), (0, self.block_columns * self.width - self.cols)))
+        blocks = padded.reshape(len(padded), -1, self.width)[:, self.order]
+        return np.ascontiguousarray(blocks).reshape(padded.shape)
+
+    def own(self, step: int) -> np.ndarray:
+        """Return R_BB of the block column that is encoded in a step: (width, width)."""
+        part = slice(step * self.width, (step + 1) * self.width)
         return self._upper[part, part]
 
-    def metric(self, step: int) -> Metric:
-        """Return the metric of the block column that is encoded in a step."""
-        return kernel_metric(self._own(step).T)
-
     def carried(self, errors: np.ndarray, step: int) -> np.ndarray:
-        """Return what the errors of earlier steps add to the target of a step: float64, (rows, c).
+        """Return what the errors of earlier steps add to the target of a step: float64, (rows, width).
 
         Parameters
         ----------
         errors : float64 array, (rows, columns of earlier steps)
             W - W^, in the order of the steps.
         """
-        c = self.fmt.c
-        above = self._upper[:step * c, step * c:(step + 1) * c]
-        return np.linalg.solve(self._own(step).T, (errors @ above).T).T
+        above = self._upper[:step * self.width, step * self.width:(step + 1) * self.width]
+        return np.linalg.solve(self.own(step).T, (errors @ above).T).T

@@ -26,7 +26,7 @@ def seedlm_feedback(matrices: Mapping[str, np.ndarray], shared: Shared | None, f
     """
     assert shared
     own, drifted = shared.moments
-    aim = Aim(Factor(own, fmt), drifted if drift else np.zeros_like(drifted))
-    found = encode_feedback([aim.of(weights) for weights in matrices.values()], aim.factor, exponent_biases=[
+    aim = Aim(Factor(own, fmt.c), drifted if drift else np.zeros_like(drifted))
+    found = encode_feedback([aim.of(weights) for weights in matrices.values()], fmt, aim.factor, exponent_biases=[
         exponent_bias_for(float(np.abs(weights).max())) for weights in matrices.values()])
     return dict(zip(matrices, found, strict=True))

@@ -97,8 +97,8 @@ def test_a_matrix_is_encoded_for_its_input_in_the_compressed_model(model: Path, 
     assert np.allclose(kept.drift, drift, rtol=1e-2, atol=1e-3)
     weights = plain.matrix(names[1]).astype(np.float64)
     stored = made.stored(names[1])
-    (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], Factor(kept.own, SMALL.fmt),
-                                exponent_biases=[stored.exponent_bias])
+    (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], SMALL.fmt,
+                                Factor(kept.own, SMALL.fmt.c), exponent_biases=[stored.exponent_bias])
     assert np.array_equal(decode.weights(wanted), decode.weights(stored))
 
 
@@ -187,8 +187,8 @@ def test_a_mixture_of_formats_is_calibrated(model: Path, tmp_path: Path) -> None
         first = f"{LAYER}.self_attn.q_proj" if "attn" in name else f"{LAYER}.mlp.gate_proj"
         kept = from_bytes(read_sealed(tmp_path / "s" / f"{first}.npz") or b"", "statistics")
         weights = plain.matrix(name).astype(np.float64)
-        (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], Factor(kept.own, stored.fmt),
-                                    exponent_biases=[stored.exponent_bias])
+        (wanted,) = encode_feedback([weights + weights @ kept.drift.astype(np.float64)], stored.fmt,
+                                    Factor(kept.own, stored.fmt.c), exponent_biases=[stored.exponent_bias])
         assert np.array_equal(decode.weights(wanted), decode.weights(stored))
     with pytest.raises(Stop):
         compress(model, tmp_path / "b", options, calibration=FEW, statistics=tmp_path / "t", runner=stopping(1))

@@ -64,7 +64,7 @@ def plain_feedback(weights: np.ndarray, inputs: np.ndarray, fmt: BlockFormat, bi
 
 def test_it_is_that_of_a_plain_search() -> None:
     weights, inputs = gaussian(5, 24), moment(24)
-    (found,) = encode_feedback([weights], Factor(inputs, TINY))
+    (found,) = encode_feedback([weights], TINY, Factor(inputs, TINY.c))
     assert np.allclose(found.weights(), plain_feedback(weights, inputs, TINY, found.exponent_bias), rtol=0, atol=1e-12)
 
 
@@ -91,34 +91,34 @@ def test_no_rounding_of_any_seed_is_better_in_the_metric(fmt: BlockFormat) -> No
 @pytest.mark.parametrize("fmt", [SEEDLM4, BlockFormat(6, 3, 8, 3), BlockFormat(4, 2, 17)], ids=lambda fmt: fmt.name)
 def test_products_are_nearer_than_those_of_the_nearest_weights(fmt: BlockFormat) -> None:
     weights, inputs = gaussian(6, 40), moment(40)
-    (found,) = encode_feedback([weights], Factor(inputs, fmt))
+    (found,) = encode_feedback([weights], fmt, Factor(inputs, fmt.c))
     assert output_error(found, weights, inputs) < 0.7 * output_error(encode(weights, fmt), weights, inputs)
 
 
 def test_independent_inputs_of_one_size_change_nothing() -> None:
     weights = gaussian(5, 40)
-    (found,) = encode_feedback([weights], Factor(np.eye(40) / 7, SEEDLM4))
+    (found,) = encode_feedback([weights], SEEDLM4, Factor(np.eye(40) / 7, SEEDLM4.c))
     assert np.array_equal(found.packed(), encode(weights, SEEDLM4).packed())
 
 
 def test_neither_slices_nor_neighbours_nor_threads_make_a_difference() -> None:
-    first, second, factor = gaussian(150, 20), 3 * gaussian(7, 20, 2), Factor(moment(20), TINY)
-    both = encode_feedback([first, second], factor, threads=2)
-    alone = encode_feedback([second], factor, threads=1, exponent_biases=[both[1].exponent_bias])[0]
-    part = encode_feedback([first[100:]], factor, exponent_biases=[both[0].exponent_bias])[0]
+    first, second, factor = gaussian(150, 20), 3 * gaussian(7, 20, 2), Factor(moment(20), TINY.c)
+    both = encode_feedback([first, second], TINY, factor, threads=2)
+    alone = encode_feedback([second], TINY, factor, threads=1, exponent_biases=[both[1].exponent_bias])[0]
+    part = encode_feedback([first[100:]], TINY, factor, exponent_biases=[both[0].exponent_bias])[0]
     assert np.array_equal(both[1].packed(), alone.packed())
     assert np.array_equal(both[0].packed()[100:], part.packed())
 
 
 def test_inputs_that_are_always_zero_are_left_to_the_plain_error() -> None:
     weights = gaussian(3, 16)
-    (found,) = encode_feedback([weights], Factor(np.zeros((16, 16)), TINY))
+    (found,) = encode_feedback([weights], TINY, Factor(np.zeros((16, 16)), TINY.c))
     assert np.array_equal(found.packed(), encode(weights, TINY).packed())
 
 
 def test_progress_ends_at_all_blocks() -> None:
     calls: list[tuple[int, int]] = []
-    encode_feedback([gaussian(3, 10), gaussian(2, 10)], Factor(moment(10), TINY),
+    encode_feedback([gaussian(3, 10), gaussian(2, 10)], TINY, Factor(moment(10), TINY.c),
                     progress=lambda *counts: calls.append(counts))
     assert calls == [(5, 15), (10, 15), (15, 15)]
 
@@ -128,9 +128,9 @@ def test_progress_ends_at_all_blocks() -> None:
                          ids=["oblong", "nan", "vector", "negative", "indefinite"])
 def test_what_is_no_second_moment(bad: np.ndarray) -> None:
     with pytest.raises(UserError, match="the statistics of an input are no second moment"):
-        Factor(bad, TINY)
+        Factor(bad, TINY.c)
 
 
 def test_inputs_of_another_width() -> None:
     with pytest.raises(UserError, match="a matrix of 12 columns cannot have an input of 8 numbers"):
-        encode_feedback([gaussian(2, 12)], Factor(moment(8), TINY))
+        encode_feedback([gaussian(2, 12)], TINY, Factor(moment(8), TINY.c))
