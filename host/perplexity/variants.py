@@ -14,6 +14,7 @@ from host.perplexity.gptq import gptq_code
 from host.perplexity.grids import grid_bits
 from host.perplexity.nf4 import nf4_bits, nf4_code
 from host.perplexity.rotated import rotated_groups, trellis
+from host.perplexity.turned import gptq_turned, trellis_turned
 from host.perplexity.variant import SHIPPED, Variant
 from host.quality.controls import format_bits, row_bits
 
@@ -57,6 +58,12 @@ def _trellis(name: str, rotated: bool = True) -> Variant:
                    partial(trellis, fmt=fmt, rotated=rotated), lambda cols: fmt.row_bits(cols) / cols, cost=20)
 
 
+def _trellis_feedback(name: str) -> Variant:
+    fmt = TRELLIS_FORMATS[name]
+    return Variant(f"{name}-calibrated", "trellis, calibrated", partial(trellis_turned, fmt=fmt),
+                   lambda cols: fmt.row_bits(cols) / cols, calibrated=True, cost=60)
+
+
 def _awq(bits: int) -> Variant:
     return Variant(f"awq{bits}-g128", "AWQ", partial(awq_code, bits=bits), partial(grid_bits, bits=bits),
                    calibrated=True, cost=10)
@@ -66,6 +73,11 @@ def _gptq(bits: int, drift: bool = False) -> Variant:
     return Variant(f"gptq{bits}-g128" + "-drift" * drift, "GPTQ" + ", drift made up for" * drift,
                    partial(gptq_drifted if drift else gptq_code, bits=bits), partial(grid_bits, bits=bits),
                    calibrated=True, cost=10)
+
+
+def _gptq_rotated(bits: int) -> Variant:
+    return Variant(f"gptq{bits}-g128-drift-rotated", "GPTQ, drift made up for, rotated",
+                   partial(gptq_turned, bits=bits), partial(grid_bits, bits=bits), calibrated=True, cost=10)
 
 
 def _on_engine(variant: Variant, act_bits: int) -> Variant:
@@ -79,14 +91,15 @@ _ALL = (
     SHIPPED, _groups(INT8, True),
     _groups(INT4, False), _INT4, _rows(4, False), _rows(4, True), _rotated_groups(INT4),
     Variant("nf4-g64", "NF4", partial(nf4_code), nf4_bits), _awq(4), _gptq(4),
-    _gptq(4, drift=True),
+    _gptq(4, drift=True), _gptq_rotated(4),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
     _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
-    _trellis("trellis4", rotated=False), _trellis("trellis4"),
+    _trellis("trellis4", rotated=False), _trellis("trellis4"), _trellis_feedback("trellis4"),
     _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _rotated_groups(INT3),
-    _awq(3), _gptq(3), _gptq(3, drift=True),
+    _awq(3), _gptq(3), _gptq(3, drift=True), _gptq_rotated(3),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
-    _feedback(SEEDLM3), _trellis("trellis3"), _trellis("trellis2"),
+    _feedback(SEEDLM3), _trellis("trellis3"), _trellis_feedback("trellis3"), _trellis("trellis2"),
+    _trellis_feedback("trellis2"),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}

@@ -42,8 +42,7 @@ def searched(finder: Finder, rows: np.ndarray) -> tuple[np.ndarray, Paths]:
     usual = -0.5 * 2.0 ** -fmt.bits
     count = len(rows)
     scales, tried = np.zeros(count), np.zeros((_RUNS, count))
-    best = Paths(np.zeros(x.shape, np.uint8), np.zeros(count, np.int32), np.zeros(count, np.int32), squares.copy(),
-                 np.zeros(count))
+    best = Paths(np.zeros(x.shape, np.uint8), np.zeros(count, np.int32), squares.copy(), np.zeros(count))
     scale, slope = _rounded(reach * np.sqrt(squares / weight)), np.full(count, usual)
     before = np.zeros((2, count))
     live = np.arange(count)

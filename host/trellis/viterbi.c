@@ -27,11 +27,18 @@ typedef int32_t vi __attribute__((vector_size(4 * LANES)));
 #if LANES == 16
 #include <immintrin.h>
 static inline vf vmin(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+static inline vi where_less(vf a, vf b, vi yes, vi no) {
+    return (vi)_mm512_mask_mov_epi32((__m512i)no, _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_LT_OQ), (__m512i)yes);
+}
 #elif defined(__AVX__)
 #include <immintrin.h>
 static inline vf vmin(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 #else
 static inline vf vmin(vf a, vf b) { vi m = a < b; return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+#endif
+
+#if LANES != 16
+static inline vi where_less(vf a, vf b, vi yes, vi no) { vi m = a < b; return (yes & m) | (no & ~m); }
 #endif
 
 /* What lies behind LANES windows from p on: neighbours share it, 2^k each. */
@@ -70,21 +77,20 @@ static int lowest(const float *least) {
 
 long viterbi_stride(void) { return STATES + LANES; }
 
-/* Searches the codes of one row of n weights from `state` on, or from any state where that is negative; returns the
-   state that it starts from, and leaves in `end` the one behind it. The rest is as for viterbi_rows. */
-static int32_t search(const float *value, const float *x, const float *column, float scale, long n, int32_t state,
-                      float *least, uint8_t *codes, int32_t *end, double *sums) {
+/* Searches the codes of one row of n weights; returns the state that it starts from. The rest is as for viterbi_rows. */
+static int32_t search(const float *value, const float *x, const float *column, float scale, long n, float *least,
+                      uint8_t *codes, double *sums) {
     const long stride = STATES + LANES;
-    for (long i = 0; i < stride; i++) least[i] = state < 0 || i == state ? 0 : FAR;
+    memset(least, 0, sizeof(float) * (size_t)stride); /* a row may start from any state */
     for (long i = 0; i < n; i++) {
         float *from = least + i * stride, *to = from + stride;
         forward(from, to, value, x[i], scale * column[i]);
         if (i % EVERY == EVERY - 1) {
             float base = to[lowest(to)];
-            for (int each = 0; each < STATES; each++) to[each] -= base;
+            for (int state = 0; state < STATES; state++) to[state] -= base;
         }
     }
-    state = *end = lowest(least + n * stride);
+    int state = lowest(least + n * stride);
     sums[0] = sums[1] = sums[2] = 0;
     for (long i = n - 1; i >= 0; i--) {
         const float *from = least + i * stride, step = scale * column[i];
@@ -105,12 +111,70 @@ static int32_t search(const float *value, const float *x, const float *column, f
 
 /* Searches the codes of some rows of n weights. Codes and states have their bits in reverse. x is the weights times
    what their columns weigh, `column` is what these weigh, and `value` is the integer of each window, 2^L of them.
-   `starts` holds the states that the rows have to start from, or -1 for any, and then those that they do start from;
-   `ends` those that they end in. `least` has room for (n + 1) * viterbi_stride() floats. Of each row, the three sums
-   are those of (x - scale * v)^2, x * v and v^2, where v is the window's integer times what the column weighs. */
+   `least` has room for (n + 1) * viterbi_stride() floats. Of each row, `starts` gets the state that it starts from, and
+   `sums` three sums: of (x - scale * v)^2, x * v and v^2, where v is the window's integer times what the column
+   weighs. */
 void viterbi_rows(const float *value, const float *x, const float *column, const float *scales, long rows, long n,
-                  float *least, uint8_t *codes, int32_t *starts, int32_t *ends, double *sums) {
+                  float *least, uint8_t *codes, int32_t *starts, double *sums) {
     for (long row = 0; row < rows; row++)
-        starts[row] = search(value, x + row * n, column, scales[row], n, starts[row], least, codes + row * n,
-                             ends + row, sums + 3 * row);
+        starts[row] = search(value, x + row * n, column, scales[row], n, least, codes + row * n, sums + 3 * row);
+}
+
+/* Does one step of viterbi_fed, and notes the choice of each state. A window's error is x + z - step * value, where z is
+   what is due from the path to the state behind it. */
+static void forward_fed(const float *least, float *next, const float *z, const float *value, float x, float step,
+                        uint8_t *choice) {
+    for (int to = 0; to < STATES; to += LANES) {
+        vf best = (vf){0} + FLT_MAX;
+        vi by = {0};
+        _Pragma("GCC unroll 16") for (int j = 0; j < CHOICES; j++) {
+            const int p = j * STATES + to;
+            vf error = behind(z, p) + x - step * *(const vf *)(value + p), sum = behind(least, p) + error * error;
+            by = where_less(sum, best, (vi){0} + j, by);
+            best = vmin(sum, best);
+        }
+        *(vf *)(next + to) = best;
+        for (int lane = 0; lane < LANES; lane++) choice[to + lane] = (uint8_t)by[lane];
+    }
+}
+
+/* As viterbi_rows, for n columns whose errors e count ||e R||^2, where R is upper triangular, n rows of n, and n is a
+   multiple of 16. An error thus adds to what is due from the columns behind it, which make up for it. What is due
+   depends on all of the path so far; each state has that of the one path that was best up to there, so that the path
+   that is found is the best of those whose beginnings were best themselves, and not of all.
+
+   `starts` holds the states that the rows have to start from, or -1 for any, and then those that they do start from;
+   `ends` those that they end in. `due` has room for 2 * n * STATES floats, and `choices` for n * STATES bytes. */
+void viterbi_fed(const float *value, const float *x, const float *upper, const float *scales, long rows, long n,
+                 float *due, uint8_t *choices, uint8_t *codes, int32_t *starts, int32_t *ends) {
+    float least[2][STATES + LANES], z[STATES + LANES]; /* a step reads LANES more than there are states */
+    for (long row = 0; row < rows; row++, x += n, codes += n) {
+        const float scale = scales[row];
+        float *now = due, *after = due + n * STATES;
+        for (int i = 0; i < STATES; i++) least[0][i] = starts[row] < 0 || i == starts[row] ? 0 : FAR;
+        memset(now, 0, sizeof(float) * (size_t)(n * STATES));
+        memset(z, 0, sizeof z);
+        for (long i = 0; i < n; i++) {
+            const float *own = upper + i * n;
+            uint8_t *choice = choices + i * STATES;
+            forward_fed(least[i & 1], least[~i & 1], z, value, own[i] * x[i], own[i] * scale, choice);
+            for (int to = 0; to < STATES; to++) {
+                const int window = choice[to] * STATES + to;
+                const float error = x[i] - scale * value[window], *before = now + (window >> BITS) * n;
+                for (long at = (i + 1) / LANES * LANES; at < n; at += LANES)
+                    *(vf *)(after + to * n + at) = *(const vf *)(before + at) + error * *(const vf *)(own + at);
+            }
+            float *swap = now;
+            now = after, after = swap;
+            if (i + 1 < n)
+                for (int to = 0; to < STATES; to++) z[to] = now[to * n + i + 1];
+        }
+        int state = ends[row] = lowest(least[n & 1]);
+        for (long i = n - 1; i >= 0; i--) {
+            int window = choices[i * STATES + state] * STATES + state;
+            codes[i] = (uint8_t)(window & (CHOICES - 1));
+            state = window >> BITS;
+        }
+        starts[row] = state;
+    }
 }
