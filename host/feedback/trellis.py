@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from golden.spec import TrellisFormat
 from golden.trellis.matrix import TrellisMatrix
-from golden.trellis.spec import TrellisFormat
 from host.feedback.columns import feed_back
 from host.feedback.factor import Factor
 from host.trellis.encoder import exponent_bias_for

@@ -7,7 +7,7 @@ import numpy as np
 
 from golden.product import Weights
 from golden.rotation import BLOCK, restored_weights, rotated_weights
-from golden.trellis.spec import TrellisFormat
+from golden.spec import TrellisFormat
 from host.feedback.aim import made_up
 from host.feedback.trellis import encode_trellis, trellis_factor
 from host.perplexity.gptq import gptq

@@ -3,8 +3,20 @@
 from dataclasses import replace
 from functools import partial
 
-from golden.formats.trellis import TRELLIS_FORMATS
-from golden.spec import INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, BlockFormat, GroupFormat
+from golden.spec import (
+    INT3,
+    INT4,
+    INT8,
+    SEEDLM3,
+    SEEDLM4,
+    SEEDLM4X,
+    TRELLIS2,
+    TRELLIS3,
+    TRELLIS4,
+    BlockFormat,
+    GroupFormat,
+    TrellisFormat,
+)
 from host.encoder.encoder import Mode
 from host.perplexity.awq import awq_code
 from host.perplexity.calibrated import seedlm_feedback
@@ -52,16 +64,14 @@ def _rotated_groups(fmt: GroupFormat) -> Variant:
                    partial(rotated_groups, fmt=fmt), format_bits(fmt))
 
 
-def _trellis(name: str, rotated: bool = True) -> Variant:
-    fmt = TRELLIS_FORMATS[name]
-    return Variant(name + "-rotated" * rotated, "trellis" + ", rotated" * rotated,
-                   partial(trellis, fmt=fmt, rotated=rotated), lambda cols: fmt.row_bits(cols) / cols, cost=20)
+def _trellis(fmt: TrellisFormat, rotated: bool = True) -> Variant:
+    return Variant(fmt.name + "-rotated" * rotated, "trellis" + ", rotated" * rotated,
+                   partial(trellis, fmt=fmt, rotated=rotated), format_bits(fmt), cost=20)
 
 
-def _trellis_feedback(name: str) -> Variant:
-    fmt = TRELLIS_FORMATS[name]
-    return Variant(f"{name}-calibrated", "trellis, calibrated", partial(trellis_turned, fmt=fmt),
-                   lambda cols: fmt.row_bits(cols) / cols, calibrated=True, cost=60)
+def _trellis_feedback(fmt: TrellisFormat) -> Variant:
+    return Variant(f"{fmt.name}-calibrated", "trellis, calibrated", partial(trellis_turned, fmt=fmt),
+                   format_bits(fmt), calibrated=True, cost=60)
 
 
 def _awq(bits: int) -> Variant:
@@ -94,12 +104,12 @@ _ALL = (
     _gptq(4, drift=True), _gptq_rotated(4),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
     _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
-    _trellis("trellis4", rotated=False), _trellis("trellis4"), _trellis_feedback("trellis4"),
+    _trellis(TRELLIS4, rotated=False), _trellis(TRELLIS4), _trellis_feedback(TRELLIS4),
     _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _rotated_groups(INT3),
     _awq(3), _gptq(3), _gptq(3, drift=True), _gptq_rotated(3),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
-    _feedback(SEEDLM3), _trellis("trellis3"), _trellis_feedback("trellis3"), _trellis("trellis2"),
-    _trellis_feedback("trellis2"),
+    _feedback(SEEDLM3), _trellis(TRELLIS3), _trellis_feedback(TRELLIS3), _trellis(TRELLIS2),
+    _trellis_feedback(TRELLIS2),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
 )
 VARIANTS = {variant.name: variant for variant in _ALL}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from golden.spec import TRELLIS4, TrellisFormat
 from golden.trellis.matrix import TrellisMatrix
-from golden.trellis.spec import TRELLIS4, TrellisFormat
 from golden.trellis.values import all_values
 from host.errors import UserError
 from host.feedback.trellis import encode_trellis, trellis_factor
@@ -12,7 +12,7 @@ from host.trellis.encoder import encode
 from host.trellis.paths import FedKernel, KernelFinder
 from tests.host.feedback.test_feedback import gaussian, moment
 
-SMALL = TrellisFormat(bits=2, window=7, fields=((20, 4), (31, 4), (41, 3)))
+SMALL = TrellisFormat(c=16, bits=2, window=7, fields=((20, 4), (31, 4), (41, 3)))
 
 
 def plain_cost(row: np.ndarray, scale: float, upper: np.ndarray, start: int | None) -> float:
@@ -66,7 +66,7 @@ def test_neither_slices_nor_neighbours_nor_threads_make_a_difference() -> None:
     first, second, factor = gaussian(70, 150), 3 * gaussian(5, 150, 2), trellis_factor(moment(150))
     both = encode_trellis([first, second], SMALL, factor, threads=2)
     alone, = encode_trellis([second], SMALL, factor, threads=1)
-    assert (both[1].packed(), both[1].exponent_bias) == (alone.packed(), alone.exponent_bias)
+    assert np.array_equal(both[1].packed(), alone.packed())
     assert both[0].shape == first.shape
 
 
