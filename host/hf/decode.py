@@ -31,7 +31,7 @@ _WEIGHTS = 1 << 22
 """Weights decoded at a time. The largest intermediate result has ``p`` integers of 32 bits for each of them."""
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)  # some formats on each of several GPUs
 def _tables(fmt: BlockFormat, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the tables of :func:`host.packing.decode.cycle` on a device: the states that follow every place of the
     cycle, int32, (2**k - 1, c * p), and the place of every seed, int32, (2**k,).
@@ -42,7 +42,7 @@ def _tables(fmt: BlockFormat, device: torch.device) -> tuple[Tensor, Tensor]:
     return states[1:].unfold(0, fmt.c * fmt.p, 1), place
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def _shifts(starts: tuple[int, ...], device: torch.device) -> Tensor:
     """Return in which bits of their bytes some bits are, on a device: int64. They are kept, because a copy to a device
     would wait for it every time."""

@@ -51,7 +51,7 @@ class _Table:
         return cls(-(-fmt.c // weights) if weights else 0, weights)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)  # some formats on each of several GPUs
 def _bits(fmt: BlockFormat, device: torch.device) -> Tensor:
     """Return the bits that follow each seed: int64, (words, 2**k)."""
     states, place = by_table.cycle(fmt)

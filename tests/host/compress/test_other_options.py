@@ -139,6 +139,8 @@ def test_several_devices_share_the_work_and_others_of_their_kind_go_on(model: Pa
     compress(model, tmp_path / "out", replace(SMALL, device="cpu,cpu:0", device_memory=0.001), runner=second)
     assert content(tmp_path / "out") == content(tmp_path / "whole")
     assert len(second.names) > 3
+    with pytest.raises(UserError, match=r"cannot use the device 'cpu:x' \(.*\): give cuda, .* leave out --device"):
+        compress(model, tmp_path / "no", replace(SMALL, device="cpu,cpu:x"), reading=lambda *told: pytest.fail("read"))
     with pytest.raises(UserError, match="devices must be names, each once, not 'cpu,cpu'"):
         replace(SMALL, device="cpu,cpu")
     with pytest.raises(UserError, match="by their numbers, and cuda in 'cuda:0,cuda' has none: give"):

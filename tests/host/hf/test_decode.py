@@ -87,6 +87,13 @@ def test_large_matrices_are_decoded_in_slices(monkeypatch: pytest.MonkeyPatch) -
                      by_table.weights(matrix).astype(np.float32))
 
 
+def test_each_of_several_devices_keeps_the_tables_of_its_formats() -> None:
+    devices = [torch.device("cpu", n) for n in range(8) for _ in range(2)]
+    formats = [BlockFormat(4, 2, 5), BlockFormat(4, 2, 6)] * 8
+    first, again = ([decoder._tables(*of)[0].data_ptr() for of in zip(formats, devices, strict=True)] for _ in range(2))
+    assert first == again
+
+
 def test_zeros_behind_the_last_group_are_not_decoded() -> None:
     matrix = random_matrix(SEEDLM3, (9, 12), 0)
     stream = torch.zeros(stream_bytes(SEEDLM3, (9, 12)), dtype=torch.uint8)
