@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from host.encoder.torch_codes import Codes
     from host.encoder.torch_tables import Tables
 
-__all__ = ["encode_torch", "product_type", "search_torch"]
+__all__ = ["encode_torch", "product_type", "require_device", "search_torch"]
 
 _FIRST = 4
 """Seeds of each block that are tried first: the best of as many parts of the cycle."""
@@ -201,8 +201,8 @@ def _pinned() -> Iterator[None]:
         yield
 
 
-def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
-    """Refuse what :func:`encode_torch` cannot compress.
+def require_device(device: str) -> None:
+    """Refuse a device that PyTorch cannot search on.
 
     Raises
     ------
@@ -220,7 +220,6 @@ def _require_encodable(fmt: BlockFormat, mode: Mode, device: str) -> None:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise UserError(f"PyTorch cannot use the device {device!r} ({reason}): give cuda, or one of several as cuda:1, "
                         "or leave out --device, and the processors search") from None
-    require_codes(fmt, mode)
 
 
 def product_type(device: str) -> "torch.dtype":
@@ -290,7 +289,8 @@ def search_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
                  progress: Callable[[int, int], None] | None = None) -> CompressedMatrix:
     """Compress a matrix as :func:`encode_torch` does, without warnings, so that several threads can, each on a device
     of its own."""
-    _require_encodable(fmt, mode, device)
+    require_device(device)
+    require_codes(fmt, mode)
     import torch
 
     try:

@@ -14,7 +14,7 @@ from host.errors import UserError
 from host.trellis.paths import KernelFinder
 from host.trellis.scales import searched
 
-__all__ = ["encode", "exponent_bias_for"]
+__all__ = ["encode", "exponent_bias_for", "searchable"]
 
 _TASK = 1 << 16  # weights handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
 _GREATEST = 10  # the greatest weight is below 2**10, its bias taken out: rows 20 octaves below still have normal scales
@@ -45,6 +45,15 @@ def _column_weights(given: np.ndarray | None, cols: int) -> np.ndarray:
     return given / greatest if greatest else np.ones(cols)
 
 
+def searchable(weights: np.ndarray, channel_weights: np.ndarray | None) -> tuple[np.ndarray, int, np.ndarray]:
+    """Return a matrix, its exponent bias, and what an error in each column counts. UserError as for :func:`encode`."""
+    weights = np.asarray(weights)
+    if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
+        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}: "
+                        "convert it with astype(np.float32)")
+    return weights, exponent_bias_for(weights), _column_weights(channel_weights, weights.shape[1])
+
+
 def encode(weights: np.ndarray, fmt: TrellisFormat, *, channel_weights: np.ndarray | None = None,
            threads: int | None = None, progress: Callable[[int, int], None] | None = None) -> TrellisMatrix:
     """Compress a matrix: for every row, the best codes and start under a scale that is searched.
@@ -72,12 +81,9 @@ def encode(weights: np.ndarray, fmt: TrellisFormat, *, channel_weights: np.ndarr
         When a weight is NaN, infinite or beyond about 2**74, the array is not a float matrix, channel weights are
         unusable, or the kernel cannot be built.
     """
-    weights = np.asarray(weights)
-    if weights.ndim != 2 or not np.issubdtype(weights.dtype, np.floating):
-        raise UserError(f"only matrices of floats can be compressed, not {weights.dtype} of shape {weights.shape}: "
-                        "convert it with astype(np.float32)")
-    (rows, cols), bias = weights.shape, exponent_bias_for(weights)
-    finder, step = KernelFinder(fmt, _column_weights(channel_weights, cols)), max(_TASK // max(cols, 1), 1)
+    weights, bias, columns = searchable(weights, channel_weights)
+    rows, cols = weights.shape
+    finder, step = KernelFinder(fmt, columns), max(_TASK // max(cols, 1), 1)
     codes = np.empty((rows, cols), np.uint8)
     starts, scales = np.empty(rows, np.uint16), np.empty(rows, np.float16)
 
