@@ -8,6 +8,7 @@ four largest binades are exact and nothing saturates.
 
 import numpy as np
 
+from golden.rotation import SHIFT, rotated_inputs
 from golden.spec import ACT_BITS, FP16_EXP_BIAS, FP16_FRACTION
 
 __all__ = ["column_integers", "fp16_fields", "lsb_exponent", "require_finite", "to_block_floating_point"]
@@ -41,17 +42,20 @@ def lsb_exponent(shared: int, bits: int = ACT_BITS) -> int:
     return shared - FP16_EXP_BIAS - FP16_FRACTION - (bits - 2 - FP16_FRACTION)
 
 
-def column_integers(x: np.ndarray, cols: int, bits: int = ACT_BITS) -> tuple[np.ndarray, int]:
+def column_integers(x: np.ndarray, cols: int, bits: int = ACT_BITS, rotated: bool = False) -> tuple[np.ndarray, int]:
     """:func:`to_block_floating_point` of one element for each of ``cols`` columns.
+
+    Where the weights are ``rotated``, so are the integers, and the exponent makes up for it.
 
     Raises
     ------
     ValueError
-        When ``x`` has the wrong length or type, or is not finite.
+        When ``x`` has the wrong length or type, or is not finite, or its length is none that can be rotated.
     """
     if x.shape != (cols,):
         raise ValueError(f"activations must have shape ({cols},), not {x.shape}")
-    return to_block_floating_point(x, bits)
+    elements, shared = to_block_floating_point(x, bits)
+    return (rotated_inputs(elements), shared + SHIFT) if rotated else (elements, shared)
 
 
 def to_block_floating_point(x: np.ndarray, bits: int = ACT_BITS) -> tuple[np.ndarray, int]:

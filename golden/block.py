@@ -30,6 +30,8 @@ class CompressedMatrix:
         Power of two by which the whole matrix is scaled, applied once to each result. The paper's format has 0.
     scales : float16 array, (rows,), optional
         The scales of the rows, where the format has no exponents: zero or normal, and finite.
+    rotated : bool
+        Whether the weights are those of rotated inputs (:mod:`golden.rotation`).
 
     Raises
     ------
@@ -44,6 +46,7 @@ class CompressedMatrix:
     coefs: np.ndarray
     exponent_bias: int = 0
     scales: np.ndarray | None = None
+    rotated: bool = False
 
     def __post_init__(self) -> None:
         rows, cols = self.shape

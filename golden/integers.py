@@ -41,6 +41,8 @@ class GroupMatrix:
         ``code_min`` to ``code_max``.
     scales : float16 array, (rows, groups)
         Finite; ``fmt.groups(columns)`` of each row.
+    rotated : bool
+        Whether the weights are those of rotated inputs (:mod:`golden.rotation`).
 
     Raises
     ------
@@ -51,6 +53,7 @@ class GroupMatrix:
     fmt: GroupFormat
     codes: np.ndarray
     scales: np.ndarray
+    rotated: bool = False
 
     def __post_init__(self) -> None:
         rows, cols = self.shape
@@ -227,5 +230,5 @@ def matvec(matrix: GroupMatrix, x: np.ndarray, act_bits: int = ACT_BITS) -> np.n
     ValueError
         When ``x`` has the wrong length or type, or is not finite.
     """
-    elements, shared = column_integers(x, matrix.shape[1], act_bits)
+    elements, shared = column_integers(x, matrix.shape[1], act_bits, matrix.rotated)
     return scaled(accumulate(matrix, elements), factor(act_bits), shared)

@@ -41,13 +41,13 @@ def accumulate(matrix: CompressedMatrix, x: np.ndarray) -> np.ndarray:
     rows, cols = matrix.shape
     numerators = matrix.numerators()
     padded = np.pad(x, (0, numerators.shape[1] * matrix.fmt.c - cols)).reshape(-1, matrix.fmt.c)
-    dots = np.einsum("rbc,bc->rb", numerators, padded)  # at most 2**52 for every format: exact in int64
+    dots = np.einsum("rbc,bc->rb", numerators, padded)  # at most 2**54 for every format: exact in int64
     sums = np.zeros(rows, dtype=object)
     for exponent in range(matrix.fmt.exp_min, matrix.fmt.exp_max + 1):
         part = np.where(matrix.exponents == exponent, dots, 0)
         # So many blocks at a time, sums are exact in int64 too.
-        for block in range(0, part.shape[1], 1 << 11):
-            sums += part[:, block:block + (1 << 11)].sum(axis=1).astype(object) << (exponent - matrix.fmt.exp_min)
+        for block in range(0, part.shape[1], 1 << 9):
+            sums += part[:, block:block + (1 << 9)].sum(axis=1).astype(object) << (exponent - matrix.fmt.exp_min)
     return sums
 
 
@@ -59,6 +59,6 @@ def matvec(matrix: CompressedMatrix, x: np.ndarray, act_bits: int = ACT_BITS) ->
     ValueError
         When ``x`` has the wrong length or type, or is not finite.
     """
-    elements, shared = column_integers(x, matrix.shape[1], act_bits)
+    elements, shared = column_integers(x, matrix.shape[1], act_bits, matrix.rotated)
     return scaled(accumulate(matrix, elements), factor(matrix.fmt, matrix.exponent_bias, act_bits), shared,
                   matrix.scales)

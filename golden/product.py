@@ -9,6 +9,7 @@ import numpy as np
 from golden import fp16, integers, matvec
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
+from golden.rotation import restored_weights
 from golden.scales import row_factor
 from golden.spec import ACT_BITS, FP16, BlockFormat, GroupFormat, HalfFormat, TrellisFormat, WeightFormat
 from golden.trellis import matvec as trellis_matvec
@@ -62,5 +63,7 @@ def product(weights: Weights, x: np.ndarray, act_bits: int = ACT_BITS) -> np.nda
 
 
 def restored(weights: Weights) -> np.ndarray:
-    """The numbers that they stand for: float64, (rows, columns)."""
-    return weights.astype(np.float64) if isinstance(weights, np.ndarray) else weights.weights()
+    """The numbers that they stand for, rotated back if they are rotated: float64, (rows, columns)."""
+    if isinstance(weights, np.ndarray):
+        return weights.astype(np.float64)
+    return restored_weights(weights.weights()) if weights.rotated else weights.weights()

@@ -27,7 +27,8 @@ from golden.formats.seedlm import SEEDLM3, SEEDLM3R, SEEDLM4, SEEDLM4R, SEEDLM4X
 from golden.formats.trellis import TRELLIS2, TRELLIS3, TRELLIS4, TRELLIS_FORMATS, TrellisFormat
 
 __all__ = ["ACT_BITS", "EXP_BITS", "EXP_MAX", "EXP_MIN", "FORMATS", "FP16", "FP16_EXP_BIAS", "FP16_FRACTION",
-           "HEAD_FIELDS", "INT3", "INT4", "INT8", "SCALE_BITS", "SCALE_SHIFT", "SEEDLM3", "SEEDLM3R", "SEEDLM4",
+           "HEAD_FIELDS", "INT3", "INT4", "INT8", "ROTATION_BLOCK", "ROTATION_DROPPED", "ROTATION_GROWTH",
+           "ROTATION_SEED", "SCALE_BITS", "SCALE_SHIFT", "SEEDLM3", "SEEDLM3R", "SEEDLM4",
            "SEEDLM4R", "SEEDLM4X", "TAPS", "TRELLIS2", "TRELLIS3", "TRELLIS4", "BlockFormat", "FormatError",
            "GroupFormat", "HalfFormat", "TrellisFormat", "WeightFormat", "parse_format", "parse_seedlm"]
 
@@ -36,6 +37,16 @@ ACT_BITS = 16
 
 FP16_EXP_BIAS = 15
 """Bias of the exponent of IEEE 754 binary16."""
+
+ROTATION_BLOCK = 64
+"""Columns that a rotation of inputs turns together (:mod:`golden.rotation`)."""
+ROTATION_SEED = 0xACE1
+"""State of the LFSR of 16 bits whose lowest bit is the sign of column 0 in a rotation."""
+ROTATION_DROPPED = 4
+"""Lowest bits of a rotated activation that are rounded off, so that no sum of 64 is beyond :data:`ROTATION_GROWTH` bits
+more than an activation has."""
+ROTATION_GROWTH = 2
+"""Bits by which a rotated activation is wider than another one."""
 
 WeightFormat = BlockFormat | GroupFormat | TrellisFormat | HalfFormat
 """Any format of weights."""

@@ -26,6 +26,8 @@ class TrellisMatrix:
         Zero or normal, and finite; what one unit of a row's integers stands for, but for the exponent bias.
     exponent_bias : int
         Power of two by which the whole matrix is scaled, so that scales are in the range of FP16.
+    rotated : bool
+        Whether the weights are those of rotated inputs (:mod:`golden.rotation`).
 
     Raises
     ------
@@ -38,6 +40,7 @@ class TrellisMatrix:
     starts: np.ndarray
     scales: np.ndarray
     exponent_bias: int = 0
+    rotated: bool = False
 
     def __post_init__(self) -> None:
         if self.codes.ndim != 2:

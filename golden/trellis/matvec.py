@@ -17,7 +17,7 @@ __all__ = ["accumulate", "matvec"]
 
 def accumulate(matrix: TrellisMatrix, x: np.ndarray) -> np.ndarray:
     """Exact row sums for integer activations ``x`` (int64, one per column): object array of int, (rows,)."""
-    # 11 bits of an integer, 16 of an activation and 16 of the columns fit an int64.
+    # 11 bits of an integer, 18 of an activation and 16 of the columns fit an int64.
     return (matrix.integers() @ x).astype(object)
 
 
@@ -29,5 +29,5 @@ def matvec(matrix: TrellisMatrix, x: np.ndarray, act_bits: int = ACT_BITS) -> np
     ValueError
         When ``x`` has the wrong length or type, or is not finite.
     """
-    elements, shared = column_integers(x, matrix.shape[1], act_bits)
+    elements, shared = column_integers(x, matrix.shape[1], act_bits, matrix.rotated)
     return scaled(accumulate(matrix, elements), row_factor(matrix.exponent_bias, act_bits), shared, matrix.scales)

@@ -11,7 +11,8 @@ from golden.activations import fp16_fields, require_finite
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
 from golden.product import Weights, factor, format_of
-from golden.spec import ACT_BITS, FP16_FRACTION
+from golden.rotation import SHIFT, rotated_inputs
+from golden.spec import ACT_BITS, FP16_FRACTION, ROTATION_GROWTH
 from golden.trellis.matrix import TrellisMatrix
 from host.packing import decode
 
@@ -107,6 +108,7 @@ class ExactMatrix:
     def __init__(self, weights: Weights, act_bits: int = ACT_BITS) -> None:
         fmt, self.shape = format_of(weights), weights.shape
         self._bits, self._block_floating = act_bits, fmt.block_floating
+        self._rotated = not isinstance(weights, np.ndarray) and weights.rotated
         bias = weights.exponent_bias if isinstance(weights, CompressedMatrix | TrellisMatrix) else 0
         # The factor of each row, (rows, 1), or the one of all of them.
         self._factor = np.full((1, 1), factor(fmt, bias, act_bits), np.float64)
@@ -116,7 +118,8 @@ class ExactMatrix:
         common = np.bitwise_or.reduce(integers, axis=1)
         self._powers = np.frexp((common & -common).astype(np.float64))[1] - 1  # -1, of a row of zeros, does no harm
         integers >>= np.maximum(self._powers, 0)[:, None]
-        room = _EXACT_BITS - (act_bits - 1 if fmt.block_floating else _FP16_DIGIT)
+        element = act_bits - 1 + (ROTATION_GROWTH if self._rotated else 0) if fmt.block_floating else _FP16_DIGIT
+        room = _EXACT_BITS - element
         self._width = room - max(self.shape[1] - 1, 1).bit_length()
         self._digits = [digit.astype(np.int32 if np.abs(digit).max(initial=0) < 1 << 31 else np.float64)
                         for digit in _digits(integers, self._width, 2.0**room)]
@@ -125,6 +128,8 @@ class ExactMatrix:
         """Return the digits of vectors, float64, (columns, tokens), and the power of two of each vector."""
         if self._block_floating:
             elements, shared = _block_floating(x, self._bits)
+            if self._rotated:
+                elements, shared = rotated_inputs(elements.astype(np.int64)).astype(np.float64), shared + SHIFT
             return [elements.T], shared
         integers = _significands(x).T
         return [(integers & ((1 << _FP16_DIGIT) - 1)).astype(np.float64), (integers >> _FP16_DIGIT).astype(np.float64)

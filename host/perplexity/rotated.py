@@ -12,8 +12,8 @@ import numpy as np
 from golden.formats.trellis import TrellisFormat
 from golden.integers import quantise
 from golden.product import Weights
-from golden.rotation import BLOCK, restored_weights, rotated_weights
-from golden.spec import GroupFormat
+from golden.rotation import restored_weights, rotated_weights
+from golden.spec import ROTATION_BLOCK, GroupFormat
 from host.perplexity.variant import Shared
 from host.trellis.encoder import encode
 
@@ -22,7 +22,7 @@ __all__ = ["rotated_groups", "trellis"]
 
 def _in_rotation(weights: np.ndarray, restored: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Return what codes of a rotated matrix stand for, rotated back; ``restored`` says what those of a matrix do."""
-    if weights.shape[1] % BLOCK:
+    if weights.shape[1] % ROTATION_BLOCK:
         return restored(weights)
     return restored_weights(restored(rotated_weights(weights)))
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from golden.product import Weights
-from golden.rotation import BLOCK, restored_weights, rotated_weights
-from golden.spec import TrellisFormat
+from golden.rotation import restored_weights, rotated_weights
+from golden.spec import ROTATION_BLOCK, TrellisFormat
 from host.feedback.aim import made_up
 from host.feedback.trellis import encode_trellis, trellis_factor
 from host.perplexity.gptq import gptq
@@ -24,7 +24,7 @@ def _in_rotation(matrices: Mapping[str, np.ndarray], shared: Shared | None, rest
     assert shared
     own, drift = shared.moments
     wanted = [made_up(weights, drift) for weights in matrices.values()]
-    if len(own) % BLOCK:
+    if len(own) % ROTATION_BLOCK:
         return dict(zip(matrices, restored(wanted, own), strict=True))
     found = restored([rotated_weights(weights) for weights in wanted], rotated_weights(rotated_weights(own).T))
     return {name: restored_weights(weights) for name, weights in zip(matrices, found, strict=True)}

@@ -1,6 +1,7 @@
 """Products of many vectors at once are golden's, vector by vector and bit for bit."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -46,7 +47,8 @@ MATRICES: dict[str, Callable[[np.random.Generator], Weights]] = {
     "20,8,12": lambda rng: codes(BlockFormat(20, 8, 12), rng),
     "one column": lambda rng: codes(SEEDLM4, rng, 1), "int3": rounded(INT3), "int4": rounded(INT4),
     "int8": rounded(INT8), "fp16": halves, **{fmt.name: partial(random_weights, fmt, ROWS, COLS)
-                                              for fmt in (SEEDLM4R, TRELLIS4, TRELLIS3)}}
+                                              for fmt in (SEEDLM4R, TRELLIS4, TRELLIS3)},
+    "rotated": lambda rng: replace(codes(SEEDLM4, rng, 192), rotated=True)}
 
 
 def vectors(rng: np.random.Generator, cols: int) -> np.ndarray:
