@@ -7,6 +7,8 @@ vectors at elaboration (an LFSR leap-ahead matrix). State ``i`` (0 being the fir
 Latency: 0 cycles, the bank is combinational. Rate: one block a cycle.
 """
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -16,15 +18,15 @@ from golden.spec import BlockFormat
 __all__ = ["LfsrBank", "leap_ahead"]
 
 
-def leap_ahead(fmt: BlockFormat) -> list[int]:
-    """For each of the ``c*p`` feedback bits, the mask of seed bits whose XOR it is."""
-    stream = [1 << i for i in range(fmt.k)]
-    for _ in range(fmt.c * fmt.p):
+def leap_ahead(taps: Sequence[int], k: int, count: int) -> list[int]:
+    """For each of the first ``count`` feedback bits of an LFSR of ``k`` bits, the mask of seed bits whose XOR it is."""
+    stream = [1 << i for i in range(k)]
+    for _ in range(count):
         mask = 0
-        for tap in fmt.taps:
-            mask ^= stream[len(stream) - fmt.k + tap]
+        for tap in taps:
+            mask ^= stream[len(stream) - k + tap]
         stream.append(mask)
-    return stream[fmt.k:]
+    return stream[k:]
 
 
 class LfsrBank(wiring.Component):
@@ -48,11 +50,11 @@ class LfsrBank(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        new_bits = []
-        for i, mask in enumerate(leap_ahead(self._fmt)):
+        fmt, new_bits = self._fmt, []
+        for i, mask in enumerate(leap_ahead(fmt.taps, fmt.k, fmt.c * fmt.p)):
             # A Signal of its own for each bit: Amaranth would repeat a shared expression in full.
             bit = Signal(name=f"feedback{i}")
-            m.d.comb += bit.eq(Cat(self.seed[j] for j in range(self._fmt.k) if mask >> j & 1).xor())
+            m.d.comb += bit.eq(Cat(self.seed[j] for j in range(fmt.k) if mask >> j & 1).xor())
             new_bits.append(bit)
         m.d.comb += self.window.eq(Cat(self.seed[1:], *new_bits))
         return m

@@ -3,7 +3,7 @@
 import re
 from dataclasses import fields, replace
 
-from golden.spec import BlockFormat
+from golden.spec import BlockFormat, TrellisFormat
 from hw.config import EngineConfig
 from hw.pipelining import FAST, Pipelining
 from sim.tools.build import build
@@ -14,6 +14,8 @@ WIDE = BlockFormat(c=16, p=2, k=24)
 SHORT = BlockFormat(c=4, p=4, k=3)
 """A state is shorter than what the states of a weight span."""
 UNARY = BlockFormat(c=3, p=1, k=9)
+BINARY = TrellisFormat(c=23, bits=1, window=7, fields=((3, 2), (14, 1), (15, 5), (30, 8), (33, 3)))
+"""A block has all of a head and no bit more, and fields lie within the seed, beyond it and on both sides."""
 DSP = {"narrow_products": "dsp"}
 ECP5 = {"multiplier_bits": 18, "pipelining": FAST}
 

@@ -4,18 +4,33 @@ from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, GroupFormat, WeightFormat
+from golden.spec import (
+    FP16,
+    INT3,
+    INT4,
+    INT8,
+    SEEDLM3,
+    SEEDLM4,
+    TRELLIS2,
+    TRELLIS3,
+    TRELLIS4,
+    GroupFormat,
+    WeightFormat,
+)
 from hw.config import ConfigError
 from hw.lanes.fp16_lane import Fp16Lane
 from hw.lanes.integer_lane import IntegerLane
 from hw.lanes.join import Join
 from hw.lanes.lfsr_bank import LfsrBank
 from hw.lanes.seedlm_lane import SeedlmLane
+from hw.lanes.trellis_decoder import TrellisDecoder
 from sim.tools.toolchain import SIMULATORS
-from tests.hw.stages import DSP, ECP5, ODD, SHORT, UNARY, WIDE, run_stage, small, stage_id
+from tests.hw.stages import BINARY, DSP, ECP5, ODD, SHORT, UNARY, WIDE, run_stage, small, stage_id
 
 CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
+    *((TrellisDecoder, fmt, small(fmt)) for fmt in (TRELLIS4, TRELLIS3, BINARY)),
+    (TrellisDecoder, TRELLIS2, small(TRELLIS2, **ECP5)),
     *((SeedlmLane, small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
     *((SeedlmLane, small(fmt, **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
     *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
