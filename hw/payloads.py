@@ -3,8 +3,9 @@
     region_layout    sequencer to read DMA         activation_word  activations to join
     packed_layout    read DMA to unpacker          lane_word        join to each lane
     job_layout       sequencer to activations      value_layout     inside a lane, to its accumulator
-    raw_word         activation store to align     sum_layout       drain to normalise
-    matrix_layout    activations to results        float_layout     normalise to scale
+    raw_word         activation store to align     lane_sum         each lane to the drain
+    matrix_layout    activations to results        sum_layout       drain to normalise
+                                                   float_layout     normalise to scale
                                                    result_layout    scale to queue
                                                    results_layout   results to write DMA
 
@@ -15,11 +16,12 @@ from amaranth.hdl import signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.spec import SCALE_BITS
 from hw.config import EngineConfig
 
 __all__ = ["ELEMENT_BITS", "FACTOR_BITS", "SIGNIFICAND", "Destination", "activation_word", "float_layout", "job_layout",
-           "lane_signature", "lane_word", "matrix_layout", "packed_layout", "raw_word", "region_layout",
-           "result_layout", "results_layout", "sum_layout", "value_layout"]
+           "lane_signature", "lane_sum", "lane_word", "matrix_layout", "packed_layout", "raw_word", "region_layout",
+           "result_layout", "results_layout", "row_scale", "sum_layout", "value_layout"]
 
 ELEMENT_BITS = 16
 """Bits of an FP16 activation."""
@@ -99,6 +101,17 @@ def value_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({"value": signed(config.value_bits), "last": 1})
 
 
+def row_scale(config: EngineConfig) -> dict[str, int]:
+    """What travels with a row's sum, as fields of its layout: ``scale``, the bits of the row's FP16 scale, where rows
+    have scales of their own, and nothing otherwise."""
+    return {"scale": SCALE_BITS} if config.fmt.head_blocks else {}
+
+
+def lane_sum(config: EngineConfig) -> data.StructLayout:
+    """A row's exact ``sum``, and its scale if it has one (:func:`row_scale`)."""
+    return data.StructLayout({"sum": signed(config.sum_bits), **row_scale(config)})
+
+
 def lane_signature(config: EngineConfig) -> wiring.Signature:
     """The signature that every kind of lane has.
 
@@ -106,28 +119,28 @@ def lane_signature(config: EngineConfig) -> wiring.Signature:
     -------
     i : In(stream of lane_word)
         ``ready`` is always 1.
-    o : Out(stream of signed(sum_bits))
+    o : Out(stream of lane_sum)
         One sum for each row. It is ``valid`` for one cycle, whatever ``ready`` is, but the payload stays in place until
         the next sum.
     """
     return wiring.Signature({
         "i": In(stream.Signature(lane_word(config))),
-        "o": Out(stream.Signature(signed(config.sum_bits))),
+        "o": Out(stream.Signature(lane_sum(config))),
     })
 
 
 def sum_layout(config: EngineConfig) -> data.StructLayout:
-    """A row's exact ``sum``, the biased exponent of its matrix's ``factor``, and whether it is the ``last`` of the
-    matrix."""
-    return data.StructLayout({"sum": signed(config.sum_bits), "factor": FACTOR_BITS, "last": 1})
+    """What a lane has of a row (:func:`lane_sum`), the biased exponent of its matrix's ``factor``, and whether it is
+    the ``last`` of the matrix."""
+    return data.StructLayout({**lane_sum(config).members, "factor": FACTOR_BITS, "last": 1})
 
 
 def float_layout(config: EngineConfig, significand: int = SIGNIFICAND) -> data.StructLayout:
     """The number ``(-1)**sign * significand * 2**exponent``. The significand's top bit is set, unless the number is 0.
-    ``factor`` and ``last`` are those of :func:`~hw.payloads.sum_layout`."""
+    All else is that of :func:`~hw.payloads.sum_layout`."""
     return data.StructLayout({
         "sign": 1, "significand": significand, "exponent": range(-SIGNIFICAND, config.sum_bits),
-        "factor": FACTOR_BITS, "last": 1,
+        **row_scale(config), "factor": FACTOR_BITS, "last": 1,
     })
 
 

@@ -8,14 +8,14 @@ cycle.
 
 from typing import Any
 
-from amaranth.hdl import Assert, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Assert, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from hw.config import EngineConfig
 from hw.parts.pipeline import pipeline
-from hw.payloads import FACTOR_BITS, matrix_layout, sum_layout
+from hw.payloads import FACTOR_BITS, lane_sum, matrix_layout, sum_layout
 
 __all__ = ["Drain", "drain_latency"]
 
@@ -48,7 +48,7 @@ class Drain(wiring.Component):
     -------
     matrices : In(stream of matrix_layout)
         Each is accepted when the one before it has been drained. Sums that arrive before their matrix wait for it.
-    i : In(stream of array of lanes signed(sum_bits))
+    i : In(stream of array of lanes lane_sum)
         A group's sums, ``valid`` for a cycle in which ``ready`` has to be 1. They stay in place until ``drained``,
         because the join sends the lanes nothing that would replace them before.
     o : Out(stream of sum_layout)
@@ -61,7 +61,7 @@ class Drain(wiring.Component):
         self._config, self._lanes = config, config.lanes
         super().__init__({
             "matrices": In(stream.Signature(matrix_layout(config))),
-            "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
+            "i": In(stream.Signature(data.ArrayLayout(lane_sum(config), config.lanes))),
             "o": Out(stream.Signature(sum_layout(config))),
             "drained": Out(1),
         })
@@ -106,19 +106,21 @@ class Drain(wiring.Component):
             m.d.comb += lane.valid.eq(offered)
             return lane
         chosen = stream.Signature(layout).create() if steps else self.o
-        m.d.comb += [chosen.valid.eq(offered), chosen.payload.sum.eq(self.i.payload[index if self._lanes > 1 else 0])]
+        row = self.i.payload[index if self._lanes > 1 else 0]
+        m.d.comb += [chosen.valid.eq(offered), *(chosen.payload[name].eq(row[name]) for name, _ in row.shape())]
         if steps:
             pipeline(m, chosen, self.o, [(layout, None)] * steps)
         return chosen
 
     def _in_steps(self, m: Module, index: Signal, steps: int) -> stream.Interface:
-        """The same stream, without the sum in its payload, where a lane is chosen in two steps: one lane of each set of
-        neighbours, and ``steps`` cycles later one of these."""
-        width, groups, within = self._config.sum_bits, self._lanes // _NEIGHBOURS, exact_log2(_NEIGHBOURS)
+        """The same stream, without a lane's part of its payload, where a lane is chosen in two steps: one lane of each
+        set of neighbours, and ``steps`` cycles later one of these."""
+        row, groups, within = lane_sum(self._config), self._lanes // _NEIGHBOURS, exact_log2(_NEIGHBOURS)
+        width = row.size
         neighbours = [self.i.payload.as_value().word_select(n, _NEIGHBOURS * width) for n in range(groups)]
         rest = {"factor": FACTOR_BITS, "last": 1}
         lane = stream.Signature(data.StructLayout(rest)).create()
-        few = data.StructLayout({"sums": data.ArrayLayout(signed(width), groups), "group": range(groups), **rest})
+        few = data.StructLayout({"sums": data.ArrayLayout(row, groups), "group": range(groups), **rest})
         fewer = stream.Signature(few).create()
 
         def choose(now: Any, later: Any) -> None:
@@ -132,7 +134,7 @@ class Drain(wiring.Component):
         pipeline(m, lane, fewer, [(few, choose), *[(few, None)] * (steps - 1)])
         m.d.comb += [
             self.o.valid.eq(fewer.valid),
-            self.o.payload.sum.eq(fewer.payload.sums[fewer.payload.group]),
+            *(self.o.payload[name].eq(fewer.payload.sums[fewer.payload.group][name]) for name, _ in row),
             *(self.o.payload[name].eq(fewer.payload[name]) for name in rest),
             fewer.ready.eq(self.o.ready),
         ]

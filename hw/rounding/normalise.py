@@ -13,7 +13,7 @@ from amaranth.utils import ceil_log2
 
 from hw.config import EngineConfig
 from hw.parts.pipeline import Step, fused, pipeline
-from hw.payloads import FACTOR_BITS, SIGNIFICAND, float_layout, sum_layout
+from hw.payloads import FACTOR_BITS, SIGNIFICAND, float_layout, row_scale, sum_layout
 
 __all__ = ["Normalise", "normalise_latency"]
 
@@ -58,32 +58,31 @@ class Normalise(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        # `shift` is the number of places by which the magnitude has been shifted up.
+        # `shift` is the number of places by which the magnitude has been shifted up; `beside` is carried along.
         width = _width(self._config)
         steps = range(ceil_log2(width))
-        layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps),
-                                    "factor": FACTOR_BITS, "last": 1})
+        beside = {**row_scale(self._config), "factor": FACTOR_BITS, "last": 1}
+        layout = data.StructLayout({"sign": 1, "magnitude": width, "shift": len(steps), **beside})
 
         def absolute(now: Any, later: Any) -> None:
             m.d.comb += [
                 later.sign.eq(now.sum < 0),
                 later.magnitude.eq(Mux(now.sum < 0, -now.sum, now.sum)),
-                later.factor.eq(now.factor),
-                later.last.eq(now.last),
+                *(later[name].eq(now[name]) for name in beside),
             ]
 
         def decided(now: Any, later: Any) -> None:
             kept, guard, rest = (now.magnitude[-SIGNIFICAND:], now.magnitude[-SIGNIFICAND - 1],
                                  now.magnitude[:-SIGNIFICAND - 1])
             m.d.comb += [
-                *(later[name].eq(now[name]) for name in ("sign", "shift", "factor", "last")),
+                *(later[name].eq(now[name]) for name in ("sign", "shift", *beside)),
                 later.kept.eq(kept),
                 later.up.eq(guard & (rest.any() | kept[0])),
             ]
 
         def rounded(now: Any, later: Any) -> None:
             m.d.comb += [
-                *(later[name].eq(now[name]) for name in ("sign", "factor", "last")),
+                *(later[name].eq(now[name]) for name in ("sign", *beside)),
                 later.significand.eq(now.kept + now.up),
                 later.exponent.eq(width - SIGNIFICAND - now.shift),
             ]
@@ -91,15 +90,14 @@ class Normalise(wiring.Component):
         def carried(now: Any, later: Any) -> None:
             carry = now.significand[SIGNIFICAND]
             m.d.comb += [
-                *(later[name].eq(now[name]) for name in ("sign", "factor", "last")),
+                *(later[name].eq(now[name]) for name in ("sign", *beside)),
                 # After a carry out the other bits are 0: the significand is then a power of two.
                 later.significand.eq(now.significand[:SIGNIFICAND] | Cat(Const(0, SIGNIFICAND - 1), carry)),
                 later.exponent.eq(now.exponent + carry),
             ]
 
         shifts: list[Step] = [(layout, partial(self._shift_up, m, step=step)) for step in reversed(steps)]
-        decision = data.StructLayout({"sign": 1, "kept": SIGNIFICAND, "up": 1, "shift": len(steps),
-                                      "factor": FACTOR_BITS, "last": 1})
+        decision = data.StructLayout({"sign": 1, "kept": SIGNIFICAND, "up": 1, "shift": len(steps), **beside})
         ends: list[Step] = [(decision, decided), (float_layout(self._config, SIGNIFICAND + 1), rounded),
                             (float_layout(self._config), carried)]
         registers = [(sum_layout(self._config), None)] * self._config.pipelining.normalise

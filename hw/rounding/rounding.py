@@ -17,7 +17,7 @@ as many cycles as the queue holds results; with more, as long as a group has lef
 has room for have ended.
 """
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,7 @@ from hw.config import EngineConfig
 from hw.parts.credit_gate import CreditGate, free_running
 from hw.parts.stream_queue import StreamQueue
 from hw.parts.stream_slice import StreamSlice, sliced
-from hw.payloads import matrix_layout, result_layout, results_layout, sum_layout
+from hw.payloads import lane_sum, matrix_layout, result_layout, results_layout, sum_layout
 from hw.rounding.drain import Drain, drain_latency
 from hw.rounding.normalise import Normalise, normalise_latency
 from hw.rounding.scale import Scale, scale_latency
@@ -69,7 +69,7 @@ class Rounding(wiring.Component):
         self._config, self._groups = config, groups
         super().__init__({
             "matrices": In(stream.Signature(matrix_layout(config))),
-            "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
+            "i": In(stream.Signature(data.ArrayLayout(lane_sum(config), config.lanes))),
             "o": Out(stream.Signature(results_layout(config))),
             "drained": Out(1),
         })

@@ -8,13 +8,13 @@ Latency: :func:`wide_drain_latency` cycles from the sums of a group to the first
 ``results_per_cycle`` sums a cycle; the first ones pass in the cycle in which a group arrives.
 """
 
-from amaranth.hdl import Assert, Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Assert, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.config import EngineConfig
 from hw.parts.delay import delayed
-from hw.payloads import matrix_layout, sum_layout
+from hw.payloads import lane_sum, matrix_layout, sum_layout
 
 __all__ = ["WideDrain", "wide_drain_latency"]
 
@@ -36,7 +36,7 @@ class WideDrain(wiring.Component):
     -------
     matrices : In(stream of matrix_layout)
         Each is accepted when the last sums of the one before it pass. It has to be on offer before its first sums.
-    i : In(stream of array of lanes signed(sum_bits))
+    i : In(stream of array of lanes lane_sum)
         A group's sums, ``valid`` for a cycle, whatever ``ready`` is. They stay in place for ``drain_cycles``, and so
         long no others arrive.
     o : Out(array of results_per_cycle streams of sum_layout)
@@ -48,7 +48,7 @@ class WideDrain(wiring.Component):
         self._config = config
         super().__init__({
             "matrices": In(stream.Signature(matrix_layout(config))),
-            "i": In(stream.Signature(data.ArrayLayout(signed(config.sum_bits), config.lanes))),
+            "i": In(stream.Signature(data.ArrayLayout(lane_sum(config), config.lanes))),
             "o": Out(stream.Signature(sum_layout(config))).array(config.results_per_cycle),
         })
 
@@ -79,11 +79,12 @@ class WideDrain(wiring.Component):
         # One lane of those whose rows leave at the same place.
         steps = config.pipelining.drain
         for place, o in enumerate(self.o):
-            sums = Cat(self.i.payload[lane] for lane in range(place, config.lanes, count))
+            rows_here = Cat(self.i.payload[lane] for lane in range(place, config.lanes, count))
+            row = lane_sum(config)(rows_here.word_select(index, lane_sum(config).size))
             valid = passing & (~final | (rows > place))
             last = final & (rows == place + 1)
             payload = Signal(sum_layout(config), name=f"payload{place}")
-            m.d.comb += [payload.sum.eq(sums.word_select(index, config.sum_bits)), payload.factor.eq(matrix.factor),
+            m.d.comb += [*(payload[name].eq(row[name]) for name, _ in row.shape()), payload.factor.eq(matrix.factor),
                          payload.last.eq(last)]
             m.d.comb += [o.valid.eq(delayed(m, valid, steps, f"valid{place}")),
                          o.payload.eq(delayed(m, payload, steps, f"sum{place}", reset_less=True))]

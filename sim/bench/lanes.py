@@ -7,16 +7,10 @@ import cocotb
 import numpy as np
 
 from hw.config import EngineConfig
-from hw.payloads import lane_word
+from hw.payloads import lane_sum, lane_word
 from sim.bench.streams import Stream, receive, send, start
 
 __all__ = ["check_sums", "ends_scale", "lane_bits"]
-
-
-def _to_signed(bits: int, width: int) -> int:
-    """The value of a two's complement number of ``width`` bits."""
-    sign = 1 << (width - 1)
-    return (bits ^ sign) - sign
 
 
 def ends_scale(config: EngineConfig, number: int, blocks: int) -> bool:
@@ -62,5 +56,5 @@ async def check_sums(dut: Any, config: EngineConfig,
                      for j, block in enumerate(blocks)]
     cocotb.start_soon(send(i, payloads, idle))
     sums = await receive(o, len(expected), timeout_cycles=10 * len(payloads) + 1000)
-    assert [_to_signed(bits, config.sum_bits) for bits in sums] == expected
+    assert [lane_sum(config).from_bits(bits).sum for bits in sums] == expected
     return expected
