@@ -1,7 +1,8 @@
 """What the C kernel works on: its tables of seeds, and blocks with the best codes found for them so far."""
 
 import ctypes
-from typing import Literal, get_args
+from copy import copy
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Tables:
     """
 
     def __init__(self, fmt: BlockFormat, seed: int, mode: Mode, metric: Metric) -> None:
-        self.mode, self.kernel = mode, load(fmt)
+        self.mode_number, self.kernel = get_args(Mode).index(mode), load(fmt)
         matrix = np.ascontiguousarray(metric.matrix)
         # ctypes passes this attribute to the kernel, and holds the object meanwhile.
         self._as_parameter_ = ctypes.c_void_p(self.kernel.segment_new(ctypes.c_uint32(seed), matrix.ctypes,
@@ -87,6 +88,21 @@ class Blocks:
             Divided by two to the power of the exponent bias.
         """
         weights = np.ascontiguousarray(weights, dtype=np.float64)
-        tables.kernel.segment_search(tables, weights.ctypes, ctypes.c_long(len(weights)),
-                                     get_args(Mode).index(tables.mode), self.errors[part].ctypes,
-                                     self.seeds[part].ctypes, self.exponents[part].ctypes, self.codes[part].ctypes)
+        tables.kernel.segment_search(tables, weights.ctypes, ctypes.c_long(len(weights)), tables.mode_number,
+                                     *self.pointers(part))
+
+    def pointers(self, part: slice = slice(None)) -> list[Any]:
+        """What the kernel writes to, for consecutive blocks."""
+        return [values[part].ctypes for values in (self.errors, self.seeds, self.exponents, self.codes)]
+
+    def part(self, index: np.ndarray) -> "Blocks":
+        """Return a copy of some blocks."""
+        part = copy(self)
+        part.errors, part.seeds = self.errors[index], self.seeds[index]
+        part.exponents, part.codes = self.exponents[index], self.codes[index]
+        return part
+
+    def put(self, index: np.ndarray, part: "Blocks") -> None:
+        """Put a copy of some blocks back."""
+        self.errors[index], self.seeds[index] = part.errors, part.seeds
+        self.exponents[index], self.codes[index] = part.exponents, part.codes

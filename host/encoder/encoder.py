@@ -19,10 +19,12 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.spec import EXP_MAX, BlockFormat
 from host.encoder.blocks import Blocks, Mode, Tables, segments
+from host.encoder.cells import cells_for, plain_tables
 from host.encoder.metric import channel_metrics, plain_metric
 from host.errors import UserError
 
-__all__ = ["Mode", "bias_of", "encode", "exponent_bias_for", "require_codes", "say_if_lost", "searchable"]
+__all__ = ["Mode", "bias_of", "encode", "encode_fully", "exponent_bias_for", "require_codes", "say_if_lost",
+           "searchable"]
 
 _CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
 _BIAS_BEYOND = 1000
@@ -112,8 +114,8 @@ class _Search:
     """
 
     def __init__(self, weights: np.ndarray, fmt: BlockFormat, mode: Mode, bias: int,
-                 channel_weights: np.ndarray | None) -> None:
-        self.fmt, self.mode, self.bias, self.shape = fmt, mode, bias, weights.shape
+                 channel_weights: np.ndarray | None, pruned: bool) -> None:
+        self.fmt, self.mode, self.bias, self.shape, self.pruned = fmt, mode, bias, weights.shape, pruned
         rows, cols = weights.shape
         self.per_row = -(-cols // fmt.c)
         padding = self.per_row * fmt.c - cols
@@ -131,15 +133,20 @@ class _Search:
         self.segments = segments(fmt)
         self.total = self.segments * len(self.weights)
 
-    def run(self, pool: ThreadPoolExecutor) -> Iterator[int]:
+    def run(self, pool: ThreadPoolExecutor, threads: int) -> Iterator[int]:
         """Search all seeds on the threads of ``pool``, and yield how many blocks each piece of work had."""
         if self.by_column:
             # The tables of a block column serve only its few blocks, so each thread makes its own.
             yield from pool.map(self._search_column, range(len(self.metrics)))
             return
+        cells = cells_for(self.fmt, self.mode, len(self.weights), threads) if self.pruned else None
+        if cells:
+            yield from cells.search(self.weights, 2.0 ** -self.bias, self.best, pool)
+            return
         seed = 1
         for _ in range(self.segments):
-            tables = Tables(self.fmt, seed, self.mode, self.metrics[0])
+            tables = (plain_tables(self.fmt, self.mode) if self.segments == 1 else
+                      Tables(self.fmt, seed, self.mode, self.metrics[0]))
             yield from pool.map(lambda start, tables=tables: self._improve(tables, slice(start, start + _CHUNK)),
                                 range(0, len(self.weights), _CHUNK))
             seed = tables.next_seed
@@ -210,13 +217,26 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
     UserWarning
         As a warning, when no weight is large enough for the format, so that all become zero.
     """
+    return _encode(weights, fmt, mode, exponent_bias, channel_weights, threads, progress, pruned=True)
+
+
+def encode_fully(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
+                 threads: int | None = None) -> CompressedMatrix:
+    """Do as :func:`encode`, by the search over all seeds alone: what the search by cells is measured against."""
+    return _encode(weights, fmt, mode, "auto", None, threads, None, pruned=False)
+
+
+def _encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode, exponent_bias: int | Literal["auto"],
+            channel_weights: np.ndarray | None, threads: int | None, progress: Callable[[int, int], None] | None,
+            pruned: bool) -> CompressedMatrix:
+    """Do as :func:`encode`, by cells where they are worth it if ``pruned`` says so."""
     weights, bias = searchable(weights, fmt, exponent_bias)
     require_codes(fmt, mode)
-    search = _Search(weights, fmt, mode, bias, channel_weights)
-    done = 0
-    pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
+    search = _Search(weights, fmt, mode, bias, channel_weights, pruned)
+    done, threads = 0, threads or len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(threads)
     try:
-        for count in search.run(pool):
+        for count in search.run(pool, threads):
             done += count
             if progress:
                 progress(done, search.total)

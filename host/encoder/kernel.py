@@ -116,4 +116,5 @@ def load(fmt: BlockFormat) -> ctypes.CDLL:
     kernel.segment_new.restype = ctypes.c_void_p
     kernel.segment_next.restype = ctypes.c_uint32
     kernel.segment_positions.restype = ctypes.c_long
+    kernel.cells_integers.restype = ctypes.c_void_p
     return kernel

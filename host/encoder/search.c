@@ -18,7 +18,7 @@
  * An error e counts ||M e||^2, with a matrix M that the blocks of a search share. All of the above then holds for M w
  * and M U in place of w and U, and (M U)^T M w = U^T (M^T M w) is the same correlation, of other weights.
  */
-#include "search_block.h"
+#include "search_cells.h"
 
 /* Sum of +-w/2 by the bits m, m + P, .. of the stream. */
 static inline __attribute__((always_inline)) vf signed_sum(const segment *g, vf table[][1 << TABLE_BITS], int m) {
@@ -106,7 +106,7 @@ static void open_tile(block *b, const segment *g, int tile, const float *w, int 
     for (int i = 1; i < TILE; i++) best = energy[i] > energy[best] ? i : best;
     for (int n = 0; n < TILE; n++) {
         int i = (best + n) % TILE;
-        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b, g)) evaluate(b, g, tile * TILE + i, mode, NULL);
+        if (g->reach[tile * TILE + i] > 0 && energy[i] >= threshold(b, g)) evaluate(b, g, tile * TILE + i, mode);
     }
 }
 
@@ -122,19 +122,8 @@ static void open_bad(block *b, const segment *g, const float *w, int mode) {
         }
         for (int lane = 0; lane < LANES && n + lane < g->bad_count; lane++)
             if (energy[lane] >= threshold(b, g))
-                evaluate(b, g, g->bad[n + lane], mode, g->pinv ? g->pinv + (n + lane) * P * C : NULL);
+                evaluate(b, g, g->bad[n + lane], mode);
     }
-}
-
-/* Index of the greatest of TILES numbers, which are followed by -1 up to a whole vector. */
-static int highest(const vf *values) {
-    vf most = values[0];
-    float greatest = -1;
-    for (int i = 1; i < TILE_VECTORS; i++) most = vmax(most, values[i]);
-    for (int lane = 0; lane < LANES; lane++) greatest = fmaxf(greatest, most[lane]);
-    const float *at = (const float *)values;
-    while (*at != greatest) at++;
-    return (int)(at - (const float *)values);
 }
 
 /* Search one segment for `count` blocks of C finite weights, (count, C).
@@ -151,17 +140,8 @@ void segment_search(const segment *g, const double *weights, long count, int mod
         memset(w, 0, sizeof w), memset(twice, 0, sizeof twice);
         for (int lane = 0; lane < LANES && start + lane < count; lane++) {
             block *b = &blocks[lane];
-            double most = 0, measured[C];
-            memcpy(measured, weights + (start + lane) * C, sizeof measured);
-            in_metric(g, measured);
-            for (int c = 0; c < C; c++) most = fmax(most, fabs(measured[c]));
-            b->norm = 0;
-            b->scale = most > 0 ? ilogb(most) + 1 : 0;
-            for (int c = 0; c < C; c++) {
-                b->w[c] = ldexp(measured[c], -b->scale);
-                b->norm += b->w[c] * b->w[c];
-                w[c][lane] = (float)b->w[c];
-            }
+            load(b, g, weights + (start + lane) * C);
+            for (int c = 0; c < C; c++) w[c][lane] = (float)b->w[c];
             for (int j = 0; j < C; j++) {
                 double sum = 0;
                 for (int c = 0; c < C; c++) sum += g->metric[j][c] * b->w[c];
@@ -173,22 +153,18 @@ void segment_search(const segment *g, const double *weights, long count, int mod
             block *b = &blocks[lane];
             long n = start + lane;
             float own[C], own_twice[C];
-            b->error = error[n], b->seed = seed[n], b->exponent = exponent[n];
-            for (int p = 0; p < P; p++) b->codes[p] = codes[n * P + p];
+            resume(b, error[n], seed[n], exponent[n], codes + n * P, mode);
             for (int c = 0; c < C; c++) own[c] = w[c][lane], own_twice[c] = twice[c][lane];
-            memset(b->u, 0, sizeof b->u); /* what the zero code is multiplied with */
-            if (mode == EXACT || b->norm == 0) consider(b, 1, EXP_MIN, (int[P]){0});
             for (int tile = TILES; tile < TILE_VECTORS * LANES; tile++) greatest.of[tile] = -1;
             for (int tile = 0; tile < TILES; tile++) greatest.of[tile] = tiles[tile][lane];
             while (b->norm > 0) {
-                int tile = highest(greatest.v);
+                int tile = highest(greatest.of, TILE_VECTORS);
                 if (greatest.of[tile] < threshold(b, g) || greatest.of[tile] < 0) break;
                 open_tile(b, g, tile, own_twice, mode);
                 greatest.of[tile] = -1;
             }
             if (b->norm > 0) open_bad(b, g, own, mode);
-            error[n] = b->error, seed[n] = b->seed, exponent[n] = (int8_t)b->exponent;
-            for (int p = 0; p < P; p++) codes[n * P + p] = (int8_t)b->codes[p];
+            keep(b, error + n, seed + n, exponent + n, codes + n * P);
         }
     }
 }

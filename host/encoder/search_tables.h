@@ -30,15 +30,45 @@ typedef float vf __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 #ifdef __AVX512F__
 #include <immintrin.h>
 static inline vf vmax(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+static inline float vmost(vf a) { return _mm512_reduce_max_ps((__m512)a); }
+static inline int vequal(vf a, float b) { return _mm512_cmpeq_ps_mask((__m512)a, _mm512_set1_ps(b)); }
 #else
 typedef int32_t vi __attribute__((vector_size(4 * LANES), aligned(4 * LANES)));
 static inline vf vmax(vf a, vf b) { vi m = a > b; return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+static inline float vmost(vf a) {
+    float most = a[0];
+    for (int lane = 1; lane < LANES; lane++) most = a[lane] > most ? a[lane] : most;
+    return most;
+}
+static inline int vequal(vf a, float b) {
+    int lanes = 0;
+    for (int lane = 0; lane < LANES; lane++) lanes |= (a[lane] == b) << lane;
+    return lanes;
+}
 #endif
+
+/* Index of the greatest number of whole vectors. */
+static int highest(const float *numbers, int vectors) {
+    const vf *values = (const vf *)numbers;
+    vf most = values[0];
+    int at = 0;
+    for (int i = 1; i < vectors; i++) most = vmax(most, values[i]);
+    float greatest = vmost(most);
+    while (!vequal(values[at], greatest)) at++;
+    return at * LANES + __builtin_ctz((unsigned)vequal(values[at], greatest));
+}
+
+/* What the exact part needs of one seed: M U = Q R. */
+typedef struct {
+    double q[P][C], r[P][P];
+    double spread[P]; /* at least the norm of row p of R^-1: how far a coefficient moves for an error of 1 */
+} __attribute__((aligned(64))) basis;
 
 typedef struct {
     float coef[N / 2 / LANES][COEFS][LANES]; /* a pair of seeds per lane: shared triangle, first column, last */
     uint32_t state[N + C * P + K + 8];       /* the cycle from the segment's first seed on */
     float u[N + C * P + K + 8];              /* centred states: exact integers */
+    double unit[N + C * P + K + 8];          /* the same, as the numbers of U */
     uint8_t index[N + K + P + 2][TABLES];    /* bits m, m + P, .. of the stream, as table indices */
     double metric[C][C];                     /* M, transposed: row j is what input j adds. Its norm is at most 1 */
     int plain;                               /* whether M is the identity, whose products need no arithmetic */
@@ -48,6 +78,7 @@ typedef struct {
     int *bad;                                /* positions of ill-conditioned seeds */
     vf (*bad_q)[C * P];                      /* their orthonormal bases, a seed per lane */
     double *pinv;                            /* their pseudo-inverses, (bad_count, P, C), or null */
+    basis *bases;                            /* of every position, or null: they are computed when needed */
 } segment;
 
 /* Orthonormal columns q and triangle r of the columns u, numbers below 1e-12 of a column's norm taken as zero. */
@@ -81,9 +112,37 @@ static inline void in_metric(const segment *g, double x[C]) {
 /* Columns of M U of the seed at a position of the cycle; more than P of them are those of its neighbours, too. */
 static void columns_at(const segment *g, int first, int columns, double u[][C]) {
     for (int p = 0; p < columns; p++) {
-        for (int c = 0; c < C; c++) u[p][c] = g->u[first + 1 + p + c * P] / UNIT;
+        for (int c = 0; c < C; c++) u[p][c] = g->unit[first + 1 + p + c * P];
         in_metric(g, u[p]);
     }
+}
+
+/* The basis of the seed at a position of the cycle. */
+static void make_basis(const segment *g, int position, basis *s) {
+    double u[P][C], inverse[P][P] = {{0}};
+    columns_at(g, position, P, u);
+    orthonormalise(P, (const double(*)[C])u, s->q, s->r);
+    for (int i = P - 1; i >= 0; i--) {
+        double sum = 0;
+        for (int j = i; j < P; j++) {
+            double entry = i == j;
+            for (int k = i + 1; k <= j; k++) entry -= s->r[i][k] * inverse[k][j];
+            inverse[i][j] = entry / s->r[i][i];
+            sum += inverse[i][j] * inverse[i][j];
+        }
+        s->spread[i] = sum < 1e12 ? 1.000001 * sqrt(sum) : INFINITY; /* of columns that are nearly dependent, nothing */
+    }
+}
+
+/* The pseudo-inverse of an ill-conditioned seed, by a search for it among their ascending positions. */
+static const double *pinv_of(const segment *g, int position) {
+    int low = 0, high = g->bad_count - 1;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (g->bad[middle] < position) low = middle + 1;
+        else high = middle;
+    }
+    return g->pinv + (long)low * P * C;
 }
 
 /* Coefficients of one pair of seeds (positions 2 j and 2 j + 1); marks the ill-conditioned. */
@@ -135,7 +194,7 @@ static void prepare_pair(segment *g, int j, uint8_t *is_bad) {
         for (int n = 0; n < COEFS; n++) out[n * LANES] = 0;
 }
 
-void segment_free(segment *g) { free(g->bad), free(g->bad_q), free(g->pinv), free(g); }
+void segment_free(segment *g) { free(g->bad), free(g->bad_q), free(g->pinv), free(g->bases), free(g); }
 
 /* Tables for the N positions of the cycle from `seed` on and the metric M, (C, C), row by row; null when out of memory.
  *
@@ -153,6 +212,7 @@ segment *segment_new(uint32_t seed, const double *metric, double widened) {
     for (int i = 0; i < N + C * P + K + 8; i++) {
         g->state[i] = seed;
         g->u[i] = (float)((long)seed - (1L << (K - 1)));
+        g->unit[i] = g->u[i] / UNIT;
         seed = seed >> 1 | (uint32_t)__builtin_parity(seed & TAPS) << (K - 1);
     }
     for (int m = 0; m < N + K + P + 2; m++)
@@ -166,7 +226,7 @@ segment *segment_new(uint32_t seed, const double *metric, double widened) {
     for (int i = 0; i < N; i++) g->bad_count += is_bad[i];
     g->bad = malloc(sizeof(int) * (size_t)(g->bad_count + 1));
     g->bad_q = aligned_alloc(64, sizeof *g->bad_q * (size_t)(g->bad_count / LANES + 1));
-    g->pinv = NULL;
+    g->pinv = NULL, g->bases = NULL;
     if (!g->bad || !g->bad_q) return free(is_bad), segment_free(g), NULL;
     memset(g->bad_q, 0, sizeof *g->bad_q * (size_t)(g->bad_count / LANES + 1));
     for (int i = 0, n = 0; i < N; i++) {
@@ -179,4 +239,11 @@ segment *segment_new(uint32_t seed, const double *metric, double widened) {
         g->bad[n++] = i;
     }
     return free(is_bad), g;
+}
+
+/* Keep the bases of all seeds, for tables that serve many blocks; zero when out of memory. */
+int segment_keep_bases(segment *g) {
+    basis *bases = aligned_alloc(64, sizeof(basis) * N);
+    for (int i = 0; bases && i < N; i++) make_basis(g, i, &bases[i]);
+    return (g->bases = bases) != NULL;
 }

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -20,6 +21,8 @@ from golden.encode import encode as golden_encode
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, SEEDLM3, SEEDLM4, BlockFormat
 from golden.tree import ROOT
+from host.encoder.blocks import Blocks
+from host.encoder.cells import Cells, plain_tables
 from host.encoder.encoder import Mode, encode, exponent_bias_for
 from host.encoder.kernel import load
 from host.encoder.torch_encoder import encode_torch
@@ -161,6 +164,28 @@ def test_the_result_depends_neither_on_threads_nor_on_neighbours() -> None:
     one, two = (encode(weights, SEEDLM4, threads=n, exponent_bias=0).packed() for n in (1, 2))
     assert np.array_equal(one, two)
     assert np.array_equal(one[3:20], encode(weights[3:20], SEEDLM4, exponent_bias=0).packed())
+
+
+@pytest.mark.parametrize("mode", ["exact", "paper"])
+@pytest.mark.parametrize("fmt", [BlockFormat(8, 3, 11), BlockFormat(7, 4, 11, 3)], ids=lambda fmt: fmt.name)
+def test_the_search_by_cells_finds_what_the_search_over_all_seeds_finds(fmt: BlockFormat, mode: Mode) -> None:
+    """The same codes, to the last bit of their errors. Longer cycles take long to prepare: bench-encode checks them."""
+    if not load(fmt).cells_shape(0):
+        pytest.skip("the processor has no AVX-512 VNNI")
+    rng = np.random.default_rng(4)
+    gaussian = rng.normal(0, 0.3, (1500, fmt.c))
+    blocks = np.vstack([
+        gaussian, 0.3 * rng.standard_t(1.5, (700, fmt.c)), gaussian[:300] * (rng.random((300, fmt.c)) < 0.3),
+        np.repeat(np.eye(fmt.c), 8, axis=0) * rng.normal(0, 1, (8 * fmt.c, 1)), np.round(gaussian[:200] * 4) / 16,
+        *(gaussian[:20] * scale for scale in (1e-3, 1e-300, 2e2, 1e5)), np.zeros((3, fmt.c))])
+    wanted, found, cells = Blocks(len(blocks), fmt), Blocks(len(blocks), fmt), Cells(fmt, mode, 2)
+    wanted.improve(plain_tables(fmt, mode), blocks, slice(None))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(cells.search(blocks, 1.0, found, pool))
+    assert sum(done) == len(blocks)
+    assert done[0] > 0.8 * len(blocks)  # the others had to be searched as a whole
+    for field in ("errors", "seeds", "exponents", "codes"):
+        assert np.array_equal(getattr(found, field), getattr(wanted, field))
 
 
 def test_progress_is_reported_from_the_callers_thread_and_ends_at_all_blocks() -> None:
