@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from amaranth.lib import wiring
 
-from golden.spec import BlockFormat, GroupFormat, HalfFormat
+from golden.spec import BlockFormat, GroupFormat, HalfFormat, TrellisFormat
 from hw.config import EngineConfig
 from hw.lanes.fp16_lane import Fp16Lane, fp16_lane_latency
 from hw.lanes.integer_lane import IntegerLane, integer_lane_interval, integer_lane_latency
 from hw.lanes.seedlm_lane import SeedlmLane, seedlm_lane_latency
+from hw.lanes.trellis_lane import TrellisLane, trellis_lane_latency
 
 __all__ = ["lane", "lane_interval", "lane_latency"]
 
@@ -38,6 +39,7 @@ def _every_cycle(config: EngineConfig) -> int:
 _KINDS = {
     BlockFormat: _Kind(SeedlmLane, seedlm_lane_latency, _every_cycle),
     GroupFormat: _Kind(IntegerLane, integer_lane_latency, integer_lane_interval),
+    TrellisFormat: _Kind(TrellisLane, trellis_lane_latency, _every_cycle),
     HalfFormat: _Kind(Fp16Lane, fp16_lane_latency, _every_cycle),
 }
 """The kind of lane by the type of the weight format."""

@@ -24,6 +24,7 @@ from hw.lanes.join import Join
 from hw.lanes.lfsr_bank import LfsrBank
 from hw.lanes.seedlm_lane import SeedlmLane
 from hw.lanes.trellis_decoder import TrellisDecoder
+from hw.lanes.trellis_lane import TrellisLane
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import BINARY, DSP, ECP5, ODD, SHORT, UNARY, WIDE, run_stage, small, stage_id
 
@@ -38,6 +39,8 @@ CASES = [
     *((IntegerLane, small(*args, max_cols=512)) for args in ((INT4,), (INT3,), (INT4, 64, 8))),
     *((IntegerLane, small(fmt, max_cols=512, **ECP5)) for fmt in (INT8, GroupFormat(c=3, bits=5))),
     *((Fp16Lane, small(FP16, **options)) for options in ({}, ECP5)),
+    *((TrellisLane, small(fmt)) for fmt in (TRELLIS4, BINARY)),
+    *((TrellisLane, small(*args, **ECP5)) for args in ((TRELLIS3,), (TRELLIS2, 64, 8))),
     *((Join, small(SEEDLM4, 128, **options)) for options in ({}, ECP5)),
     (Join, small(SEEDLM4, 256, results_per_cycle=2, **ECP5), 3),
 ]
@@ -46,10 +49,12 @@ MAPPED = [(SeedlmLane, small(SEEDLM4, **ECP5)), (Fp16Lane, small(FP16, **ECP5))]
 # What `make area` counts. Integer lanes add up products whose upper bits Yosys has trimmed.
 MAPPED_TO_XC7 = [
     (SeedlmLane, small(SEEDLM4)), (SeedlmLane, small(SEEDLM4, **DSP)), (SeedlmLane, small(SEEDLM3, **DSP)),
-    (IntegerLane, small(INT4, max_cols=512))]
+    (IntegerLane, small(INT4, max_cols=512)),
+    (TrellisLane, small(TRELLIS4))]
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, small(fmt, max_cols=1 << 16))
-          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (IntegerLane, INT4), (Fp16Lane, FP16))]
+          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (IntegerLane, INT4), (TrellisLane, TRELLIS4),
+                            (Fp16Lane, FP16))]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
@@ -76,6 +81,7 @@ def test_widest_rows(case: tuple[Any, ...]) -> None:
 @pytest.mark.filterwarnings("ignore::amaranth.hdl.UnusedElaboratable")
 @pytest.mark.parametrize(("lane", "fmt", "message"), [
     (SeedlmLane, INT4, "SeedLM lane: the weights must be of a SeedLM format, not int4"),
+    (TrellisLane, SEEDLM4, "trellis lane: the weights must be of a trellis format, not seedlm4"),
     (IntegerLane, SEEDLM4, "integer lane: the weights must be of an integer format, not seedlm4"),
     (Fp16Lane, INT4, "FP16 lane: the weights must be of the format fp16, not int4"),
 ])
