@@ -7,9 +7,11 @@ once for a format, and mapped by every process that searches.
 
 import ctypes
 import hashlib
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -58,6 +60,8 @@ class Cells:
         A format whose cycle is one segment.
     threads : int
         How many make the lists, when they have not been made before: up to 20 seconds.
+    folder : Path, optional
+        Where the lists are kept. Default: the kernels' folder, where older ones of the format are removed.
 
     Raises
     ------
@@ -66,7 +70,7 @@ class Cells:
         As :func:`host.encoder.kernel.load`.
     """
 
-    def __init__(self, fmt: BlockFormat, mode: Mode, threads: int) -> None:
+    def __init__(self, fmt: BlockFormat, mode: Mode, threads: int, folder: Path | None = None) -> None:
         self.fmt, self.mode, self.kernel = fmt, mode, load(fmt)
         self.tables = plain_tables(fmt, mode)
         if not self.kernel.segment_keep_bases(self.tables):
@@ -78,8 +82,12 @@ class Cells:
         share = 16 if fmt.c - fmt.p <= 5 else 4  # what is within reach of nearly all blocks, by trial
         self.room = min(max((fmt.seeds + 1) // share, _LEAST_ROOM), fmt.seeds + 1)
         digest = hashlib.sha256(f"{fmt}{source_digest(__name__)}".encode()).hexdigest()[:16]
-        product = FolderProduct(cache_folder() / f"cells-{fmt.c}-{fmt.p}-{fmt.k}-{digest}", ("*.npy",))
+        name, folder = f"cells-{fmt.c}-{fmt.p}-{fmt.k}", folder or cache_folder()
+        product = FolderProduct(folder / f"{name}-{digest}", ("*.npy",))
         self.folder = product.folder
+        for old in folder.glob(f"{name}-*"):  # what another process has mapped, it keeps
+            if old != self.folder:
+                shutil.rmtree(old, ignore_errors=True)
         try:
             product.provide(lambda: self._make(threads))
             self.coarse, self.fine, self.lists, self.ends = (

@@ -1,21 +1,33 @@
-"""The speed of the encoder, beside a plain search in NumPy and beside the floating-point peak of the machine."""
+"""The speed of the encoder, beside its search over all seeds, a plain one in NumPy, and the machine's peak."""
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import numpy as np
 
+from golden.formats.trellis import TRELLIS_FORMATS
 from golden.projection import u_matrix
 from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
-from host.encoder.encoder import Mode, encode
+from host.encoder.cells import Cells, cells_for
+from host.encoder.encoder import Mode, encode, encode_fully
 from host.encoder.kernel import build
+from host.feedback.factor import Factor
+from host.feedback.feedback import encode_feedback
 from host.quality.quality import SIGMA
 from host.tables.bench import EncoderRow
+from host.trellis.encoder import encode as encode_trellis
 
 __all__ = ["bench_encode", "pass_operations", "peak"]
 
+Result = TypeVar("Result")
 _ROW_BLOCKS = 64
+_METRIC_ROWS = 512  # of the searches that look at all seeds whatever the matrix is
 _PEAK_ROUNDS = 1 << 24  # some tenths of a second
 
 
@@ -61,14 +73,66 @@ def _numpy_search(weights: np.ndarray, fmt: BlockFormat) -> tuple[float, float]:
     return time.perf_counter() - start, squared
 
 
-def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
+def _timed(work: Callable[[], Result]) -> tuple[float, Result]:
+    """Return the seconds that work takes, and what comes out."""
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def _relative(restored: np.ndarray, weights: np.ndarray) -> float:
+    return float(np.linalg.norm(restored - weights) / np.linalg.norm(weights))
+
+
+def _block_errors(restored: np.ndarray, weights: np.ndarray, fmt: BlockFormat) -> np.ndarray:
+    """Squared error of every block of rows of whole blocks."""
+    return np.square(restored - weights).reshape(-1, fmt.c).sum(axis=1)
+
+
+def _tables(fmt: BlockFormat, blocks: int) -> tuple[float | None, float | None]:
+    """Seconds and megabytes of the tables of a format, made anew; None where so many blocks are searched without."""
+    threads = len(os.sched_getaffinity(0))
+    if not cells_for(fmt, "exact", blocks, threads):
+        return None, None
+    with TemporaryDirectory() as folder:
+        seconds, cells = _timed(partial(Cells, fmt, "exact", threads, Path(folder)))
+        return seconds, sum(file.stat().st_size for file in cells.folder.iterdir()) / 1e6
+
+
+def _with_metrics(fmt: BlockFormat, weights: np.ndarray) -> list[EncoderRow]:
+    """Measure the search in other metrics than the plain squared error, which looks at all seeds."""
+    rng = np.random.default_rng(1)
+    channels = np.exp(rng.normal(0, 0.5, weights.shape[1]))
+    inputs = rng.normal(0, 1, (2 * len(channels), len(channels))) * channels
+    factor = Factor(inputs.T @ inputs, fmt.c)
+    searches = {"exact, by channel": lambda: encode(weights, fmt, channel_weights=channels),
+                "exact, with feedback": lambda: encode_feedback([weights], fmt, factor)[0]}
+    measured = {name: _timed(search) for name, search in searches.items()}
+    return [EncoderRow(format=fmt.name, mode=name, blocks_per_s=weights.size / fmt.c / seconds,
+                       relative_error=_relative(matrix.weights(), weights))
+            for name, (seconds, matrix) in measured.items()]
+
+
+def _trellises(weights: np.ndarray) -> list[EncoderRow]:
+    """Measure the encoders of the trellis formats."""
+    rows = []
+    for name, fmt in TRELLIS_FORMATS.items():
+        encode_trellis(weights[:1], fmt)  # builds the kernel
+        seconds, matrix = _timed(partial(encode_trellis, weights, fmt))
+        rows.append(EncoderRow(format=name, mode="trellis", blocks_per_s=weights.size / 8 / seconds,
+                               relative_error=_relative(matrix.weights(), weights)))
+    return rows
+
+
+def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int, full_blocks: int,
                  numpy_blocks: int) -> tuple[float, list[EncoderRow]]:
-    """Measure every format in every mode on weights of N(0, SIGMA**2).
+    """Measure every format in every mode on weights of N(0, SIGMA**2); with ``exact`` among them, other metrics, too.
 
     Parameters
     ----------
-    blocks, numpy_blocks : int
-        Blocks for the encoder, rounded up to whole rows, and for the NumPy search.
+    blocks, full_blocks, numpy_blocks : int
+        Blocks for the encoder, rounded up to whole rows; for its search over all seeds, whose errors are compared; and
+        for the NumPy search.
 
     Returns
     -------
@@ -80,18 +144,28 @@ def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int,
         weights = np.random.default_rng(0).normal(0, SIGMA, (-(-blocks // _ROW_BLOCKS), _ROW_BLOCKS * fmt.c))
         weights = weights.astype(np.float32)
         few = weights.reshape(-1, fmt.c)[:numpy_blocks]
+        compared = weights[:-(-full_blocks // _ROW_BLOCKS)]
         numpy_seconds, numpy_squared = _numpy_search(few, fmt)
+        table_seconds, table_mb = _tables(fmt, blocks)
         for mode in modes:
             encode(weights[:1], fmt, mode)  # builds the kernel
-            start = time.perf_counter()
-            matrix = encode(weights, fmt, mode)
-            speed = matrix.seeds.size / (time.perf_counter() - start)
-            left = matrix.weights() - weights
-            error = np.linalg.norm(left) / np.linalg.norm(weights)
-            by_block = (np.linalg.norm(part.reshape(-1, fmt.c), axis=1) for part in (left, weights))
+            cells_for(fmt, mode, blocks, len(os.sched_getaffinity(0)))
+            seconds, matrix = _timed(partial(encode, weights, fmt, mode))
+            full_seconds, full = _timed(partial(encode_fully, compared, fmt, mode))
+            speed, full_speed = matrix.seeds.size / seconds, full.seeds.size / full_seconds
+            restored = matrix.weights()
+            errors, norms = _block_errors(restored, weights, fmt), _block_errors(np.zeros_like(weights), weights, fmt)
+            differing = errors[:full.seeds.size] != _block_errors(full.weights(), compared, fmt)
             rows.append(EncoderRow(
-                format=fmt.name, mode=mode, blocks_per_s=speed, numpy_blocks_per_s=len(few) / numpy_seconds,
-                numpy_ratio=speed * numpy_seconds / len(few), peak_fraction=speed * pass_operations(fmt) / greatest,
-                relative_error=float(error), mean_block_error=float(np.divide(*by_block).mean()),
+                format=fmt.name, mode=mode, blocks_per_s=speed, full_blocks_per_s=full_speed,
+                full_ratio=speed / full_speed, differing=int(differing.sum()), table_seconds=table_seconds,
+                table_mb=table_mb, numpy_blocks_per_s=len(few) / numpy_seconds,
+                numpy_ratio=speed * numpy_seconds / len(few),
+                peak_fraction=full_speed * pass_operations(fmt) / greatest,
+                relative_error=_relative(restored, weights), mean_block_error=float(np.sqrt(errors / norms).mean()),
                 numpy_relative_error=float((numpy_squared / np.square(few).sum()) ** 0.5)))
+        if "exact" in modes:
+            rows += _with_metrics(fmt, weights[:_METRIC_ROWS])
+    if "exact" in modes:
+        rows += _trellises(weights[:_METRIC_ROWS])
     return greatest, rows

@@ -25,7 +25,7 @@ NARROW: Mapping[type[Row], tuple[str, ...]] = {
     BoardRow: ("format", "rows", "cols", "cycles", "microseconds", "peak_fraction", "speedup", "bit_exact"),
     DemoRow: ("number", "text", "cycles", "limit_fraction", "tokens_per_s", "speedup", "bit_exact"),
     DeviceEncoderRow: ("format", "mode", "device", "blocks_per_s", "cpu_ratio", "different"),
-    EncoderRow: ("format", "mode", "blocks_per_s", "numpy_ratio", "peak_fraction", "relative_error"),
+    EncoderRow: ("format", "mode", "blocks_per_s", "full_blocks_per_s", "full_ratio", "differing", "relative_error"),
     ExploreRow: ("weights", "bits_per_weight", "format", "relative_error", "best"),
     LayerRow: ("matrix", "format", "bits_per_weight", "cycles", "speedup", "byte_ratio", "limit_fraction", "bit_exact"),
     MemoryRow: ("memory", "limit", "measured", "independent", "difference"),

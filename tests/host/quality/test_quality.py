@@ -138,9 +138,13 @@ def test_bench_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "_PEAK_ROUNDS", 1 << 16)
     rows = command(monkeypatch, tmp_path, "bench-encode", "--formats", "8,3,8", "--blocks", "512", "--numpy-blocks",
                    "4")
-    assert [(row["format"], row["mode"]) for row in rows] == [("8,3,8", mode) for mode in ("exact", "paper", "printed")]
+    assert [(row["format"], row["mode"]) for row in rows] == [
+        *(("8,3,8", mode) for mode in ("exact", "paper", "printed", "exact, by channel", "exact, with feedback")),
+        *((f"trellis{bits}", "trellis") for bits in (4, 3, 2))]
+    assert not any(row["differing"] for row in rows[:3])
     assert rows[0]["relative_error"] < rows[1]["relative_error"] < rows[2]["relative_error"] < 0.6
-    assert all(row[key] > 0 for row in rows for key in ("blocks_per_s", "numpy_blocks_per_s", "peak_fraction"))
+    assert all(row["blocks_per_s"] > 0 for row in rows)
+    assert all(row[key] > 0 for row in rows[:3] for key in ("full_blocks_per_s", "numpy_blocks_per_s", "peak_fraction"))
 
 
 def test_the_numpy_search_reaches_goldens_error() -> None:
