@@ -70,8 +70,10 @@ def encode(weights: np.ndarray, fmt: BlockFormat, rounding: Rounding = "paper") 
     Raises
     ------
     ValueError
-        When a weight is NaN or infinite.
+        When a weight is NaN or infinite, or the format has no exponents.
     """
+    if not fmt.exp_bits:
+        raise ValueError(f"{fmt.name} has no exponents to round to")
     weights = np.asarray(weights, dtype=np.float64)
     if not np.isfinite(weights).all():
         raise ValueError("weights contain NaN or infinity")

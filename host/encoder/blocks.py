@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from golden.projection import u_matrix
-from golden.spec import EXP_MIN, BlockFormat
+from golden.spec import BlockFormat
 from host.encoder.kernel import load
 from host.encoder.metric import Metric
 
@@ -74,7 +74,7 @@ class Blocks:
     def __init__(self, count: int, fmt: BlockFormat) -> None:
         self.errors = np.full(count, np.inf)
         self.seeds = np.full(count, fmt.seeds, dtype=np.uint32)
-        self.exponents = np.full(count, EXP_MIN, dtype=np.int8)
+        self.exponents = np.full(count, fmt.exp_min, dtype=np.int8)
         self.codes = np.zeros((count, fmt.p), dtype=np.int8)
 
     def improve(self, tables: Tables, weights: np.ndarray, part: slice) -> None:

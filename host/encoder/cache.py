@@ -46,10 +46,10 @@ def compressed(weights: np.ndarray, fmt: BlockFormat, progress: Callable[[int, i
     def make() -> bytes:
         matrix, archive = encode(weights, fmt, mode, progress=progress), io.BytesIO()
         np.savez(archive, seeds=matrix.seeds, exponents=matrix.exponents, coefs=matrix.coefs,
-                 exponent_bias=matrix.exponent_bias)
+                 exponent_bias=matrix.exponent_bias, scales=np.zeros(0) if matrix.scales is None else matrix.scales)
         return archive.getvalue()
 
     content = file_product(kept_folder("compressed") / f"{_digest(weights, fmt, mode)}.npz", make)
     with np.load(io.BytesIO(content)) as kept:
         return CompressedMatrix(fmt, weights.shape, kept["seeds"], kept["exponents"], kept["coefs"],
-                                int(kept["exponent_bias"]))
+                                int(kept["exponent_bias"]), kept["scales"] if fmt.head_blocks else None)

@@ -5,6 +5,9 @@ and ``printed`` search as the paper does: they round the least-squares coefficie
 :mod:`golden.encode` does, and reach exactly its errors. ``printed`` takes the exponent by the rule that the paper
 prints, which uses 5 of the 16 codes; ``paper`` takes it lower by two (for codes of 4 bits), which is ours and not the
 authors'. All modes give the same format for the same decoder.
+
+Where each row has a scale in the place of exponents, the codes of its blocks are searched in mode ``exact`` under a
+scale that is searched too (:mod:`host.encoder.row_codes`).
 """
 
 import os
@@ -21,10 +24,11 @@ from golden.spec import EXP_MAX, BlockFormat
 from host.encoder.blocks import Blocks, Mode, Tables, segments
 from host.encoder.cells import cells_for, plain_tables
 from host.encoder.metric import channel_metrics, plain_metric
+from host.encoder.row_codes import encode_rows, row_bias
 from host.errors import UserError
 
-__all__ = ["Mode", "bias_of", "encode", "encode_fully", "exponent_bias_for", "require_codes", "say_if_lost",
-           "searchable"]
+__all__ = ["Mode", "bias_of", "encode", "encode_fully", "exponent_bias_for", "require_codes", "require_exponents",
+           "say_if_lost", "searchable"]
 
 _CHUNK = 2048  # blocks handed to a thread at a time: some 50 ms, so that progress is smooth and Ctrl-C is prompt
 _BIAS_BEYOND = 1000
@@ -48,10 +52,21 @@ def require_codes(fmt: BlockFormat, mode: Mode) -> None:
     Raises
     ------
     UserError
-        When ``exact`` mode is asked of a format with more coefficients than weights.
+        When ``exact`` mode is asked of a format with more coefficients than weights, or another one of a format without
+        exponents.
     """
+    if mode != "exact" and not fmt.exp_bits:
+        raise UserError(f"format {fmt.name} has no exponents, which mode {mode!r} rounds to: choose mode 'exact'")
     if mode == "exact" and fmt.p > fmt.c:
-        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c, or mode 'paper'")
+        raise UserError(f"format {fmt.name} has more coefficients than weights: choose p <= c"
+                        + ", or mode 'paper'" * bool(fmt.exp_bits))
+
+
+def require_exponents(fmt: BlockFormat, what: str) -> None:
+    """Refuse a format without exponents, which ``what`` cannot do. UserError."""
+    if not fmt.exp_bits:
+        raise UserError(f"{what} takes formats with exponents, which {fmt.name} has not: use seedlm4, seedlm3, "
+                        "seedlm4x, or C,P,K such as 8,3,16")
 
 
 def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["auto"]) -> int:
@@ -66,14 +81,18 @@ def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["aut
     """
     if not np.isfinite(greatest):
         raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
-    bias = exponent_bias_for(greatest) if exponent_bias == "auto" else exponent_bias
+    highest = _BIAS_MAX if fmt.exp_bits else _BIAS_MAX - fmt.k + 1
+    bias = exponent_bias if exponent_bias != "auto" else (
+        exponent_bias_for(greatest) if fmt.exp_bits else row_bias(greatest, fmt, highest))
     if abs(bias) > _BIAS_BEYOND:
         raise UserError(f"an exponent bias of {bias} is beyond the exponents of float64: let it be chosen")
-    most = ldexp(fmt.p << (fmt.coef_bits - 1), EXP_MAX + bias)  # no number of the matrix U is beyond 1
-    if greatest > most * (1 if bias >= _BIAS_MAX else _FAR_BEYOND):
+    most = ldexp(fmt.p << (fmt.coef_bits - 1), fmt.exp_max + bias)  # no number of the matrix U is beyond 1
+    if not fmt.exp_bits:
+        most *= fmt.unit * float(np.finfo(np.float16).max)
+    if greatest > most * (1 if bias >= highest or not fmt.exp_bits else _FAR_BEYOND):
         raise UserError(f"a weight of {greatest:.3g} is far beyond {most:.3g}, the most that {fmt.name} holds with an "
                         f"exponent bias of {bias}: "
-                        + ("leave out the tensor, or scale it" if bias >= _BIAS_MAX else "let the bias be chosen"))
+                        + ("leave out the tensor, or scale it" if bias >= highest else "let the bias be chosen"))
     return bias
 
 
@@ -166,8 +185,8 @@ class _Search:
         self.best.improve(tables, weights, part)
         return len(weights)
 
-    def result(self) -> CompressedMatrix:
-        """The best codes, in the order of the matrix."""
+    def codes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The best seeds, exponents and coefficients, in the order of the matrix."""
         rows = self.shape[0]
 
         def by_row(values: np.ndarray) -> np.ndarray:
@@ -175,8 +194,7 @@ class _Search:
                 return values.reshape(rows, self.per_row, *values.shape[1:])
             return np.ascontiguousarray(values.reshape(self.per_row, rows, *values.shape[1:]).swapaxes(0, 1))
 
-        return CompressedMatrix(self.fmt, self.shape, by_row(self.best.seeds), by_row(self.best.exponents),
-                                by_row(self.best.codes), self.bias)
+        return by_row(self.best.seeds), by_row(self.best.exponents), by_row(self.best.codes)
 
 
 def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
@@ -193,6 +211,7 @@ def encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode = "exact", *,
         Power of two taken out of the whole matrix; 0 is the paper's format. A caller that compresses a tensor slice
         by slice passes ``exponent_bias_for(greatest magnitude of the tensor)``. Blocks below or beyond the exponent's
         range are slow, some 100 a second, because bounds say little about them; with "auto" there are hardly any.
+        Where rows have scales, it keeps these within FP16; rows whose scales it has no normal numbers for become zero.
     channel_weights : float array, (columns,), optional
         What an error in each column counts, zero or more, such as the root mean square of its activations: the search
         then minimises the sum of squares of ``channel_weights * error``. It takes two to three times as long, and much
@@ -232,14 +251,23 @@ def _encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode, exponent_bias: in
     """Do as :func:`encode`, by cells where they are worth it if ``pruned`` says so."""
     weights, bias = searchable(weights, fmt, exponent_bias)
     require_codes(fmt, mode)
-    search = _Search(weights, fmt, mode, bias, channel_weights, pruned)
-    done, threads = 0, threads or len(os.sched_getaffinity(0))
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for count in search.run(pool, threads):
+    workers = threads or len(os.sched_getaffinity(0))
+    pool = ThreadPoolExecutor(workers)
+
+    def codes(part: np.ndarray, bias: int,
+              told: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        search, done = _Search(part, fmt, mode, bias, channel_weights, pruned), 0
+        for count in search.run(pool, workers):
             done += count
-            if progress:
-                progress(done, search.total)
+            if told:
+                told(done, search.total)
+        return search.codes()
+
+    try:
+        if fmt.exp_bits:
+            matrix = CompressedMatrix(fmt, weights.shape, *codes(weights, bias, progress), bias)
+        else:
+            matrix = encode_rows(weights, fmt, bias, channel_weights, lambda rows, told: codes(rows, 0, told), progress)
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted search waits only for what threads are working on
-    return say_if_lost(weights, search.result())
+    return say_if_lost(weights, matrix)

@@ -111,8 +111,9 @@ def build(name: str, source: str, defines: dict[str, object]) -> ctypes.CDLL:
 def load(fmt: BlockFormat) -> ctypes.CDLL:
     """Load the kernel of one format. UserError as for :func:`build`."""
     taps = sum(1 << tap for tap in fmt.taps)
-    kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}", "search.c",
-                   {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "TAPS": f"{taps}u"})
+    kernel = build(f"search-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{fmt.exp_bits}", "search.c",
+                   {"C": fmt.c, "P": fmt.p, "K": fmt.k, "COEF_BITS": fmt.coef_bits, "EXP_MIN": f"({fmt.exp_min})",
+                    "EXP_MAX": fmt.exp_max, "TAPS": f"{taps}u"})
     kernel.segment_new.restype = ctypes.c_void_p
     kernel.segment_next.restype = ctypes.c_uint32
     kernel.segment_positions.restype = ctypes.c_long

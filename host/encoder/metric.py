@@ -11,7 +11,7 @@ import numpy as np
 from golden.spec import BlockFormat
 from host.errors import UserError
 
-__all__ = ["Metric", "channel_metrics", "kernel_metric", "plain_metric"]
+__all__ = ["Metric", "channel_metrics", "channel_numbers", "kernel_metric", "plain_metric"]
 
 _WIDEST = 64.0
 """How much slack the bounds of the search have at most, relative to those without a metric: a third of a per cent of a
@@ -52,22 +52,24 @@ def kernel_metric(matrix: np.ndarray) -> Metric:
     return Metric(np.ldexp(matrix, -power), min(max(1 / mean, 1.0), _WIDEST) if mean else _WIDEST)
 
 
-def channel_metrics(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) -> list[Metric]:
-    """Return the metric of each block column, in which errors are multiplied by what their channels weigh.
-
-    The zeros that pad the last block weigh as much as the last column. Where all channels of a block weigh nothing,
-    they count alike.
-
-    Raises
-    ------
-    UserError
-        When the channel weights are not ``cols`` finite numbers of zero or more.
-    """
+def channel_numbers(channel_weights: np.ndarray, cols: int) -> np.ndarray:
+    """Return what errors in channels count: float64, (cols,). UserError when they are not ``cols`` finite numbers of
+    zero or more."""
     given = np.asarray(channel_weights)
     with np.errstate(over="ignore"):
         values = given.astype(np.float64) if given.dtype.kind in "iuf" else np.full(1, np.nan)
     if values.shape != (cols,) or not np.isfinite(values).all() or (values < 0).any():
         raise UserError(f"channel weights must be {cols} finite numbers of zero or more, one for each column, not "
                         f"{given.dtype} of shape {given.shape}")
+    return values
+
+
+def channel_metrics(channel_weights: np.ndarray, cols: int, fmt: BlockFormat) -> list[Metric]:
+    """Return the metric of each block column, in which errors are multiplied by what their channels weigh.
+
+    The zeros that pad the last block weigh as much as the last column. Where all channels of a block weigh nothing,
+    they count alike. UserError as for :func:`channel_numbers`.
+    """
+    values = channel_numbers(channel_weights, cols)
     blocks = np.pad(values, (0, -cols % fmt.c), mode="edge").reshape(-1, fmt.c)
     return [kernel_metric(np.diag(block)) for block in blocks]

@@ -1,6 +1,7 @@
 /* Exhaustive SeedLM seed search: for every block the seed, exponent and codes of least squared error.
  *
- * Compiled by host/encoder/kernel.py, once for each format, with -DC= -DP= -DK= -DCOEF_BITS= -DTAPS= (a bit mask).
+ * Compiled by host/encoder/kernel.py, once for each format, with -DC= -DP= -DK= -DCOEF_BITS= -DEXP_MIN= -DEXP_MAX=
+ * -DTAPS= (a bit mask).
  *
  * Columns of U are runs of the LFSR cycle: with D[i] = sum_c w[c] u[i + 1 + P c], the products U^T w of the seed at
  * position i of the cycle are D[i] .. D[i+P-1]. With Q an orthonormal basis of U's columns, ||w||^2 - ||Q^T w||^2 is a

@@ -19,8 +19,6 @@
 #define COEFS (SHARED + 2 * P)
 #define CODE_MIN (-(1 << (COEF_BITS - 1)))
 #define CODE_MAX ((1 << (COEF_BITS - 1)) - 1)
-#define EXP_MIN (-8)
-#define EXP_MAX 7
 #define GAIN (24 / sqrt(C))                    /* ||R^-1|| beyond which a seed is ill-conditioned, times `widened` */
 #define SLACK (2 * 24 * (C + P + 8) * 6e-8)  /* of ||w||^2: rounding of float32 sums of C + P + 8 terms, times GAIN */
 #define UNROLL _Pragma("GCC unroll 16")

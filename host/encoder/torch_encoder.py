@@ -15,7 +15,7 @@ import numpy as np
 
 from golden.block import CompressedMatrix
 from golden.spec import EXP_MIN, BlockFormat
-from host.encoder.encoder import Mode, bias_of, require_codes, say_if_lost, searchable
+from host.encoder.encoder import Mode, bias_of, require_codes, require_exponents, say_if_lost, searchable
 from host.errors import UserError
 
 if TYPE_CHECKING:
@@ -290,6 +290,7 @@ def search_torch(weights: "np.ndarray | Tensor", fmt: BlockFormat, mode: Mode = 
     """Compress a matrix as :func:`encode_torch` does, without warnings, so that several threads can, each on a device
     of its own."""
     require_device(device)
+    require_exponents(fmt, "the search in PyTorch")
     require_codes(fmt, mode)
     import torch
 

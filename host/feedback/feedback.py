@@ -15,7 +15,7 @@ import numpy as np
 from golden.block import CompressedMatrix
 from golden.spec import BlockFormat
 from host.encoder.blocks import Blocks, Mode, Tables, segments
-from host.encoder.encoder import require_codes, say_if_lost, searchable
+from host.encoder.encoder import require_codes, require_exponents, say_if_lost, searchable
 from host.encoder.metric import kernel_metric
 from host.feedback.columns import feed_back
 from host.feedback.factor import Factor
@@ -86,6 +86,7 @@ def encode_feedback(weights: Sequence[np.ndarray], fmt: BlockFormat, factor: Fac
     UserError
         As :func:`host.encoder.encoder.encode`, and when the number of columns is not the factor's.
     """
+    require_exponents(fmt, "error feedback")
     require_codes(fmt, mode)
     asked: Sequence[int | Literal["auto"]] = exponent_biases or ["auto"] * len(weights)
     ready = [searchable(matrix, fmt, bias) for matrix, bias in zip(weights, asked, strict=True)]

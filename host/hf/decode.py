@@ -19,6 +19,7 @@ from torch import Tensor
 from golden.layout import StreamLayout
 from golden.spec import EXP_BITS, EXP_MAX, BlockFormat
 from host.checkpoint.stacks import matrix_shape
+from host.encoder.encoder import require_exponents
 from host.encoder.torch_codes import times_power
 from host.packing import decode as by_table
 from host.packing.stream import group_bytes
@@ -169,7 +170,13 @@ def decode(stream: Tensor, fmt: BlockFormat, shape: Sequence[int], exponent_bias
         float64, float32, float16 or bfloat16.
     transposed : bool
         Whether the tensor is (..., inputs, outputs), where the stream holds outputs as rows.
+
+    Raises
+    ------
+    UserError
+        When the format has no exponents.
     """
+    require_exponents(fmt, "the decoder in PyTorch")
     return _decode(stream, fmt.c, fmt.p, fmt.k, fmt.coef_bits, list(shape), transposed, exponent_bias, dtype)
 
 

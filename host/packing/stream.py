@@ -53,8 +53,10 @@ def unpack_rows(content: np.ndarray, fmt: BlockFormat, shape: tuple[int, int], e
     Raises
     ------
     ValueError
-        When there are too few bytes or a field is out of its range.
+        When there are too few bytes, a field is out of its range, or the format has no exponents.
     """
+    if not fmt.exp_bits:
+        raise ValueError(f"no files hold rows of {fmt.name}, whose heads are not read here")
     rows, cols = shape
     layout = StreamLayout(fmt)
     blocks, side = layout.blocks(cols), layout.lanes
