@@ -2,7 +2,8 @@
 
 Each takes a float matrix (rows, columns) and returns the float64 matrix that its codes stand for. A scale is either the
 one that the greatest weight needs, or it is searched as :func:`golden.integers.searched_scales` says. Groups of 128 are
-those of the formats int4 and int3, whose engines run in simulation too.
+those of the formats int4 and int3, whose engines run in simulation too. Beside them is the trellis code. It and groups
+of 128 have rotated matrices, too.
 """
 
 from collections.abc import Callable
@@ -12,10 +13,24 @@ import numpy as np
 
 from golden.integers import greatest_scales, nearest_codes, quantise, searched_scales
 from golden.layout import StreamLayout
-from golden.spec import INT3, INT4, SCALE_BITS, GroupFormat, WeightFormat
+from golden.rotation import restored_weights, rotated_weights
+from golden.spec import (
+    INT3,
+    INT4,
+    ROTATION_BLOCK,
+    SCALE_BITS,
+    TRELLIS3,
+    TRELLIS4,
+    GroupFormat,
+    TrellisFormat,
+    WeightFormat,
+)
+from host.trellis.encoder import encode
 
-__all__ = ["CONTROLS", "Control", "block_floating_point", "format_bits", "round_rows", "row_bits"]
+__all__ = ["CONTROLS", "Control", "block_floating_point", "format_bits", "in_rotation", "round_rows", "row_bits"]
 
+Restore = Callable[[np.ndarray], np.ndarray]
+"""Returns what codes of a matrix stand for."""
 Bits = Callable[[int], float]
 """Returns the bits that are stored for a weight, of a matrix of so many columns: codes, scales and padding."""
 
@@ -57,6 +72,14 @@ def block_floating_point(weights: np.ndarray, bits: int, group: int) -> np.ndarr
     return best.reshape(len(weights), -1)[:, :weights.shape[1]]
 
 
+def in_rotation(weights: np.ndarray, restored: Restore) -> np.ndarray:
+    """Return what codes of a rotated matrix stand for, rotated back: float64. Where the rotation does not divide the
+    columns into blocks, the codes are those of the matrix as it is."""
+    if weights.shape[1] % ROTATION_BLOCK:
+        return restored(weights)
+    return restored_weights(restored(rotated_weights(weights)))
+
+
 @dataclass(frozen=True)
 class Control:
     """A quantiser.
@@ -64,17 +87,16 @@ class Control:
     Parameters
     ----------
     name : str
-    restore : callable
-        Returns what its codes of a matrix stand for.
+    restore : Restore
     bits_per_weight : Bits
     """
 
     name: str
-    restore: Callable[[np.ndarray], np.ndarray]
+    restore: Restore
     bits_per_weight: Bits
 
 
-def _controls(bits: int, fmt: GroupFormat) -> tuple[Control, ...]:
+def _controls(bits: int, fmt: GroupFormat, trellis: TrellisFormat) -> tuple[Control, ...]:
     """Return the quantisers whose codes have so many bits; ``fmt`` is the one with groups of 128."""
     return (
         Control(f"int{bits}, scale per row", lambda w: round_rows(w, bits, False), row_bits(bits)),
@@ -82,8 +104,13 @@ def _controls(bits: int, fmt: GroupFormat) -> tuple[Control, ...]:
         Control(f"int{bits}, scale per 128", lambda w: quantise(w, fmt, False).weights(), format_bits(fmt)),
         Control(f"int{bits}, searched scale per 128", lambda w: quantise(w, fmt).weights(), format_bits(fmt)),
         Control(f"bfp{bits}, 8-bit exponent per 32", lambda w: block_floating_point(w, bits, 32),
-                lambda cols: bits + 8 / 32))
+                lambda cols: bits + 8 / 32),
+        Control(f"int{bits}, searched scale per 128, rotated",
+                lambda w: in_rotation(w, lambda each: quantise(each, fmt).weights()), format_bits(fmt)),
+        Control(f"trellis{bits}", lambda w: encode(w, trellis).weights(), format_bits(trellis)),
+        Control(f"trellis{bits}, rotated", lambda w: in_rotation(w, lambda each: encode(each, trellis).weights()),
+                format_bits(trellis)))
 
 
-CONTROLS = {4: _controls(4, INT4), 3: _controls(3, INT3)}
+CONTROLS = {4: _controls(4, INT4, TRELLIS4), 3: _controls(3, INT3, TRELLIS3)}
 """Quantisers by the bits of their codes."""
