@@ -116,10 +116,12 @@ _EXACT = "Every result is compared with golden, bit for bit (“exact”)."
 _PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp16-512-g8", "seedlm4-512-g8")
 """Configurations that `pnr` places and routes."""
 _BITSTREAMS = [(board, name) for board in ("ulx3s_85f", "icesugar_pro") for name in ("fp16", "seedlm4", "seedlm3")]
-_SAID = ("shipped int8-g128 int4-g128-rtn int4-g128 int4-row-rtn int4-row nf4-g64 awq4-g128 gptq4-g128 "
-         "gptq4-g128-drift seedlm4-paper seedlm4 seedlm4-calibrated seedlm4x seedlm4x-calibrated int3-g128-rtn "
-         "int3-g128 int3-row-rtn int3-row awq3-g128 gptq3-g128 gptq3-g128-drift seedlm3-paper seedlm3 "
-         "seedlm3-calibrated int4-g128-a16 seedlm4-a16 seedlm3-a16 int4-g128-a8 seedlm4-a8 seedlm3-a8")
+_SAID = ("shipped int8-g128 int4-g128-rtn int4-g128 int4-row-rtn int4-row int4-g128-rotated nf4-g64 awq4-g128 "
+         "gptq4-g128 gptq4-g128-drift gptq4-g128-drift-rotated seedlm4-paper seedlm4 seedlm4-calibrated seedlm4x "
+         "seedlm4x-calibrated trellis4 trellis4-rotated trellis4-calibrated int3-g128-rtn int3-g128 int3-row-rtn "
+         "int3-row int3-g128-rotated awq3-g128 gptq3-g128 gptq3-g128-drift gptq3-g128-drift-rotated seedlm3-paper "
+         "seedlm3 seedlm3-calibrated trellis3-rotated trellis3-calibrated trellis2-rotated trellis2-calibrated "
+         "int4-g128-a16 seedlm4-a16 seedlm3-a16 int4-g128-a8 seedlm4-a8 seedlm3-a8")
 """Variants whose perplexity is stored. Left out are the paper's exponent as it is printed, which is another format in
 all but name, and `-feedback`, a step on the way to `-calibrated`."""
 _PAPER = "Gaussian matrices of the paper's sizes, streamed through the engine and simulated in RTL, cycle by cycle, on "
@@ -177,7 +179,7 @@ _ALL = (
          "engine's arithmetic, with activations of so many bits. What the codes mean: [quality](../quality.md). The "
          "variants are measured one after another and kept, some two hours of two cores in all; “took” below counts "
          "only those of the last run.",
-         120, ("host.perplexity.perplexity", "host.perplexity.variants"),
+         180, ("host.perplexity.perplexity", "host.perplexity.variants"),
          (Command(f"perplexity --variants '{_SAID}'", "perplexity"),), PerplexityRow),
     Part("explore", "Choice of C, P and K",
          "The formats of the least error for the bits that they spend, of all that spend as many, on Gaussian and on "
