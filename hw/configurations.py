@@ -73,6 +73,7 @@ CONFIGURATIONS = {
     "seedlm4-256dsp": Configuration(EngineConfig(FORMATS["seedlm4"], narrow_products="dsp"), XC7),
     "seedlm4-128dsp": Configuration(EngineConfig(FORMATS["seedlm4"]), XC7),
     "seedlm4-128dsp-r2": Configuration(EngineConfig(FORMATS["seedlm4"], results_per_cycle=2), XC7),
+    "seedlm4r": Configuration(EngineConfig(FORMATS["seedlm4r"]), XC7),
     "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),
     "seedlm3": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
     **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
@@ -84,6 +85,7 @@ CONFIGURATIONS = {
 The two engines of SeedLM's 4-bit format on xc7 are named by the multipliers (DSPs) that they take for 128 weights a
 cycle: ``seedlm4-128dsp`` takes one for each weight, and ``seedlm4-256dsp`` another one for the product of window bits
 and coefficients, which takes lookup tables otherwise. ``seedlm4-128dsp-r2`` is the former with two results a cycle, so
-that matrices of 64 columns keep up with the bus. Names of engines to place and route consist of format, bus width
+that matrices of 64 columns keep up with the bus. ``seedlm4r`` is ``seedlm4-128dsp`` with scales of rows in the place of
+exponents, and one more coefficient. Names of engines to place and route consist of format, bus width
 and speed grade.
 """

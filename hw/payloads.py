@@ -54,9 +54,10 @@ def packed_layout(beat_bits: int) -> data.StructLayout:
 def job_layout(config: EngineConfig) -> data.StructLayout:
     """What the activations are to do for a matrix.
 
-    ``beats`` is the length of its vector, which memory holds padded with zeros to ``blocks * c`` elements, or 0 where
-    the matrix uses the vector of the one before it. ``blocks`` is the number of words in which a group of rows uses the
-    vector, the block columns of the matrix. ``rows`` is the number of the matrix's rows, and ``factor`` the biased
+    ``beats`` is the length of its vector, which memory holds padded with zeros to ``c`` elements for each block column
+    that holds weights, or 0 where the matrix uses the vector of the one before it. ``blocks`` is the number of words
+    that a group of rows takes, all block columns of the matrix: the heads of rows are one of them, and what their word
+    of activations holds means nothing. ``rows`` is the number of the matrix's rows, and ``factor`` the biased
     exponent of the factor by which its sums are multiplied.
     """
     return data.StructLayout({"beats": range(config.max_activation_beats + 1), "blocks": range(config.max_blocks + 1),

@@ -21,6 +21,8 @@ class HalfFormat:
     """Blocks that share a scale: there are no scales."""
     head_blocks: ClassVar[int] = 0
     """Blocks of a row, before all others, that hold no weights: none."""
+    head_fields: ClassVar[dict[str, tuple[int, int]]] = {}
+    """Fields of such a block: none."""
     block_floating: ClassVar[bool] = False
     """Activations are no integers, but FP16 numbers as they come."""
 

@@ -49,6 +49,8 @@ class GroupFormat:
 
     head_blocks: ClassVar[int] = 0
     """Blocks of a row, before all others, that hold no weights: none."""
+    head_fields: ClassVar[dict[str, tuple[int, int]]] = {}
+    """Fields of such a block: none."""
     dot_shift: ClassVar[int] = SCALE_SHIFT
     """Bits by which a group's dot product grows before it is added to its row's sum: with the largest scale."""
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from golden.formats.base import EXP_BITS, SCALE_BITS, TAPS, FormatError, require
+from golden.formats.base import EXP_BITS, HEAD_FIELDS, SCALE_BITS, TAPS, FormatError, require
 
 __all__ = ["SEEDLM3", "SEEDLM3R", "SEEDLM4", "SEEDLM4R", "SEEDLM4X", "SEEDLM_FORMATS", "BlockFormat"]
 
@@ -74,6 +74,11 @@ class BlockFormat:
     def head_blocks(self) -> int:
         """Blocks of a row, before all others, that hold no weights but its scale: 1 without exponents."""
         return int(not self.exp_bits)
+
+    @property
+    def head_fields(self) -> dict[str, tuple[int, int]]:
+        """``{name: (lowest bit, width)}`` of the fields of the head of a row: ``scale``, where there is one."""
+        return HEAD_FIELDS if self.head_blocks else {}
 
     @property
     def exp_min(self) -> int:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from golden.spec import ACT_BITS, FP16, BlockFormat, FormatError, GroupFormat, WeightFormat
+from golden.spec import ACT_BITS, EXP_BITS, FP16, TRELLIS_FORMATS, BlockFormat, FormatError, GroupFormat, WeightFormat
 from host.device.device import Device, DeviceError
 from hw.config import ConfigError, EngineConfig
 from hw.registers.register_map import ID, OFFSETS, Capability, Identity, capability, identity
@@ -72,11 +72,19 @@ def check_engine(device: Device, config: EngineConfig) -> None:
                               f"{register} register has {', '.join(others)}: load the matching bitstream")
 
 
-def _format(c: int, p: int, k: int, coef_bits: int) -> WeightFormat:
-    """Return the format that these fields of the FORMAT register stand for; FormatError when there is none."""
+def _format(c: int, p: int, k: int, coef_bits: int, row_heads: int) -> WeightFormat:
+    """Return the format that these fields of the FORMAT register stand for; FormatError when there is none.
+
+    Of a trellis they say how long its codes are; the rest is that of the named format.
+    """
     if p:
-        return BlockFormat(c, p, k, coef_bits)
-    return GroupFormat(c, k) if k else FP16
+        return BlockFormat(c, p, k, coef_bits, 0 if row_heads else EXP_BITS)
+    if not row_heads:
+        return GroupFormat(c, k) if k else FP16
+    for fmt in TRELLIS_FORMATS.values():
+        if (fmt.c, fmt.bits) == (c, k):
+            return fmt
+    raise FormatError(f"no trellis format has {c} weights of {k} bits in a block")
 
 
 def found_engine(device: Device) -> EngineConfig:
@@ -95,7 +103,7 @@ def found_engine(device: Device) -> EngineConfig:
     values = [device.read_register(OFFSETS[register]) for register in ("FORMAT", "CAPABILITY")]
     of, has = _fields("FORMAT", Identity, values[0]), _fields("CAPABILITY", Capability, values[1])
     try:
-        fmt = _format(of["c"], of["p"], of["k"], of["coef_bits"])
+        fmt = _format(*(of[name] for name in ("c", "p", "k", "coef_bits", "row_heads")))
         config = EngineConfig(fmt, 1 << of["bus_log2"], addr_bits=has["addr_bits"], max_rows=1 << has["max_rows_log2"],
                               max_cols=1 << has["max_cols_log2"],
                               act_bits=of["act_bits"] if fmt.block_floating else ACT_BITS)

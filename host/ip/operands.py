@@ -3,15 +3,17 @@
 What is said here is what :mod:`host.packing.image` does.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from golden.product import factor
-from golden.spec import BlockFormat, GroupFormat, WeightFormat
+from golden.spec import BlockFormat, GroupFormat, HalfFormat, TrellisFormat, WeightFormat
 from hw.config import EngineConfig
 
-__all__ = ["BlockField", "block_fields", "factor_exponent"]
+__all__ = ["BlockField", "block_fields", "factor_exponent", "head_fields"]
 
 
 @dataclass(frozen=True)
@@ -23,17 +25,42 @@ class BlockField:
     doc: str
 
 
-def block_fields(fmt: WeightFormat) -> list[BlockField]:
-    """Return the parts of a block, from bit 0 up."""
-    if isinstance(fmt, BlockFormat):
-        docs = {"seed": "state of the LFSR, from 1 up", "exponent": "exponent, two's complement"}
-        return [BlockField(lsb, bits, docs.get(name) or f"coefficient {name[1:]}, two's complement")
-                for name, (lsb, bits) in fmt.fields.items()]
-    if isinstance(fmt, GroupFormat):
-        codes = [BlockField(i * fmt.bits, fmt.bits, f"weight {i}, two's complement") for i in range(fmt.c)]
-        return [*codes, BlockField(fmt.c * fmt.bits, 1, f"bit n of the group's scale in FP16, in block n of the "
-                                   f"group; 0 in its blocks from {fmt.group_blocks} on")]
+def _seedlm_fields(fmt: BlockFormat) -> list[BlockField]:
+    docs = {"seed": "state of the LFSR, from 1 up", "exponent": "exponent, two's complement"}
+    return [BlockField(lsb, bits, docs.get(name) or f"coefficient {name[1:]}, two's complement")
+            for name, (lsb, bits) in fmt.fields.items()]
+
+
+def _group_fields(fmt: GroupFormat) -> list[BlockField]:
+    codes = [BlockField(i * fmt.bits, fmt.bits, f"weight {i}, two's complement") for i in range(fmt.c)]
+    return [*codes, BlockField(fmt.c * fmt.bits, 1, f"bit n of the group's scale in FP16, in block n of the group; 0 "
+                               f"in its blocks from {fmt.group_blocks} on")]
+
+
+def _trellis_fields(fmt: TrellisFormat) -> list[BlockField]:
+    return [BlockField(i * fmt.bits, fmt.bits, f"code of weight {i}") for i in range(fmt.c)]
+
+
+def _half_fields(fmt: HalfFormat) -> list[BlockField]:
     return [BlockField(0, fmt.block_bits, "the weight in FP16")]
+
+
+_BLOCK_FIELDS: dict[type, Callable[[Any], list[BlockField]]] = {
+    BlockFormat: _seedlm_fields, GroupFormat: _group_fields, TrellisFormat: _trellis_fields, HalfFormat: _half_fields}
+"""The parts of a block of weights, by family of formats."""
+_HEAD_DOCS = {"scale": "scale of the row in FP16, zero or normal",
+              "start": "the bits of the row's stream before the code of weight 0"}
+"""What the fields of a head hold, by name."""
+
+
+def block_fields(fmt: WeightFormat) -> list[BlockField]:
+    """Return the parts of a block that holds weights, from bit 0 up."""
+    return _BLOCK_FIELDS[type(fmt)](fmt)
+
+
+def head_fields(fmt: WeightFormat) -> list[BlockField]:
+    """Return the parts of the head of a row, from bit 0 up; the bits above them are 0. Rows without heads have none."""
+    return [BlockField(lsb, bits, _HEAD_DOCS[name]) for name, (lsb, bits) in fmt.head_fields.items()]
 
 
 def factor_exponent(config: EngineConfig) -> int:

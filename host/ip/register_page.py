@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from host.ip.causes import CAUSES
 from host.ip.core import ACCESS, DESCRIPTOR_WORDS, Core
-from host.ip.operands import block_fields, factor_exponent
+from host.ip.operands import block_fields, factor_exponent, head_fields
 from host.ip.template import render
 from host.tables.registers import CauseRow, FieldRow, RegisterRow, StateRow
 from host.tables.row import Row
@@ -68,6 +68,7 @@ def page(core: Core | None = None) -> str:
                   causes=_table(causes), states=_table(_STATES), access=ACCESS, start=START, abort=ABORT,
                   words=DESCRIPTOR_WORDS, descriptor_bytes=DESCRIPTOR_BYTES,
                   block_fields=block_fields(core.config.fmt) if core else [],
+                  head_fields=head_fields(core.config.fmt) if core else [],
                   factor_exponent=factor_exponent(core.config) if core else 0)
 
 

@@ -5,11 +5,13 @@ Meanwhile the greatest exponent field of its elements is found. When the vector 
 are requested from the store. The next vector is accepted once the last word has been requested. A matrix without beats
 uses the vector of the matrix before it.
 
+Where rows have heads, each group of rows has a word more before the others, which goes with the heads and is any word.
+
 Latency: :func:`exponent_latency` cycles from the last beat to the first request. Rate: one beat a cycle in, and one
 request a cycle out.
 """
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -55,7 +57,7 @@ class ActivationBuffer(wiring.Component):
     write : Out(write_layout)
         The beats for the store.
     o : Out(stream of request_layout)
-        Requests for words 0 to ``blocks - 1``, once for every group of rows.
+        Requests for the words of the vector, ``blocks`` of them with that of the heads, once for every group of rows.
     matrices : Out(stream of matrix_layout)
         The matrix that the requests are for, offered 2 cycles after the request for its first word. For formats with
         block-floating-point activations its factor contains their shared exponent.
@@ -163,9 +165,12 @@ class ActivationBuffer(wiring.Component):
             following.eq(position + shape.word_banks),
         ]
         with m.If(requested):
-            m.d.sync += [first.eq(0), remaining.eq(Mux(first, blocks - 3, remaining - 1)), position.eq(following)]
-            with m.If(following >= shape.banks):
-                m.d.sync += [row.eq(row + 1), position.eq(following - shape.banks)]
+            m.d.sync += [first.eq(0), remaining.eq(Mux(first, blocks - 3, remaining - 1))]
+            # The heads of rows take nothing of the vector.
+            with m.If(~first if self._config.fmt.head_blocks else Const(1)):
+                m.d.sync += position.eq(following)
+                with m.If(following >= shape.banks):
+                    m.d.sync += [row.eq(row + 1), position.eq(following - shape.banks)]
             with m.If(request.last):
                 m.d.sync += [first.eq(1), row.eq(0), position.eq(0)]
         if self._config.fmt.group_blocks > 1:

@@ -50,7 +50,7 @@ class StoreShape:
         self.bank = gcd(config.c, config.beat_activations)
         # A row of all banks holds whole beats, and at least one whole word.
         row = max(config.beat_activations, 1 << ceil_log2(config.c))
-        self.banks, self.rows = row // self.bank, -(-config.max_blocks * config.c // row)
+        self.banks, self.rows = row // self.bank, -(-config.max_weight_blocks * config.c // row)
         self.depth = min(self.rows, max(config.max_cols // row, 1))
         self.beat_banks, self.word_banks = config.beat_activations // self.bank, config.c // self.bank
 

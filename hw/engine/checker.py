@@ -2,7 +2,7 @@
 
 The sizes of a descriptor say some things twice, so that they can be checked against each other::
 
-    ACTIVATION_BEATS = ceil(BLOCKS * c * 16 / bus_bits)
+    ACTIVATION_BEATS = ceil((BLOCKS - head_blocks) * c * 16 / bus_bits)
     WEIGHT_BEATS     = ceil(ceil(ROWS / lanes) * BLOCKS * word_bits / bus_bits)
 
 The checker compares without dividing: ``beats * bus_bits - bits`` has to be from 0 to ``bus_bits - 1``, with both sides
@@ -144,13 +144,12 @@ class Checker(wiring.Component):
 
     def _check_sizes(self, m: Module) -> Value:
         """Whether what no other word depends on is out of its range. The value is that of the cycle before."""
-        config, least = self._config, self._config.fmt.group_blocks
+        config, least = self._config, self._config.least_blocks
         rows, blocks, factor = self.rows, self.blocks, self.factor_exponent
         wrong = Signal(3)
-        few = blocks == 0 if least == 1 else ~blocks[exact_log2(least):].any()
         m.d.sync += wrong.eq(Cat(
             (rows == 0) | _above(rows, config.max_rows),
-            few | _above(blocks, config.max_blocks),
+            ~blocks[exact_log2(least):].any() | _above(blocks, config.max_blocks),
             (factor == 0) | factor[:8].all() | factor[8:].any()))
         return wrong.any()
 
@@ -170,7 +169,8 @@ class Checker(wiring.Component):
         return ~(padding[beat:].any() | beyond)
 
     def _check_activations(self, m: Module) -> Value:
-        """Whether there is neither a vector of ``blocks * c`` elements, nor one to share with the matrix before."""
+        """Whether there is neither a vector for the blocks that hold weights, nor one to share with the matrix
+        before."""
         blocks = self.blocks[:len(Signal(range(self._config.max_blocks + 1)))]
         # The blocks of the vector that the matrix may share: 0, which no matrix has, while there is none.
         shared = Signal.like(blocks)
@@ -178,7 +178,9 @@ class Checker(wiring.Component):
             m.d.sync += shared.eq(0)
         with m.Elif(self.begin):
             m.d.sync += shared.eq(blocks)
-        fits = self._fits(m, "activation", self.activation_beats, blocks, self._config.c * ELEMENT_BITS)
+        weight_blocks = Signal.like(blocks)
+        m.d.comb += weight_blocks.eq(blocks - self._config.fmt.head_blocks)
+        fits = self._fits(m, "activation", self.activation_beats, weight_blocks, self._config.c * ELEMENT_BITS)
         none, same = Signal(), Signal()
         m.d.sync += [none.eq(self.activation_beats == 0), same.eq(shared == blocks)]
         return ~Mux(none, same, fits)

@@ -5,13 +5,14 @@ ip`` writes it as a C header, as SystemRDL and as JSON. What is more than 32 bit
 the one with its name holds bits 31 to 0, and the next one, ``..._HI``, bits 63 to 32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
-from golden.spec import BlockFormat, GroupFormat
+from golden.spec import BlockFormat, GroupFormat, HalfFormat, TrellisFormat
 from hw.config import EngineConfig
 from hw.registers.cycle_classes import CYCLE_CLASSES, WAITING
 
@@ -113,11 +114,12 @@ def _layout(fields: tuple[Field, ...]) -> data.StructLayout:
 
 _IDENTITY = _fields(
     c=(9, "Weights of a block."),
-    p=(4, "Coefficients of a block; 0 for integers and FP16."),
-    k=(5, "Bits of a seed, or of an integer's code; 0 for FP16."),
-    coef_bits=(3, "Bits of a coefficient; 0 for integers and FP16."),
+    p=(4, "Coefficients of a block; 0 where blocks have none."),
+    k=(5, "Bits of a seed, or of an integer's or a trellis's code; 0 for FP16."),
+    coef_bits=(3, "Bits of a coefficient; 0 where blocks have none."),
     bus_log2=(4, "Base-2 logarithm of the bus's width in bits."),
     act_bits=(5, "Bits of an activation; 0 for FP16."),
+    row_heads=(1, "1 where the first block of a row is its head, which holds its scale in the place of exponents."),
 )
 _CAPABILITY = _fields(
     lanes_log2=(4, "Base-2 logarithm of the number of lanes, which is the number of rows computed side by side."),
@@ -174,10 +176,11 @@ _DESCRIPTOR = (
     *_address("WEIGHT_ADDR", "Where the weight image lies, at a multiple of a beat's size."),
     *_address("RESULT_ADDR", "Where the float32 results go, to a multiple of a beat's size."),
     ("ROWS", "rw", "Rows of the matrix."),
-    ("BLOCKS", "rw", "Blocks of a row: columns / c, rounded up; for integers at least 16."),
-    ("ACTIVATION_BEATS", "rw", "Beats of activations, as many as BLOCKS * c numbers take. Zeros follow the last "
-     "column's activation, to the end of its block. With 0 beats, the matrix is multiplied by the activations of the "
-     "matrix before it in the run, which must have as many blocks."),
+    ("BLOCKS", "rw", "Blocks of a row: columns / c, rounded up; for integers at least 16. The head of a row, where "
+     "FORMAT has row_heads, is one block more."),
+    ("ACTIVATION_BEATS", "rw", "Beats of activations, as many as c numbers for each block of a row but its head take. "
+     "Zeros follow the last column's activation, to the end of its block. With 0 beats, the matrix is multiplied by "
+     "the activations of the matrix before it in the run, which must have as many blocks."),
     ("WEIGHT_BEATS", "rw", "Beats of the weight image."),
     ("FACTOR_EXPONENT", "rw", "Biased exponent, 1 to 254, of the float32 factor by which the sums of the rows are "
      "multiplied. The factor's significand follows from the format."),
@@ -209,15 +212,21 @@ OFFSETS = {register.name: register.offset for register in REGISTERS}
 """Byte offset by name."""
 
 
+_FORMAT_FIELDS: dict[type, Callable[[Any], dict[str, int]]] = {
+    BlockFormat: lambda fmt: {"p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits},
+    GroupFormat: lambda fmt: {"k": fmt.bits},
+    TrellisFormat: lambda fmt: {"k": fmt.bits},
+    HalfFormat: lambda fmt: {},
+}
+"""What the FORMAT register says of the formats of each family."""
+
+
 def identity(config: EngineConfig) -> int:
     """Return what the FORMAT register of an engine built from ``config`` reads."""
     fmt = config.fmt
-    fields = {"c": config.c, "bus_log2": exact_log2(config.bus_bits)}
-    if isinstance(fmt, BlockFormat):
-        fields |= {"p": fmt.p, "k": fmt.k, "coef_bits": fmt.coef_bits, "act_bits": config.act_bits}
-    elif isinstance(fmt, GroupFormat):
-        fields |= {"k": fmt.bits, "act_bits": config.act_bits}
-    return Identity.const(fields).as_bits()
+    return Identity.const({
+        "c": config.c, "bus_log2": exact_log2(config.bus_bits), "act_bits": config.act_bits * fmt.block_floating,
+        "row_heads": fmt.head_blocks, **_FORMAT_FIELDS[type(fmt)](fmt)}).as_bits()
 
 
 def capability(config: EngineConfig) -> int:

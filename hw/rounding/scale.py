@@ -1,27 +1,32 @@
-"""Scale: multiplies by the matrix's factor and assembles a float32.
+"""Scale: multiplies by the matrix's factor, and by the row's scale if there is one, and assembles a float32.
 
     result = significand * factor * 2**exponent
+    result = significand * factor * 2**exponent * scale / 2**-24
 
 The result is rounded to 24 bits, ties to even. Above the largest float32 it saturates to that number. It cannot
-underflow: a sum that is not zero is at least 1, and the factor is normal.
+underflow: a sum that is not zero is at least 1, so is a scale in its unit of 2**-24, and the factor is normal.
 
-The significand of the factor is a constant of the format: that of 1 / (2**(k-1) - 1), the unit of the states, for
-SeedLM, and 1 for other formats. Only the factor's power of two differs between matrices, and it arrives with each sum.
-The product therefore takes only a few adders: for k = 16 the significand is 1 + 2**-15.
+Only the factor's power of two differs between matrices, and it arrives with each sum. Its significand is a constant of
+the format: that of 1 / (2**(k-1) - 1), the unit of the states, for SeedLM with exponents, and 1 for other formats. The
+product with it therefore takes only a few adders: for k = 16 the significand is 1 + 2**-15. A row's scale is an FP16
+number, zero or normal, whose significand of 11 bits takes a multiplier; where rows have scales, the factor's
+significand is 1.
 
 Latency: :func:`scale_latency` cycles. Rate: one result a cycle.
 """
 
+from functools import partial
 from typing import Any
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import BlockFormat
+from golden.spec import FP16_FRACTION, BlockFormat
 from hw.config import EngineConfig
+from hw.parts.fp16 import split_fp16
 from hw.parts.pipeline import fused, pipeline
-from hw.payloads import SIGNIFICAND, float_layout, result_layout
+from hw.payloads import SIGNIFICAND, float_layout, result_layout, row_scale
 
 __all__ = ["Scale", "scale_latency", "unit_significand"]
 
@@ -41,7 +46,7 @@ def scale_latency(config: EngineConfig) -> int:
 
 def unit_significand(config: EngineConfig) -> int:
     """Significand of the factor of every matrix, an integer of 24 bits, rounded to nearest."""
-    if not isinstance(config.fmt, BlockFormat):
+    if not isinstance(config.fmt, BlockFormat) or config.fmt.head_blocks:
         return 1 << _FRACTION
     unit = config.fmt.unit
     quotient, rest = divmod(1 << (_FRACTION + unit.bit_length()), unit)
@@ -59,13 +64,13 @@ class Scale(wiring.Component):
     Members
     -------
     i : In(stream of float_layout)
-        Sums, each with the exponent of its matrix's factor.
+        Sums, each with the exponent of its matrix's factor, and with its row's scale if there is one.
     o : Out(stream of result_layout)
         The products as float32, in the same order.
     """
 
     def __init__(self, config: EngineConfig):
-        self._steps = config.pipelining.scale
+        self._config, self._steps = config, config.pipelining.scale
         self._unit = unit_significand(config)
         super().__init__({
             "i": In(stream.Signature(float_layout(config))),
@@ -74,22 +79,15 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        product = data.StructLayout({"sign": 1, "product": 2 * SIGNIFICAND, "exponent": _EXPONENT, "last": 1})
+        multiply = self._by_scale if row_scale(self._config) else self._by_unit
+        wide = SIGNIFICAND + (FP16_FRACTION + 1 if row_scale(self._config) else SIGNIFICAND)
+        product = data.StructLayout({"sign": 1, "product": wide, "exponent": _EXPONENT, "last": 1})
         rounded = data.StructLayout({"sign": 1, "zero": 1, "significand": SIGNIFICAND + 1, "exponent": _EXPONENT,
                                      "last": 1})
 
-        def multiply(now: Any, later: Any) -> None:
-            m.d.comb += [
-                later.sign.eq(now.sign),
-                later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
-                # This is the biased exponent of the result when the product is in [1, 2) * 2**46.
-                later.exponent.eq(now.exponent + now.factor + _FRACTION),
-                later.last.eq(now.last),
-            ]
-
         def round_(now: Any, later: Any) -> None:
-            high, normal = now.product[-1], Signal(2 * SIGNIFICAND)
-            kept, guard, rest = normal[SIGNIFICAND:], normal[SIGNIFICAND - 1], normal[:SIGNIFICAND - 1]
+            high, normal = now.product[-1], Signal(wide)
+            kept, guard, rest = normal[-SIGNIFICAND:], normal[-SIGNIFICAND - 1], normal[:-SIGNIFICAND - 1]
             m.d.comb += [
                 normal.eq(Mux(high, now.product, now.product << 1)),
                 later.sign.eq(now.sign),
@@ -118,6 +116,29 @@ class Scale(wiring.Component):
 
         ends = [(rounded, carry), (result_layout(), assemble)]
         registers = [(result_layout(), None)] * (self._steps - 1)
-        pipeline(m, self.i, self.o, [(product, multiply), (rounded, round_),
+        pipeline(m, self.i, self.o, [(product, partial(multiply, m)), (rounded, round_),
                                      *(ends if self._steps else fused(ends, 2)), *registers])
         return m
+
+    def _by_unit(self, m: Module, now: Any, later: Any) -> None:
+        """The product with the constant significand of the factor."""
+        m.d.comb += [
+            later.sign.eq(now.sign),
+            later.product.eq(sum(now.significand << i for i in range(SIGNIFICAND) if self._unit >> i & 1)),
+            # This is the biased exponent of the result when the product is in [1, 2) * 2**46.
+            later.exponent.eq(now.exponent + now.factor + _FRACTION),
+            later.last.eq(now.last),
+        ]
+
+    @staticmethod
+    def _by_scale(m: Module, now: Any, later: Any) -> None:
+        """The product with the row's scale, which counts in units of 2**-24. An exponent field of 0 stands for 0."""
+        sign, significand, field = split_fp16(now.scale)
+        normal = significand & significand[-1].replicate(len(significand))
+        m.d.comb += [
+            later.sign.eq(now.sign ^ sign),
+            later.product.eq(now.significand * normal),
+            # This is the biased exponent of the result when the product is in [1, 2) * 2**33.
+            later.exponent.eq(now.exponent + now.factor + field + (_FRACTION + FP16_FRACTION - 1)),
+            later.last.eq(now.last),
+        ]

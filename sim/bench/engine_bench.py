@@ -6,13 +6,13 @@ from typing import Any, TypeVar
 
 from cocotb.triggers import RisingEdge, with_timeout
 
-from golden.spec import EXP_BITS, SCALE_BITS, BlockFormat, GroupFormat
 from hw.config import EngineConfig
 from hw.registers.cycle_classes import CYCLE_CLASSES
 from hw.registers.register_map import ABORT, DESCRIPTOR_REGISTERS, ERRORS, START, Status, identity
 from sim.bench.engine_model import DESCRIPTOR_BYTES, Outcome, descriptor, expect, factor_exponent, sizes
 from sim.bench.hostile_memory import Behaviour, HostileMemory
 from sim.bench.register_pins import RegisterPins
+from sim.bench.rows import random_half, random_row
 from sim.bench.sparse_memory import SparseMemory
 from sim.bench.streams import PERIOD_NS, cycles, start
 from sim.tools.run import arguments
@@ -28,30 +28,10 @@ _PAGE = 4096
 T = TypeVar("T")
 
 
-def _finite_half() -> int:
-    """A random finite FP16 number."""
-    return random.getrandbits(1) << 15 | random.randrange(0x7C00)
-
-
-def _row(config: EngineConfig, blocks: int) -> list[int]:
-    """The blocks of a random row, as integers."""
-    fmt = config.fmt
-    if isinstance(fmt, BlockFormat):
-        return [random.randint(1, fmt.seeds) | random.getrandbits(EXP_BITS + fmt.p * fmt.coef_bits) << fmt.k
-                for _ in range(blocks)]
-    if isinstance(fmt, GroupFormat):
-        scales = [_finite_half() for _ in range(blocks // SCALE_BITS)]
-        # The blocks behind those of the last scale have any bit where the others have one of a scale.
-        tops = [scale >> n & 1 for scale in scales for n in range(SCALE_BITS)]
-        tops += [random.getrandbits(1) for _ in range(blocks - len(tops))]
-        return [random.getrandbits(fmt.c * fmt.bits) | top << fmt.c * fmt.bits for top in tops]
-    return [_finite_half() for _ in range(blocks)]
-
-
 def _image(config: EngineConfig, rows: int, blocks: int) -> bytes:
     """A random weight image."""
     groups, lanes = -(-rows // config.lanes), config.lanes
-    matrix = [_row(config, blocks) for _ in range(groups * lanes)]
+    matrix = [random_row(config, blocks) for _ in range(groups * lanes)]
     stream, place = 0, 0
     for group in range(groups):
         for block in range(blocks):
@@ -65,7 +45,7 @@ def shapes(config: EngineConfig) -> list[tuple[int, int, bool]]:
     """Rows, blocks, and whether the vector is that of the matrix before, of a short chain that has everything: groups
     of rows, an incomplete last one, a shared vector, a whole burst of results, and results that are no whole beats."""
     together, lanes = config.fmt.group_blocks, config.lanes
-    few = together if together > 1 else max(2, 8 // config.c)
+    few = together if together > 1 else config.fmt.head_blocks + max(2, 8 // config.c)
     # A last group of blocks that share a scale has more of them than the others.
     more = few + together // 2
     burst = config.write_beats * config.bus_bytes // 4
@@ -113,7 +93,7 @@ class Chain:
         for rows, blocks, shared in wanted:
             activations, weights = sizes(config, rows, blocks)
             if not shared:
-                halves = [_finite_half() for _ in range(blocks * config.c)]
+                halves = [random_half() for _ in range((blocks - config.fmt.head_blocks) * config.c)]
                 vector = self._place(b"".join(half.to_bytes(2, "little") for half in halves).ljust(
                     activations * config.bus_bytes, b"\0"))
             words = {"ROWS": rows, "BLOCKS": blocks, "ACTIVATION_BEATS": 0 if shared else activations,

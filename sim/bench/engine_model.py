@@ -12,15 +12,12 @@ from functools import cache
 
 import numpy as np
 
-from golden import fp16, integers, matvec
 from golden.activations import to_block_floating_point
-from golden.block import CompressedMatrix, unpack
 from golden.float32 import scaled
-from golden.integers import GroupMatrix
 from golden.product import factor
-from golden.spec import SCALE_BITS, BlockFormat, GroupFormat
 from hw.config import EngineConfig
 from hw.registers.register_map import DESCRIPTOR_REGISTERS, identity
+from sim.bench.rows import row_sum
 from sim.bench.sparse_memory import SparseMemory
 
 __all__ = ["DESCRIPTOR_BYTES", "MEMORY_WORDS", "Outcome", "descriptor", "expect", "factor_exponent", "sizes"]
@@ -44,7 +41,8 @@ class Outcome:
         Address of the first activation that is not finite, in whose burst the run ends.
     results : list of (int, bytes, bytes)
         Of each matrix, the address of its results, the results, and 255 for each byte of them that is determined.
-        Nothing is said of seeds that are 0, of weights that are not finite, and of vectors without zeros behind them.
+        Nothing is said of seeds that are 0, of weights and scales that are not finite, and of vectors without zeros
+        behind them.
     reads, writes : list of (int, int)
         The regions of the run, (address, bytes), of which the reads are whole beats.
     endless : bool
@@ -67,7 +65,12 @@ def descriptor(words: Mapping[str, int]) -> bytes:
 def sizes(config: EngineConfig, rows: int, blocks: int) -> tuple[int, int]:
     """Beats of activations and beats of weights that a matrix has."""
     weights = -(-rows // config.lanes) * blocks * config.word_bits
-    return -(-16 * blocks * config.c // config.bus_bits), -(-weights // config.bus_bits)
+    return -(-16 * _elements(config, blocks) // config.bus_bits), -(-weights // config.bus_bits)
+
+
+def _elements(config: EngineConfig, blocks: int) -> int:
+    """Elements of the vector of a matrix of so many blocks: ``c`` for each block of a row but its head."""
+    return (blocks - config.fmt.head_blocks) * config.c
 
 
 def factor_exponent(config: EngineConfig) -> int:
@@ -102,7 +105,7 @@ def _wrong(config: EngineConfig, words: Mapping[str, int], blocks_before: int, p
         return {"bad_descriptor": {place}}
     wrong: dict[str, set[int]] = {}
     if not (1 <= rows <= config.max_rows and 1 <= blocks <= config.max_blocks and
-            blocks >= config.fmt.group_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254):
+            blocks >= config.least_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254):
         wrong["bad_size"] = {place}
     activations, weights = sizes(config, rows, blocks)
     if words["ACTIVATION_BEATS"] != activations if words["ACTIVATION_BEATS"] else blocks != blocks_before:
@@ -157,18 +160,19 @@ def expect(config: EngineConfig, words: Mapping[str, int], memory: SparseMemory)
 def _results(config: EngineConfig, rows: int, blocks: int, exponent: int, image: bytes,
              vector: bytes) -> tuple[bytes, bytes]:
     """Results of a matrix, and which bytes of them are determined, as in :class:`Outcome`."""
-    if any(vector[2 * min(blocks * config.c, config.max_cols):]):
+    count = _elements(config, blocks)
+    if any(vector[2 * min(count, config.max_cols):]):
         return bytes(4 * rows), bytes(4 * rows)
-    vector, stored = vector[:2 * blocks * config.c], _stored(config, rows, blocks, image)
+    vector, stored = vector[:2 * count], _stored(config, rows, blocks, image)
     scale = factor(config.fmt, 0, config.act_bits).view(np.uint32) & 0x7FFFFF | exponent << 23
     x: np.ndarray = np.frombuffer(vector, "<f2")
     elements, shared = to_block_floating_point(x, config.act_bits) if config.fmt.block_floating else (x, 0)
     results, determined = [], []
     for row in stored:
-        sums = _sum(config, row, elements)
-        determined.append(b"\0\0\0\0" if sums is None else b"\xFF\xFF\xFF\xFF")
-        results.append(bytes(4) if sums is None else
-                       scaled(sums, np.uint32(scale).view(np.float32), shared).astype("<f4").tobytes())
+        found = row_sum(config, row, elements)
+        determined.append(b"\0\0\0\0" if found is None else b"\xFF\xFF\xFF\xFF")
+        results.append(bytes(4) if found is None else
+                       scaled(found[0], np.uint32(scale).view(np.float32), shared, found[1]).astype("<f4").tobytes())
     return b"".join(results), b"".join(determined)
 
 
@@ -180,22 +184,3 @@ def _stored(config: EngineConfig, rows: int, blocks: int, image: bytes) -> np.nd
             word = row // config.lanes * blocks + block
             found[row, block] = stream >> (word * config.lanes + row % config.lanes) * bits & (1 << bits) - 1
     return found
-
-
-def _sum(config: EngineConfig, row: np.ndarray, elements: np.ndarray) -> np.ndarray | None:
-    """The exact sum of one row, (1,), or None when it has weights of which the format says nothing."""
-    fmt, one = config.fmt, (1, len(elements))
-    if isinstance(fmt, BlockFormat):
-        seeds, exponents, coefs = unpack(fmt, row[None])
-        return matvec.accumulate(CompressedMatrix(fmt, one, seeds, exponents, coefs), elements) if seeds.all() else None
-    if isinstance(fmt, GroupFormat):
-        mask, half = (1 << fmt.bits) - 1, 1 << fmt.bits - 1
-        codes = [(int(block) >> n * fmt.bits & mask ^ half) - half for block in row for n in range(fmt.c)]
-        tops = [int(block) >> fmt.c * fmt.bits for block in row]
-        scales = np.array([sum(bit << n for n, bit in enumerate(tops[first:first + SCALE_BITS]))
-                           for first in range(0, len(tops) - SCALE_BITS + 1, SCALE_BITS)], np.uint16).view(np.float16)
-        if not np.isfinite(scales).all():
-            return None
-        return integers.accumulate(GroupMatrix(fmt, np.array([codes], dtype=np.int8), scales[None]), elements)
-    weights = row.astype(np.uint16).view(np.float16)[None]
-    return fp16.accumulate(weights, elements) if np.isfinite(weights).all() else None

@@ -1,11 +1,24 @@
-"""Results as streams between the rooms carry them, for testbenches."""
+"""Results as streams between the rooms carry them, and the scales of their rows, for testbenches."""
 
+import random
 from collections.abc import Sequence
 
-from hw.config import EngineConfig
-from hw.payloads import results_layout
+import numpy as np
 
-__all__ = ["packed", "unpacked"]
+from hw.config import EngineConfig
+from hw.payloads import results_layout, row_scale
+from sim.device.random_operands import row_scales
+
+__all__ = ["packed", "random_scales", "unpacked"]
+
+
+def random_scales(config: EngineConfig, count: int) -> tuple[np.ndarray | None, list[dict[str, int]]]:
+    """Scales of so many rows, float16, (count,), and the fields of :func:`~hw.payloads.row_scale` for each row; None
+    and no fields where rows have no scales."""
+    if not row_scale(config):
+        return None, [{} for _ in range(count)]
+    scales = row_scales(np.random.default_rng(random.getrandbits(32)), count)
+    return scales, [{"scale": bits} for bits in scales.view(np.uint16).tolist()]
 
 
 def packed(config: EngineConfig, results: Sequence[int], last: bool = True) -> list[int]:

@@ -21,15 +21,17 @@ RNG = np.random.default_rng(random.getrandbits(32))
 
 def _job(config: EngineConfig, x: np.ndarray, rows: int, reuse: bool = False) -> tuple[
         int, list[int], list[tuple[list[int], bool, bool]], tuple[int, int]]:
-    """Bits of a job, the beats of its vector, the words that are expected of it, and rows and factor of its matrix."""
-    blocks = config.blocks(len(x))
+    """Bits of a job, the beats of its vector, the words that are expected of it, and rows and factor of its matrix.
+    Words of heads are empty."""
+    blocks, heads = config.weight_blocks(len(x)), config.fmt.head_blocks
     padded = np.pad(x, (0, blocks * config.c - len(x)))
     beats = [] if reuse else beats_of(padded.tobytes(), config.bus_bytes)
     factor = random.getrandbits(8)
-    job = job_layout(config).const({"beats": len(beats), "blocks": blocks, "rows": rows, "factor": factor})
+    job = job_layout(config).const({"beats": len(beats), "blocks": heads + blocks, "rows": rows, "factor": factor})
     elements, shared = to_block_floating_point(padded, config.act_bits)
     elements = elements if config.fmt.block_floating else padded.view(np.uint16)
-    words = [(list(row), n == blocks - 1, ends_scale(config, n, blocks))
+    words: list[tuple[list[int], bool, bool]] = [([], False, False)] * heads
+    words += [(list(row), n == blocks - 1, ends_scale(config, n, blocks))
              for n, row in enumerate(elements.reshape(blocks, config.c).tolist())]
     matrix = rows, factor + (shared if config.fmt.block_floating else 0)
     return job.as_bits(), beats, words * -(-rows // config.lanes), matrix
@@ -55,7 +57,8 @@ async def vectors_repeat_for_every_group_of_rows(dut: Any, idle: float, stall: f
     received = cocotb.start_soon(receive(matrices, len(todo), stall))
     expected = [word for vector in words for word in vector]
     found = [activation_word(config).from_bits(bits) for bits in await receive(o, len(expected), stall)]
-    assert [(list(word.x), word.last, config.fmt.group_blocks > 1 and word.scale_ends) for word in found] == expected
+    assert [(list(word.x) if x else x, word.last, config.fmt.group_blocks > 1 and word.scale_ends)
+            for word, (x, _, _) in zip(found, expected, strict=True)] == expected
     assert [(matrix.rows, matrix.factor) for matrix in
             map(matrix_layout(config).from_bits, await received)] == list(announced)
 
@@ -86,7 +89,7 @@ async def infinity_and_nan_are_reported_with_their_beat(dut: Any) -> None:
         x[place] = bad
         padded = np.pad(x, (0, -len(x) % config.c))
         beats = beats_of(padded.tobytes(), config.bus_bytes)
-        job = job_layout(config).const({"beats": len(beats), "blocks": len(padded) // config.c, "rows": 1})
+        job = job_layout(config).const({"beats": len(beats), "blocks": config.blocks(len(x)), "rows": 1})
         accepted.clear()
         reported.clear()
         cocotb.start_soon(send(jobs, [job.as_bits()]))

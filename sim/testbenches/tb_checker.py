@@ -27,8 +27,8 @@ def _bytes(words: dict[str, int], config: EngineConfig) -> dict[str, int]:
 
 def _sizes(config: EngineConfig, rows: int, blocks: int) -> dict[str, int]:
     """Words of a matrix of so many rows and blocks."""
-    groups = -(-rows // config.lanes)
-    return {"ROWS": rows, "BLOCKS": blocks, "ACTIVATION_BEATS": -(-blocks * config.c * 16 // config.bus_bits),
+    groups, heads = -(-rows // config.lanes), config.fmt.head_blocks
+    return {"ROWS": rows, "BLOCKS": blocks, "ACTIVATION_BEATS": -(-(blocks - heads) * config.c * 16 // config.bus_bits),
             "WEIGHT_BEATS": -(-groups * blocks * config.word_bits // config.bus_bits), "FACTOR_EXPONENT": 100}
 
 
@@ -44,7 +44,7 @@ def _expected(config: EngineConfig, words: dict[str, int], shared: int) -> tuple
     return {
         "bad_address": address is not None,
         "bad_size": not (1 <= words["ROWS"] <= config.max_rows and 1 <= words["BLOCKS"] <= config.max_blocks
-                         and words["BLOCKS"] >= config.fmt.group_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254),
+                         and words["BLOCKS"] >= config.least_blocks and 1 <= words["FACTOR_EXPONENT"] <= 254),
         "bad_activations": words["ACTIVATION_BEATS"] != (0 if shared == words["BLOCKS"] and
                                                          not words["ACTIVATION_BEATS"] else right["ACTIVATION_BEATS"]),
         "bad_weights": words["WEIGHT_BEATS"] != right["WEIGHT_BEATS"],
@@ -53,7 +53,7 @@ def _expected(config: EngineConfig, words: dict[str, int], shared: int) -> tuple
 
 def _legal(config: EngineConfig) -> dict[str, int]:
     """The words of a matrix that can be carried out."""
-    least, most = config.fmt.group_blocks, config.max_blocks
+    least, most = config.least_blocks, config.max_blocks
     blocks = random.choice([least, min(least + 1, most), most, random.randint(least, most)])
     rows = random.choice([1, config.lanes, config.max_rows, random.randint(1, config.max_rows)])
     words = _sizes(config, rows, blocks)
@@ -128,7 +128,7 @@ async def findings_are_those_of_exact_arithmetic(dut: Any) -> None:
 @cocotb.test()
 async def a_vector_is_shared_by_matrices_of_as_many_blocks(dut: Any) -> None:
     (config,) = arguments()
-    together = config.fmt.group_blocks
+    together = config.least_blocks
     await start(dut, dut.start, dut.load, dut.begin, dut.excess)
     for blocks, other in ((together, 2 * together), (2 * together, together)):
         first, second = _legal(config), _legal(config)

@@ -6,7 +6,7 @@ from typing import Any
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hw.payloads import matrix_layout, sum_layout
+from hw.payloads import lane_sum, matrix_layout, sum_layout
 from sim.bench.streams import Stream, receive, send, start
 from sim.tools.run import arguments
 
@@ -23,14 +23,14 @@ async def rows_in_order(dut: Any, stall: float) -> None:
     for rows in (1, config.lanes, 1, 3 * config.lanes - 1, 5 * config.lanes + 1, 2):
         factor = random.getrandbits(9)
         announced.append(matrix_layout(config).const({"rows": rows, "factor": factor}).as_bits())
-        sums = [random.getrandbits(config.sum_bits) for _ in range(-(-rows // config.lanes) * config.lanes)]
+        sums = [random.getrandbits(lane_sum(config).size) for _ in range(-(-rows // config.lanes) * config.lanes)]
         groups += [sums[n:n + config.lanes] for n in range(0, len(sums), config.lanes)]
         expected += [sum_layout(config).const({"factor": factor, "last": n == rows - 1}).as_bits() | value
                    for n, value in enumerate(sums[:rows])]
 
     async def feed() -> None:
         for group in groups:
-            await send(i, [sum(value << k * config.sum_bits for k, value in enumerate(group))])
+            await send(i, [sum(value << k * lane_sum(config).size for k, value in enumerate(group))])
             while not dut.drained.value:
                 await RisingEdge(dut.clk)
 

@@ -168,7 +168,7 @@ async def the_interrupt_is_a_level_that_is_masked_and_acknowledged(dut: Any) -> 
 async def an_acknowledgement_never_takes_a_later_end_with_it(dut: Any) -> None:
     """IRQ_PENDING is cleared in each of the cycles about the end of a run, which raises the interrupt nevertheless."""
     bench, _ = await open_bench(dut)
-    chain = bench.chain(((1, bench.config.fmt.group_blocks, False),))
+    chain = bench.chain(((1, bench.config.least_blocks, False),))
     duration = await bench.duration(chain)
     for at in range(duration - 10, duration + 2):
         await bench.begin_run(chain)

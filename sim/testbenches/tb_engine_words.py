@@ -72,7 +72,7 @@ async def one_wrong_word_does_no_harm(dut: Any) -> None:
 def _other_shape(config: EngineConfig, chain: Chain) -> dict[tuple[int, str], int]:
     """Words of another legal shape for one matrix, which may leave a vector to share that does not fit."""
     number = random.randrange(len(chain.descriptors))
-    blocks = random.randint(config.fmt.group_blocks, config.max_blocks)
+    blocks = random.randint(config.least_blocks, config.max_blocks)
     rows = random.choice((1, config.lanes, random.randint(1, config.max_rows)))
     if random.random() < 0.3:
         blocks = chain.descriptors[number]["BLOCKS"]

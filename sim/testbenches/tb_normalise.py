@@ -7,6 +7,7 @@ import cocotb
 
 from golden.float32 import round_to_24_bits
 from hw.payloads import float_layout, sum_layout
+from sim.bench.results import random_scales
 from sim.bench.streams import Stream, receive, send, start
 from sim.tools.run import arguments
 
@@ -29,11 +30,13 @@ async def sums_are_rounded_as_golden_does(dut: Any, idle: float, stall: float) -
     i, o = Stream(dut, "i"), Stream(dut, "o")
     await start(dut, i.valid, o.ready)
     sums = _sums(config.sum_bits)
-    payloads = [sum_layout(config).const({"sum": value, "factor": n % 509, "last": n % 7 == 0}).as_bits()
-                for n, value in enumerate(sums)]
+    _, scales = random_scales(config, len(sums))
+    beside = [{"factor": n % 509, "last": n % 7 == 0, **scale} for n, scale in enumerate(scales)]
+    payloads = [sum_layout(config).const({"sum": value, **rest}).as_bits()
+                for value, rest in zip(sums, beside, strict=True)]
     cocotb.start_soon(send(i, payloads, idle))
-    for n, (value, bits) in enumerate(zip(sums, await receive(o, len(sums), stall), strict=True)):
+    for value, rest, bits in zip(sums, beside, await receive(o, len(sums), stall), strict=True):
         found = float_layout(config).from_bits(bits)
         assert value == 0 or found.significand >> 23 == 1
         assert (-1)**found.sign * found.significand * 2.0**found.exponent == round_to_24_bits(value), value
-        assert (found.factor, found.last) == (n % 509, n % 7 == 0)
+        assert {name: found[name] for name in rest} == rest

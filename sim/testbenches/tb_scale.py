@@ -1,4 +1,4 @@
-"""Scale: the multiplication by the constant factor, against golden, up to saturation."""
+"""Scale: the multiplication by the constant factor and by the scales of rows, against golden, up to saturation."""
 
 import random
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 from golden import product
 from golden.float32 import scaled
 from hw.payloads import float_layout, result_layout
+from sim.bench.results import random_scales
 from sim.bench.streams import Stream, receive, send, start
 from sim.tools.run import arguments
 
@@ -41,11 +42,13 @@ async def products_are_rounded_as_golden_does(dut: Any, idle: float, stall: floa
             # Odd multiples of 2**14 make ties when they meet 1 + 2**-15; and the greatest significand carries out.
             ties = [(1 << 23) + ((2 * random.getrandbits(8) + 1) << 14) for _ in range(8)]
             sums = [0, 1, -1, (1 << 24) - 1, (1 << 23) + 1, *ties, *(_sum(config.sum_bits) for _ in range(30))]
-            payloads = [float_layout(config).const({**_parts(value), "factor": exponent, "last": n % 3 == 0}).as_bits()
+            scales, beside = random_scales(config, len(sums))
+            payloads = [float_layout(config).const({**_parts(value), **beside[n], "factor": exponent,
+                                                    "last": n % 3 == 0}).as_bits()
                         for n, value in enumerate(sums)]
             cocotb.start_soon(send(i, payloads, idle))
             found = [result_layout().from_bits(bits) for bits in await receive(o, len(sums), stall)]
-            expected = scaled(sums, factor, shared)
+            expected = scaled(sums, factor, shared, scales)
             assert [result.result for result in found] == expected.view(np.uint32).tolist()
             assert [result.last for result in found] == [n % 3 == 0 for n in range(len(sums))]
             saturated |= set(expected[np.abs(expected) == np.finfo(np.float32).max].tolist())

@@ -8,9 +8,10 @@ import numpy as np
 
 from golden import block, matvec
 from golden.projection import centred
-from golden.spec import EXP_MAX, EXP_MIN, BlockFormat
+from golden.spec import BlockFormat
 from hw.config import EngineConfig
 from sim.bench.lanes import check_sums
+from sim.device.random_operands import random_matrix
 from sim.tools.run import arguments
 
 
@@ -19,10 +20,7 @@ def _row(config: EngineConfig, blocks: int) -> tuple[block.CompressedMatrix, np.
     rng = np.random.default_rng(random.getrandbits(32))
     fmt, limit = config.fmt, (1 << (config.act_bits - 1)) - 1
     assert isinstance(fmt, BlockFormat)
-    fields = (rng.integers(1, fmt.seeds + 1, (1, blocks)), rng.integers(EXP_MIN, EXP_MAX + 1, (1, blocks)),
-              rng.integers(fmt.coef_min, fmt.coef_max + 1, (1, blocks, fmt.p)))
-    return (block.CompressedMatrix(fmt, (1, blocks * fmt.c), *fields),
-            rng.integers(-limit, limit + 1, blocks * fmt.c))
+    return random_matrix(fmt, 1, blocks * fmt.c, rng), rng.integers(-limit, limit + 1, blocks * fmt.c)
 
 
 def _widest_row(config: EngineConfig, blocks: int, sign: int) -> tuple[block.CompressedMatrix, np.ndarray]:
@@ -33,8 +31,8 @@ def _widest_row(config: EngineConfig, blocks: int, sign: int) -> tuple[block.Com
     seeds = np.arange(1, min(fmt.seeds, 1 << 16) + 1)
     best = seeds[np.abs(centred(seeds, fmt).sum(axis=-1)).sum(axis=-1).argmax()]
     matrix = block.CompressedMatrix(
-        fmt, (1, blocks * fmt.c), np.full((1, blocks), best), np.full((1, blocks), EXP_MAX),
-        np.full((1, blocks, fmt.p), fmt.coef_min))
+        fmt, (1, blocks * fmt.c), np.full((1, blocks), best), np.full((1, blocks), fmt.exp_max),
+        np.full((1, blocks, fmt.p), fmt.coef_min), scales=np.full(1, -sign, np.float16) if fmt.head_blocks else None)
     return matrix, sign * limit * np.sign(matrix.numerators().reshape(-1))
 
 
@@ -55,6 +53,6 @@ async def sums_are_exact(dut: Any, idle: float) -> None:
 @cocotb.test()
 async def widest_rows_fill_the_accumulator(dut: Any) -> None:
     (config,) = arguments()
-    sums = await _check(dut, config, [_widest_row(config, config.max_blocks, sign) for sign in (1, -1)], 0.0)
+    sums = await _check(dut, config, [_widest_row(config, config.max_weight_blocks, sign) for sign in (1, -1)], 0.0)
     # No seed has all its states at the bound that the width allows for.
     assert all(abs(total).bit_length() >= config.sum_bits - 3 for total in sums)

@@ -7,7 +7,7 @@ import cocotb
 from cocotb.triggers import RisingEdge
 
 from hw.config import EngineConfig
-from hw.payloads import matrix_layout, sum_layout
+from hw.payloads import lane_sum, matrix_layout, sum_layout
 from hw.rounding.wide_drain import wide_drain_latency
 from sim.bench.streams import Stream, cycles, start
 from sim.tools.run import arguments
@@ -53,8 +53,8 @@ async def rows_in_order(dut: Any, idle: float, ahead: int) -> None:
         factor = random.getrandbits(9)
         offers.append((now - ahead, matrix_layout(config).const({"rows": rows, "factor": factor}).as_bits()))
         for first in range(0, rows, config.lanes):
-            sums = [random.getrandbits(config.sum_bits) for _ in range(config.lanes)]
-            arrivals.append((now, sum(value << k * config.sum_bits for k, value in enumerate(sums))))
+            sums = [random.getrandbits(lane_sum(config).size) for _ in range(config.lanes)]
+            arrivals.append((now, sum(value << k * lane_sum(config).size for k, value in enumerate(sums))))
             count = min(rows - first, config.lanes)
             expected += [sum_layout(config).const({"factor": factor, "last": first + n == rows - 1}).as_bits() | value
                          for n, value in enumerate(sums[:count])]

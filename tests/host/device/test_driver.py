@@ -9,7 +9,7 @@ import pytest
 
 from golden import fp16, integers, matvec
 from golden.block import CompressedMatrix
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, BlockFormat, WeightFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, SEEDLM4R, TRELLIS2, BlockFormat, WeightFormat
 from host.device.arena import Loaded, Operand, memory_needed, place
 from host.device.device import DeviceError
 from host.device.driver import Counters, Driver, check_shape
@@ -215,7 +215,8 @@ def test_an_engine_for_something_else(fmt: WeightFormat, parameters: dict[str, i
 
 @pytest.mark.parametrize("config", [
     EngineConfig(SEEDLM4), EngineConfig(SEEDLM3, 64, addr_bits=20, max_rows=32, max_cols=64, act_bits=8),
-    EngineConfig(INT4, 1024), EngineConfig(FP16, 32), EngineConfig(BlockFormat(10, 2, 12, 3), 128)],
+    EngineConfig(INT4, 1024), EngineConfig(FP16, 32), EngineConfig(BlockFormat(10, 2, 12, 3), 128),
+    EngineConfig(SEEDLM4R), EngineConfig(TRELLIS2, 64)],
     ids=lambda config: f"{config.name}-{config.bus_bits}")
 def test_the_engine_that_a_device_holds(config: EngineConfig) -> None:
     device = FakeDevice(identity(config))

@@ -13,11 +13,12 @@ from systemrdl.node import FieldNode, RegNode
 from golden.block import CompressedMatrix
 from golden.integers import GroupMatrix
 from golden.product import Weights
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, BlockFormat, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4R, TRELLIS2, BlockFormat, WeightFormat
+from golden.trellis.matrix import TrellisMatrix
 from host.ip import c_header, register_json, register_page, systemrdl
 from host.ip.causes import CAUSES
 from host.ip.core import DESCRIPTOR_WORDS, Core
-from host.ip.operands import block_fields
+from host.ip.operands import block_fields, head_fields
 from host.packing.image import weight_image
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES, descriptor_image
@@ -121,28 +122,44 @@ def test_what_a_register_reads_after_reset(fmt: WeightFormat) -> None:
     assert core.reset_value(next(each for each in REGISTERS if each.name == "WATCHDOG")) == 1 << 16
 
 
-@pytest.mark.parametrize("fmt", [SEEDLM3, INT8, INT4, INT3, FP16, BlockFormat(5, 2, 7, 3)], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [SEEDLM3, SEEDLM4R, TRELLIS2, INT8, INT4, INT3, FP16, BlockFormat(5, 2, 7, 3)],
+                         ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("bus_bits", [32, 128])
 def test_the_page_says_how_weights_lie_in_memory(fmt: WeightFormat, bus_bits: int) -> None:
     """An image that is packed as the page says, field by field, is the image that the host packs."""
     config = EngineConfig(fmt, bus_bits)
     rows, cols = 2 * config.lanes, 5 * fmt.c * fmt.group_blocks // 2
     weights = random_weights(fmt, rows, cols, np.random.default_rng(0))
-    blocks, fields, stream = config.blocks(cols), block_fields(fmt), []
+    stream: list[tuple[int, int]] = []
     for group in range(0, rows, config.lanes):
-        for block in range(blocks):
+        for block in range(-fmt.head_blocks, config.weight_blocks(cols)):
+            fields = head_fields(fmt) if block < 0 else block_fields(fmt)
             for row in range(group, group + config.lanes):
+                found = head_values(weights, row) if block < 0 else values(weights, row, block)
                 stream += [(int(value) & (1 << field.bits) - 1, field.bits)
-                           for field, value in zip(fields, values(weights, row, block), strict=True)]
-    bits = "".join(f"{value:0{width}b}" for value, width in reversed(stream))
+                           for field, value in zip(fields, found, strict=True)]
+                stream.append((0, config.block_bits - sum(field.bits for field in fields)))
+    bits = "".join(f"{value:0{width}b}" for value, width in reversed(stream) if width)
     beats = -(-len(bits) // bus_bits)
     assert weight_image(weights, config) == int(bits, 2).to_bytes(beats * config.bus_bytes, "little")
+
+
+def head_values(weights: Weights, row: int) -> list[int]:
+    """The fields of a row's head as numbers, from bit 0 up."""
+    assert isinstance(weights, (CompressedMatrix, TrellisMatrix))
+    assert weights.scales is not None
+    start = [int(weights.starts[row])] if isinstance(weights, TrellisMatrix) else []
+    return [int(weights.scales[row].view(np.uint16)), *start]
 
 
 def values(weights: Weights, row: int, block: int) -> list[int]:
     """The fields of a block as numbers, from bit 0 up."""
     if isinstance(weights, CompressedMatrix):
-        return [weights.seeds[row, block], weights.exponents[row, block], *weights.coefs[row, block]]
+        exponent = [] if weights.fmt.head_blocks else [weights.exponents[row, block]]
+        return [weights.seeds[row, block], *exponent, *weights.coefs[row, block]]
+    if isinstance(weights, TrellisMatrix):
+        found = weights.codes[row, block * weights.fmt.c:(block + 1) * weights.fmt.c].tolist()
+        return found + [0] * (weights.fmt.c - len(found))
     if isinstance(weights, GroupMatrix):
         group, number = divmod(block, weights.fmt.group_blocks)
         left = group == weights.scales.shape[1]

@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, SEEDLM4R
 from hw.activations.activations import Activations
 from hw.activations.align import Align
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 
 CASES = [
-    *((Activations, small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (ODD, 32), (INT4, 128), (FP16, 128))),
+    *((Activations, small(*args)) for args in ((SEEDLM4, 256), (SEEDLM3,), (SEEDLM4R,), (ODD, 32), (INT4, 128),
+                                               (FP16, 128))),
     *((Activations, small(*args, **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
 ]

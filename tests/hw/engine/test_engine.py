@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4X, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4R, SEEDLM4X, WeightFormat
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.pipelining import FAST
@@ -51,6 +51,8 @@ def _ids(value: Any) -> Any:
     (_small(SEEDLM4, 64), "ddr4-2400", "verilator"),
     (_small(SEEDLM3, 128), "paper", "verilator"),
     (_small(SEEDLM4X, 128), "ddr4-2400", "verilator"),
+    (_small(SEEDLM4R, 64), "ddr4-2400", "verilator"),
+    (_side_by_side(SEEDLM4R, 128, **ECP5), "ideal", "verilator"),
     (_small(FP16, 64), "ddr3-1600", "verilator"),
     (_small(ODD, 32), "ideal", "verilator"),
     (_small(SEEDLM4, 64, 8), "ddr4-2400", "verilator"),

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, WeightFormat
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, SEEDLM4R, WeightFormat
 from host.device.driver import Driver
 from hw.config import EngineConfig
 from hw.dma.descriptor import DESCRIPTOR_BYTES
@@ -42,6 +42,7 @@ def _ids(value: Any) -> Any:
 LEAN4, LEAN3, GROUPS, HALVES = (_tiny(SEEDLM4, 64), _tiny(SEEDLM3, 64), _tiny(INT4, 64), _tiny(FP16, 64, 64))
 DEEP = replace(_tiny(SEEDLM3, 128), **ECP5)
 TWO = replace(LEAN4, results_per_cycle=2)
+HEADS = _tiny(SEEDLM4R, 64)
 SMALLEST = _tiny(SEEDLM4, 32)
 
 
@@ -49,7 +50,7 @@ SMALLEST = _tiny(SEEDLM4, 32)
     *((config, "resets", share, "verilator") for config, share in (
         (LEAN3, 1), (LEAN4, 0.1), (GROUPS, 0.05), (HALVES, 0.1), (DEEP, 0.1))),
     *((config, "words", share, "verilator") for config, share in (
-        (LEAN3, 0.5), (LEAN4, 0.1), (GROUPS, 0.1), (HALVES, 0.3), (DEEP, 0.1))),
+        (LEAN3, 0.5), (LEAN4, 0.1), (GROUPS, 0.1), (HALVES, 0.3), (HEADS, 0.1), (DEEP, 0.1))),
     *((config, "aborts", share, "verilator") for config, share in (
         (LEAN3, 0.5), (LEAN4, 0.1), (GROUPS, 0.1), (HALVES, 0.1), (DEEP, 0.2))),
     *((config, bench, share, "verilator") for config, share in ((LEAN3, 1), (DEEP, 0.3))

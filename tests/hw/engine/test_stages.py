@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM3R, SEEDLM4
 from hw.engine.checker import Checker
 from hw.engine.counters import Counters
 from hw.engine.supervisor import Supervisor
@@ -15,7 +15,8 @@ from tests.hw.stages import ODD, run_stage, small, stage_id
 CASES = [
     *((RegisterFile, *sizes) for sizes in ((25, 1), (41, 16))),
     *((Checker, config) for config in (small(SEEDLM4, 64), small(SEEDLM4, 32, addr_bits=64), small(SEEDLM3, 512),
-                                       small(INT4, 128, addr_bits=16), small(ODD, 64, addr_bits=41), small(FP16, 32))),
+                                       small(INT4, 128, addr_bits=16), small(ODD, 64, addr_bits=41), small(FP16, 32),
+                                       small(SEEDLM3R, 128))),
     (Supervisor, small(SEEDLM4)),
     (Counters,),
 ]

@@ -11,6 +11,7 @@ from golden.spec import (
     INT8,
     SEEDLM3,
     SEEDLM4,
+    SEEDLM4R,
     TRELLIS2,
     TRELLIS3,
     TRELLIS4,
@@ -32,9 +33,9 @@ CASES = [
     *((LfsrBank, fmt) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE)),
     *((TrellisDecoder, fmt, small(fmt)) for fmt in (TRELLIS4, TRELLIS3, BINARY)),
     (TrellisDecoder, TRELLIS2, small(TRELLIS2, **ECP5)),
-    *((SeedlmLane, small(fmt)) for fmt in (SEEDLM4, SEEDLM3, ODD, WIDE, SHORT, UNARY)),
+    *((SeedlmLane, small(fmt)) for fmt in (SEEDLM4, SEEDLM3, SEEDLM4R, ODD, WIDE, SHORT, UNARY)),
     *((SeedlmLane, small(fmt, **DSP)) for fmt in (SEEDLM4, SEEDLM3, ODD, SHORT, UNARY)),
-    *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (WIDE,), (SEEDLM4, 64, 8))),
+    *((SeedlmLane, small(*args, **ECP5)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4R,), (WIDE,), (SEEDLM4, 64, 8))),
     *((SeedlmLane, small(fmt, **ECP5, **DSP)) for fmt in (SEEDLM4, SEEDLM3)),
     *((IntegerLane, small(*args, max_cols=512)) for args in ((INT4,), (INT3,), (INT4, 64, 8))),
     *((IntegerLane, small(fmt, max_cols=512, **ECP5)) for fmt in (INT8, GroupFormat(c=3, bits=5))),
@@ -53,8 +54,8 @@ MAPPED_TO_XC7 = [
     (TrellisLane, small(TRELLIS4))]
 # Accumulators driven to their bounds by the widest rows there are; too long for Icarus.
 WIDEST = [(lane, small(fmt, max_cols=1 << 16))
-          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (IntegerLane, INT4), (TrellisLane, TRELLIS4),
-                            (Fp16Lane, FP16))]
+          for lane, fmt in ((SeedlmLane, SEEDLM4), (SeedlmLane, SEEDLM3), (SeedlmLane, SEEDLM4R), (IntegerLane, INT4),
+                            (TrellisLane, TRELLIS4), (Fp16Lane, FP16))]
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -3,7 +3,7 @@
 import re
 from itertools import pairwise
 
-from golden.spec import FP16, INT4, SEEDLM4
+from golden.spec import FP16, INT4, SEEDLM4, SEEDLM4R, TRELLIS3
 from hw.config import EngineConfig
 from hw.dma.descriptor import WORDS, descriptor_alignment, descriptor_beats, descriptor_image
 from hw.registers.register_map import ABORT, ID, OFFSETS, REGISTERS, START, Status, capability, identity
@@ -53,5 +53,7 @@ def test_fields() -> None:
     assert identity(EngineConfig(SEEDLM4)) == 8 | 3 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25
     assert identity(EngineConfig(INT4, 128, act_bits=8)) == 8 | 4 << 13 | 7 << 21 | 8 << 25
     assert identity(EngineConfig(FP16, 64)) == 1 | 6 << 21
+    assert identity(EngineConfig(SEEDLM4R)) == 8 | 4 << 9 | 16 << 13 | 4 << 18 | 9 << 21 | 16 << 25 | 1 << 30
+    assert identity(EngineConfig(TRELLIS3)) == 12 | 3 << 13 | 9 << 21 | 16 << 25 | 1 << 30
     assert capability(EngineConfig(SEEDLM4)) == 4 | 32 << 4 | 17 << 11 | 16 << 16
     assert capability(EngineConfig(FP16, 64, addr_bits=64, max_rows=1 << 24)) == 2 | 64 << 4 | 24 << 11 | 16 << 16
