@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, WeightFormat
+from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4R, WeightFormat
 from host.device.arena import Loaded
 from host.device.driver import Counters, Driver
 from host.measure import cycle_model
@@ -64,7 +64,8 @@ def run(device: NativeDevice, driver: Driver, steps: list[Step], phases: Sequenc
     return counters
 
 
-@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [*NARROW, (INT3, "lpddr5-6400", 64)], ids=str)
+@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [*NARROW, (INT3, "lpddr5-6400", 64), (SEEDLM4R, "ddr4-2400", 64)],
+                         ids=str)
 def test_cycles_are_those_of_rtl(fmt: WeightFormat, memory: str, bus_bits: int) -> None:
     """Every counter, in every run, from reset on."""
     config = small(fmt, bus_bits)
@@ -111,7 +112,8 @@ def check_any_chain(config: EngineConfig, memory: str, examples: int, rows: int,
     check()
 
 
-@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [*NARROW, (INT3, "lpddr5-6400", 64)], ids=str)
+@pytest.mark.parametrize(("fmt", "memory", "bus_bits"), [*NARROW, (INT3, "lpddr5-6400", 64), (SEEDLM4R, "ddr4-2400", 64)],
+                         ids=str)
 def test_cycles_of_any_chain(fmt: WeightFormat, memory: str, bus_bits: int) -> None:
     check_any_chain(small(fmt, bus_bits), memory, 12, 256, 1024)
 
