@@ -1,13 +1,12 @@
 """Results as streams between the rooms carry them, and the scales of their rows, for testbenches."""
 
-import random
 from collections.abc import Sequence
 
 import numpy as np
 
 from hw.config import EngineConfig
 from hw.payloads import results_layout, row_scale
-from sim.device.random_operands import row_scales
+from sim.bench.rows import random_scale
 
 __all__ = ["packed", "random_scales", "unpacked"]
 
@@ -17,8 +16,8 @@ def random_scales(config: EngineConfig, count: int) -> tuple[np.ndarray | None, 
     and no fields where rows have no scales."""
     if not row_scale(config):
         return None, [{} for _ in range(count)]
-    scales = row_scales(np.random.default_rng(random.getrandbits(32)), count)
-    return scales, [{"scale": bits} for bits in scales.view(np.uint16).tolist()]
+    scales = [random_scale() for _ in range(count)]
+    return np.array(scales, np.uint16).view(np.float16), [{"scale": bits} for bits in scales]
 
 
 def packed(config: EngineConfig, results: Sequence[int], last: bool = True) -> list[int]:

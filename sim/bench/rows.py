@@ -18,9 +18,8 @@ from golden.spec import HEAD_FIELDS, SCALE_BITS, BlockFormat, GroupFormat, HalfF
 from golden.trellis import matrix as trellis_matrix
 from golden.trellis import matvec as trellis_matvec
 from hw.config import EngineConfig
-from sim.device.random_operands import random_weights
 
-__all__ = ["random_half", "random_row", "row_sum"]
+__all__ = ["random_half", "random_row", "random_scale", "row_sum"]
 
 
 def random_half() -> int:
@@ -28,11 +27,29 @@ def random_half() -> int:
     return random.getrandbits(1) << 15 | random.randrange(0x7C00)
 
 
-def _packed_row(fmt: Any, blocks: int) -> list[int]:
-    """The blocks of a row with random fields, its head before so many others."""
-    weights = random_weights(fmt, 1, blocks * fmt.c, np.random.default_rng(random.getrandbits(32)))
-    assert not isinstance(weights, np.ndarray)
-    return [int(block) for block in weights.packed()[0]]
+def random_scale() -> int:
+    """A random scale of a row: a normal FP16 number, or now and then a zero."""
+    return random.getrandbits(1) << 15 | (random.randrange(1 << 10, 0x7C00) if random.random() < 0.95 else 0)
+
+
+def _head(fmt: Any) -> list[int]:
+    """The head of a row, where rows have one: a scale, and any bits in the fields above it."""
+    if not fmt.head_fields:
+        return []
+    low, width = fmt.head_fields["scale"]
+    above = sum(bits for _, bits in fmt.head_fields.values()) - width
+    return [(random.getrandbits(above) << width | random_scale()) << low]
+
+
+def _block_row(fmt: BlockFormat, blocks: int) -> list[int]:
+    """The blocks of a row with random fields, so many behind its head."""
+    return [*_head(fmt), *(random.randint(1, fmt.seeds) | random.getrandbits(fmt.block_bits - fmt.k) << fmt.k
+                           for _ in range(blocks))]
+
+
+def _trellis_row(fmt: TrellisFormat, blocks: int) -> list[int]:
+    """The same for a trellis."""
+    return [*_head(fmt), *(random.getrandbits(fmt.block_bits) for _ in range(blocks))]
 
 
 def _group_row(fmt: GroupFormat, blocks: int) -> list[int]:
@@ -85,9 +102,9 @@ class _Family:
 
 
 _FAMILIES: dict[type, _Family] = {
-    BlockFormat: _Family(_packed_row, _block_sum),
+    BlockFormat: _Family(_block_row, _block_sum),
     GroupFormat: _Family(_group_row, _group_sum),
-    TrellisFormat: _Family(_packed_row, _trellis_sum),
+    TrellisFormat: _Family(_trellis_row, _trellis_sum),
     HalfFormat: _Family(lambda fmt, blocks: [random_half() for _ in range(blocks)], _half_sum),
 }
 
