@@ -117,7 +117,8 @@ def test_extras_of_commands_are_those_that_make_installs() -> None:
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--memory", "ddr9"), "unknown memory 'ddr9': MEMORY must be one of ddr4-2400, ddr4-3200, ddr3-1600"),
     (("--formats", "fp16 seedlm5"),
-     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16"),
+     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, seedlm4r, "
+     "seedlm3r, trellis4, trellis3, trellis2, or C,P,K such as 8,3,16"),
     (("--formats", "8,3,99"), "block format: k must be an integer from 2 to 24, not 99"),
     (("--formats", " "), "no formats given: name some, for example --formats 'fp16 seedlm4'"),
     (("--bus", "100"), "engine: bus_bits must be a power of two from 32 to 1024, not 100"),
@@ -137,7 +138,8 @@ def test_only_seedlm_compresses(tmp_path: Path) -> None:
     path = model(tmp_path / "model")
     for name in ("int4", "fp16"):
         assert refused(host("compress", path, str(tmp_path / "out"), "--format", name)) == (
-            f"{name} is not a SeedLM format: use seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16")
+            f"{name} is not a SeedLM format with exponents: use seedlm4, seedlm3, seedlm4x, or C,P,K such as "
+            "8,3,16")
     assert not (tmp_path / "out").exists()
 
 

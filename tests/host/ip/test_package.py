@@ -144,7 +144,8 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--format", "seedlm5"),
-     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, or C,P,K such as 8,3,16"),
+     "unknown format 'seedlm5': use fp16, int8, int4, int3, seedlm4, seedlm3, seedlm4x, seedlm4r, "
+     "seedlm3r, trellis4, trellis3, trellis2, or C,P,K such as 8,3,16"),
     (("--bus", "100"), "engine: bus_bits must be a power of two from 32 to 1024, not 100"),
     (("--addr-bits", "65"), "engine: addr_bits must be from 13 to 64, not 65"),
     (("--max-cols", "100"), "engine: max_cols must be a power of two from 64 to 65536, not 100"),
