@@ -77,6 +77,11 @@ def test_what_the_tests_need_is_asked_for_first(tmp_path: Path) -> None:
     assert 0 < steps.index("sim.tools.setup  icarus chromium") < steps.index("installing")
 
 
+def test_a_small_product_on_a_board_has_no_speed_up_to_reach() -> None:
+    least = ["--least 3.9" in dry_run("test-board", *more).stdout for more in ((), ("ARGS=--rows 64 --cols 64",))]
+    assert least == [True, False]
+
+
 def test_a_release_without_bitstreams_needs_no_place_and_route(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -68,7 +68,7 @@ def run(device: Annotated[str, typer.Option(help=_DEVICE)],
         raise UserError(f"there is no report {baseline}: run the bitstream to compare with first")
     compared = Path(baseline) if baseline else report_folder("run") / "fp16" / "report.json"
     before = on_board.baseline_cycles(compared, rows, cols)
-    with work_progress(on_board_steps()) as progress, open_device(device, progress) as opened:
+    with work_progress(on_board_steps(rows, cols)) as progress, open_device(device, progress) as opened:
         row = on_board.run(opened, fmt, rows, cols, runs, progress)
     if before and row.format != "fp16":
         row = replace(row, speedup=before / row.cycles)
@@ -102,7 +102,7 @@ def run_simulated(board: BoardName = "ulx3s_85f",
     results: list[BoardRow] = []
     named = {name: board_format(name) for name in names("formats", formats, "--formats 'fp16 seedlm4'")}
     folder = report_folder("test-board")
-    with work_progress([step for name in named for step in on_board_steps(name)]) as progress:
+    with work_progress([step for name in named for step in on_board_steps(rows, cols, name)]) as progress:
         for name, fmt in named.items():
             def of_format(what: str, done: float, total: float, name: str = name) -> None:
                 progress(f"{name}: {what}", done, total)
