@@ -192,10 +192,13 @@ class Checker(wiring.Component):
         rows = self.rows[:len(Signal(range(config.max_rows + 1)))]
         groups = Signal(range(-(-config.max_rows // config.lanes) + 1))
         blocks = Signal(range(config.max_blocks + 1))
-        words = Signal(len(groups) + len(blocks))
+        # DSPs are for weights.
+        product = Signal(len(groups) + len(blocks), attrs={"use_dsp": "no"})
+        words = Signal(len(product))
+        m.d.comb += product.eq(groups * blocks)
         m.d.sync += [
             groups.eq((rows + config.lanes - 1) >> lanes),
             blocks.eq(self.blocks),
-            words.eq(groups * blocks),
+            words.eq(product),
         ]
         return ~self._fits(m, "weight", self.weight_beats, words, config.word_bits)

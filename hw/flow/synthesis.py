@@ -34,12 +34,16 @@ _LEVELS = 8
 def _synth_xilinx(family: str) -> tuple[str, ...]:
     """Commands of a synthesis for a family of Xilinx's.
 
+    Products in signals with the attribute ``use_dsp = "no"``, which is Vivado's (UG901), are put together from lookup
+    tables.
+
     Where a register holds a product or a sum, and a second copy of its sign, xilinx_dsp takes the register into the DSP
     and leaves the copy without a driver: what is added to it has wrong upper bits. Before that, wreduce takes such
     copies out of the registers. Each pass mends one level of a tree of adders.
     """
     command = f"synth_xilinx -family {family} -noiopad -noclkbuf -flatten -top {TOP}"
-    return f"{command} -run begin:map_dsp", *["wreduce"] * _LEVELS, f"{command} -run map_dsp:"
+    return ("proc", "booth a:use_dsp=no %ci1 t:$mul %i", f"{command} -run begin:map_dsp", *["wreduce"] * _LEVELS,
+            f"{command} -run map_dsp:")
 
 
 _SYNTHESISE = {"xc7": _synth_xilinx("xc7"), "xcup": _synth_xilinx("xcup"), "ecp5": (f"synth_ecp5 -top {TOP}",)}

@@ -135,9 +135,12 @@ class Scale(wiring.Component):
         """The product with the row's scale, which counts in units of 2**-24. An exponent field of 0 stands for 0."""
         sign, significand, field = split_fp16(now.scale)
         normal = significand & significand[-1].replicate(len(significand))
+        # DSPs are for weights.
+        scaled = Signal(len(now.significand) + len(normal), attrs={"use_dsp": "no"})
         m.d.comb += [
+            scaled.eq(now.significand * normal),
             later.sign.eq(now.sign ^ sign),
-            later.product.eq(now.significand * normal),
+            later.product.eq(scaled),
             # This is the biased exponent of the result when the product is in [1, 2) * 2**33.
             later.exponent.eq(now.exponent + now.factor + field + (_FRACTION + FP16_FRACTION - 1)),
             later.last.eq(now.last),

@@ -10,12 +10,15 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import SEEDLM4
+from golden.spec import SEEDLM4, TRELLIS4
+from hw.config import EngineConfig
 from hw.configurations import CONFIGURATIONS, Ecp5
+from hw.engine.checker import Checker
 from hw.flow import nextpnr, synthesis, yosys
 from hw.flow.pnr_harness import Harness
 from hw.flow.synthesis import Area, synthesise
 from hw.lanes.lfsr_bank import LfsrBank
+from hw.rounding.scale import Scale
 
 HARNESSED_FFS = 1 + 8 + 8 + 8 + 2 + 1
 """Flip-flops of a :class:`Running` in its harness: reset, inputs, registers, outputs, and two levels of the fold."""
@@ -65,6 +68,11 @@ def test_the_lfsr_bank_fits_in_60_luts_and_is_synthesised_once(tmp_path: Path,
     with pytest.raises(AssertionError, match="run again"):
         synthesise(LfsrBank(SEEDLM4), "ecp5", tmp_path)
     assert len(list(tmp_path.glob("*/.done"))) == 1
+
+
+def test_dsps_of_xc7_are_for_weights(tmp_path: Path) -> None:
+    for stage in (Checker(EngineConfig(TRELLIS4)), Scale(EngineConfig(TRELLIS4))):
+        assert synthesise(stage, "xc7", tmp_path).total.dsp == 0
 
 
 def test_modules_apart(tmp_path: Path) -> None:
