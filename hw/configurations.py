@@ -63,7 +63,7 @@ def _ecp5(weights: str, bus_bits: int, speed: int, target_mhz: float) -> Configu
     return Configuration(engine, Ecp5(speed, target_mhz))
 
 
-_WIDEST = {"fp16": 512, "int4": 512, "seedlm4": 512, "seedlm3": 256}
+_WIDEST = {"fp16": 512, "int4": 512, "seedlm4": 512, "seedlm3": 256, "trellis4": 512}
 """Bits of the widest bus for whose lanes the device has multipliers: the 16 lanes of seedlm3 on a bus of 512 bits take
 192, and an LFE5U-85 has 156 (FPGA-DS-02012, table 1.1)."""
 
@@ -75,7 +75,8 @@ CONFIGURATIONS = {
     "seedlm4-128dsp-r2": Configuration(EngineConfig(FORMATS["seedlm4"], results_per_cycle=2), XC7),
     "seedlm4r": Configuration(EngineConfig(FORMATS["seedlm4r"]), XC7),
     "seedlm4-act8": Configuration(EngineConfig(FORMATS["seedlm4"], act_bits=8), XC7),
-    "seedlm3": Configuration(EngineConfig(FORMATS["seedlm3"]), XC7),
+    **{name: Configuration(EngineConfig(FORMATS[name]), XC7)
+       for name in ("seedlm3", "trellis4", "trellis3", "trellis2")},
     **{f"{weights}-{bus_bits}-g{speed}": _ecp5(weights, bus_bits, speed, target_mhz)
        for weights, widest in _WIDEST.items()
        for bus_bits, speed, target_mhz in ((widest, 8, 100), (widest, 6, 80), (128, 6, 120))},

@@ -21,15 +21,15 @@ __all__ = ["PUBLISHED", "areas", "by_block", "chosen", "weights_per_cycle"]
 
 BLOCKS = {
     "LFSR bank": r"lane\d+\.lfsr_bank",
-    "decode": r"lane\d+\.numerators",
+    "decode": r"lane\d+\.(numerators|decoder)",
     "accumulate": r"lane\d+\.accumulator",
-    "MAC": r"lane\d+(\.mac)?",
+    "MAC": r"lane\d+(\.(mac|head))?",
     "activations": r"activations(\..*)?",
     "result": r"results(\..*)?",
     "DMA": r"read_dma|write_dma",
     "unpacker": r"unpacker",
 }
-"""By block: a regular expression of its modules' names below the engine. A lane's pipeline registers count as MAC."""
+"""By block: a regular expression of its modules' names below the engine. A lane's pipeline registers and the scales of its rows count as MAC."""
 CONTROL = "control"
 """The block of all other modules: registers, sequencer, descriptor, supervisor, counters, join."""
 PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,

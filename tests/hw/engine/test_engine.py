@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 
 from golden.product import product
-from golden.spec import FP16, INT3, INT4, INT8, SEEDLM3, SEEDLM4, SEEDLM4R, SEEDLM4X, WeightFormat
+from golden.spec import (
+    FP16,
+    INT3,
+    INT4,
+    INT8,
+    SEEDLM3,
+    SEEDLM4,
+    SEEDLM4R,
+    SEEDLM4X,
+    TRELLIS2,
+    TRELLIS3,
+    TRELLIS4,
+    WeightFormat,
+)
 from host.device.driver import Counters, Driver
 from hw.config import EngineConfig
 from hw.pipelining import FAST
@@ -59,6 +72,8 @@ def _ids(value: Any) -> Any:
     (_small(INT4, 64), "ddr4-2400", "verilator"),
     (_small(INT8, 64), "ideal", "verilator"),
     (_small(INT4, 128, 8), "paper", "verilator"),
+    (_small(TRELLIS4, 64), "ddr4-2400", "verilator"),
+    (replace(_small(TRELLIS3, 128), **ECP5), "ideal", "verilator"),
     (replace(_small(SEEDLM3, 64), **ECP5), "ddr4-2400", "verilator"),
     (replace(_small(FP16, 512), **ECP5), "ddr4-2400", "verilator"),
     (SHORT_ROWS, "ddr4-2400", "verilator"),
@@ -67,6 +82,7 @@ def _ids(value: Any) -> Any:
     (_small(SEEDLM3, 32), "ideal", "icarus"),
     (_small(INT4, 32), "ideal", "icarus"),
     (_small(INT3, 32), "ideal", "icarus"),
+    (_small(TRELLIS2, 32), "ideal", "icarus"),
     (_small(FP16, 32), "ideal", "icarus"),
 ], ids=_ids)
 def test_products_are_bit_exact(config: EngineConfig, memory: str, simulator: str) -> None:
@@ -88,7 +104,7 @@ def test_products_are_bit_exact(config: EngineConfig, memory: str, simulator: st
             assert done.counters.bytes_read == done.counters.beats * config.bus_bytes
 
 
-@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, FP16], ids=lambda fmt: fmt.name)
+@pytest.mark.parametrize("fmt", [SEEDLM4, SEEDLM3, INT4, TRELLIS4, FP16], ids=lambda fmt: fmt.name)
 def test_the_widest_and_the_tallest_matrix(fmt: WeightFormat) -> None:
     """Of an engine of default size, in one chain: what counts rows, blocks and beats runs to its end."""
     config, rng = EngineConfig(fmt, 64), np.random.default_rng(11)
