@@ -29,7 +29,9 @@ BLOCKS = {
     "DMA": r"read_dma|write_dma",
     "unpacker": r"unpacker",
 }
-"""By block: a regular expression of its modules' names below the engine. A lane's pipeline registers and the scales of its rows count as MAC."""
+"""By block: a regular expression of its modules' names below the engine.
+
+A lane's pipeline registers and the scales of its rows count as MAC."""
 CONTROL = "control"
 """The block of all other modules: registers, sequencer, descriptor, supervisor, counters, join."""
 PUBLISHED = AreaRow(engine="paper, 4 bits", bus_bits=512, block="total", lut=67_000, ff=45_400, dsp=128, bram=144.0,

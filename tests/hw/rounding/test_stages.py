@@ -30,8 +30,3 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=stage_id)
 def test_stage(case: tuple[Any, ...], simulator: str) -> None:
     run_stage(case, simulator)
-
-
-def test_the_product_with_a_scale_as_synthesised_for_xc7() -> None:
-    """It is no DSP there."""
-    run_stage((Scale, small(SEEDLM4R)), "icarus", mapped_to="xc7")
