@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from amaranth.utils import ceil_log2
 
 from golden.layout import StreamLayout
-from golden.spec import ACT_BITS, HalfFormat
+from golden.spec import ACT_BITS, ROTATION_BLOCK, ROTATION_GROWTH, HalfFormat
 from hw.parts.axi import BURST_BYTES
 from hw.pipelining import LEAN, Pipelining
 
@@ -45,6 +45,9 @@ class EngineConfig(StreamLayout):
         Beats of results gathered into one write burst, a power of two up to 128.
     act_bits : int
         Width of a block-floating-point activation in bits, 16 or 8.
+    rotation : bool
+        Whether the engine can rotate the inputs of matrices whose descriptors ask for it. It takes activations that are
+        integers, and blocks of which 64 weights are a whole number.
     multiplier_bits : int
         Signed width of the wider operand of the device's multipliers, in bits: 25 for a DSP48E1 of Xilinx 7-series
         (UG479), 18 for a MULT18X18D of ECP5 (FPGA-DS-02012).
@@ -73,6 +76,7 @@ class EngineConfig(StreamLayout):
     latency: int = 256
     write_beats: int = 64
     act_bits: int = ACT_BITS
+    rotation: bool = False
     multiplier_bits: int = 25
     narrow_products: str = "lut"
     results_per_cycle: int = 1
@@ -93,6 +97,9 @@ class EngineConfig(StreamLayout):
         for name, low, high in (("addr_bits", 13, 64), ("cache", 0, 15), ("prot", 0, 7), ("qos", 0, 15)):
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"engine: {name} must be from {low} to {high}, not {getattr(self, name)}")
+        if self.rotation and (not self.fmt.block_floating or ROTATION_BLOCK % self.c):
+            raise ConfigError(f"engine: rotation takes blocks of 1, 2, 4, 8, 16, 32 or 64 weights and activations that "
+                              f"are integers, not those of {self.name}: leave rotation out")
         possible = tuple(n for n in (1, 2, 4) if n <= min(self.lanes, self.beat_results))
         if self.results_per_cycle not in possible:
             raise ConfigError(f"engine: results_per_cycle must be {' or '.join(map(str, possible))}, not "
@@ -125,6 +132,11 @@ class EngineConfig(StreamLayout):
     def beat_activations(self) -> int:
         """Number of FP16 activations in a beat."""
         return self.bus_bits // HalfFormat.block_bits
+
+    @property
+    def element_bits(self) -> int:
+        """Signed width of an activation that is an integer, as lanes take it."""
+        return self.act_bits + (ROTATION_GROWTH if self.rotation else 0)
 
     @property
     def beat_results(self) -> int:
@@ -178,7 +190,8 @@ class EngineConfig(StreamLayout):
     def dot_bits(self) -> int:
         """Signed width of one block's integer dot product, before the exponent's shift. It raises the error of
         :attr:`numerator_bits`."""
-        return (self.c * ((1 << (self.act_bits - 1)) - 1) * self._numerator_max).bit_length() + 1
+        greatest = ((1 << (self.act_bits - 1)) - 1) << (self.element_bits - self.act_bits)
+        return (self.c * greatest * self._numerator_max).bit_length() + 1
 
     @property
     def group_bits(self) -> int:

@@ -19,9 +19,10 @@ from amaranth.lib.wiring import In, Out
 from golden.spec import SCALE_BITS
 from hw.config import EngineConfig
 
-__all__ = ["ELEMENT_BITS", "FACTOR_BITS", "SIGNIFICAND", "Destination", "activation_word", "float_layout", "job_layout",
-           "lane_signature", "lane_sum", "lane_word", "matrix_layout", "packed_layout", "raw_word", "region_layout",
-           "result_layout", "results_layout", "row_scale", "sum_layout", "value_layout"]
+__all__ = ["ELEMENT_BITS", "FACTOR_BITS", "SIGNIFICAND", "Destination", "activation_word", "aligned_word",
+           "float_layout", "job_layout", "lane_signature", "lane_sum", "lane_word", "matrix_layout", "packed_layout",
+           "raw_word", "region_layout", "result_layout", "results_layout", "rotation", "row_scale", "sum_layout",
+           "value_layout"]
 
 ELEMENT_BITS = 16
 """Bits of an FP16 activation."""
@@ -73,10 +74,17 @@ def word_ends(config: EngineConfig) -> dict[str, int]:
     return {"last": 1} if config.fmt.group_blocks == 1 else {"last": 1, "scale_ends": 1}
 
 
+def rotation(config: EngineConfig) -> dict[str, int]:
+    """Whether activations are to be rotated, as the field ``rotated`` of a layout; none where the engine cannot."""
+    return {"rotated": 1} if config.rotation else {}
+
+
 def raw_word(config: EngineConfig) -> data.StructLayout:
-    """A word of FP16 activations: the bits ``x`` of ``c`` elements, what ends with it (:func:`word_ends`), and
-    ``shared``, the greatest exponent field of the vector, where subnormals count as 1."""
-    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), **word_ends(config), "shared": 5})
+    """A word of FP16 activations: the bits ``x`` of ``c`` elements, what ends with it (:func:`word_ends`), ``shared``,
+    the greatest exponent field of the vector, where subnormals count as 1, and what is to be done
+    (:func:`rotation`)."""
+    return data.StructLayout({"x": data.ArrayLayout(ELEMENT_BITS, config.c), **word_ends(config), "shared": 5,
+                              **rotation(config)})
 
 
 def matrix_layout(config: EngineConfig) -> data.StructLayout:
@@ -85,10 +93,17 @@ def matrix_layout(config: EngineConfig) -> data.StructLayout:
     return data.StructLayout({"rows": range(config.max_rows + 1), "factor": FACTOR_BITS})
 
 
+def aligned_word(config: EngineConfig) -> data.StructLayout:
+    """A word of activations as integers ``x`` of ``act_bits`` bits, what ends with it (:func:`word_ends`), and what is
+    to be done (:func:`rotation`)."""
+    return data.StructLayout({"x": data.ArrayLayout(signed(config.act_bits), config.c), **word_ends(config),
+                              **rotation(config)})
+
+
 def activation_word(config: EngineConfig) -> data.StructLayout:
     """What all lanes share of a word: ``x``, the activations, which are the bits of FP16 numbers for FP16 weights and
     integers otherwise, and what ends with the word (:func:`word_ends`)."""
-    x = data.ArrayLayout(signed(config.act_bits) if config.fmt.block_floating else ELEMENT_BITS, config.c)
+    x = data.ArrayLayout(signed(config.element_bits) if config.fmt.block_floating else ELEMENT_BITS, config.c)
     return data.StructLayout({"x": x, **word_ends(config)})
 
 

@@ -16,7 +16,7 @@ from amaranth.lib.wiring import In, Out
 from hw.activations.align import Align, align_latency
 from hw.activations.buffer import ActivationBuffer, exponent_latency
 from hw.activations.store import ActivationStore, request_layout, store_latency
-from hw.config import EngineConfig
+from hw.config import ConfigError, EngineConfig
 from hw.parts.credit_gate import CreditGate, free_running
 from hw.parts.stream_queue import StreamQueue
 from hw.parts.stream_slice import StreamSlice, sliced
@@ -48,9 +48,16 @@ class Activations(wiring.Component):
         These are the members of :class:`~hw.activations.buffer.ActivationBuffer`.
     o : Out(stream of activation_word)
         The words of the vector, once for every group of rows.
+
+    Raises
+    ------
+    ConfigError
+        When the engine is to have the rotation, whose stages are not wired yet.
     """
 
     def __init__(self, config: EngineConfig):
+        if config.rotation:
+            raise ConfigError("activations: mirror and rotate are not part of an engine yet: leave rotation out")
         self._config = config
         super().__init__({
             "jobs": In(stream.Signature(job_layout(config))),

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
-from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, SEEDLM4R
+from golden.spec import FP16, INT4, SEEDLM3, SEEDLM4, SEEDLM4R, TRELLIS2
 from hw.activations.activations import Activations
 from hw.activations.align import Align
+from hw.activations.mirror import Mirror
+from hw.activations.rotate import Rotate
 from sim.tools.toolchain import SIMULATORS
 from tests.hw.stages import ECP5, ODD, run_stage, small, stage_id
 
@@ -15,6 +17,8 @@ CASES = [
                                                (FP16, 128))),
     *((Activations, small(*args, **ECP5)) for args in ((SEEDLM3,), (ODD, 32))),
     *((Align, small(*args)) for args in ((SEEDLM4,), (SEEDLM3,), (SEEDLM4, 64, 8))),
+    (Mirror, small(TRELLIS2, rotation=True)),
+    *((Rotate, config) for config in (small(SEEDLM4, rotation=True), small(TRELLIS2, 128, 8, rotation=True, **ECP5))),
 ]
 
 
