@@ -23,6 +23,8 @@ class HalfFormat:
     """Blocks of a row, before all others, that hold no weights: none."""
     head_fields: ClassVar[dict[str, tuple[int, int]]] = {}
     """Fields of such a block: none."""
+    divisor: ClassVar[int] = 1
+    """What row sums are divided by, beside powers of two."""
     block_floating: ClassVar[bool] = False
     """Activations are no integers, but FP16 numbers as they come."""
 

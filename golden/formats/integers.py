@@ -44,6 +44,8 @@ class GroupFormat:
 
     group_blocks: ClassVar[int] = SCALE_BITS
     """Blocks that share a scale, and so the least number of blocks of a row."""
+    divisor: ClassVar[int] = 1
+    """What row sums are divided by, beside powers of two."""
     block_floating: ClassVar[bool] = True
     """Activations are integers under one exponent for the whole vector."""
 

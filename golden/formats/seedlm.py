@@ -122,6 +122,11 @@ class BlockFormat:
         return (1 << (self.k - 1)) - 1
 
     @property
+    def divisor(self) -> int:
+        """What row sums are divided by, beside powers of two: the unit, unless scales absorb it."""
+        return 1 if self.head_blocks else self.unit
+
+    @property
     def coef_min(self) -> int:
         """Least coefficient."""
         return -(1 << (self.coef_bits - 1))

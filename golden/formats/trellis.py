@@ -62,6 +62,8 @@ class TrellisFormat:
     """Blocks that share a scale of their own: there are none."""
     head_blocks: ClassVar[int] = 1
     """Blocks of a row, before all others, that hold no weights but its scale and its start."""
+    divisor: ClassVar[int] = 1
+    """What row sums are divided by, beside powers of two."""
     block_floating: ClassVar[bool] = True
     """Activations are integers under one exponent for the whole vector."""
     dot_shift: ClassVar[int] = 0

@@ -22,7 +22,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.spec import FP16_FRACTION, BlockFormat
+from golden.spec import FP16_FRACTION
 from hw.config import EngineConfig
 from hw.parts.fp16 import split_fp16
 from hw.parts.pipeline import fused, pipeline
@@ -46,11 +46,9 @@ def scale_latency(config: EngineConfig) -> int:
 
 def unit_significand(config: EngineConfig) -> int:
     """Significand of the factor of every matrix, an integer of 24 bits, rounded to nearest."""
-    if not isinstance(config.fmt, BlockFormat) or config.fmt.head_blocks:
-        return 1 << _FRACTION
-    unit = config.fmt.unit
-    quotient, rest = divmod(1 << (_FRACTION + unit.bit_length()), unit)
-    quotient += 2 * rest >= unit
+    divisor = config.fmt.divisor
+    quotient, rest = divmod(1 << (_FRACTION + divisor.bit_length()), divisor)
+    quotient += 2 * rest >= divisor
     return quotient if quotient < 1 << SIGNIFICAND else quotient >> 1
 
 
