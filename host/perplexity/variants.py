@@ -8,7 +8,9 @@ from golden.spec import (
     INT4,
     INT8,
     SEEDLM3,
+    SEEDLM3R,
     SEEDLM4,
+    SEEDLM4R,
     SEEDLM4X,
     TRELLIS2,
     TRELLIS3,
@@ -25,7 +27,7 @@ from host.perplexity.drifted import gptq_drifted
 from host.perplexity.gptq import gptq_code
 from host.perplexity.grids import grid_bits
 from host.perplexity.nf4 import nf4_bits, nf4_code
-from host.perplexity.rotated import rotated_groups, trellis
+from host.perplexity.rotated import rotated_groups, rotated_rows, trellis
 from host.perplexity.turned import gptq_turned, trellis_turned
 from host.perplexity.variant import SHIPPED, Variant
 from host.quality.controls import format_bits, row_bits
@@ -62,6 +64,11 @@ def _feedback(fmt: BlockFormat, drift: bool = True) -> Variant:
 def _rotated_groups(fmt: GroupFormat) -> Variant:
     return Variant(f"int{fmt.bits}-g128-rotated", "integers, searched scale per 128, rotated",
                    partial(rotated_groups, fmt=fmt), format_bits(fmt))
+
+
+def _rotated_rows(fmt: BlockFormat) -> Variant:
+    return Variant(f"{fmt.name}-rotated", "SeedLM, searched scale per row, rotated", partial(rotated_rows, fmt=fmt),
+                   format_bits(fmt), cost=8)
 
 
 def _trellis(fmt: TrellisFormat, rotated: bool = True) -> Variant:
@@ -104,11 +111,12 @@ _ALL = (
     _gptq(4, drift=True), _gptq_rotated(4),
     _seedlm("seedlm4-printed", SEEDLM4, "printed"), _seedlm("seedlm4-paper", SEEDLM4, "paper"), _SEEDLM4,
     _feedback(SEEDLM4, drift=False), _feedback(SEEDLM4), _seedlm("seedlm4x", SEEDLM4X), _feedback(SEEDLM4X),
+    _rotated_rows(SEEDLM4R),
     _trellis(TRELLIS4, rotated=False), _trellis(TRELLIS4), _trellis_feedback(TRELLIS4),
     _groups(INT3, False), _groups(INT3, True), _rows(3, False), _rows(3, True), _rotated_groups(INT3),
     _awq(3), _gptq(3), _gptq(3, drift=True), _gptq_rotated(3),
     _seedlm("seedlm3-printed", SEEDLM3, "printed"), _seedlm("seedlm3-paper", SEEDLM3, "paper"), _SEEDLM3,
-    _feedback(SEEDLM3), _trellis(TRELLIS3), _trellis_feedback(TRELLIS3), _trellis(TRELLIS2),
+    _feedback(SEEDLM3), _rotated_rows(SEEDLM3R), _trellis(TRELLIS3), _trellis_feedback(TRELLIS3), _trellis(TRELLIS2),
     _trellis_feedback(TRELLIS2),
     *(_on_engine(variant, bits) for bits in (16, 8) for variant in (_INT4, _SEEDLM4, _SEEDLM3)),
 )
