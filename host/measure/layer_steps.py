@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from golden.spec import BlockFormat, parse_format
+from golden.spec import BlockFormat, TrellisFormat, parse_format
 from host.display.meter import Step
 from host.measure.layer import Job
 from host.measure.matrices import Matrix
 
 __all__ = ["layer_steps"]
 
-_BLOCKS_PER_S = 100_000
-"""Blocks of seedlm4 that are searched in a second, on two cores with other work; other formats are corrected by the
-clock."""
+_WEIGHTS_PER_S = {BlockFormat: 800_000, TrellisFormat: 2_000_000}
+"""Weights that are encoded in a second, by the type of the format, on two cores with other work: those of seedlm4 and
+trellis4, while the clock corrects other formats. What has no encoder that takes long is not here."""
 _BUILD_SECONDS = {"verilator": 25.0, "icarus": 5.0}
 _CYCLES_PER_S = {"verilator": 80_000, "icarus": 80}
 """Cycles of an engine of 512 bits that are simulated in a second."""
@@ -33,10 +33,10 @@ def _of_format(job: Job, name: str, matrices: list[Matrix], chain: bool) -> Iter
                     f"{name} simulate")
 
     sizes = {matrix.name: matrix.shape[0] * matrix.shape[1] for matrix in matrices}
-    if isinstance(fmt, BlockFormat):
+    if speed := _WEIGHTS_PER_S.get(type(fmt)):
         for matrix, weights in sizes.items():
             what = f"{name}: compress {matrix}"
-            yield Step((what,), weights / fmt.c / _BLOCKS_PER_S, f"{name} compress", what)
+            yield Step((what,), weights / speed, f"{name} compress", what)
     yield Step((f"{name}: build the simulator",), _BUILD_SECONDS[job.simulator], "build")
     yield from (simulated(matrix, weights) for matrix, weights in sizes.items())
     if chain:

@@ -7,10 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from golden.integers import quantise
 from golden.product import Weights
-from golden.spec import BlockFormat, GroupFormat
-from host.encoder.cache import compressed
+from host.codes import coded
 from host.errors import UserError
 from host.packing.image import StoredMatrix
 from hw.config import EngineConfig
@@ -67,27 +65,21 @@ def gaussian_matrices(sizes: tuple[int, ...]) -> list[Matrix]:
 
 
 def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int], None]) -> Weights:
-    """Return a matrix in the format of the engine, as its best encoder makes it: SeedLM's codes are searched, and so
-    are the scales of integers.
+    """Return a matrix in the format of the engine, as its best encoder makes it (:func:`host.codes.coded`).
 
     Parameters
     ----------
     progress : callable
-        Called with blocks done and blocks in all, when the matrix is compressed.
+        Called with what is done and what there is, where the encoder takes long.
 
     Raises
     ------
     UserError
         When its weights are beyond the range of the format.
     """
-    fmt = config.fmt
-    if matrix.stored and matrix.stored.fmt == fmt:
+    if matrix.stored and matrix.stored.fmt == config.fmt:
         return matrix.stored
-    if isinstance(fmt, BlockFormat):
-        return compressed(matrix.weights, fmt, progress)
-    greatest = float(np.abs(matrix.weights).max()) / (fmt.code_max if isinstance(fmt, GroupFormat) else 1)
-    with np.errstate(over="ignore"):
-        if np.isinf(np.float16(greatest)):
-            raise UserError(f"{matrix.name} has weights beyond the range of {config.name}, "
-                            f"{np.abs(matrix.weights).max():g}: scale the tensor, or leave {config.name} out")
-    return quantise(matrix.weights, fmt) if isinstance(fmt, GroupFormat) else matrix.weights.astype(np.float16)
+    try:
+        return coded(matrix.weights, config.fmt, progress, keep=True)
+    except UserError as error:
+        raise UserError(f"{matrix.name}: {error}") from error

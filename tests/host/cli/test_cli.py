@@ -181,9 +181,9 @@ def test_weights_that_are_not_finite(tmp_path: Path) -> None:
 def test_weights_beyond_fp16(tmp_path: Path) -> None:
     path = model(tmp_path / "model", 1e6)
     assert refused(host("sim", "--model", path)).startswith(
-        "up_proj has weights beyond the range of fp16, 1e+06: scale the tensor, or leave fp16 out")
+        "up_proj: weights up to 1e+06 are beyond the range of fp16: scale the tensor, or leave fp16 out")
     assert refused(host("sim", "--model", path, "--formats", "int4")).startswith(
-        "up_proj has weights beyond the range of int4, 1e+06: scale the tensor, or leave int4 out")
+        "up_proj: weights up to 1e+06 are beyond the range of int4: scale the tensor, or leave int4 out")
 
 
 @pytest.mark.parametrize(("arguments", "tools", "message"), [
