@@ -2,8 +2,8 @@
 
 Each takes a float matrix (rows, columns) and returns the float64 matrix that its codes stand for. A scale is either the
 one that the greatest weight needs, or it is searched as :func:`golden.integers.searched_scales` says. Groups of 128 are
-those of the formats int4 and int3, whose engines run in simulation too. Beside them is the trellis code. It and groups
-of 128 have rotated matrices, too.
+those of the formats int4 and int3, whose engines run in simulation too. Beside them are the trellis code and SeedLM
+with a scale for each row. These and groups of 128 have rotated matrices, too.
 """
 
 from collections.abc import Callable
@@ -13,19 +13,23 @@ import numpy as np
 
 from golden.integers import greatest_scales, nearest_codes, quantise, searched_scales
 from golden.layout import StreamLayout
+from golden.product import restored
 from golden.rotation import restored_weights, rotated_weights
 from golden.spec import (
     INT3,
     INT4,
     ROTATION_BLOCK,
     SCALE_BITS,
+    SEEDLM3R,
+    SEEDLM4R,
     TRELLIS3,
     TRELLIS4,
+    BlockFormat,
     GroupFormat,
     TrellisFormat,
     WeightFormat,
 )
-from host.trellis.encoder import encode
+from host.codes import coded
 
 __all__ = ["CONTROLS", "Control", "block_floating_point", "format_bits", "in_rotation", "round_rows", "row_bits"]
 
@@ -96,8 +100,15 @@ class Control:
     bits_per_weight: Bits
 
 
-def _controls(bits: int, fmt: GroupFormat, trellis: TrellisFormat) -> tuple[Control, ...]:
-    """Return the quantisers whose codes have so many bits; ``fmt`` is the one with groups of 128."""
+def _controls(bits: int, fmt: GroupFormat, rows: BlockFormat, trellis: TrellisFormat) -> tuple[Control, ...]:
+    """Return the quantisers whose codes have so many bits; ``fmt`` is the one with groups of 128.
+
+    Of SeedLM's codes with a scale for each row only those of rotated matrices are here, as great outliers make the
+    search slow.
+    """
+    def turned(each: WeightFormat) -> Restore:
+        return lambda w: in_rotation(w, lambda rotated: restored(coded(rotated, each)))
+
     return (
         Control(f"int{bits}, scale per row", lambda w: round_rows(w, bits, False), row_bits(bits)),
         Control(f"int{bits}, searched scale per row", lambda w: round_rows(w, bits, True), row_bits(bits)),
@@ -105,12 +116,11 @@ def _controls(bits: int, fmt: GroupFormat, trellis: TrellisFormat) -> tuple[Cont
         Control(f"int{bits}, searched scale per 128", lambda w: quantise(w, fmt).weights(), format_bits(fmt)),
         Control(f"bfp{bits}, 8-bit exponent per 32", lambda w: block_floating_point(w, bits, 32),
                 lambda cols: bits + 8 / 32),
-        Control(f"int{bits}, searched scale per 128, rotated",
-                lambda w: in_rotation(w, lambda each: quantise(each, fmt).weights()), format_bits(fmt)),
-        Control(f"trellis{bits}", lambda w: encode(w, trellis).weights(), format_bits(trellis)),
-        Control(f"trellis{bits}, rotated", lambda w: in_rotation(w, lambda each: encode(each, trellis).weights()),
-                format_bits(trellis)))
+        Control(f"int{bits}, searched scale per 128, rotated", turned(fmt), format_bits(fmt)),
+        Control(f"{rows.name}, rotated", turned(rows), format_bits(rows)),
+        Control(trellis.name, lambda w: restored(coded(w, trellis)), format_bits(trellis)),
+        Control(f"{trellis.name}, rotated", turned(trellis), format_bits(trellis)))
 
 
-CONTROLS = {4: _controls(4, INT4, TRELLIS4), 3: _controls(3, INT3, TRELLIS3)}
+CONTROLS = {4: _controls(4, INT4, SEEDLM4R, TRELLIS4), 3: _controls(3, INT3, SEEDLM3R, TRELLIS3)}
 """Quantisers by the bits of their codes."""
