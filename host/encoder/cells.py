@@ -7,6 +7,7 @@ once for a format, and mapped by every process that searches.
 
 import ctypes
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,13 +26,16 @@ from host.errors import UserError
 
 __all__ = ["Cells", "cells_for", "plain_tables"]
 
-_LEAST_ROOM = 512  # seeds in a list
+_ROOM, _LEAST_ROOM = 16, 512  # a list has a share of all seeds, which nearly all blocks can do with, or so many
 _MAKE = 256  # cells whose lists a thread makes at a time
 _TRAINING, _ROUNDS = 8, 5  # directions for each cell, from which centres are made in so many rounds
 _CHUNK = 4096  # blocks handed to a thread at a time: some 20 ms
 _SAMPLE = 256  # blocks that tell how great errors are
 _REST = 128  # blocks handed to a thread at a time that are searched as a whole
-_LEAST_SEEDS = 32767  # with fewer, the search over all seeds takes no longer
+_LEAST_SEEDS, _LEAST_BLOCKS = 32767, 4096  # with fewer, the search over all seeds takes no longer
+_MOST_LEFT = 5  # c - p beyond which it takes no longer either: too many seeds are near each direction
+_MAKING_BLOCKS = 40_000  # in a matrix for whose sake the lists are made
+_USUAL, _NEARLY_ALL = 0.35, 0.99  # of the sample have less than the errors that a block is searched with
 _GREATEST_SHARE = 0.25  # of a block's squared norm: with greater errors, nearly all seeds are near enough
 
 
@@ -51,6 +55,12 @@ def _aligned(values: np.ndarray) -> np.ndarray:
     return copy
 
 
+def _folder(fmt: BlockFormat) -> Path:
+    """Return the folder of a format's lists."""
+    digest = hashlib.sha256(f"{fmt}{source_digest(__name__)}".encode()).hexdigest()[:16]
+    return cache_folder() / f"cells-{fmt.c}-{fmt.p}-{fmt.k}-{fmt.coef_bits}-{fmt.exp_bits}-{digest}"
+
+
 class Cells:
     """The cells of a format, and the search of blocks by them.
 
@@ -58,10 +68,9 @@ class Cells:
     ----------
     fmt : BlockFormat
         A format whose cycle is one segment.
-    threads : int
-        How many make the lists, when they have not been made before: up to 20 seconds.
     folder : Path, optional
-        Where the lists are kept. Default: the kernels' folder, where older ones of the format are removed.
+        Where the lists are kept. Default: one in the kernels' folder, where older ones of the format are removed. When
+        they have not been made before, all processors of this process make them, for up to 20 seconds.
 
     Raises
     ------
@@ -70,7 +79,7 @@ class Cells:
         As :func:`host.encoder.kernel.load`.
     """
 
-    def __init__(self, fmt: BlockFormat, mode: Mode, threads: int, folder: Path | None = None) -> None:
+    def __init__(self, fmt: BlockFormat, mode: Mode, folder: Path | None = None) -> None:
         self.fmt, self.mode, self.kernel = fmt, mode, load(fmt)
         self.tables = plain_tables(fmt, mode)
         if not self.kernel.segment_keep_bases(self.tables):
@@ -79,17 +88,14 @@ class Cells:
         if not self._as_parameter_:
             raise MemoryError("encoder tables")
         self.side, self.bins, self.ahead = (int(self.kernel.cells_shape(i)) for i in range(3))
-        share = 16 if fmt.c - fmt.p <= 5 else 4  # what is within reach of nearly all blocks, by trial
-        self.room = min(max((fmt.seeds + 1) // share, _LEAST_ROOM), fmt.seeds + 1)
-        digest = hashlib.sha256(f"{fmt}{source_digest(__name__)}".encode()).hexdigest()[:16]
-        name, folder = f"cells-{fmt.c}-{fmt.p}-{fmt.k}", folder or cache_folder()
-        product = FolderProduct(folder / f"{name}-{digest}", ("*.npy",))
+        self.room = min(max((fmt.seeds + 1) // _ROOM, _LEAST_ROOM), fmt.seeds + 1)
+        product = FolderProduct(folder or _folder(fmt), ("*.npy",))
         self.folder = product.folder
-        for old in folder.glob(f"{name}-*"):  # what another process has mapped, it keeps
-            if old != self.folder:
-                shutil.rmtree(old, ignore_errors=True)
         try:
-            product.provide(lambda: self._make(threads))
+            product.provide(self._make)
+            for old in self.folder.parent.glob(f"{self.folder.name.rpartition('-')[0]}-*"):
+                if old != self.folder:  # of other sources; what another process has mapped, it keeps
+                    shutil.rmtree(old, ignore_errors=True)
             self.coarse, self.fine, self.lists, self.ends = (
                 np.load(self.folder / f"{name}.npy", mmap_mode="r") for name in ("coarse", "fine", "lists", "ends"))
         except OSError as error:
@@ -117,7 +123,7 @@ class Cells:
             centres[lengths > 0] = sums[lengths > 0] / lengths[lengths > 0, None]
         return centres
 
-    def _make(self, threads: int) -> None:
+    def _make(self) -> None:
         """Make the centres and the lists in the product's folder."""
         side, cells = self.side, self.side ** 2
         samples = np.random.default_rng(0).normal(size=(cells * _TRAINING, self.fmt.c)).astype(np.float32)
@@ -136,7 +142,7 @@ class Cells:
                 self, centres[start:].ctypes, ctypes.c_long(min(_MAKE, cells - start)), ctypes.c_long(self.room),
                 lists[start:].ctypes, ends[start:].ctypes))
 
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             if not all(pool.map(make, range(0, cells, _MAKE))):
                 raise MemoryError("encoder tables")
         lists.flush()
@@ -187,25 +193,27 @@ class Cells:
         yield from pool.map(search_all, [rest[start:start + _REST] for start in range(0, len(rest), _REST)])
 
     def _shares(self, weights: np.ndarray, pool: ThreadPoolExecutor) -> tuple[float, float]:
-        """Return what the best errors of half of some blocks are below, and those of nearly all, relative to their
+        """Return what the best errors of many of some blocks are below, and those of nearly all, relative to their
         squared norms. Blocks are searched as a whole, 16 at a time, as the kernel does."""
         best = Blocks(len(weights), self.fmt)
         list(pool.map(lambda start: best.improve(self.tables, weights[start:start + 16], slice(start, start + 16)),
                       range(0, len(weights), 16)))
         norms = np.square(np.ldexp(weights, -np.frexp(np.abs(weights).max(axis=1))[1][:, None])).sum(axis=1)
         shares = best.errors[norms > 0] / norms[norms > 0]
-        usual, nearly_all = np.quantile(shares, [0.5, 0.99]) if shares.size else (0, 0)
+        usual, nearly_all = np.quantile(shares, [_USUAL, _NEARLY_ALL]) if shares.size else (0, 0)
         return min(usual, _GREATEST_SHARE), min(nearly_all, 4 * usual, _GREATEST_SHARE)
 
 
 @lru_cache(maxsize=4)
-def _cells(fmt: BlockFormat, mode: Mode, threads: int) -> Cells:
-    return Cells(fmt, mode, threads)
+def _cells(fmt: BlockFormat, mode: Mode) -> Cells:
+    return Cells(fmt, mode)
 
 
-def cells_for(fmt: BlockFormat, mode: Mode, blocks: int, threads: int) -> Cells | None:
+def cells_for(fmt: BlockFormat, mode: Mode, blocks: int) -> Cells | None:
     """Return the cells of a format, or None where the search over all seeds is as fast: for few blocks, for short
-    cycles, and on processors whose vectors lack products of small integers (AVX-512 VNNI).
+    cycles, for formats such as seedlm3 whose blocks have many more weights than coefficients, and on processors whose
+    vectors lack products of small integers (AVX-512 VNNI). The lists are made for large matrices, and then used for
+    smaller ones, too.
 
     Raises
     ------
@@ -213,7 +221,7 @@ def cells_for(fmt: BlockFormat, mode: Mode, blocks: int, threads: int) -> Cells 
     UserError
         As :class:`Cells`.
     """
-    least = 80_000 if fmt.c - fmt.p <= 5 else 300_000
-    if fmt.seeds < _LEAST_SEEDS or blocks < least or segments(fmt) > 1 or not load(fmt).cells_shape(0):
+    if (blocks < _LEAST_BLOCKS or fmt.seeds < _LEAST_SEEDS or fmt.c - fmt.p > _MOST_LEFT or segments(fmt) > 1
+            or not load(fmt).cells_shape(0) or (blocks < _MAKING_BLOCKS and not _folder(fmt).exists())):
         return None
-    return _cells(fmt, mode, threads)
+    return _cells(fmt, mode)

@@ -152,13 +152,13 @@ class _Search:
         self.segments = segments(fmt)
         self.total = self.segments * len(self.weights)
 
-    def run(self, pool: ThreadPoolExecutor, threads: int) -> Iterator[int]:
+    def run(self, pool: ThreadPoolExecutor) -> Iterator[int]:
         """Search all seeds on the threads of ``pool``, and yield how many blocks each piece of work had."""
         if self.by_column:
             # The tables of a block column serve only its few blocks, so each thread makes its own.
             yield from pool.map(self._search_column, range(len(self.metrics)))
             return
-        cells = cells_for(self.fmt, self.mode, len(self.weights), threads) if self.pruned else None
+        cells = cells_for(self.fmt, self.mode, len(self.weights)) if self.pruned else None
         if cells:
             yield from cells.search(self.weights, 2.0 ** -self.bias, self.best, pool)
             return
@@ -251,13 +251,12 @@ def _encode(weights: np.ndarray, fmt: BlockFormat, mode: Mode, exponent_bias: in
     """Do as :func:`encode`, by cells where they are worth it if ``pruned`` says so."""
     weights, bias = searchable(weights, fmt, exponent_bias)
     require_codes(fmt, mode)
-    workers = threads or len(os.sched_getaffinity(0))
-    pool = ThreadPoolExecutor(workers)
+    pool = ThreadPoolExecutor(threads or len(os.sched_getaffinity(0)))
 
     def codes(part: np.ndarray, bias: int,
               told: Callable[[int, int], None] | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         search, done = _Search(part, fmt, mode, bias, channel_weights, pruned), 0
-        for count in search.run(pool, workers):
+        for count in search.run(pool):
             done += count
             if told:
                 told(done, search.total)

@@ -244,8 +244,8 @@ static double squared_sine(double angle) { return angle <= 0 ? 0 : angle >= 1.57
 
 /* Search `count` blocks of C weights, sorted by the keys that are given. Parameters as for segment_search, and:
  *
- * `room`, `lists`, `all_ends`: the cells of cells_make; `usual`, `share`: what the best error is in half of all blocks
- * and in nearly all, relative to ||w||^2; `certain`: whether the best code of a block is found. Zero when out of
+ * `room`, `lists`, `all_ends`: the cells of cells_make; `usual`, `share`: what the best error is in many blocks and in
+ * nearly all, relative to ||w||^2; `certain`: whether the best code of a block is found. Zero when out of
  * memory. */
 int cells_search(const segment *g, const integers *s, long room, const uint16_t *lists, const uint16_t *all_ends,
                  const uint32_t *keys, const double *weights, long count, int mode, double usual, double share,

@@ -241,6 +241,7 @@ segment *segment_new(uint32_t seed, const double *metric, double widened) {
 
 /* Keep the bases of all seeds, for tables that serve many blocks; zero when out of memory. */
 int segment_keep_bases(segment *g) {
+    if (g->bases) return 1;
     basis *bases = aligned_alloc(64, sizeof(basis) * N);
     for (int i = 0; bases && i < N; i++) make_basis(g, i, &bases[i]);
     return (g->bases = bases) != NULL;

@@ -91,11 +91,10 @@ def _block_errors(restored: np.ndarray, weights: np.ndarray, fmt: BlockFormat) -
 
 def _tables(fmt: BlockFormat, blocks: int) -> tuple[float | None, float | None]:
     """Seconds and megabytes of the tables of a format, made anew; None where so many blocks are searched without."""
-    threads = len(os.sched_getaffinity(0))
-    if not cells_for(fmt, "exact", blocks, threads):
+    if not cells_for(fmt, "exact", blocks):
         return None, None
     with TemporaryDirectory() as folder:
-        seconds, cells = _timed(partial(Cells, fmt, "exact", threads, Path(folder)))
+        seconds, cells = _timed(partial(Cells, fmt, "exact", Path(folder)))
         return seconds, sum(file.stat().st_size for file in cells.folder.iterdir()) / 1e6
 
 
@@ -149,7 +148,7 @@ def bench_encode(formats: list[BlockFormat], modes: list[Mode], blocks: int, ful
         table_seconds, table_mb = _tables(fmt, blocks)
         for mode in modes:
             encode(weights[:1], fmt, mode)  # builds the kernel
-            cells_for(fmt, mode, blocks, len(os.sched_getaffinity(0)))
+            cells_for(fmt, mode, blocks)
             seconds, matrix = _timed(partial(encode, weights, fmt, mode))
             full_seconds, full = _timed(partial(encode_fully, compared, fmt, mode))
             speed, full_speed = matrix.seeds.size / seconds, full.seeds.size / full_seconds

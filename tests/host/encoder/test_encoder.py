@@ -178,7 +178,7 @@ def test_the_search_by_cells_finds_what_the_search_over_all_seeds_finds(fmt: Blo
         gaussian, 0.3 * rng.standard_t(1.5, (700, fmt.c)), gaussian[:300] * (rng.random((300, fmt.c)) < 0.3),
         np.repeat(np.eye(fmt.c), 8, axis=0) * rng.normal(0, 1, (8 * fmt.c, 1)), np.round(gaussian[:200] * 4) / 16,
         *(gaussian[:20] * scale for scale in (1e-3, 1e-300, 2e2, 1e5)), np.zeros((3, fmt.c))])
-    wanted, found, cells = Blocks(len(blocks), fmt), Blocks(len(blocks), fmt), Cells(fmt, mode, 2)
+    wanted, found, cells = Blocks(len(blocks), fmt), Blocks(len(blocks), fmt), Cells(fmt, mode)
     wanted.improve(plain_tables(fmt, mode), blocks, slice(None))
     with ThreadPoolExecutor(2) as pool:
         done = list(cells.search(blocks, 1.0, found, pool))
@@ -293,8 +293,8 @@ class Stop(BaseException): pass
 
 def stop(done, total): raise Stop
 
-weights = np.random.default_rng(0).normal(0, 0.02, (512, 1024)).astype(np.float32)
-for channels in [None] * 6 + [np.ones(1024)] * 2:
+weights = np.random.default_rng(0).normal(0, 0.02, (512, 512)).astype(np.float32)
+for channels in [None] * 6 + [np.ones(512)] * 2:
     try:
         encode(weights[:8] if channels is not None else weights, SEEDLM4, channel_weights=channels, progress=stop)
     except Stop:
