@@ -33,7 +33,7 @@ _CHUNK = 4096  # blocks handed to a thread at a time: some 20 ms
 _SAMPLE = 256  # blocks that tell how great errors are
 _REST = 128  # blocks handed to a thread at a time that are searched as a whole
 _LEAST_SEEDS, _LEAST_BLOCKS = 32767, 4096  # with fewer, the search over all seeds takes no longer
-_MOST_LEFT = 5  # c - p beyond which it takes no longer either: too many seeds are near each direction
+_WIDEST = 8  # weights in a block: in more dimensions cells are so wide that it takes no longer either
 _MAKING_BLOCKS = 40_000  # in a matrix for whose sake the lists are made
 _USUAL, _NEARLY_ALL = 0.35, 0.99  # of the sample have less than the errors that a block is searched with
 _GREATEST_SHARE = 0.25  # of a block's squared norm: with greater errors, nearly all seeds are near enough
@@ -211,8 +211,8 @@ def _cells(fmt: BlockFormat, mode: Mode) -> Cells:
 
 def cells_for(fmt: BlockFormat, mode: Mode, blocks: int) -> Cells | None:
     """Return the cells of a format, or None where the search over all seeds is as fast: for few blocks, for short
-    cycles, for formats such as seedlm3 whose blocks have many more weights than coefficients, and on processors whose
-    vectors lack products of small integers (AVX-512 VNNI). The lists are made for large matrices, and then used for
+    cycles, for wide blocks such as those of seedlm3, and on processors whose vectors lack products of small integers
+    (AVX-512 VNNI). The lists are made for large matrices, and then used for
     smaller ones, too.
 
     Raises
@@ -221,7 +221,7 @@ def cells_for(fmt: BlockFormat, mode: Mode, blocks: int) -> Cells | None:
     UserError
         As :class:`Cells`.
     """
-    if (blocks < _LEAST_BLOCKS or fmt.seeds < _LEAST_SEEDS or fmt.c - fmt.p > _MOST_LEFT or segments(fmt) > 1
+    if (blocks < _LEAST_BLOCKS or fmt.seeds < _LEAST_SEEDS or fmt.c > _WIDEST or segments(fmt) > 1
             or not load(fmt).cells_shape(0) or (blocks < _MAKING_BLOCKS and not _folder(fmt).exists())):
         return None
     return _cells(fmt, mode)
