@@ -118,9 +118,10 @@ _PLACED = ("fp16-128-g6", "int4-128-g6", "seedlm4-128-g6", "seedlm3-128-g6", "fp
 _BITSTREAMS = [(board, name) for board in ("ulx3s_85f", "icesugar_pro") for name in ("fp16", "seedlm4", "seedlm3")]
 _SAID = ("shipped int8-g128 int4-g128-rtn int4-g128 int4-row-rtn int4-row int4-g128-rotated nf4-g64 awq4-g128 "
          "gptq4-g128 gptq4-g128-drift gptq4-g128-drift-rotated seedlm4-paper seedlm4 seedlm4-calibrated seedlm4x "
-         "seedlm4x-calibrated trellis4 trellis4-rotated trellis4-calibrated int3-g128-rtn int3-g128 int3-row-rtn "
-         "int3-row int3-g128-rotated awq3-g128 gptq3-g128 gptq3-g128-drift gptq3-g128-drift-rotated seedlm3-paper "
-         "seedlm3 seedlm3-calibrated trellis3-rotated trellis3-calibrated trellis2-rotated trellis2-calibrated "
+         "seedlm4x-calibrated seedlm4r-rotated trellis4 trellis4-rotated trellis4-calibrated int3-g128-rtn int3-g128 "
+         "int3-row-rtn int3-row int3-g128-rotated awq3-g128 gptq3-g128 gptq3-g128-drift gptq3-g128-drift-rotated "
+         "seedlm3-paper seedlm3 seedlm3-calibrated seedlm3r-rotated trellis3-rotated trellis3-calibrated "
+         "trellis2-rotated trellis2-calibrated "
          "int4-g128-a16 seedlm4-a16 seedlm3-a16 int4-g128-a8 seedlm4-a8 seedlm3-a8")
 """Variants whose perplexity is stored. Left out are the paper's exponent as it is printed, which is another format in
 all but name, and `-feedback`, a step on the way to `-calibrated`."""
