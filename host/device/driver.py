@@ -10,6 +10,7 @@ import numpy as np
 from golden.activations import require_finite
 from golden.block import CompressedMatrix
 from golden.product import Weights, factor, format_of
+from golden.trellis.matrix import TrellisMatrix
 from host.device.arena import Loaded, Operand, check_room, place
 from host.device.device import Device, DeviceError
 from host.device.identity import check_engine, fields_of
@@ -165,7 +166,7 @@ class Driver:
                 raise UserError(f"activations must have shape ({cols},), not {x.shape}")
             vectors.append(b"" if x is previous else activation_image(require_finite(x, "activations"), config))
             previous = x
-            bias = weights.exponent_bias if isinstance(weights, CompressedMatrix) else 0
+            bias = weights.exponent_bias if isinstance(weights, CompressedMatrix | TrellisMatrix) else 0
             exponent = int(factor(config.fmt, bias, config.act_bits).view(np.uint32)) >> 23
             operands.append(Operand(rows, cols, len(vectors[-1]), image_bytes(config, weights.shape), exponent))
         base = device.memory_base if at is None else at

@@ -53,9 +53,11 @@ def random_group_matrix(fmt: GroupFormat, rows: int, cols: int, rng: np.random.G
 
 
 def random_trellis_matrix(fmt: TrellisFormat, rows: int, cols: int, rng: np.random.Generator) -> TrellisMatrix:
-    """A trellis matrix of shape (rows, cols), with every code and every start as likely as any other."""
+    """A trellis matrix of shape (rows, cols), with every code and every start as likely as any other, and with an
+    exponent bias from -15 to 0."""
     return TrellisMatrix(fmt, rng.integers(0, 1 << fmt.bits, (rows, cols), dtype=np.uint8),
-                         rng.integers(0, 1 << fmt.start_bits, rows, dtype=np.uint16), row_scales(rng, rows))
+                         rng.integers(0, 1 << fmt.start_bits, rows, dtype=np.uint16), row_scales(rng, rows),
+                         -int(rng.integers(16)))
 
 
 def _random_halves(fmt: HalfFormat, rows: int, cols: int, rng: np.random.Generator) -> np.ndarray:
