@@ -25,13 +25,15 @@ from amaranth.lib.wiring import In, Out
 from golden.spec import FP16_FRACTION
 from hw.config import EngineConfig
 from hw.parts.fp16 import split_fp16
-from hw.parts.pipeline import fused, pipeline
+from hw.parts.pipeline import Step, fused, pipeline
 from hw.payloads import SIGNIFICAND, float_layout, result_layout, row_scale
 
 __all__ = ["Scale", "scale_latency", "unit_significand"]
 
 _FRACTION = SIGNIFICAND - 1
 """Bits of a float32's fraction (IEEE 754)."""
+_HALF = SIGNIFICAND // 2
+"""Bits of half a significand."""
 _BIAS = 127
 """Bias of a float32's exponent (IEEE 754)."""
 _EXPONENT = signed(10)
@@ -39,9 +41,11 @@ _EXPONENT = signed(10)
 
 
 def scale_latency(config: EngineConfig) -> int:
-    """Cycles from a significand to its float32: product; rounding; carry and assembly, which take two steps for high
-    clocks. Each further step of ``config.pipelining.scale`` is a register at the output."""
-    return 3 + config.pipelining.scale
+    """Cycles from a significand to its float32: product; rounding; carry and assembly. For high clocks, carry and
+    assembly take two steps, and so does the product with a row's scale. Each further step of
+    ``config.pipelining.scale`` is a register at the output."""
+    steps = config.pipelining.scale
+    return 3 + steps + bool(steps and row_scale(config))
 
 
 def unit_significand(config: EngineConfig) -> int:
@@ -77,7 +81,6 @@ class Scale(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        multiply = self._by_scale if row_scale(self._config) else self._by_unit
         wide = SIGNIFICAND + (FP16_FRACTION + 1 if row_scale(self._config) else SIGNIFICAND)
         product = data.StructLayout({"sign": 1, "product": wide, "exponent": _EXPONENT, "last": 1})
         rounded = data.StructLayout({"sign": 1, "zero": 1, "significand": SIGNIFICAND + 1, "exponent": _EXPONENT,
@@ -114,7 +117,14 @@ class Scale(wiring.Component):
 
         ends = [(rounded, carry), (result_layout(), assemble)]
         registers = [(result_layout(), None)] * (self._steps - 1)
-        pipeline(m, self.i, self.o, [(product, partial(multiply, m)), (rounded, round_),
+        multiply: list[Step] = [(product, partial(self._by_unit, m))]
+        if row_scale(self._config):
+            half = _HALF + FP16_FRACTION + 1
+            halves = data.StructLayout({"sign": 1, "low": half, "high": half, "normal": 1, "field": 5,
+                                        "exponent": _EXPONENT, "last": 1})
+            multiply = [(halves, partial(self._by_halves, m)), (product, partial(self._join, m))]
+            multiply = multiply if self._steps else fused(multiply, 2)
+        pipeline(m, self.i, self.o, [*multiply, (rounded, round_),
                                      *(ends if self._steps else fused(ends, 2)), *registers])
         return m
 
@@ -129,17 +139,32 @@ class Scale(wiring.Component):
         ]
 
     @staticmethod
-    def _by_scale(m: Module, now: Any, later: Any) -> None:
-        """The product with the row's scale, which counts in units of 2**-24. An exponent field of 0 stands for 0."""
+    def _by_halves(m: Module, now: Any, later: Any) -> None:
+        """The products of both halves of the significand with that of the row's scale as if it were normal. It counts
+        in units of 2**-24."""
         sign, significand, field = split_fp16(now.scale)
-        normal = significand & significand[-1].replicate(len(significand))
-        # DSPs are for weights.
-        scaled = Signal(len(now.significand) + len(normal), attrs={"use_dsp": "no"})
+        # Nothing but wires before the multipliers, which take half of a fast clock's period.
+        normal = Cat(significand[:-1], Const(1, 1))
+        for name, half in (("low", now.significand[:_HALF]), ("high", now.significand[_HALF:])):
+            # DSPs are for weights.
+            product = Signal(_HALF + len(normal), name=name, attrs={"use_dsp": "no"})
+            m.d.comb += [product.eq(half * normal), later[name].eq(product)]
         m.d.comb += [
-            scaled.eq(now.significand * normal),
             later.sign.eq(now.sign ^ sign),
-            later.product.eq(scaled),
+            later.normal.eq(significand[-1]),
+            later.field.eq(field),
+            later.exponent.eq(now.exponent + now.factor),
+            later.last.eq(now.last),
+        ]
+
+    @staticmethod
+    def _join(m: Module, now: Any, later: Any) -> None:
+        """The product with the row's scale. An exponent field of 0 stands for 0."""
+        product = Cat(now.low[:_HALF], (now.high + now.low[_HALF:])[:len(now.high)])
+        m.d.comb += [
+            later.sign.eq(now.sign),
+            later.product.eq(product & now.normal.replicate(len(product))),
             # This is the biased exponent of the result when the product is in [1, 2) * 2**33.
-            later.exponent.eq(now.exponent + now.factor + field + (_FRACTION + FP16_FRACTION - 1)),
+            later.exponent.eq(now.exponent + now.field + (_FRACTION + FP16_FRACTION - 1)),
             later.last.eq(now.last),
         ]
