@@ -10,7 +10,7 @@ from golden.product import Weights
 from golden.spec import BlockFormat, GroupFormat, HalfFormat, TrellisFormat, WeightFormat
 from host.encoder.cache import compressed
 from host.encoder.encoder import encode
-from host.errors import UserError
+from host.errors import WeightsError
 from host.trellis.encoder import encode as encode_trellis
 
 __all__ = ["coded"]
@@ -23,8 +23,8 @@ def _require_fp16(weights: np.ndarray, fmt: WeightFormat, greatest_code: int) ->
     greatest = np.abs(weights).max(initial=0)
     with np.errstate(over="ignore"):
         if np.isinf(np.float16(float(greatest) / greatest_code)):
-            raise UserError(f"weights up to {greatest:g} are beyond the range of {fmt.name}: scale the tensor, or "
-                            f"leave {fmt.name} out")
+            raise WeightsError(f"weights up to {greatest:g} are beyond the range of {fmt.name}: scale the tensor, or "
+                               f"leave {fmt.name} out")
 
 
 def _seedlm(weights: np.ndarray, fmt: BlockFormat, progress: Progress | None, keep: bool) -> Weights:
@@ -64,7 +64,9 @@ def coded(weights: np.ndarray, fmt: WeightFormat, progress: Progress | None = No
 
     Raises
     ------
-    UserError
+    WeightsError
         When weights are not finite or beyond the range of the format.
+    UserError
+        When an encoder cannot be built, or its codes cannot be kept.
     """
     return _ENCODERS[type(fmt)](weights, fmt, progress, keep)

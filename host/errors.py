@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from host.printable import printable
 
-__all__ = ["CheckError", "TargetError", "UserError", "choose", "cure_of_writing"]
+__all__ = ["CheckError", "TargetError", "UserError", "WeightsError", "choose", "cure_of_writing"]
 
 _T = TypeVar("_T")
 
@@ -19,6 +19,10 @@ class UserError(Exception):
 
     def __init__(self, sentence: str) -> None:
         super().__init__(printable(sentence))
+
+
+class WeightsError(UserError):
+    """Weights that a format cannot hold. The sentence does not name their tensor; who knows it puts its name before."""
 
 
 class CheckError(RuntimeError):

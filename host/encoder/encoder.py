@@ -25,7 +25,7 @@ from host.encoder.blocks import Blocks, Mode, Tables, segments
 from host.encoder.cells import cells_for, plain_tables
 from host.encoder.metric import channel_metrics, plain_metric
 from host.encoder.row_codes import encode_rows, row_bias
-from host.errors import UserError
+from host.errors import UserError, WeightsError
 
 __all__ = ["Mode", "bias_of", "encode", "encode_fully", "exponent_bias_for", "require_codes", "require_exponents",
            "say_if_lost", "searchable"]
@@ -80,7 +80,7 @@ def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["aut
         take minutes a block.
     """
     if not np.isfinite(greatest):
-        raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
+        raise WeightsError("the weights contain NaN or infinity: mend or leave out the tensor")
     highest = _BIAS_MAX if fmt.exp_bits else _BIAS_MAX - fmt.k + 1
     bias = exponent_bias if exponent_bias != "auto" else (
         exponent_bias_for(greatest) if fmt.exp_bits else row_bias(greatest, fmt, highest))
@@ -90,9 +90,9 @@ def bias_of(greatest: float, fmt: BlockFormat, exponent_bias: int | Literal["aut
     if not fmt.exp_bits:
         most *= fmt.unit * float(np.finfo(np.float16).max)
     if greatest > most * (1 if bias >= highest or not fmt.exp_bits else _FAR_BEYOND):
-        raise UserError(f"a weight of {greatest:.3g} is far beyond {most:.3g}, the most that {fmt.name} holds with an "
-                        f"exponent bias of {bias}: "
-                        + ("leave out the tensor, or scale it" if bias >= highest else "let the bias be chosen"))
+        raise WeightsError(f"a weight of {greatest:.3g} is far beyond {most:.3g}, the most that {fmt.name} holds with "
+                           f"an exponent bias of {bias}: "
+                           + ("leave out the tensor, or scale it" if bias >= highest else "let the bias be chosen"))
     return bias
 
 

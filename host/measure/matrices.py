@@ -9,7 +9,7 @@ import numpy as np
 
 from golden.product import Weights
 from host.codes import coded
-from host.errors import UserError
+from host.errors import UserError, WeightsError
 from host.packing.image import StoredMatrix
 from hw.config import EngineConfig
 
@@ -75,11 +75,11 @@ def prepared(config: EngineConfig, matrix: Matrix, progress: Callable[[int, int]
     Raises
     ------
     UserError
-        When its weights are beyond the range of the format.
+        When its weights are beyond the range of the format, or as :func:`host.codes.coded` says.
     """
     if matrix.stored and matrix.stored.fmt == config.fmt:
         return matrix.stored
     try:
         return coded(matrix.weights, config.fmt, progress, keep=True)
-    except UserError as error:
+    except WeightsError as error:
         raise UserError(f"{matrix.name}: {error}") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.formats.trellis import TrellisFormat
 from golden.trellis.matrix import TrellisMatrix
-from host.errors import UserError
+from host.errors import UserError, WeightsError
 from host.trellis.paths import KernelFinder
 from host.trellis.scales import searched
 
@@ -26,11 +26,11 @@ def exponent_bias_for(weights: np.ndarray) -> int:
     hold."""
     greatest = float(np.abs(weights).max(initial=0))
     if not np.isfinite(greatest):
-        raise UserError("the weights contain NaN or infinity: mend or leave out the tensor")
+        raise WeightsError("the weights contain NaN or infinity: mend or leave out the tensor")
     bias = frexp(greatest)[1] - _GREATEST
     if bias > _BIAS_MAX:
-        raise UserError(f"a weight of {greatest:.3g} is beyond what a trellis code holds: leave out the tensor, "
-                        "or scale it")
+        raise WeightsError(f"a weight of {greatest:.3g} is beyond what a trellis code holds: leave out the tensor, "
+                           "or scale it")
     return max(bias, -_BIAS_MAX) if greatest else 0
 
 
