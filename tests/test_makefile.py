@@ -13,6 +13,13 @@ TEXT = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z-]+):.*## ", TEXT, re.MULTILINE)
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `make test TESTS=...` was given is not handed on to the make that is tested."""
+    for name in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "TESTS"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def dry_run(*words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True)
 
